@@ -1,0 +1,1 @@
+//! From regex text to automaton tables. Nothing here knows about Vulkan.

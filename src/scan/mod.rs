@@ -1,0 +1,1 @@
+//! One scan, from haystack to matches.

@@ -1,0 +1,1 @@
+//! The kernels that the build script compiled, and the layouts they share with the host.

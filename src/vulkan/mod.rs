@@ -1,0 +1,1 @@
+//! The Vulkan layer. Nothing here knows about regular expressions.

@@ -1,1 +1,212 @@
 //! From regex text to automaton tables. Nothing here knows about Vulkan.
+//!
+//! | file | story |
+//! |---|---|
+//! | `nfa.rs` | a pattern as a position NFA, which every rule can fall back on |
+//! | `look.rs` | what `\b`, `^` and their like mean |
+//! | `dfa.rs` | the likely part of the pattern's DFA, where most walks end |
+//! | `pass.rs` | rules laid out as the buffers that kernels read |
+//! | `wire.rs` | pipelines as bytes, and back |
+//! | `oracle.rs` | the same matches by definition, slowly, on the CPU |
+
+pub(crate) mod dfa;
+mod error;
+pub(crate) mod look;
+pub(crate) mod nfa;
+mod oracle;
+pub(crate) mod pass;
+mod wire;
+
+use regex_automata::nfa::thompson::{self, WhichCaptures};
+use regex_automata::util::look::LookMatcher;
+use regex_syntax::ParserBuilder;
+use regex_syntax::hir::Hir;
+
+pub use error::BuildError;
+
+use crate::MatchKind;
+use dfa::PartialDfa;
+use nfa::PositionNfa;
+
+/// How patterns are read and compiled. The defaults are those of `regex::bytes::RegexBuilder`, except
+/// for [`UnicodePolicy`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PipelineOptions {
+    pub match_kind: MatchKind,
+    pub unicode: UnicodePolicy,
+    /// `(?i)` for every pattern.
+    pub case_insensitive: bool,
+    /// `(?m)` for every pattern.
+    pub multi_line: bool,
+    /// `(?s)` for every pattern.
+    pub dot_matches_new_line: bool,
+    /// `(?R)` for every pattern.
+    pub crlf: bool,
+    /// `(?x)` for every pattern.
+    pub ignore_whitespace: bool,
+    /// `(?U)` for every pattern.
+    pub swap_greed: bool,
+    /// What ends a line for `(?m:^)`, `(?m:$)` and `.`.
+    pub line_terminator: u8,
+    /// Most bytes that the NFA of one pattern may take, 10 MiB by default.
+    pub size_limit: usize,
+    /// Most bytes of DFA table a rule may take, 32 KiB by default and at most 64 KiB. Less is never
+    /// wrong: it moves work from the DFA to the slower NFA.
+    pub dfa_budget: usize,
+}
+
+impl Default for PipelineOptions {
+    fn default() -> PipelineOptions {
+        PipelineOptions {
+            match_kind: MatchKind::default(),
+            unicode: UnicodePolicy::default(),
+            case_insensitive: false,
+            multi_line: false,
+            dot_matches_new_line: false,
+            crlf: false,
+            ignore_whitespace: false,
+            swap_greed: false,
+            line_terminator: b'\n',
+            size_limit: 10 << 20,
+            dfa_budget: 32 << 10,
+        }
+    }
+}
+
+/// Whether `.`, `\w`, `(?i)` and their like speak of bytes or of code points.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnicodePolicy {
+    /// Bytes; code points for a pattern that only parses that way, such as `\p{Greek}`.
+    #[default]
+    WhenNeeded,
+    /// Bytes. A pattern that needs code points is an error.
+    Never,
+    /// Code points. Inline `(?-u)` still switches to bytes.
+    Always,
+}
+
+/// Rules compiled to automaton tables, ready to be made resident on a device.
+///
+/// ```
+/// use vkscan::{Match, RulePipeline};
+///
+/// let rules = RulePipeline::new(&["[a-c]+", r"\bfoo\b"])?;
+/// let matches = rules.reference_scan(b"abc foo food");
+/// assert_eq!(matches, [
+///     Match { pattern_id: 0, start: 0, end: 3 },
+///     Match { pattern_id: 1, start: 4, end: 7 },
+/// ]);
+/// # Ok::<(), vkscan::BuildError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct RulePipeline {
+    options: PipelineOptions,
+    rules: Vec<Rule>,
+}
+
+/// One compiled pattern.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Rule {
+    pub(crate) pattern: String,
+    /// Whether the pattern was parsed in Unicode mode.
+    pub(crate) unicode: bool,
+    pub(crate) nfa: PositionNfa,
+    pub(crate) dfa: PartialDfa,
+}
+
+impl RulePipeline {
+    /// Compiles patterns with the default options. A match names its pattern by its index here.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] for the first pattern that does not parse or is too large.
+    pub fn new<P: AsRef<str>>(patterns: &[P]) -> Result<RulePipeline, BuildError> {
+        RulePipeline::with_options(patterns, PipelineOptions::default())
+    }
+
+    /// Compiles patterns. A match names its pattern by its index here.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] for the first pattern that does not parse or is too large.
+    pub fn with_options<P: AsRef<str>>(
+        patterns: &[P],
+        options: PipelineOptions,
+    ) -> Result<RulePipeline, BuildError> {
+        let rules = patterns
+            .iter()
+            .enumerate()
+            .map(|(index, pattern)| Rule::new(index, pattern.as_ref(), &options))
+            .collect::<Result<_, _>>()?;
+        Ok(RulePipeline { options, rules })
+    }
+
+    pub fn options(&self) -> &PipelineOptions {
+        &self.options
+    }
+
+    /// The patterns, in order of their ids.
+    pub fn patterns(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.rules.iter().map(|rule| rule.pattern.as_str())
+    }
+
+    pub(crate) fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+}
+
+impl Rule {
+    fn new(index: usize, pattern: &str, options: &PipelineOptions) -> Result<Rule, BuildError> {
+        let (hir, unicode) = parse(pattern, options).map_err(|reason| BuildError::Syntax {
+            index,
+            pattern: pattern.to_owned(),
+            reason,
+        })?;
+        let thompson = thompson(&hir, options).map_err(|error| {
+            let pattern = pattern.to_owned();
+            match error.size_limit() {
+                Some(limit) => BuildError::TooLarge { index, pattern, limit },
+                None => BuildError::Syntax { index, pattern, reason: error.to_string() },
+            }
+        })?;
+        let nfa = PositionNfa::new(&thompson);
+        let dfa = PartialDfa::new(&nfa, options.match_kind, options.dfa_budget / size_of::<u16>());
+        Ok(Rule { pattern: pattern.to_owned(), unicode, nfa, dfa })
+    }
+}
+
+/// Parses a pattern as [`UnicodePolicy`] asks, and says whether that was in Unicode mode.
+fn parse(pattern: &str, options: &PipelineOptions) -> Result<(Hir, bool), String> {
+    let parse = |unicode| {
+        ParserBuilder::new()
+            .utf8(false)
+            .unicode(unicode)
+            .case_insensitive(options.case_insensitive)
+            .multi_line(options.multi_line)
+            .dot_matches_new_line(options.dot_matches_new_line)
+            .crlf(options.crlf)
+            .ignore_whitespace(options.ignore_whitespace)
+            .swap_greed(options.swap_greed)
+            .line_terminator(options.line_terminator)
+            .build()
+            .parse(pattern)
+            .map(|hir| (hir, unicode))
+            .map_err(|error| error.to_string())
+    };
+    match options.unicode {
+        UnicodePolicy::Never => parse(false),
+        UnicodePolicy::Always => parse(true),
+        UnicodePolicy::WhenNeeded => parse(false).or_else(|_| parse(true)),
+    }
+}
+
+fn thompson(hir: &Hir, options: &PipelineOptions) -> Result<thompson::NFA, thompson::BuildError> {
+    let mut look_matcher = LookMatcher::new();
+    look_matcher.set_line_terminator(options.line_terminator);
+    let config = thompson::Config::new()
+        .utf8(false)
+        .nfa_size_limit(Some(options.size_limit))
+        .which_captures(WhichCaptures::None)
+        .look_matcher(look_matcher);
+    thompson::Compiler::new().configure(config).build_from_hir(hir)
+}

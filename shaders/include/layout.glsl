@@ -1,0 +1,241 @@
+// Every layout that host and kernels share. The build script generates the host's twin from this file,
+// so it keeps to structs of uint, constants and line comments.
+
+// Storage buffers of descriptor set 0.
+const uint BINDING_TABLES = 0u;
+const uint BINDING_HITS = 1u;
+const uint BINDING_CONTROL = 2u;
+const uint BINDING_START_WALKERS = 3u;
+const uint BINDING_QUEUE = 4u;
+const uint BINDING_NFA_WALKERS = 5u;
+const uint BINDING_SCRATCH = 6u;
+const uint BINDING_READBACK = 7u;
+const uint BINDING_HAYSTACK = 8u;
+
+// Invocations in a workgroup of every kernel but `advance`, which is a single invocation.
+const uint WORKGROUP = 64u;
+
+// The haystack is bound in segments of 128 MiB, the least that maxStorageBufferRange may be.
+const uint SEGMENT_SHIFT = 27u;
+const uint MAX_SEGMENTS = 8u;
+
+// The end of a hit whose walk met the end of a haystack that goes on elsewhere (ScanParams::is_final
+// is 0): with more bytes the start may match or not.
+const uint UNDECIDED = 0xFFFFFFFFu;
+
+// A DFA entry is a row's offset in its rule's table, shifted left by one, and this flag: the rule
+// matches up to, and without, the byte that was just read.
+const uint ENTRY_MATCH = 1u;
+// Row offset 0 is the row of initial states, which nothing leads back to: as a target it means that
+// no match can follow.
+const uint ROW_DEAD = 0u;
+// The target is outside the part of the DFA that was built; the NFA takes over.
+const uint ROW_ESCAPE = 0x7FFFu;
+
+// An NFA edge that leads to acceptance instead of to a node.
+const uint EDGE_MATCH = 0xFFFFFFFFu;
+
+// NfaNode::kind. The operand of a byte node is the word offset of its 256-bit set in the tables; that
+// of a look-around node is the line terminator.
+const uint NODE_BYTE = 0u;
+const uint NODE_JUMP = 1u;
+const uint NODE_START = 2u;
+const uint NODE_END = 3u;
+const uint NODE_START_LF = 4u;
+const uint NODE_END_LF = 5u;
+const uint NODE_START_CRLF = 6u;
+const uint NODE_END_CRLF = 7u;
+const uint NODE_WORD_ASCII = 8u;
+const uint NODE_WORD_ASCII_NEGATE = 9u;
+const uint NODE_WORD_START_ASCII = 10u;
+const uint NODE_WORD_END_ASCII = 11u;
+const uint NODE_WORD_START_HALF_ASCII = 12u;
+const uint NODE_WORD_END_HALF_ASCII = 13u;
+const uint NODE_WORD_UNICODE = 14u;
+const uint NODE_WORD_UNICODE_NEGATE = 15u;
+const uint NODE_WORD_START_UNICODE = 16u;
+const uint NODE_WORD_END_UNICODE = 17u;
+const uint NODE_WORD_START_HALF_UNICODE = 18u;
+const uint NODE_WORD_END_HALF_UNICODE = 19u;
+
+// Longest UTF-8 sequence, in bytes: how far a Unicode look-around sees.
+const uint UTF8_MAX = 4u;
+
+// The head of a pass's tables. Offsets count words from the start of the tables.
+struct PassHeader {
+    uint rule_count;
+    // RuleRecord array.
+    uint rules;
+    // 256 words, one for each first byte of a candidate: the offset of its list, which is a length and
+    // then as many rule indices.
+    uint firsts;
+    // 257 words for each first byte, one for each second byte and one for the end of the haystack.
+    uint pairs;
+    // NfaNode array.
+    uint nodes;
+    // Edges of the nodes: node indices within the rule, or EDGE_MATCH.
+    uint edges;
+    // Byte class maps, 64 words each.
+    uint classes;
+    // DFA entries, two to a word, low half first.
+    uint entries;
+    // Code point ranges of `\w`, two words each (first, last), sorted.
+    uint word_ranges;
+    uint word_range_count;
+    // Scratch words that an NFA walker needs for the largest rule: nodes and stack.
+    uint nfa_nodes;
+    uint nfa_stack;
+};
+
+// One rule of a pass.
+struct RuleRecord {
+    uint pattern_id;
+    // Word offset of the byte class map in the tables.
+    uint classes;
+    // Entry index of the first row.
+    uint first_entry;
+    // Entries in a row: byte classes, and the end of the haystack as the last.
+    uint stride;
+    // Index of the first node. Node 0 is a jump to where the rule starts.
+    uint first_node;
+    // Bytes that must follow a position before its look-arounds can be judged: 1, or UTF8_MAX.
+    uint lookahead;
+};
+
+struct NfaNode {
+    uint kind;
+    uint operand;
+    // Index range in the pass's edges, in order of preference.
+    uint edges_begin;
+    uint edges_end;
+};
+
+// Push constants of every kernel.
+struct ScanParams {
+    // Bytes.
+    uint haystack_len;
+    // Starts from first_start up to, and without, end_start are verified.
+    uint first_start;
+    uint end_start;
+    // 1 if the haystack ends at haystack_len; 0 if it goes on elsewhere.
+    uint is_final;
+    // Longest match, in bytes.
+    uint max_scan;
+    // Hits that the hit buffer holds.
+    uint hit_capacity;
+    // The scan is given up once there are more hits than this.
+    uint hit_stop;
+    // Items that the queue holds; a power of two.
+    uint queue_capacity;
+    uint start_walkers;
+    uint nfa_walkers;
+    // The pass that the dispatch (for `advance`, the one after it) belongs to.
+    uint pass;
+    uint pass_count;
+    // Loop iterations that an invocation may take before it stops until the next round.
+    uint step_budget;
+    // 1 for the `advance` that begins a scan.
+    uint begin;
+};
+
+// What rounds and passes have come to, and the grids of the next round.
+struct Control {
+    // The pass under way; pass_count once the scan is done.
+    uint pass;
+    // Changes with every scan and pass: a walker that carries another one starts afresh.
+    uint generation;
+    // Walkers that stopped before they were done, in this round.
+    uint unfinished;
+    // Items reserved and taken. Both may overshoot within a round; `advance` puts that right.
+    uint queue_tail;
+    uint queue_head;
+    // queue_head when the round began.
+    uint queue_base;
+    uint rounds;
+    uint starts_x;
+    uint starts_y;
+    uint starts_z;
+    uint nfa_x;
+    uint nfa_y;
+    uint nfa_z;
+};
+
+// Byte offsets of the grids in Control, for indirect dispatch.
+const uint CONTROL_STARTS_GRID = 28u;
+const uint CONTROL_NFA_GRID = 40u;
+
+// StartWalker::mode.
+const uint START_FIRSTS = 0u;
+const uint START_PAIRS = 1u;
+const uint START_WALKING = 2u;
+const uint START_ESCAPED = 4u;
+const uint START_DONE = 8u;
+
+// An invocation of `starts`: where it stopped.
+struct StartWalker {
+    uint generation;
+    // The list that `entry` runs through (START_FIRSTS or START_PAIRS), and flags.
+    uint mode;
+    uint start;
+    // Word offsets in the tables: the next entry of the list, and the list's end.
+    uint entry;
+    uint entry_end;
+    // Row offset.
+    uint row;
+    uint at;
+    // End of the preferred match so far, `start` if there is none.
+    uint last;
+};
+
+// A walk for the NFA: ends up to, and with, `after` are known already.
+struct QueueItem {
+    uint rule;
+    uint start;
+    uint after;
+};
+
+const uint NFA_IDLE = 0u;
+const uint NFA_WALKING = 1u;
+const uint NFA_CLEARING = 2u;
+
+// Stamps are cleared before an epoch gets there, so that none comes twice.
+const uint EPOCH_LIMIT = 0x80000000u;
+
+// An invocation of `nfa`: where it stopped. Its scratch holds, one after the other and interleaved with
+// the other walkers', two thread lists, a stamp for each node, and a stack of edge ranges.
+struct NfaWalker {
+    uint generation;
+    uint mode;
+    uint rule;
+    uint start;
+    uint after;
+    uint last;
+    // The position whose closure is being computed.
+    uint at;
+    // Which list holds the threads that read the byte before `at`: 0 or 1.
+    uint side;
+    uint cur_len;
+    uint cur;
+    uint next_len;
+    uint stack_len;
+    uint edge;
+    uint edge_end;
+    // A node whose stamp equals this is in the closure already.
+    uint epoch;
+    // 1 once a hit that ends at `at` is out.
+    uint emitted;
+};
+
+struct Hit {
+    uint pattern_id;
+    uint start;
+    uint end;
+};
+
+// The head of the readback buffer; the hits follow once the scan is done.
+struct ReadbackHeader {
+    uint pass;
+    uint hit_count;
+    uint rounds;
+    uint reserved;
+};

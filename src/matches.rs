@@ -1,0 +1,56 @@
+//! Matches, and which of them a scan reports.
+
+use std::collections::HashMap;
+
+/// A match of one pattern: the half-open byte range `start..end` of the haystack. Never empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Match {
+    /// The pattern's index in the list that the pipeline was built from.
+    pub pattern_id: u32,
+    /// Offset of the first byte.
+    pub start: u32,
+    /// Offset after the last byte.
+    pub end: u32,
+}
+
+/// Which matches of a pattern a scan reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum MatchKind {
+    /// Every non-empty range that the pattern matches, overlapping ones included.
+    All,
+    /// For each pattern on its own, the non-empty items of `regex::bytes::Regex::find_iter`: leftmost
+    /// first, preferring earlier alternatives and greedy repeats, without overlaps.
+    #[default]
+    LeftmostFirst,
+}
+
+/// Picks leftmost-first matches out of the preferred match of every start.
+///
+/// `find_iter` looks for the least start at or after the end of its last match. So, for each pattern, the
+/// matches that count form a chain: the first one, then the first one that starts at or after its end.
+/// Starts come in ascending order over all calls; a chain runs on from one call to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Chains {
+    /// Where the last match of a pattern ended.
+    ends: HashMap<u32, u64>,
+}
+
+impl Chains {
+    pub(crate) fn clear(&mut self) {
+        self.ends.clear();
+    }
+
+    /// Sorts `candidates` and drops those that are no part of their pattern's chain. `base` is the offset
+    /// of the haystack that their offsets count from.
+    pub(crate) fn select(&mut self, candidates: &mut Vec<Match>, base: u64) {
+        candidates.sort_unstable();
+        candidates.retain(|candidate| {
+            let free = self.ends.entry(candidate.pattern_id).or_insert(0);
+            let is_next = base + u64::from(candidate.start) >= *free;
+            if is_next {
+                *free = base + u64::from(candidate.end);
+            }
+            is_next
+        });
+    }
+}

@@ -1,0 +1,423 @@
+//! The partial DFA: most walks end here.
+//!
+//! A rule's whole DFA can be exponentially larger than its NFA. Nearly all walks, though, die within a few
+//! likely bytes, so only the likeliest states are built: determinisation takes states in order of the
+//! probability that a walk over typical text meets them, and stops when the table's budget is spent.
+//! Transitions to states that were not built lead to [`layout::ROW_ESCAPE`], where the NFA takes over, so
+//! a budget costs speed and never a match.
+//!
+//! A state is a list of NFA nodes in order of preference (in any order for [`MatchKind::All`]), with
+//! look-arounds still unjudged: those need the next byte, which is why a match is reported by the
+//! transition that reads the byte *after* it, or the end of the haystack.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BinaryHeap, HashMap};
+
+use super::look;
+use super::nfa::{PositionNfa, contains};
+use crate::MatchKind;
+use crate::shaders::layout;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PartialDfa {
+    /// The class of every byte.
+    pub(crate) classes: [u8; 256],
+    /// Entries in a row: one for every class, and the end of the haystack as the last.
+    pub(crate) stride: u32,
+    /// Rows. Row 0 leads to the initial state for the byte (or the haystack's start) before the walk;
+    /// every other row belongs to a state. See [`layout::ENTRY_MATCH`] for what an entry says.
+    pub(crate) entries: Vec<u16>,
+}
+
+pub(crate) fn target(entry: u16) -> u32 {
+    u32::from(entry) >> 1
+}
+
+pub(crate) fn is_match(entry: u16) -> bool {
+    u32::from(entry) & layout::ENTRY_MATCH != 0
+}
+
+impl PartialDfa {
+    /// `budget` is the most entries the table may take; the initial states are built regardless.
+    pub(crate) fn new(nfa: &PositionNfa, kind: MatchKind, budget: usize) -> PartialDfa {
+        Determiniser::new(nfa, kind).run(budget.min(layout::ROW_ESCAPE as usize))
+    }
+
+    pub(crate) fn entry(&self, row: u32, class: u32) -> u16 {
+        self.entries[(row + class) as usize]
+    }
+
+    /// Whether some walk has to be finished by the NFA.
+    pub(crate) fn escapes(&self) -> bool {
+        self.entries.iter().any(|&entry| target(entry) == layout::ROW_ESCAPE)
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct State {
+    /// Nodes, or `EDGE_MATCH`, most preferred first.
+    items: Vec<u32>,
+    /// Where an item asks for it, the byte before: one that stands for all that look-arounds do not tell
+    /// apart. None at the haystack's start.
+    before: Option<u8>,
+}
+
+/// Where a transition leads.
+enum Step {
+    Dead { matched: bool },
+    Escape,
+    To { matched: bool, state: State },
+}
+
+struct Determiniser<'a> {
+    nfa: &'a PositionNfa,
+    kind: MatchKind,
+    has_looks: bool,
+    line_terminator: u8,
+    /// The least byte that look-arounds do not tell from this one.
+    looks_like: [u8; 256],
+    classes: [u8; 256],
+    /// A byte of every class.
+    samples: Vec<u8>,
+    weights: Vec<f64>,
+    /// Marks nodes as met, by closure number.
+    met: Vec<u32>,
+    closure: u32,
+}
+
+impl<'a> Determiniser<'a> {
+    fn new(nfa: &'a PositionNfa, kind: MatchKind) -> Determiniser<'a> {
+        let line_terminator = nfa
+            .nodes
+            .iter()
+            .find(|node| look::is_look(node.kind))
+            .map_or(b'\n', |node| node.operand as u8);
+        let has_looks = nfa.has_looks();
+        let classes = byte_classes(nfa, has_looks.then_some(line_terminator));
+        let count = usize::from(*classes.iter().max().expect("256 bytes")) + 1;
+        let mut samples = vec![0; count];
+        let mut weights = vec![0.0; count];
+        for byte in (0..=255_u8).rev() {
+            let class = usize::from(classes[usize::from(byte)]);
+            samples[class] = byte;
+            weights[class] += byte_probability(byte);
+        }
+        Determiniser {
+            nfa,
+            kind,
+            has_looks,
+            line_terminator,
+            looks_like: looks_like(line_terminator),
+            classes,
+            samples,
+            weights,
+            met: vec![0; nfa.nodes.len()],
+            closure: 0,
+        }
+    }
+
+    fn run(mut self, budget: usize) -> PartialDfa {
+        let class_count = self.samples.len();
+        let stride = class_count + 1;
+        let mut states = States::default();
+
+        let mut initial = Vec::with_capacity(stride);
+        for class in 0..stride {
+            let before = self.samples.get(class).copied();
+            let weight = self.weights.get(class).copied().unwrap_or(1e-3);
+            initial.push(match self.initial_state(before) {
+                Some(state) => states.reach(state, weight),
+                None => Target::DEAD,
+            });
+        }
+
+        // Rows as targets; they become entries once it is known which states have rows.
+        let mut rows = vec![initial];
+        let mut row_of: HashMap<usize, u32> = HashMap::new();
+        for index in 0..states.list.len() {
+            row_of.insert(index, (rows.len() * stride) as u32);
+            rows.push(self.row(index, &mut states));
+        }
+        while let Some(candidate) = states.queue.pop() {
+            if states.is_stale(&candidate) {
+                continue;
+            }
+            if (rows.len() + 1) * stride > budget {
+                break;
+            }
+            row_of.insert(candidate.state, (rows.len() * stride) as u32);
+            rows.push(self.row(candidate.state, &mut states));
+        }
+
+        let entry = |target: &Target| {
+            let row = match target.state {
+                Target::NO_STATE => layout::ROW_DEAD,
+                Target::NOT_BUILT => layout::ROW_ESCAPE,
+                state => row_of.get(&(state as usize)).copied().unwrap_or(layout::ROW_ESCAPE),
+            };
+            (row << 1 | if target.matched { layout::ENTRY_MATCH } else { 0 }) as u16
+        };
+        PartialDfa {
+            classes: self.classes,
+            stride: stride as u32,
+            entries: rows.iter().flatten().map(entry).collect(),
+        }
+    }
+
+    /// Builds the row of a state.
+    fn row(&mut self, index: usize, states: &mut States) -> Vec<Target> {
+        states.done[index] = true;
+        let state = states.list[index].clone();
+        let weight = states.weights[index];
+        (0..=self.samples.len())
+            .map(|class| {
+                let share = self.weights.get(class).copied().unwrap_or(0.0);
+                match self.step(&state, self.samples.get(class).copied()) {
+                    Step::Dead { matched } => Target { matched, ..Target::DEAD },
+                    Step::Escape => Target::ESCAPE,
+                    Step::To { matched, state } => {
+                        Target { matched, ..states.reach(state, weight * share) }
+                    }
+                }
+            })
+            .collect()
+    }
+
+    /// The state of a walk that begins after `before`; none if no match can begin there.
+    fn initial_state(&mut self, before: Option<u8>) -> Option<State> {
+        self.closure += 1;
+        let mut items = Vec::new();
+        self.reach_edges(0, &mut items);
+        self.state(items, before)
+    }
+
+    /// Brings a list of items into its one form.
+    fn state(&self, mut items: Vec<u32>, before: Option<u8>) -> Option<State> {
+        if self.kind == MatchKind::All {
+            items.sort_unstable();
+        }
+        let waits = |item: &u32| {
+            *item != layout::EDGE_MATCH
+                && self.nfa.nodes[*item as usize].kind != layout::NODE_BYTE
+        };
+        let before = if items.iter().any(waits) {
+            before.map(|byte| self.looks_like[usize::from(byte)])
+        } else {
+            None
+        };
+        (!items.is_empty()).then_some(State { items, before })
+    }
+
+    /// Appends what the edges of `node` lead to, look-arounds unjudged. Where there are look-arounds,
+    /// jump nodes wait too, because a judged one may lead back to them. `false` if nothing less
+    /// preferred can count any more.
+    fn reach_edges(&mut self, node: u32, items: &mut Vec<u32>) -> bool {
+        let nfa = self.nfa;
+        for &edge in nfa.edges_of(node) {
+            if edge == layout::EDGE_MATCH {
+                if items.last() != Some(&layout::EDGE_MATCH) {
+                    items.push(layout::EDGE_MATCH);
+                }
+                if self.kind == MatchKind::LeftmostFirst {
+                    return false;
+                }
+                continue;
+            }
+            if std::mem::replace(&mut self.met[edge as usize], self.closure) == self.closure {
+                continue;
+            }
+            let is_jump = nfa.nodes[edge as usize].kind == layout::NODE_JUMP;
+            if !is_jump || self.has_looks {
+                items.push(edge);
+            } else if !self.reach_edges(edge, items) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn step(&mut self, state: &State, unit: Option<u8>) -> Step {
+        // Judge what waits, now that both neighbours of the position are known.
+        self.closure += 1;
+        let mut threads = Vec::with_capacity(state.items.len());
+        let mut matched = false;
+        let mut pending: Vec<&[u32]> = vec![&state.items];
+        'closure: while let Some(list) = pending.pop() {
+            let Some((&item, rest)) = list.split_first() else { continue };
+            pending.push(rest);
+            if item == layout::EDGE_MATCH {
+                matched = true;
+                if self.kind == MatchKind::LeftmostFirst {
+                    break 'closure;
+                }
+                continue;
+            }
+            if std::mem::replace(&mut self.met[item as usize], self.closure) == self.closure {
+                continue;
+            }
+            match self.nfa.nodes[item as usize].kind {
+                layout::NODE_BYTE => threads.push(item),
+                layout::NODE_JUMP => pending.push(self.nfa.edges_of(item)),
+                kind => match self.holds(kind, state.before, unit) {
+                    None => return Step::Escape,
+                    Some(true) => pending.push(self.nfa.edges_of(item)),
+                    Some(false) => {}
+                },
+            }
+        }
+        let Some(byte) = unit else { return Step::Dead { matched } };
+        self.closure += 1;
+        let mut items = Vec::new();
+        for thread in threads {
+            let set = self.nfa.nodes[thread as usize].operand;
+            if contains(&self.nfa.sets[set as usize], byte)
+                && !self.reach_edges(thread, &mut items)
+            {
+                break;
+            }
+        }
+        match self.state(items, Some(byte)) {
+            Some(state) => Step::To { matched, state },
+            None => Step::Dead { matched },
+        }
+    }
+
+    /// Whether an assertion holds; none if one byte to each side does not tell.
+    fn holds(&self, kind: u32, before: Option<u8>, after: Option<u8>) -> Option<bool> {
+        let is_ascii = |byte: Option<u8>| byte.is_none_or(|byte| byte.is_ascii());
+        let told = !look::is_unicode(kind) || (is_ascii(before) && is_ascii(after));
+        told.then(|| look::holds_between(kind, self.line_terminator, before, after))
+    }
+}
+
+/// A transition's target before rows have offsets.
+#[derive(Clone, Copy)]
+struct Target {
+    state: u32,
+    matched: bool,
+}
+
+impl Target {
+    const NO_STATE: u32 = u32::MAX;
+    const NOT_BUILT: u32 = u32::MAX - 1;
+    const DEAD: Target = Target { state: Target::NO_STATE, matched: false };
+    const ESCAPE: Target = Target { state: Target::NOT_BUILT, matched: false };
+}
+
+#[derive(Default)]
+struct States {
+    list: Vec<State>,
+    index: HashMap<State, u32>,
+    /// How likely a walk is to meet the state, as far as explored.
+    weights: Vec<f64>,
+    done: Vec<bool>,
+    queue: BinaryHeap<Candidate>,
+}
+
+impl States {
+    fn reach(&mut self, state: State, weight: f64) -> Target {
+        let index = match self.index.entry(state) {
+            Entry::Occupied(entry) => {
+                let index = *entry.get();
+                self.weights[index as usize] += weight;
+                index
+            }
+            Entry::Vacant(entry) => {
+                let index = self.list.len() as u32;
+                self.list.push(entry.key().clone());
+                entry.insert(index);
+                self.weights.push(weight);
+                self.done.push(false);
+                index
+            }
+        };
+        if !self.done[index as usize] {
+            let weight = self.weights[index as usize];
+            self.queue.push(Candidate { weight, state: index as usize });
+        }
+        Target { state: index, matched: false }
+    }
+
+    fn is_stale(&self, candidate: &Candidate) -> bool {
+        self.done[candidate.state] || candidate.weight != self.weights[candidate.state]
+    }
+}
+
+/// A state to build, likeliest first and then oldest first.
+struct Candidate {
+    weight: f64,
+    state: usize,
+}
+
+impl Ord for Candidate {
+    fn cmp(&self, other: &Candidate) -> std::cmp::Ordering {
+        self.weight.total_cmp(&other.weight).then(other.state.cmp(&self.state))
+    }
+}
+
+impl PartialOrd for Candidate {
+    fn partial_cmp(&self, other: &Candidate) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Candidate {
+    fn eq(&self, other: &Candidate) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Candidate {}
+
+/// Splits the bytes into classes that no set and, where there are any, no look-around tells apart.
+fn byte_classes(nfa: &PositionNfa, looks: Option<u8>) -> [u8; 256] {
+    let mut classes = [0_u8; 256];
+    let mut refine = |key: &dyn Fn(u8) -> u8| {
+        let mut renamed: HashMap<(u8, u8), u8> = HashMap::new();
+        for byte in 0..=255_u8 {
+            let class = &mut classes[usize::from(byte)];
+            let next = renamed.len() as u8;
+            *class = *renamed.entry((*class, key(byte))).or_insert(next);
+        }
+    };
+    for set in &nfa.sets {
+        refine(&|byte| u8::from(contains(set, byte)));
+    }
+    if let Some(line_terminator) = looks {
+        let looks_like = looks_like(line_terminator);
+        refine(&|byte| looks_like[usize::from(byte)]);
+    }
+    classes
+}
+
+/// For every byte the least one that no look-around tells from it.
+fn looks_like(line_terminator: u8) -> [u8; 256] {
+    let key = |byte: u8| {
+        let exact = [line_terminator, b'\n', b'\r'].contains(&byte).then_some(byte);
+        (exact, look::is_word_byte(byte), byte.is_ascii())
+    };
+    let mut least = [0; 256];
+    for byte in 0..=255_u8 {
+        let first = (0..=byte).find(|&other| key(other) == key(byte));
+        least[usize::from(byte)] = first.expect("the byte itself, at the latest");
+    }
+    least
+}
+
+/// How often a byte comes in the text that scanners mostly see (source code, configuration, logs), with
+/// a floor for all others. It decides which states are built, so its error costs speed alone.
+fn byte_probability(byte: u8) -> f64 {
+    const FLOOR: f64 = 0.1 / 256.0;
+    FLOOR
+        + 0.9
+            * match byte {
+                b' ' => 0.14,
+                b'e' | b't' | b's' | b'r' | b'i' | b'n' | b'a' | b'o' => 0.045,
+                b'a'..=b'z' => 0.0165,
+                b'_' | b'\n' | b'0' | b'1' | b'\t' => 0.018,
+                b'2'..=b'9' => 0.006,
+                b'A'..=b'Z' => 0.004,
+                b'!'..=b'~' => 0.004,
+                _ => 0.0,
+            }
+}

@@ -1,0 +1,282 @@
+//! Rules laid out as the buffers that kernels read.
+//!
+//! A pass is as many rules as one table buffer holds. Beside the automata it carries, for every first
+//! byte and pair of first bytes, the list of rules that could match there, so that a candidate start
+//! meets only those.
+
+use std::collections::HashMap;
+
+use bytemuck::cast_slice;
+
+use super::dfa::{self, PartialDfa};
+use super::{Rule, look};
+use crate::shaders::layout::{self, NfaNode, PassHeader, RuleRecord};
+
+/// The tables of one pass.
+#[derive(Clone, Debug)]
+pub(crate) struct Pass {
+    /// A [`PassHeader`], and what it points to.
+    pub(crate) words: Vec<u32>,
+}
+
+impl Pass {
+    pub(crate) fn header(&self) -> PassHeader {
+        bytemuck::pod_read_unaligned(cast_slice(&self.words[..PassHeader::WORDS]))
+    }
+}
+
+/// A single rule's tables are larger than a buffer of this device may be.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct RuleTooLarge {
+    pub(crate) pattern_id: u32,
+    pub(crate) bytes: u64,
+}
+
+/// Splits rules into passes whose tables take at most `limit` bytes each.
+pub(crate) fn pack(rules: &[Rule], limit: u64) -> Result<Vec<Pass>, RuleTooLarge> {
+    let mut passes = Vec::new();
+    let mut first = 0;
+    while first < rules.len() {
+        // Sizes are known only once a pass is laid out, because rules share sets, class maps and lists;
+        // the sum of their own tables is a close guess.
+        let mut count = 0;
+        let mut guess = 0;
+        while first + count < rules.len() && (count == 0 || guess < limit) {
+            guess += own_bytes(&rules[first + count]);
+            count += 1;
+        }
+        let pass = loop {
+            let pass = Layout::new(first, &rules[first..first + count]).finish();
+            let bytes = pass.words.len() as u64 * 4;
+            if bytes <= limit {
+                break pass;
+            }
+            if count == 1 {
+                return Err(RuleTooLarge { pattern_id: first as u32, bytes });
+            }
+            count = (count as u64 * limit * 9 / 10 / bytes).clamp(1, count as u64 - 1) as usize;
+        };
+        passes.push(pass);
+        first += count;
+    }
+    Ok(passes)
+}
+
+fn own_bytes(rule: &Rule) -> u64 {
+    let nfa = if rule.dfa.escapes() { rule.nfa.nodes.len() * 16 + rule.nfa.edges.len() * 4 } else { 0 };
+    (nfa + rule.dfa.entries.len() * 2) as u64
+}
+
+struct Layout<'a> {
+    first_id: usize,
+    rules: &'a [Rule],
+    words: Vec<u32>,
+    header: PassHeader,
+}
+
+impl<'a> Layout<'a> {
+    fn new(first_id: usize, rules: &'a [Rule]) -> Layout<'a> {
+        let header = PassHeader { rule_count: rules.len() as u32, ..PassHeader::default() };
+        Layout { first_id, rules, words: vec![0; PassHeader::WORDS], header }
+    }
+
+    fn finish(mut self) -> Pass {
+        let mut records = vec![RuleRecord::default(); self.rules.len()];
+        self.classes(&mut records);
+        self.entries(&mut records);
+        self.nfas(&mut records);
+        self.header.rules = self.append(cast_slice(&records));
+        self.candidate_lists();
+        if self.rules.iter().any(|rule| rule.nfa.nodes.iter().any(|node| look::is_unicode(node.kind))) {
+            let ranges = look::word_ranges();
+            self.header.word_ranges = self.append(cast_slice(&ranges));
+            self.header.word_range_count = ranges.len() as u32;
+        }
+        self.words[..PassHeader::WORDS].copy_from_slice(cast_slice(&[self.header]));
+        Pass { words: self.words }
+    }
+
+    /// Appends words and says where they begin.
+    fn append(&mut self, words: &[u32]) -> u32 {
+        let at = self.words.len() as u32;
+        self.words.extend_from_slice(words);
+        at
+    }
+
+    fn classes(&mut self, records: &mut [RuleRecord]) {
+        self.header.classes = self.words.len() as u32;
+        let mut known: HashMap<[u8; 256], u32> = HashMap::new();
+        for (rule, record) in self.rules.iter().zip(records) {
+            record.classes = *known.entry(rule.dfa.classes).or_insert_with(|| {
+                let at = self.words.len() as u32;
+                let words = rule.dfa.classes.as_chunks::<4>().0;
+                self.words.extend(words.iter().map(|bytes| u32::from_le_bytes(*bytes)));
+                at
+            });
+        }
+    }
+
+    fn entries(&mut self, records: &mut [RuleRecord]) {
+        let mut entries = Vec::new();
+        for (index, (rule, record)) in self.rules.iter().zip(records).enumerate() {
+            record.pattern_id = (self.first_id + index) as u32;
+            record.first_entry = entries.len() as u32;
+            record.stride = rule.dfa.stride;
+            entries.extend_from_slice(&rule.dfa.entries);
+        }
+        if entries.len() % 2 == 1 {
+            entries.push(0);
+        }
+        self.header.entries = self.words.len() as u32;
+        let pairs = entries.as_chunks::<2>().0;
+        self.words.extend(pairs.iter().map(|[low, high]| u32::from(*low) | u32::from(*high) << 16));
+    }
+
+    fn nfas(&mut self, records: &mut [RuleRecord]) {
+        let mut known: HashMap<super::nfa::ByteSet, u32> = HashMap::new();
+        let mut nodes: Vec<NfaNode> = Vec::new();
+        let mut edges: Vec<u32> = Vec::new();
+        for (rule, record) in self.rules.iter().zip(records) {
+            record.lookahead = rule.nfa.lookahead();
+            if !rule.dfa.escapes() {
+                continue;
+            }
+            record.first_node = nodes.len() as u32;
+            let first_edge = edges.len() as u32;
+            for node in &rule.nfa.nodes {
+                let operand = match node.kind {
+                    layout::NODE_BYTE => {
+                        let set = rule.nfa.sets[node.operand as usize];
+                        *known.entry(set).or_insert_with(|| {
+                            let at = self.words.len() as u32;
+                            self.words.extend_from_slice(&set);
+                            at
+                        })
+                    }
+                    _ => node.operand,
+                };
+                nodes.push(NfaNode {
+                    kind: node.kind,
+                    operand,
+                    edges_begin: first_edge + node.edges_begin,
+                    edges_end: first_edge + node.edges_end,
+                });
+            }
+            edges.extend_from_slice(&rule.nfa.edges);
+            self.header.nfa_nodes = self.header.nfa_nodes.max(rule.nfa.nodes.len() as u32);
+            self.header.nfa_stack = self.header.nfa_stack.max(rule.nfa.stack_depth() as u32);
+        }
+        self.header.nodes = self.append(cast_slice(&nodes));
+        self.header.edges = self.append(&edges);
+    }
+
+    /// For every first byte, and for every pair of first bytes, the rules that could match there.
+    ///
+    /// A rule that many pairs may begin (as `\w+` would) is listed by its first byte, the others by pair:
+    /// that keeps the lists small.
+    fn candidate_lists(&mut self) {
+        /// Pairs from which a rule is better listed by first byte.
+        const WIDE: usize = 512;
+
+        let mut by_first = vec![Vec::new(); 256];
+        let mut by_pair = vec![Vec::new(); 256 * PAIR_COLUMNS];
+        for (index, rule) in self.rules.iter().enumerate() {
+            let begin = Beginnings::of(&rule.dfa);
+            let is_wide = begin.pair_count() > WIDE;
+            for first in 0..256 {
+                let row = begin.row(first as u8);
+                if is_wide {
+                    if row.contains(&true) {
+                        by_first[first].push(index as u32);
+                    }
+                    continue;
+                }
+                for second in 0..PAIR_COLUMNS {
+                    let column = begin.column(second);
+                    if row[column] {
+                        by_pair[first * PAIR_COLUMNS + second].push(index as u32);
+                    }
+                }
+            }
+        }
+        let mut known = HashMap::new();
+        self.header.firsts = self.lists(&by_first, &mut known);
+        self.header.pairs = self.lists(&by_pair, &mut known);
+    }
+
+    /// Appends lists, each distinct one once, and then an index of them; says where the index begins.
+    fn lists(&mut self, lists: &[Vec<u32>], known: &mut HashMap<Vec<u32>, u32>) -> u32 {
+        let index: Vec<u32> = lists
+            .iter()
+            .map(|list| match known.get(list) {
+                Some(&at) => at,
+                None => {
+                    let at = self.append(&[list.len() as u32]);
+                    self.append(list);
+                    known.insert(list.clone(), at);
+                    at
+                }
+            })
+            .collect();
+        self.append(&index)
+    }
+}
+
+/// Second bytes, and the end of the haystack.
+pub(crate) const PAIR_COLUMNS: usize = 257;
+
+/// Which pairs of first bytes may begin a match of a rule, by byte class.
+struct Beginnings<'a> {
+    dfa: &'a PartialDfa,
+    /// A row for every class of the first byte, a column for every class of the second and the end.
+    alive: Vec<Vec<bool>>,
+}
+
+impl Beginnings<'_> {
+    fn of(dfa: &PartialDfa) -> Beginnings<'_> {
+        let class_count = dfa.stride - 1;
+        let mut initial: Vec<u32> =
+            (0..dfa.stride).map(|before| dfa::target(dfa.entry(0, before))).collect();
+        initial.sort_unstable();
+        initial.dedup();
+        initial.retain(|&row| row != layout::ROW_DEAD);
+        let alive = (0..class_count)
+            .map(|first| {
+                let mut row = vec![false; dfa.stride as usize];
+                for &start in &initial {
+                    match dfa::target(dfa.entry(start, first)) {
+                        layout::ROW_DEAD => {}
+                        layout::ROW_ESCAPE => row.fill(true),
+                        next => {
+                            for second in 0..dfa.stride {
+                                let entry = dfa.entry(next, second);
+                                row[second as usize] |= dfa::is_match(entry)
+                                    || dfa::target(entry) != layout::ROW_DEAD;
+                            }
+                        }
+                    }
+                }
+                row
+            })
+            .collect();
+        Beginnings { dfa, alive }
+    }
+
+    fn row(&self, first: u8) -> &[bool] {
+        &self.alive[usize::from(self.dfa.classes[usize::from(first)])]
+    }
+
+    fn column(&self, second: usize) -> usize {
+        self.dfa.classes.get(second).map_or(self.dfa.stride as usize - 1, |&class| class.into())
+    }
+
+    fn pair_count(&self) -> usize {
+        let mut width = vec![0_usize; self.dfa.stride as usize];
+        (0..PAIR_COLUMNS).for_each(|second| width[self.column(second)] += 1);
+        let rows = self.alive.iter().map(|row| {
+            row.iter().zip(&width).filter(|(alive, _)| **alive).map(|(_, width)| width).sum()
+        });
+        let by_class: Vec<usize> = rows.collect();
+        (0..=255_u8).map(|first| by_class[usize::from(self.dfa.classes[usize::from(first)])]).sum()
+    }
+}

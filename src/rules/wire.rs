@@ -1,0 +1,335 @@
+//! Pipelines as bytes, so that rules are compiled once and loaded many times.
+//!
+//! Little-endian words: magic, version, the length and FNV-1a checksum of what follows, the options, and
+//! then each rule. Whatever is read back is checked piece by piece before it is used: an index that leads
+//! outside its table is an error here, so that no kernel meets one.
+
+use bytemuck::{cast_slice, pod_collect_to_vec};
+
+use super::dfa::{self, PartialDfa};
+use super::look;
+use super::nfa::{ByteSet, Node, PositionNfa};
+use super::{BuildError, PipelineOptions, Rule, RulePipeline, UnicodePolicy};
+use crate::MatchKind;
+use crate::shaders::layout;
+
+const MAGIC: [u8; 8] = *b"vkscan\0\n";
+/// Goes up with every change of the format.
+const VERSION: u32 = 1;
+/// Bytes of magic, version, length and checksum.
+const HEAD: usize = 8 + 4 + 8 + 8;
+
+impl RulePipeline {
+    /// The compiled pipeline as bytes, for [`RulePipeline::from_bytes`].
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut body = Writer(Vec::new());
+        let options = &self.options;
+        body.word(match options.match_kind {
+            MatchKind::All => 0,
+            MatchKind::LeftmostFirst => 1,
+        });
+        body.word(match options.unicode {
+            UnicodePolicy::WhenNeeded => 0,
+            UnicodePolicy::Never => 1,
+            UnicodePolicy::Always => 2,
+        });
+        body.word(flags(options).iter().rev().fold(0, |bits, flag| bits << 1 | u32::from(*flag)));
+        body.word(options.line_terminator.into());
+        body.long(options.size_limit as u64);
+        body.long(options.dfa_budget as u64);
+        body.word(self.rules.len() as u32);
+        for rule in &self.rules {
+            body.bytes(rule.pattern.as_bytes());
+            body.word(rule.unicode.into());
+            body.bytes(cast_slice(&rule.nfa.sets));
+            let nodes: Vec<[u32; 4]> = rule
+                .nfa
+                .nodes
+                .iter()
+                .map(|node| [node.kind, node.operand, node.edges_begin, node.edges_end])
+                .collect();
+            body.bytes(cast_slice(&nodes));
+            body.bytes(cast_slice(&rule.nfa.edges));
+            body.bytes(&rule.dfa.classes);
+            body.word(rule.dfa.stride);
+            body.bytes(cast_slice(&rule.dfa.entries));
+        }
+        let body = body.0;
+        let mut bytes = Writer(Vec::with_capacity(HEAD + body.len()));
+        bytes.0.extend_from_slice(&MAGIC);
+        bytes.word(VERSION);
+        bytes.long(body.len() as u64);
+        bytes.long(checksum(&body));
+        bytes.0.extend_from_slice(&body);
+        bytes.0
+    }
+
+    /// Reads what [`RulePipeline::to_bytes`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::Malformed`] for anything else: a foreign or newer format, missing or surplus bytes, a
+    /// wrong checksum, or tables that do not hold together.
+    pub fn from_bytes(bytes: &[u8]) -> Result<RulePipeline, BuildError> {
+        read(bytes).map_err(|reason| BuildError::Malformed { reason })
+    }
+}
+
+fn flags(options: &PipelineOptions) -> [bool; 6] {
+    [
+        options.case_insensitive,
+        options.multi_line,
+        options.dot_matches_new_line,
+        options.crlf,
+        options.ignore_whitespace,
+        options.swap_greed,
+    ]
+}
+
+fn read(bytes: &[u8]) -> Result<RulePipeline, String> {
+    let mut reader = Reader(bytes);
+    if reader.take(MAGIC.len())? != MAGIC {
+        return Err("it does not begin with the magic bytes".into());
+    }
+    let version = reader.word()?;
+    if version != VERSION {
+        return Err(format!("its version is {version}, this is {VERSION}"));
+    }
+    let length = reader.long()?;
+    let expected = reader.long()?;
+    if length != reader.0.len() as u64 {
+        return Err(format!("{length} bytes should follow its head, {} do", reader.0.len()));
+    }
+    if checksum(reader.0) != expected {
+        return Err("its checksum is wrong".into());
+    }
+    let match_kind = match reader.word()? {
+        0 => MatchKind::All,
+        1 => MatchKind::LeftmostFirst,
+        other => return Err(format!("match kind {other} is unknown")),
+    };
+    let unicode = match reader.word()? {
+        0 => UnicodePolicy::WhenNeeded,
+        1 => UnicodePolicy::Never,
+        2 => UnicodePolicy::Always,
+        other => return Err(format!("Unicode policy {other} is unknown")),
+    };
+    let bits = reader.word()?;
+    if bits >> 6 != 0 {
+        return Err(format!("option bits {bits:#x} are unknown"));
+    }
+    let flag = |bit: u32| bits >> bit & 1 == 1;
+    let narrow = |value: u64| usize::try_from(value).map_err(|_| "a limit is too large".to_owned());
+    let options = PipelineOptions {
+        match_kind,
+        unicode,
+        case_insensitive: flag(0),
+        multi_line: flag(1),
+        dot_matches_new_line: flag(2),
+        crlf: flag(3),
+        ignore_whitespace: flag(4),
+        swap_greed: flag(5),
+        line_terminator: reader.byte()?,
+        size_limit: narrow(reader.long()?)?,
+        dfa_budget: narrow(reader.long()?)?,
+    };
+    let count = reader.word()?;
+    let mut rules = Vec::new();
+    for index in 0..count {
+        let rule = rule(&mut reader).map_err(|reason| format!("rule {index}: {reason}"))?;
+        super::parse(&rule.pattern, &options)
+            .map_err(|reason| format!("rule {index} does not parse: {reason}"))?;
+        rules.push(rule);
+    }
+    if !reader.0.is_empty() {
+        return Err(format!("{} bytes follow its last rule", reader.0.len()));
+    }
+    Ok(RulePipeline { options, rules })
+}
+
+fn rule(reader: &mut Reader) -> Result<Rule, String> {
+    let pattern = str::from_utf8(reader.bytes()?).map_err(|error| error.to_string())?.to_owned();
+    let unicode = reader.word()? != 0;
+    let sets: Vec<ByteSet> = reader.array("byte sets")?;
+    let nodes: Vec<[u32; 4]> = reader.array("nodes")?;
+    let nodes = nodes
+        .into_iter()
+        .map(|[kind, operand, edges_begin, edges_end]| Node { kind, operand, edges_begin, edges_end })
+        .collect();
+    let nfa = PositionNfa { nodes, edges: reader.array("edges")?, sets };
+    check_nfa(&nfa)?;
+    let classes = reader.bytes()?.try_into().map_err(|_| "its class map is not 256 bytes long")?;
+    let dfa = PartialDfa { classes, stride: reader.word()?, entries: reader.array("entries")? };
+    check_dfa(&dfa)?;
+    Ok(Rule { pattern, unicode, nfa, dfa })
+}
+
+fn check_nfa(nfa: &PositionNfa) -> Result<(), String> {
+    let [nodes, edges, sets] = [nfa.nodes.len(), nfa.edges.len(), nfa.sets.len()];
+    if nfa.nodes.first().is_none_or(|node| node.kind != layout::NODE_JUMP) {
+        return Err("its first node is not a jump".into());
+    }
+    for node in &nfa.nodes {
+        let operand_fits = match node.kind {
+            layout::NODE_BYTE => (node.operand as usize) < sets,
+            layout::NODE_JUMP => node.operand == 0,
+            kind if look::is_look(kind) => node.operand < 256,
+            _ => false,
+        };
+        if !operand_fits {
+            return Err(format!("{node:?} makes no sense"));
+        }
+        if node.edges_begin > node.edges_end || node.edges_end as usize > edges {
+            return Err(format!("{node:?} has edges outside the {edges} there are"));
+        }
+    }
+    let is_edge = |edge: &u32| *edge == layout::EDGE_MATCH || (*edge as usize) < nodes;
+    match nfa.edges.iter().find(|edge| !is_edge(edge)) {
+        Some(edge) => Err(format!("an edge leads to node {edge} of {nodes}")),
+        None => Ok(()),
+    }
+}
+
+fn check_dfa(dfa: &PartialDfa) -> Result<(), String> {
+    let stride = dfa.stride as usize;
+    let rows = dfa.entries.len().checked_div(stride).unwrap_or(0);
+    if rows == 0 || rows * stride != dfa.entries.len() {
+        return Err(format!("{} entries do not make rows of {stride}", dfa.entries.len()));
+    }
+    if dfa.classes.iter().any(|&class| usize::from(class) + 1 >= stride) {
+        return Err(format!("a byte class is outside rows of {stride}"));
+    }
+    for (index, &entry) in dfa.entries.iter().enumerate() {
+        let row = dfa::target(entry) as usize;
+        // The end of the haystack leads nowhere; an initial state exists and follows no match.
+        let is_end = index >= stride && index % stride == stride - 1;
+        let fits = match row as u32 {
+            layout::ROW_DEAD => index >= stride || !dfa::is_match(entry),
+            layout::ROW_ESCAPE => index >= stride,
+            _ => row % stride == 0 && row < dfa.entries.len() && !is_end,
+        };
+        if !fits {
+            return Err(format!("entry {index} leads to {row}"));
+        }
+    }
+    Ok(())
+}
+
+/// 64-bit FNV-1a (Fowler, Noll and Vo), over little-endian words of eight bytes and then the bytes left.
+fn checksum(bytes: &[u8]) -> u64 {
+    const OFFSET_BASIS: u64 = 0xCBF2_9CE4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01B3;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let words = words.iter().map(|word| u64::from_le_bytes(*word));
+    words
+        .chain(rest.iter().map(|byte| u64::from(*byte)))
+        .fold(OFFSET_BASIS, |hash, unit| (hash ^ unit).wrapping_mul(PRIME))
+}
+
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn word(&mut self, value: u32) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn long(&mut self, value: u64) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.long(bytes.len() as u64);
+        self.0.extend_from_slice(bytes);
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], String> {
+        let (taken, rest) = self.0.split_at_checked(count).ok_or("it ends too early")?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn word(&mut self) -> Result<u32, String> {
+        Ok(u32::from_le_bytes(self.take(4)?.try_into().expect("four bytes")))
+    }
+
+    fn byte(&mut self) -> Result<u8, String> {
+        self.word()?.try_into().map_err(|_| "a byte is larger than 255".to_owned())
+    }
+
+    fn long(&mut self) -> Result<u64, String> {
+        Ok(u64::from_le_bytes(self.take(8)?.try_into().expect("eight bytes")))
+    }
+
+    fn bytes(&mut self) -> Result<&'a [u8], String> {
+        let length = self.long()?;
+        self.take(usize::try_from(length).map_err(|_| "it ends too early")?)
+    }
+
+    fn array<T: bytemuck::Pod>(&mut self, what: &str) -> Result<Vec<T>, String> {
+        let bytes = self.bytes()?;
+        if !bytes.len().is_multiple_of(size_of::<T>()) {
+            return Err(format!("its {what} are cut off"));
+        }
+        Ok(pod_collect_to_vec(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn pipeline() -> RulePipeline {
+        RulePipeline::new(&[r"(?m)^\w+\b.{3,300}x$", "a|bc|", r"\p{Greek}{2}"]).unwrap()
+    }
+
+    #[test]
+    fn comes_back_the_same() {
+        let options = PipelineOptions {
+            match_kind: MatchKind::All,
+            unicode: UnicodePolicy::Always,
+            swap_greed: true,
+            line_terminator: 0,
+            ..PipelineOptions::default()
+        };
+        let other = RulePipeline::with_options(&["(?m)a+?$"], options).unwrap();
+        for pipeline in [pipeline(), other, RulePipeline::new::<&str>(&[]).unwrap()] {
+            assert_eq!(RulePipeline::from_bytes(&pipeline.to_bytes()).unwrap(), pipeline);
+        }
+    }
+
+    #[test]
+    fn every_truncation_is_an_error() {
+        let bytes = pipeline().to_bytes();
+        for length in 0..bytes.len().min(2000) {
+            RulePipeline::from_bytes(&bytes[..length]).unwrap_err();
+        }
+        RulePipeline::from_bytes(&[&bytes[..], &[0]].concat()).unwrap_err();
+    }
+
+    proptest! {
+        /// Damage that a forged checksum hides is refused, or leaves tables that hold together.
+        #[test]
+        fn damage_is_refused_or_harmless(
+            edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        ) {
+            let mut bytes = pipeline().to_bytes();
+            for (at, value) in &edits {
+                let at = HEAD + at.index(bytes.len() - HEAD);
+                bytes[at] = *value;
+            }
+            let sum = checksum(&bytes[HEAD..]).to_le_bytes();
+            bytes[HEAD - 8..HEAD].copy_from_slice(&sum);
+            if let Ok(pipeline) = RulePipeline::from_bytes(&bytes) {
+                for rule in pipeline.rules() {
+                    check_nfa(&rule.nfa).unwrap();
+                    check_dfa(&rule.dfa).unwrap();
+                }
+            }
+        }
+    }
+}

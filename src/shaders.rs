@@ -1,1 +1,74 @@
 //! The kernels that the build script compiled, and the layouts they share with the host.
+//!
+//! What a kernel binds is read from its SPIR-V, and the structs in [`layout`] come from the same file that
+//! the kernels include, so nothing here is repeated by hand.
+
+/// A compute kernel: its SPIR-V and what a pipeline for it needs.
+#[derive(Debug)]
+pub struct Kernel {
+    /// The source file's stem.
+    pub name: &'static str,
+    /// SPIR-V 1.5 whose entry point is `main`.
+    pub words: &'static [u32],
+    /// By set and binding number.
+    pub bindings: &'static [Binding],
+    /// Size of the push-constant block, 0 without one.
+    pub push_constant_bytes: u32,
+    /// The push constants, offsets from the block's start. A block that holds one struct has the struct's
+    /// fields here.
+    pub push_constants: &'static [Member],
+    /// Invocations in a workgroup along x, y and z.
+    pub local_size: [u32; 3],
+    /// By id.
+    pub spec_constants: &'static [SpecConstant],
+}
+
+/// A storage buffer, or an array of them, that a kernel uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// Descriptor set.
+    pub set: u32,
+    /// Binding number in the set.
+    pub binding: u32,
+    /// Descriptors: 1, or the array's length.
+    pub count: u32,
+    /// The variable's name, or the block's where the variable has none.
+    pub name: &'static str,
+    /// The kernel declares it `readonly`.
+    pub read_only: bool,
+}
+
+/// A member of a struct or block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// As in GLSL.
+    pub name: &'static str,
+    /// Bytes from the start of the struct or block.
+    pub offset: u32,
+    /// Size.
+    pub bytes: u32,
+}
+
+/// A struct of [`layout`], as Rust lays it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Struct {
+    /// The same in GLSL and Rust.
+    pub name: &'static str,
+    /// Size, which is also the stride in an array.
+    pub bytes: u32,
+    /// In order.
+    pub members: &'static [Member],
+}
+
+/// A specialisation constant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpecConstant {
+    /// `constant_id` in GLSL.
+    pub id: u32,
+    /// As in GLSL.
+    pub name: &'static str,
+    /// Its value where none is given, as 32 bits.
+    pub default: u32,
+}
+
+include!(concat!(env!("OUT_DIR"), "/shaders.rs"));

@@ -61,7 +61,14 @@ const uint NODE_WORD_END_HALF_UNICODE = 19u;
 // Longest UTF-8 sequence, in bytes: how far a Unicode look-around sees.
 const uint UTF8_MAX = 4u;
 
-// The head of a pass's tables. Offsets count words from the start of the tables.
+// Words of a RuleRecord and of an NfaNode, which kernels read word by word.
+const uint RULE_WORDS = 6u;
+const uint NODE_WORDS = 4u;
+
+// Second bytes of a candidate, and the end of the haystack.
+const uint PAIR_COLUMNS = 257u;
+
+// The head of a pass's tables. Offsets count words from the end of this head.
 struct PassHeader {
     uint rule_count;
     // RuleRecord array.
@@ -69,7 +76,7 @@ struct PassHeader {
     // 256 words, one for each first byte of a candidate: the offset of its list, which is a length and
     // then as many rule indices.
     uint firsts;
-    // 257 words for each first byte, one for each second byte and one for the end of the haystack.
+    // PAIR_COLUMNS words for each first byte, one for each second byte and one for the end of the haystack.
     uint pairs;
     // NfaNode array.
     uint nodes;
@@ -90,7 +97,7 @@ struct PassHeader {
 // One rule of a pass.
 struct RuleRecord {
     uint pattern_id;
-    // Word offset of the byte class map in the tables.
+    // Word offset of the byte class map.
     uint classes;
     // Entry index of the first row.
     uint first_entry;

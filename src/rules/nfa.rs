@@ -263,7 +263,8 @@ fn byte_transitions(state: &State) -> Vec<(ByteSet, StateID)> {
             sparse.transitions.iter().for_each(|trans| add(trans.start, trans.end, trans.next));
         }
         State::Dense(dense) => {
-            dense.iter().for_each(|trans| add(trans.start, trans.end, trans.next));
+            let next_of = |byte| dense.matches_byte(byte).map(|next| (byte, next));
+            (0..=255).filter_map(next_of).for_each(|(byte, next)| add(byte, byte, next));
         }
         _ => {}
     }

@@ -15,13 +15,14 @@ use crate::shaders::layout::{self, NfaNode, PassHeader, RuleRecord};
 /// The tables of one pass.
 #[derive(Clone, Debug)]
 pub(crate) struct Pass {
-    /// A [`PassHeader`], and what it points to.
+    pub(crate) header: PassHeader,
+    /// What the header points to. The header comes right before it in the buffer.
     pub(crate) words: Vec<u32>,
 }
 
 impl Pass {
-    pub(crate) fn header(&self) -> PassHeader {
-        bytemuck::pod_read_unaligned(cast_slice(&self.words[..PassHeader::WORDS]))
+    pub(crate) fn bytes(&self) -> u64 {
+        (PassHeader::WORDS + self.words.len()) as u64 * 4
     }
 }
 
@@ -47,7 +48,7 @@ pub(crate) fn pack(rules: &[Rule], limit: u64) -> Result<Vec<Pass>, RuleTooLarge
         }
         let pass = loop {
             let pass = Layout::new(first, &rules[first..first + count]).finish();
-            let bytes = pass.words.len() as u64 * 4;
+            let bytes = pass.bytes();
             if bytes <= limit {
                 break pass;
             }
@@ -77,7 +78,7 @@ struct Layout<'a> {
 impl<'a> Layout<'a> {
     fn new(first_id: usize, rules: &'a [Rule]) -> Layout<'a> {
         let header = PassHeader { rule_count: rules.len() as u32, ..PassHeader::default() };
-        Layout { first_id, rules, words: vec![0; PassHeader::WORDS], header }
+        Layout { first_id, rules, words: Vec::new(), header }
     }
 
     fn finish(mut self) -> Pass {
@@ -92,8 +93,7 @@ impl<'a> Layout<'a> {
             self.header.word_ranges = self.append(cast_slice(&ranges));
             self.header.word_range_count = ranges.len() as u32;
         }
-        self.words[..PassHeader::WORDS].copy_from_slice(cast_slice(&[self.header]));
-        Pass { words: self.words }
+        Pass { header: self.header, words: self.words }
     }
 
     /// Appends words and says where they begin.
@@ -177,6 +177,7 @@ impl<'a> Layout<'a> {
     fn candidate_lists(&mut self) {
         /// Pairs from which a rule is better listed by first byte.
         const WIDE: usize = 512;
+        const PAIR_COLUMNS: usize = layout::PAIR_COLUMNS as usize;
 
         let mut by_first = vec![Vec::new(); 256];
         let mut by_pair = vec![Vec::new(); 256 * PAIR_COLUMNS];
@@ -221,9 +222,6 @@ impl<'a> Layout<'a> {
         self.append(&index)
     }
 }
-
-/// Second bytes, and the end of the haystack.
-pub(crate) const PAIR_COLUMNS: usize = 257;
 
 /// Which pairs of first bytes may begin a match of a rule, by byte class.
 struct Beginnings<'a> {
@@ -272,7 +270,7 @@ impl Beginnings<'_> {
 
     fn pair_count(&self) -> usize {
         let mut width = vec![0_usize; self.dfa.stride as usize];
-        (0..PAIR_COLUMNS).for_each(|second| width[self.column(second)] += 1);
+        (0..layout::PAIR_COLUMNS as usize).for_each(|second| width[self.column(second)] += 1);
         let rows = self.alive.iter().map(|row| {
             row.iter().zip(&width).filter(|(alive, _)| **alive).map(|(_, width)| width).sum()
         });

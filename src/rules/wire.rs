@@ -4,7 +4,8 @@
 //! then each rule. Whatever is read back is checked piece by piece before it is used: an index that leads
 //! outside its table is an error here, so that no kernel meets one.
 
-use bytemuck::{cast_slice, pod_collect_to_vec};
+use bytemuck::allocation::pod_collect_to_vec;
+use bytemuck::cast_slice;
 
 use super::dfa::{self, PartialDfa};
 use super::look;

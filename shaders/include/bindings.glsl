@@ -1,0 +1,77 @@
+// What every kernel may bind, and how it reads bytes and reports hits.
+
+#include "layout.glsl"
+
+layout(constant_id = 0) const uint SEGMENTS = 1;
+layout(constant_id = 1) const bool MATCH_ALL = false;
+
+layout(push_constant) uniform Push {
+    ScanParams params;
+};
+
+layout(set = 0, binding = BINDING_TABLES) readonly buffer Tables {
+    PassHeader header;
+    uint words[];
+} tables;
+
+layout(set = 0, binding = BINDING_HITS) buffer Hits {
+    uint count;
+    uint words[];
+} hits;
+
+layout(set = 0, binding = BINDING_CONTROL) buffer ControlBuffer {
+    Control control;
+};
+
+layout(set = 0, binding = BINDING_QUEUE) buffer Queue {
+    QueueItem items[];
+} queue;
+
+layout(set = 0, binding = BINDING_HAYSTACK) readonly buffer Haystack {
+    uint words[];
+} haystack[MAX_SEGMENTS];
+
+// Constant indices: a device need not index descriptors dynamically.
+uint segment_word(uint segment, uint word) {
+    switch (segment) {
+        case 0u: return haystack[0].words[word];
+        case 1u: return haystack[1].words[word];
+        case 2u: return haystack[2].words[word];
+        case 3u: return haystack[3].words[word];
+        case 4u: return haystack[4].words[word];
+        case 5u: return haystack[5].words[word];
+        case 6u: return haystack[6].words[word];
+        default: return haystack[7].words[word];
+    }
+}
+
+uint byte_at(uint at) {
+    uint word;
+    if (SEGMENTS == 1u) {
+        word = haystack[0].words[at >> 2];
+    } else {
+        word = segment_word(at >> SEGMENT_SHIFT, (at & ((1u << SEGMENT_SHIFT) - 1u)) >> 2);
+    }
+    return (word >> ((at & 3u) * 8u)) & 0xFFu;
+}
+
+RuleRecord rule_record(uint rule) {
+    uint at = tables.header.rules + rule * RULE_WORDS;
+    return RuleRecord(tables.words[at], tables.words[at + 1u], tables.words[at + 2u],
+                      tables.words[at + 3u], tables.words[at + 4u], tables.words[at + 5u]);
+}
+
+// Reports a hit. False if the scan has been given up.
+bool emit(uint pattern_id, uint start, uint end) {
+    // The counter never comes near its end, so that it cannot wrap: nobody adds past hit_stop.
+    if (hits.count > params.hit_stop) {
+        return false;
+    }
+    uint at = atomicAdd(hits.count, 1u);
+    if (at < params.hit_capacity) {
+        hits.words[at * 3u] = pattern_id;
+        hits.words[at * 3u + 1u] = start;
+        hits.words[at * 3u + 2u] = end;
+    }
+    return true;
+}

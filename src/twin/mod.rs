@@ -1,0 +1,101 @@
+//! The kernels' CPU twins: one function for each file in `shaders/`, on the same buffers.
+//!
+//! They are what the kernels are compared with, stage by stage, and the easiest place to watch one at
+//! work. Invocations run one after the other here, so where kernels race for queue items the order of hits
+//! and items differs, and nothing else.
+
+mod advance;
+mod nfa;
+mod readback;
+mod starts;
+
+pub(crate) use advance::advance;
+pub(crate) use nfa::nfa;
+pub(crate) use readback::readback;
+pub(crate) use starts::starts;
+
+use crate::MatchKind;
+use crate::rules::pass::Pass;
+use crate::shaders::layout::{
+    Control, Hit, NfaNode, NfaWalker, PassHeader, QueueItem, RuleRecord, ScanParams, StartWalker,
+};
+
+/// What the kernels bind.
+#[derive(Clone)]
+pub(crate) struct Buffers {
+    pub(crate) match_kind: MatchKind,
+    pub(crate) tables: Pass,
+    pub(crate) haystack: Vec<u8>,
+    pub(crate) hit_count: u32,
+    pub(crate) hits: Vec<Hit>,
+    pub(crate) control: Control,
+    pub(crate) start_walkers: Vec<StartWalker>,
+    pub(crate) queue: Vec<QueueItem>,
+    pub(crate) nfa_walkers: Vec<NfaWalker>,
+    pub(crate) scratch: Vec<u32>,
+}
+
+impl Buffers {
+    /// Buffers as they are when a session is made, of the sizes that `params` tells.
+    pub(crate) fn new(
+        match_kind: MatchKind,
+        tables: Pass,
+        haystack: &[u8],
+        params: &ScanParams,
+    ) -> Buffers {
+        let walker_words = 3 * tables.header.nfa_nodes + 2 * tables.header.nfa_stack;
+        Buffers {
+            match_kind,
+            tables,
+            haystack: haystack.to_vec(),
+            hit_count: 0,
+            hits: vec![Hit::default(); params.hit_capacity as usize],
+            control: Control::default(),
+            start_walkers: vec![StartWalker::default(); params.start_walkers as usize],
+            queue: vec![QueueItem::default(); params.queue_capacity as usize],
+            nfa_walkers: vec![NfaWalker::default(); params.nfa_walkers as usize],
+            scratch: vec![0; (walker_words * params.nfa_walkers) as usize],
+        }
+    }
+
+    fn header(&self) -> &PassHeader {
+        &self.tables.header
+    }
+
+    fn word(&self, at: u32) -> u32 {
+        self.tables.words[at as usize]
+    }
+
+    fn record<T: bytemuck::Pod>(&self, table: u32, index: u32) -> T {
+        let words = size_of::<T>() / 4;
+        let at = table as usize + index as usize * words;
+        bytemuck::pod_read_unaligned(bytemuck::cast_slice(&self.tables.words[at..at + words]))
+    }
+
+    fn rule(&self, index: u32) -> RuleRecord {
+        self.record(self.header().rules, index)
+    }
+
+    fn node(&self, index: u32) -> NfaNode {
+        self.record(self.header().nodes, index)
+    }
+
+    fn byte(&self, at: u32) -> u8 {
+        self.haystack[at as usize]
+    }
+
+    /// Reports a hit. False if the scan has been given up.
+    fn emit(&mut self, params: &ScanParams, hit: Hit) -> bool {
+        if self.hit_count > params.hit_stop {
+            return false;
+        }
+        if self.hit_count < params.hit_capacity {
+            self.hits[self.hit_count as usize] = hit;
+        }
+        self.hit_count += 1;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! The twin of `shaders/nfa.comp`.
+
+use super::Buffers;
+use crate::MatchKind;
+use crate::rules::look;
+use crate::shaders::layout::{self, Hit, NfaWalker, RuleRecord, ScanParams};
+
+pub(crate) fn nfa(buffers: &mut Buffers, params: &ScanParams) {
+    (0..params.nfa_walkers).for_each(|id| invocation(buffers, params, id));
+}
+
+fn can_judge(params: &ScanParams, at: u32, lookahead: u32) -> bool {
+    params.is_final != 0 || params.haystack_len - at >= lookahead
+}
+
+fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
+    if buffers.control.pass != params.pass {
+        return;
+    }
+    let all = buffers.match_kind == MatchKind::All;
+    let slot = |word: u32| (word * params.nfa_walkers + id) as usize;
+    let mut walker = buffers.nfa_walkers[id as usize];
+    if walker.generation != buffers.control.generation {
+        walker.generation = buffers.control.generation;
+        walker.mode = layout::NFA_IDLE;
+    }
+    let node_limit = buffers.header().nfa_nodes;
+    let edges = buffers.header().edges;
+    let stamps = 2 * node_limit;
+    let stack = 3 * node_limit;
+    let control = &buffers.control;
+    let queue_end = control.queue_tail.min(control.queue_base + params.queue_capacity);
+    let mut rule = RuleRecord::default();
+    if walker.mode != layout::NFA_IDLE {
+        rule = buffers.rule(walker.rule);
+    }
+    let mut given_up = buffers.hit_count > params.hit_stop;
+
+    for _ in 0..params.step_budget {
+        if given_up {
+            break;
+        }
+        let hit = |end| Hit { pattern_id: rule.pattern_id, start: walker.start, end };
+        if walker.mode == layout::NFA_IDLE {
+            let taken = buffers.control.queue_head;
+            buffers.control.queue_head += 1;
+            if taken >= queue_end {
+                break;
+            }
+            let item = buffers.queue[(taken & (params.queue_capacity - 1)) as usize];
+            rule = buffers.rule(item.rule);
+            let root = buffers.node(rule.first_node);
+            let mode = if walker.epoch < layout::EPOCH_LIMIT {
+                layout::NFA_WALKING
+            } else {
+                layout::NFA_CLEARING
+            };
+            walker = NfaWalker {
+                generation: walker.generation,
+                mode,
+                rule: item.rule,
+                start: item.start,
+                after: item.after,
+                last: item.start,
+                at: item.start,
+                edge: root.edges_begin,
+                edge_end: root.edges_end,
+                epoch: walker.epoch + 1,
+                ..NfaWalker::default()
+            };
+            if !can_judge(params, item.start, rule.lookahead) {
+                let end = layout::UNDECIDED;
+                let hit = Hit { pattern_id: rule.pattern_id, start: item.start, end };
+                given_up = !buffers.emit(params, hit);
+                walker.mode = layout::NFA_IDLE;
+            }
+        } else if walker.mode == layout::NFA_CLEARING {
+            buffers.scratch[slot(stamps + walker.cur)] = 0;
+            walker.cur += 1;
+            if walker.cur == node_limit {
+                walker.cur = 0;
+                walker.epoch = 1;
+                walker.mode = layout::NFA_WALKING;
+            }
+        } else if walker.edge < walker.edge_end {
+            let target = buffers.word(edges + walker.edge);
+            walker.edge += 1;
+            if target == layout::EDGE_MATCH {
+                if all {
+                    if walker.at > walker.after && walker.emitted == 0 {
+                        walker.emitted = 1;
+                        let hit =
+                            Hit { pattern_id: rule.pattern_id, start: walker.start, end: walker.at };
+                        given_up = !buffers.emit(params, hit);
+                    }
+                } else {
+                    walker.last = walker.at;
+                    walker.edge = walker.edge_end;
+                    walker.stack_len = 0;
+                    walker.cur = walker.cur_len;
+                }
+            } else if buffers.scratch[slot(stamps + target)] != walker.epoch {
+                buffers.scratch[slot(stamps + target)] = walker.epoch;
+                let node = buffers.node(rule.first_node + target);
+                if node.kind == layout::NODE_BYTE {
+                    let side = 1 - walker.side;
+                    buffers.scratch[slot(side * node_limit + walker.next_len)] = target;
+                    walker.next_len += 1;
+                } else if node.kind == layout::NODE_JUMP
+                    || look::holds(
+                        node.kind,
+                        node.operand as u8,
+                        &buffers.haystack[..params.haystack_len as usize],
+                        walker.at as usize,
+                    )
+                {
+                    if walker.edge < walker.edge_end {
+                        let top = stack + 2 * walker.stack_len;
+                        buffers.scratch[slot(top)] = walker.edge;
+                        buffers.scratch[slot(top + 1)] = walker.edge_end;
+                        walker.stack_len += 1;
+                    }
+                    walker.edge = node.edges_begin;
+                    walker.edge_end = node.edges_end;
+                }
+            }
+        } else if walker.stack_len > 0 {
+            walker.stack_len -= 1;
+            let top = stack + 2 * walker.stack_len;
+            walker.edge = buffers.scratch[slot(top)];
+            walker.edge_end = buffers.scratch[slot(top + 1)];
+        } else if walker.cur < walker.cur_len {
+            let thread = buffers.scratch[slot(walker.side * node_limit + walker.cur)];
+            walker.cur += 1;
+            let node = buffers.node(rule.first_node + thread);
+            let byte = buffers.byte(walker.at - 1);
+            if buffers.word(node.operand + u32::from(byte >> 5)) >> (byte & 31) & 1 == 1 {
+                walker.edge = node.edges_begin;
+                walker.edge_end = node.edges_end;
+            }
+        } else if walker.next_len == 0
+            || walker.at == params.haystack_len
+            || walker.at - walker.start == params.max_scan
+        {
+            if !all && walker.last > walker.start {
+                given_up = !buffers.emit(params, hit(walker.last));
+            }
+            walker.mode = layout::NFA_IDLE;
+        } else if !can_judge(params, walker.at + 1, rule.lookahead) {
+            given_up = !buffers.emit(params, hit(layout::UNDECIDED));
+            walker.mode = layout::NFA_IDLE;
+        } else {
+            walker.side = 1 - walker.side;
+            walker.cur_len = walker.next_len;
+            walker.cur = 0;
+            walker.next_len = 0;
+            walker.at += 1;
+            walker.epoch += 1;
+            walker.emitted = 0;
+        }
+    }
+
+    if given_up {
+        walker.mode = layout::NFA_IDLE;
+    }
+    buffers.nfa_walkers[id as usize] = walker;
+    if walker.mode != layout::NFA_IDLE {
+        buffers.control.unfinished += 1;
+    }
+}

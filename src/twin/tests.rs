@@ -1,0 +1,157 @@
+//! Whole scans by the twins, against the oracle: what is wrong here is wrong before any device.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::rules::pass;
+use crate::{Match, MatchKind, PipelineOptions, RulePipeline};
+
+/// Sizes that make everything stop and go on as often as possible.
+fn tight(haystack: &[u8], pass_count: usize) -> ScanParams {
+    ScanParams {
+        haystack_len: haystack.len() as u32,
+        end_start: haystack.len() as u32,
+        is_final: 1,
+        max_scan: u32::MAX,
+        hit_capacity: 1 << 16,
+        hit_stop: 1 << 20,
+        queue_capacity: 4,
+        start_walkers: 3,
+        nfa_walkers: 2,
+        pass_count: pass_count as u32,
+        step_budget: 7,
+        ..ScanParams::default()
+    }
+}
+
+fn scan(rules: &RulePipeline, haystack: &[u8], max_scan: u32, pass_bytes: u64) -> Vec<Match> {
+    let kind = rules.options().match_kind;
+    let mut matches = Vec::new();
+    let passes = pass::pack(rules.rules(), pass_bytes).unwrap();
+    let mut control = Control::default();
+    for (index, tables) in passes.iter().enumerate() {
+        let mut params = ScanParams { max_scan, ..tight(haystack, passes.len()) };
+        params.pass = index as u32;
+        let mut buffers = Buffers::new(kind, tables.clone(), haystack, &params);
+        buffers.control = control;
+        if index == 0 {
+            advance(&mut buffers, &ScanParams { begin: 1, ..params });
+        }
+        while buffers.control.pass == params.pass {
+            starts(&mut buffers, &params);
+            nfa(&mut buffers, &params);
+            advance(&mut buffers, &params);
+        }
+        let last = ScanParams { pass_count: index as u32 + 1, ..params };
+        let (header, hits) = readback(&buffers, &last);
+        assert_eq!(header.hit_count as usize, hits.len());
+        matches.extend(hits.iter().map(|hit| Match {
+            pattern_id: hit.pattern_id,
+            start: hit.start,
+            end: hit.end,
+        }));
+        control = buffers.control;
+    }
+    match kind {
+        MatchKind::All => matches.sort_unstable(),
+        MatchKind::LeftmostFirst => crate::matches::Chains::default().select(&mut matches, 0),
+    }
+    matches
+}
+
+fn check(patterns: &[&str], haystack: &[u8], pass_bytes: u64) {
+    for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {
+        // With a DFA that decides most walks, and with hardly any.
+        for dfa_budget in [32 << 10, 0] {
+            for unicode in [crate::UnicodePolicy::WhenNeeded, crate::UnicodePolicy::Always] {
+                let options =
+                    PipelineOptions { match_kind, dfa_budget, unicode, ..PipelineOptions::default() };
+                let rules = RulePipeline::with_options(patterns, options).unwrap();
+                for max_scan in [u32::MAX, 3, 1, 0] {
+                    let expected = rules.reference_scan_bounded(haystack, max_scan);
+                    let found = scan(&rules, haystack, max_scan, pass_bytes);
+                    assert_eq!(
+                        found, expected,
+                        "{patterns:?}, {match_kind:?}, budget {dfa_budget}, {unicode:?}, at most {max_scan}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn curated_patterns() {
+    let haystack = b"abcabc foo_bar\r\nfood foo\n\xC3\xA9t\xC3\xA9 \xFFaaab\xE2\x82\xAC x1-22-333";
+    check(
+        &[
+            "abc",
+            "a+",
+            "a+?b",
+            r"\bfoo\b",
+            r"\w+",
+            r"(?m)^\w+$",
+            r"(?mR)^.*$",
+            r"[a-z]{2,3}",
+            r"(?s).+?o",
+            "(?i)FOO|bar|",
+            r"\b{start}f|o\b{end}",
+            r"\Aabc|333\z|^$",
+            r"(?:b||a)+c",
+            r"(a|ab)(c|bcd)*",
+            r"\d+(?:-\d+)+",
+            r"\Bo\B",
+            r"(?u:\w+)",
+            r"(?u)\b\w\B",
+            r"\p{L}{2,}",
+            r"(?:(?:a?b?)*c)+",
+            r"(?:\b|a)*b",
+            r"(?:a|(?:\b|e)x?|d)*o",
+            r"[^\n]{5,9}o",
+            r"\xFFa{3}",
+        ],
+        haystack,
+        // Several passes.
+        500 << 10,
+    );
+}
+
+#[test]
+fn escape_at_the_longest_match() {
+    // The byte after the match decides whether it is one, and only the NFA can tell.
+    check(&[r"[ab](?u:\b)"], b"a\xC3", 64 << 20);
+}
+
+fn pattern() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(vec![
+        "a", "b", "ab", "[ab]", "[^a]", ".", r"\b", r"\B", "^", "$", "(?m:^)", "(?m:$)", "(?R-s:$)", "",
+        r"\w", r"\W", r"(?u:\b)", r"(?u:\w)", r"(?u:\B)", r"\b{end-half}", "é",
+    ])
+    .prop_map(str::to_owned);
+    leaf.prop_recursive(5, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 1..4).prop_map(|parts| parts.concat()),
+            prop::collection::vec(inner.clone(), 2..4)
+                .prop_map(|parts| format!("(?:{})", parts.join("|"))),
+            (
+                inner,
+                prop::sample::select(vec!["*", "+", "?", "*?", "+?", "??", "{2}", "{1,3}", "{0,2}?", "{2,}"])
+            )
+                .prop_map(|(sub, repeat)| format!("(?:{sub}){repeat}")),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #[test]
+    fn generated_patterns(
+        patterns in prop::collection::vec(pattern(), 1..4),
+        haystack in prop::collection::vec(prop::sample::select(&b"aab \n\r\xC3\xA9_"[..]), 0..24),
+    ) {
+        // Nested repeats may exceed what a regex may take; that is no matter here.
+        prop_assume!(RulePipeline::new(&patterns).is_ok());
+        let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
+        check(&patterns, &haystack, 64 << 20);
+    }
+}

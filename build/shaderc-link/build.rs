@@ -3,8 +3,9 @@
 //! Distributions differ. Some ship a `libshaderc` that is complete; Debian 12's has undefined glslang and
 //! SPIRV-Tools symbols, in the shared library and in the "combined" archive alike, and has to be linked
 //! together with the archives of those two. So each way known is tried on a small program, and the first
-//! that links is written to a linker script named `libvkscan_shaderc.so`, which `.cargo/config.toml` puts
-//! in the place of shaderc-sys's own search.
+//! that links is written to a linker script named `libvkscan_shaderc.so`. In this repository
+//! `.cargo/config.toml` puts it in the place of shaderc-sys's own search; where vkscan is a dependency, and
+//! that file is not read, it adds what shaderc-sys lacks.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -65,6 +66,7 @@ fn main() {
         format!("INPUT ( {way} )\n"),
     )
     .expect("OUT_DIR is writable");
+    println!("cargo::rustc-link-lib=vkscan_shaderc");
     for dir in library_dirs.iter().chain([&out]) {
         println!("cargo::rustc-link-search=native={}", dir.display());
     }

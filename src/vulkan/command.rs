@@ -418,3 +418,33 @@ impl Scope {
         access: vk::AccessFlags::HOST_READ,
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::error::BackendError;
+    use super::super::memory::Location;
+    use super::super::testing::TestBackend;
+    use super::*;
+
+    #[test]
+    fn commands_that_never_finish_time_out_and_keep_their_memory() {
+        let backend = TestBackend::waiting(Duration::from_millis(10));
+        let device = backend.device();
+        let usage = vk::BufferUsageFlags::TRANSFER_DST;
+        let buffer = Buffer::new(device, "buffer", 4, Location::Readback, usage).unwrap();
+        let timeline = Timeline::new(device, "timeline").unwrap();
+        let mut commands = Commands::new(device, "hung").unwrap();
+        commands
+            .record(|to| to.fill_buffer(&buffer, 0, 4, 1))
+            .unwrap();
+        // Nobody will ever signal this.
+        commands.pending = Some((timeline.clone(), 1));
+
+        let timed_out = |result| matches!(result, Err(BackendError::Timeout { .. }));
+        assert!(timed_out(commands.record(|_| ()).map(|()| 0)));
+        assert!(timed_out(device.submit(&mut [&mut commands], &timeline)));
+        drop((commands, timeline));
+        buffer.destroy().unwrap();
+        assert_eq!(device.allocated_bytes(), 4);
+    }
+}

@@ -37,14 +37,14 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    /// Opens the device that `info` describes; it must be suitable.
+    /// Opens `physical`, which `info` describes and finds suitable.
     pub(super) fn new(
         instance: Arc<Instance>,
+        physical: vk::PhysicalDevice,
         info: DeviceInfo,
         wait_timeout: Duration,
     ) -> Result<Arc<Device>> {
         let vulkan = instance.raw();
-        let physical = instance.physical_devices()?[info.index];
         let family = info.compute_family().expect("a suitable device has one") as u32;
 
         let priorities = [1.0];

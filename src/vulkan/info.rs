@@ -166,12 +166,14 @@ impl DeviceInfo {
 }
 
 /// Asks every device for its description, in the loader's order.
-pub(super) fn describe_all(instance: &Instance) -> Result<Vec<DeviceInfo>> {
-    let devices = instance.physical_devices()?;
+pub(super) fn describe_all(
+    instance: &Instance,
+    devices: &[vk::PhysicalDevice],
+) -> Result<Vec<DeviceInfo>> {
     devices
-        .into_iter()
+        .iter()
         .enumerate()
-        .map(|(index, physical)| describe(instance, physical, index))
+        .map(|(index, &physical)| describe(instance, physical, index))
         .collect()
 }
 

@@ -5,9 +5,9 @@
 //!
 //! - Every object holds a share in the device, and the device a share in the instance, so owners go
 //!   before what they own whatever is dropped first.
-//! - [`command::Commands`] hold everything recorded into them and do not go before the device has
+//! - `Commands` hold everything recorded into them and do not go before the device has
 //!   run them, so nothing is freed or reused under a running kernel.
-//! - Every fallible call goes through [`device::Device::call`]: once the device is lost, no further
+//! - Every fallible call goes through `Device::call`: once the device is lost, no further
 //!   call is made and every function says so.
 #![allow(dead_code)]
 
@@ -95,8 +95,10 @@ impl Backend {
     /// missing, out of memory, or any other Vulkan call that fails.
     pub fn new(options: &BackendOptions) -> Result<Backend, BackendError> {
         let instance = options.instance()?;
-        let mut devices = info::describe_all(&instance)?;
+        let physical = instance.physical_devices()?;
+        let mut devices = info::describe_all(&instance, &physical)?;
         let choice = select::choose(&devices, options.selector().as_ref())?;
+        let physical = physical[choice.position];
         let mut info = devices.swap_remove(choice.position);
         info.preference = Some(choice.reason);
         if info.kind == DeviceKind::Cpu {
@@ -106,7 +108,7 @@ impl Backend {
             );
         }
         Ok(Backend {
-            device: Device::new(instance, info, options.wait_timeout)?,
+            device: Device::new(instance, physical, info, options.wait_timeout)?,
         })
     }
 
@@ -119,7 +121,7 @@ impl Backend {
     /// selector that fits nothing is no error here.
     pub fn devices(options: &BackendOptions) -> Result<Vec<DeviceInfo>, BackendError> {
         let instance = options.instance()?;
-        let mut devices = info::describe_all(&instance)?;
+        let mut devices = info::describe_all(&instance, &instance.physical_devices()?)?;
         if let Ok(choice) = select::choose(&devices, options.selector().as_ref()) {
             devices[choice.position].preference = Some(choice.reason);
         }

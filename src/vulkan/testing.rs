@@ -1,6 +1,7 @@
 //! The backend that tests run on, and tests of the layer as a whole.
 
 use std::ops::Deref;
+use std::time::Duration;
 
 use super::{Backend, BackendOptions, Validation};
 
@@ -10,8 +11,14 @@ pub(crate) struct TestBackend(Option<Backend>);
 
 impl TestBackend {
     pub(crate) fn new() -> TestBackend {
+        TestBackend::waiting(BackendOptions::default().wait_timeout)
+    }
+
+    /// One that gives the device no more than `wait_timeout`.
+    pub(crate) fn waiting(wait_timeout: Duration) -> TestBackend {
         let options = BackendOptions {
             validation: Validation::On,
+            wait_timeout,
             ..BackendOptions::default()
         };
         match Backend::new(&options) {
@@ -43,7 +50,6 @@ impl Drop for TestBackend {
 
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use ash::vk;
 
@@ -443,6 +449,22 @@ mod tests {
         assert!(error.contains(&asked.to_string()), "{error}");
     }
 
+    /// A mistake that core validation knows.
+    fn create_empty_buffer(device: &Device) {
+        let empty = vk::BufferCreateInfo::default().usage(vk::BufferUsageFlags::TRANSFER_DST);
+        // SAFETY: none: a size of 0 is the mistake. Layers and drivers get through it.
+        if let Ok(raw) = unsafe { device.raw().create_buffer(&empty, None) } {
+            // SAFETY: it was just made.
+            unsafe { device.raw().destroy_buffer(raw, None) };
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "VUID-VkBufferCreateInfo-size-00912")]
+    fn a_message_fails_the_test_that_caused_it() {
+        create_empty_buffer(TestBackend::new().device());
+    }
+
     /// The canary: if these mistakes go unnoticed, so would any other.
     #[test]
     fn validation_catches_a_planted_hazard_and_a_planted_core_error() {
@@ -478,12 +500,7 @@ mod tests {
             "objects are named: {messages}"
         );
 
-        let empty = vk::BufferCreateInfo::default().usage(vk::BufferUsageFlags::TRANSFER_DST);
-        // SAFETY: none: a size of 0 is the mistake. Layers and drivers get through it.
-        if let Ok(raw) = unsafe { device.raw().create_buffer(&empty, None) } {
-            // SAFETY: it was just made.
-            unsafe { device.raw().destroy_buffer(raw, None) };
-        }
+        create_empty_buffer(device);
         let messages = backend.validation_messages().join("\n");
         assert!(
             messages.contains("VUID-VkBufferCreateInfo-size-00912"),

@@ -1,1 +1,190 @@
-//! The Vulkan layer. Nothing here knows about regular expressions.
+//! Raw Vulkan: loader, device, memory, commands. It knows nothing about regular expressions.
+//!
+//! One concept a file. All of the crate's `unsafe` is here, behind functions that are safe to call
+//! because of three rules:
+//!
+//! - Every object holds a share in the device, and the device a share in the instance, so owners go
+//!   before what they own whatever is dropped first.
+//! - `Commands` hold everything recorded into them and do not go before the device has
+//!   run them, so nothing is freed or reused under a running kernel.
+//! - Every fallible call goes through `Device::call`: once the device is lost, no further
+//!   call is made and every function says so.
+#![allow(dead_code)]
+
+pub(crate) mod command;
+mod debug;
+pub(crate) mod device;
+mod error;
+mod info;
+mod instance;
+pub(crate) mod memory;
+pub(crate) mod pipeline;
+pub(crate) mod query;
+mod select;
+pub(crate) mod staging;
+pub(crate) mod timeline;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use debug::ValidationLog;
+pub use error::{BackendError, Memory};
+pub use info::{DeviceInfo, DeviceKind, DeviceUuid, NotAUuid, QueueFamily};
+pub use select::DeviceSelector;
+
+use device::Device;
+use instance::Instance;
+
+/// How to open a device. The default picks the best one, without validation.
+#[derive(Debug, Clone)]
+pub struct BackendOptions {
+    /// Which device; `None` takes the environment variable `VKSCAN_DEVICE`, and without that the
+    /// preferred device: discrete, integrated, virtual, CPU, other; within a kind the one with the
+    /// larger device-local heap.
+    pub device: Option<DeviceSelector>,
+    /// Whether to run under the validation layers.
+    pub validation: Validation,
+    /// How long to wait for the device before a call fails with [`BackendError::Timeout`].
+    pub wait_timeout: Duration,
+    /// The Vulkan loader's library; `None` takes the system's.
+    pub loader_path: Option<PathBuf>,
+}
+
+impl Default for BackendOptions {
+    fn default() -> BackendOptions {
+        BackendOptions {
+            device: None,
+            validation: Validation::default(),
+            wait_timeout: Duration::from_secs(60),
+            loader_path: None,
+        }
+    }
+}
+
+/// Whether to run under the Khronos validation layer: its core checks and its synchronisation
+/// checks. That is slow, and meant for tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Validation {
+    /// On if the environment variable `VKSCAN_VALIDATION` is set to anything but `0`.
+    #[default]
+    FromEnvironment,
+    /// Off.
+    Off,
+    /// On; an error if the layer is missing.
+    On,
+}
+
+/// An open device. Cloning it is cheap and gives another handle to the same device.
+///
+/// Sessions hold the device themselves, so it does not matter which is dropped first.
+#[derive(Clone)]
+pub struct Backend {
+    device: Arc<Device>,
+}
+
+impl Backend {
+    /// Opens the device that the options select.
+    ///
+    /// # Errors
+    ///
+    /// No loader, no device, none that fits the selector or can run vkscan, validation asked for but
+    /// missing, out of memory, or any other Vulkan call that fails.
+    pub fn new(options: &BackendOptions) -> Result<Backend, BackendError> {
+        let instance = options.instance()?;
+        let physical = instance.physical_devices()?;
+        let mut devices = info::describe_all(&instance, &physical)?;
+        let choice = select::choose(&devices, options.selector().as_ref())?;
+        let physical = physical[choice.position];
+        let mut info = devices.swap_remove(choice.position);
+        info.preference = Some(choice.reason);
+        if info.kind == DeviceKind::Cpu {
+            tracing::warn!(
+                device = info.name,
+                "scanning on a CPU Vulkan driver: exact, but slow"
+            );
+        }
+        Ok(Backend {
+            device: Device::new(instance, physical, info, options.wait_timeout)?,
+        })
+    }
+
+    /// Lists all devices, usable or not, in the loader's order. The one that [`Backend::new`] would
+    /// open with the same options says so in [`DeviceInfo::preference`].
+    ///
+    /// # Errors
+    ///
+    /// No loader, no driver, validation asked for but missing, or a Vulkan call that fails. A
+    /// selector that fits nothing is no error here.
+    pub fn devices(options: &BackendOptions) -> Result<Vec<DeviceInfo>, BackendError> {
+        let instance = options.instance()?;
+        let mut devices = info::describe_all(&instance, &instance.physical_devices()?)?;
+        if let Ok(choice) = select::choose(&devices, options.selector().as_ref()) {
+            devices[choice.position].preference = Some(choice.reason);
+        }
+        Ok(devices)
+    }
+
+    /// The open device. The memory budget is that of the moment it was opened.
+    pub fn device_info(&self) -> &DeviceInfo {
+        self.device.info()
+    }
+
+    /// Errors and warnings of the validation layers so far; empty without validation.
+    pub fn validation_messages(&self) -> Vec<String> {
+        self.validation_log().messages()
+    }
+
+    /// The same as a handle that may outlive the backend, and so sees its end.
+    pub fn validation_log(&self) -> ValidationLog {
+        self.device.instance().log().clone()
+    }
+
+    /// Whether the device has been lost. It stays so: create a new backend.
+    pub fn is_lost(&self) -> bool {
+        self.device.is_lost()
+    }
+
+    pub(crate) fn device(&self) -> &Arc<Device> {
+        &self.device
+    }
+}
+
+impl std::fmt::Debug for Backend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Backend")
+            .field("device", &self.device_info().name)
+            .field("lost", &self.is_lost())
+            .finish_non_exhaustive()
+    }
+}
+
+impl BackendOptions {
+    fn instance(&self) -> Result<Arc<Instance>, BackendError> {
+        let validation = match self.validation {
+            Validation::FromEnvironment => {
+                environment("VKSCAN_VALIDATION").is_some_and(|v| v != "0")
+            }
+            Validation::Off => false,
+            Validation::On => true,
+        };
+        Instance::new(self.loader_path.as_deref(), validation)
+    }
+
+    fn selector(&self) -> Option<DeviceSelector> {
+        let from_environment = || {
+            let Ok(selector) = environment("VKSCAN_DEVICE")?.parse();
+            Some(selector)
+        };
+        self.device.clone().or_else(from_environment)
+    }
+}
+
+/// The variable's value, if it is set and not empty.
+fn environment(variable: &str) -> Option<String> {
+    let value = std::env::var_os(variable)?;
+    (!value.is_empty()).then(|| value.to_string_lossy().into_owned())
+}

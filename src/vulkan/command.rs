@@ -1,0 +1,450 @@
+//! Command buffers: recorded once, submitted as often as needed.
+
+use std::any::Any;
+use std::ffi::CStr;
+use std::mem::{forget, take};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ash::vk;
+
+use super::device::{Device, DeviceRef};
+use super::error::Result;
+use super::memory::Buffer;
+use super::pipeline::{ComputePipeline, DescriptorSet};
+use super::query::Timestamps;
+use super::timeline::Timeline;
+
+/// Command buffers in one submission, so that submitting allocates nothing.
+const MAX_SUBMITTED: usize = 8;
+
+/// A primary command buffer with a pool of its own. It holds on to everything that was recorded
+/// into it, and does not go before the device has run it.
+pub(crate) struct Commands {
+    device: DeviceRef,
+    pool: vk::CommandPool,
+    raw: vk::CommandBuffer,
+    kept: Vec<Arc<dyn Any + Send + Sync>>,
+    /// The last submission, until it is known to have run.
+    pending: Option<(Arc<Timeline>, u64)>,
+    recorded: bool,
+}
+
+impl Commands {
+    pub(crate) fn new(device: &Arc<Device>, name: &str) -> Result<Commands> {
+        let info = vk::CommandPoolCreateInfo::default().queue_family_index(device.queue_family());
+        let pool = device.call("vkCreateCommandPool", || {
+            // SAFETY: the device has a queue of that family.
+            unsafe { device.raw().create_command_pool(&info, None) }
+        })?;
+        device.names().set(pool, name);
+        // From here on, dropping it cleans up.
+        let mut commands = Commands {
+            device: DeviceRef::new(device),
+            pool,
+            raw: vk::CommandBuffer::null(),
+            kept: Vec::new(),
+            pending: None,
+            recorded: false,
+        };
+        let info = vk::CommandBufferAllocateInfo::default()
+            .command_pool(pool)
+            .level(vk::CommandBufferLevel::PRIMARY)
+            .command_buffer_count(1);
+        commands.raw = device.call("vkAllocateCommandBuffers", || {
+            // SAFETY: the pool exists, and no other thread sees it.
+            unsafe { device.raw().allocate_command_buffers(&info) }
+        })?[0];
+        device.names().set(commands.raw, name);
+        Ok(commands)
+    }
+
+    /// Records anew, after waiting for the last submission to have run.
+    ///
+    /// Arguments that Vulkan forbids (out of range, unaligned, over a limit in `DeviceInfo`) panic:
+    /// they are mistakes of the caller, not conditions of the device.
+    pub(crate) fn record(&mut self, body: impl FnOnce(&mut Recorder)) -> Result<()> {
+        self.settle(self.device.wait_timeout())?;
+        self.recorded = false;
+        self.kept.clear();
+        let device = &self.device;
+        device.call("vkResetCommandPool", || {
+            // SAFETY: the command buffer is not pending: `settle`. `&mut self` keeps others out.
+            unsafe {
+                device
+                    .raw()
+                    .reset_command_pool(self.pool, vk::CommandPoolResetFlags::empty())
+            }
+        })?;
+        device.call("vkBeginCommandBuffer", || {
+            // SAFETY: the pool was just reset, so the command buffer is in its initial state.
+            unsafe {
+                device
+                    .raw()
+                    .begin_command_buffer(self.raw, &vk::CommandBufferBeginInfo::default())
+            }
+        })?;
+        body(&mut Recorder {
+            device: &self.device,
+            raw: self.raw,
+            kept: &mut self.kept,
+            pipeline: None,
+        });
+        let device = &self.device;
+        device.call("vkEndCommandBuffer", || {
+            // SAFETY: recording was begun above.
+            unsafe { device.raw().end_command_buffer(self.raw) }
+        })?;
+        self.recorded = true;
+        Ok(())
+    }
+
+    /// Waits until the last submission, if any, has run.
+    fn settle(&mut self, timeout: Duration) -> Result<()> {
+        if let Some((timeline, value)) = &self.pending {
+            timeline.wait(*value, timeout)?;
+            self.pending = None;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Commands {
+    fn drop(&mut self) {
+        if let Some((timeline, value)) = self.pending.take()
+            && let Err(result) = timeline.wait_raw(value, self.device.wait_timeout())
+            && result != vk::Result::ERROR_DEVICE_LOST
+        {
+            // The device may still write to what these commands name: better leaked than reused.
+            tracing::error!(%result, "leaking the memory of commands that do not finish");
+            forget(timeline);
+            forget(take(&mut self.kept));
+            return;
+        }
+        // SAFETY: the command buffer has run, or the device is lost and will not run it.
+        unsafe { self.device.raw().destroy_command_pool(self.pool, None) };
+    }
+}
+
+impl Device {
+    /// Submits recorded commands, to run one after the other. Returns the value that `timeline`
+    /// reaches when the last of them is done. Commands that are still running are waited for first.
+    ///
+    /// There is no barrier between command buffers beyond those recorded in them.
+    pub(crate) fn submit(
+        &self,
+        commands: &mut [&mut Commands],
+        timeline: &Arc<Timeline>,
+    ) -> Result<u64> {
+        assert!(commands.len() <= MAX_SUBMITTED);
+        let mut buffers = [vk::CommandBuffer::null(); MAX_SUBMITTED];
+        for (buffer, commands) in buffers.iter_mut().zip(&mut *commands) {
+            assert!(commands.recorded, "submitted before it was recorded");
+            commands.settle(self.wait_timeout())?;
+            *buffer = commands.raw;
+        }
+        let semaphores = [timeline.raw()];
+
+        // Values must be signalled in order, so they are given out under the queue's lock.
+        let queue = self.queue();
+        let value = timeline.submitted().load(Ordering::Relaxed) + 1;
+        let values = [value];
+        let mut signal =
+            vk::TimelineSemaphoreSubmitInfo::default().signal_semaphore_values(&values);
+        let submits = [vk::SubmitInfo::default()
+            .command_buffers(&buffers[..commands.len()])
+            .signal_semaphores(&semaphores)
+            .push_next(&mut signal)];
+        self.call("vkQueueSubmit", || {
+            // SAFETY: the command buffers are recorded and not pending, and are kept, with all they
+            // name, until they have run. The queue is locked.
+            unsafe { self.raw().queue_submit(*queue, &submits, vk::Fence::null()) }
+        })?;
+        timeline.submitted().store(value, Ordering::Relaxed);
+        drop(queue);
+        for commands in commands {
+            commands.pending = Some((timeline.clone(), value));
+        }
+        Ok(value)
+    }
+}
+
+/// A command buffer being recorded.
+pub(crate) struct Recorder<'a> {
+    device: &'a Device,
+    raw: vk::CommandBuffer,
+    kept: &'a mut Vec<Arc<dyn Any + Send + Sync>>,
+    pipeline: Option<Arc<ComputePipeline>>,
+}
+
+impl Recorder<'_> {
+    /// Opens a labelled section, as profilers show it.
+    pub(crate) fn label_begin(&mut self, label: &CStr) {
+        self.device.names().begin(self.raw, label);
+    }
+
+    pub(crate) fn label_end(&mut self) {
+        self.device.names().end(self.raw);
+    }
+
+    /// Copies regions, none of them empty, from one buffer to another.
+    pub(crate) fn copy_buffer(&mut self, from: &Buffer, to: &Buffer, regions: &[vk::BufferCopy]) {
+        for region in regions {
+            assert!(region.size > 0, "Vulkan has no empty copies");
+            from.check(&(region.src_offset..region.src_offset + region.size));
+            to.check(&(region.dst_offset..region.dst_offset + region.size));
+        }
+        self.keep(from.keep());
+        self.keep(to.keep());
+        // SAFETY: recording; the regions lie inside the buffers, which are kept.
+        unsafe {
+            self.device
+                .raw()
+                .cmd_copy_buffer(self.raw, from.raw(), to.raw(), regions);
+        }
+    }
+
+    /// Writes `bytes`, which become part of the command buffer: 4 to 65,536, whole words.
+    pub(crate) fn update_buffer(&mut self, buffer: &Buffer, offset: u64, bytes: &[u8]) {
+        assert!((4..=65_536).contains(&bytes.len()) && bytes.len().is_multiple_of(4));
+        assert!(offset.is_multiple_of(4));
+        buffer.check(&(offset..offset + bytes.len() as u64));
+        self.keep(buffer.keep());
+        // SAFETY: recording; size and offset are as Vulkan asks, and the buffer is kept.
+        unsafe {
+            self.device
+                .raw()
+                .cmd_update_buffer(self.raw, buffer.raw(), offset, bytes);
+        }
+    }
+
+    /// Writes `word` to `bytes` bytes, whole words and at least one.
+    pub(crate) fn fill_buffer(&mut self, buffer: &Buffer, offset: u64, bytes: u64, word: u32) {
+        assert!(offset.is_multiple_of(4) && bytes.is_multiple_of(4) && bytes > 0);
+        buffer.check(&(offset..offset + bytes));
+        self.keep(buffer.keep());
+        // SAFETY: recording; size and offset are as Vulkan asks, and the buffer is kept.
+        unsafe {
+            self.device
+                .raw()
+                .cmd_fill_buffer(self.raw, buffer.raw(), offset, bytes, word);
+        }
+    }
+
+    /// Binds a kernel and its buffers for the dispatches that follow.
+    pub(crate) fn bind(&mut self, pipeline: &Arc<ComputePipeline>, set: &Arc<DescriptorSet>) {
+        self.keep(pipeline.clone());
+        self.keep(set.clone());
+        // SAFETY: recording; both are kept.
+        unsafe {
+            let raw = self.device.raw();
+            raw.cmd_bind_pipeline(self.raw, vk::PipelineBindPoint::COMPUTE, pipeline.raw());
+            raw.cmd_bind_descriptor_sets(
+                self.raw,
+                vk::PipelineBindPoint::COMPUTE,
+                pipeline.layout(),
+                0,
+                &[set.raw()],
+                &[],
+            );
+        }
+        self.pipeline = Some(pipeline.clone());
+    }
+
+    /// Sets all push constants of the bound kernel.
+    pub(crate) fn push_constants(&mut self, bytes: &[u8]) {
+        let pipeline = self.pipeline.as_ref().expect("a kernel is bound");
+        assert_eq!(bytes.len(), pipeline.push_constant_bytes() as usize);
+        if bytes.is_empty() {
+            return;
+        }
+        // SAFETY: recording; the bytes are exactly the range of the pipeline's layout.
+        unsafe {
+            self.device.raw().cmd_push_constants(
+                self.raw,
+                pipeline.layout(),
+                vk::ShaderStageFlags::COMPUTE,
+                0,
+                bytes,
+            );
+        }
+    }
+
+    /// Runs `workgroups` workgroups of the bound kernel, up to the device's `max_workgroups_x`.
+    pub(crate) fn dispatch(&mut self, workgroups: u32) {
+        assert!(self.pipeline.is_some(), "a kernel is bound");
+        assert!(workgroups <= self.device.info().max_workgroups_x);
+        // SAFETY: recording; kernel and buffers are bound, and the grid is within limits.
+        unsafe { self.device.raw().cmd_dispatch(self.raw, workgroups, 1, 1) };
+    }
+
+    /// Runs as many workgroups as the three words at `offset` say; whoever writes them keeps within
+    /// the device's limits.
+    pub(crate) fn dispatch_indirect(&mut self, buffer: &Buffer, offset: u64) {
+        assert!(self.pipeline.is_some(), "a kernel is bound");
+        assert!(offset.is_multiple_of(4));
+        buffer.check(&(offset..offset + 12));
+        self.keep(buffer.keep());
+        // SAFETY: recording; kernel and buffers are bound, and the words lie inside the buffer,
+        // which is kept.
+        unsafe {
+            self.device
+                .raw()
+                .cmd_dispatch_indirect(self.raw, buffer.raw(), offset);
+        }
+    }
+
+    /// What follows in `to` sees what came before in `from`, on all buffers.
+    pub(crate) fn barrier(&mut self, from: Scope, to: Scope) {
+        let barrier = vk::MemoryBarrier::default()
+            .src_access_mask(from.access)
+            .dst_access_mask(to.access);
+        // SAFETY: recording, outside a render pass.
+        unsafe {
+            self.device.raw().cmd_pipeline_barrier(
+                self.raw,
+                from.stage,
+                to.stage,
+                vk::DependencyFlags::empty(),
+                &[barrier],
+                &[],
+                &[],
+            );
+        }
+    }
+
+    pub(crate) fn transfer_to_compute(&mut self) {
+        self.barrier(Scope::TRANSFER, Scope::COMPUTE);
+    }
+
+    pub(crate) fn transfer_to_transfer(&mut self) {
+        self.barrier(Scope::TRANSFER, Scope::TRANSFER);
+    }
+
+    pub(crate) fn transfer_to_host(&mut self) {
+        self.barrier(Scope::TRANSFER, Scope::HOST);
+    }
+
+    pub(crate) fn compute_to_compute(&mut self) {
+        self.barrier(Scope::COMPUTE, Scope::COMPUTE);
+    }
+
+    /// Also orders what the kernels that follow read and write themselves.
+    pub(crate) fn compute_to_indirect(&mut self) {
+        self.barrier(Scope::COMPUTE, Scope::INDIRECT_AND_COMPUTE);
+    }
+
+    pub(crate) fn compute_to_transfer(&mut self) {
+        self.barrier(Scope::COMPUTE, Scope::TRANSFER);
+    }
+
+    pub(crate) fn compute_to_host(&mut self) {
+        self.barrier(Scope::COMPUTE, Scope::HOST);
+    }
+
+    /// Must come before the timestamps are written, in the same command buffer or an earlier one.
+    pub(crate) fn reset_timestamps(&mut self, timestamps: &Arc<Timestamps>) {
+        self.keep(timestamps.clone());
+        // SAFETY: recording, outside a render pass; the queries are kept.
+        unsafe {
+            self.device.raw().cmd_reset_query_pool(
+                self.raw,
+                timestamps.raw(),
+                0,
+                timestamps.count(),
+            );
+        }
+    }
+
+    /// Notes when everything so far has passed `stage`.
+    pub(crate) fn write_timestamp(
+        &mut self,
+        timestamps: &Arc<Timestamps>,
+        index: u32,
+        stage: vk::PipelineStageFlags,
+    ) {
+        assert!(index < timestamps.count());
+        self.keep(timestamps.clone());
+        // SAFETY: recording; the query exists and is kept, and the family has timestamps, or there
+        // would be no `Timestamps`.
+        unsafe {
+            self.device
+                .raw()
+                .cmd_write_timestamp(self.raw, stage, timestamps.raw(), index);
+        }
+    }
+
+    fn keep(&mut self, object: Arc<dyn Any + Send + Sync>) {
+        if !self.kept.iter().any(|kept| Arc::ptr_eq(kept, &object)) {
+            self.kept.push(object);
+        }
+    }
+}
+
+/// One side of a barrier: who, doing what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scope {
+    pub(crate) stage: vk::PipelineStageFlags,
+    pub(crate) access: vk::AccessFlags,
+}
+
+impl Scope {
+    pub(crate) const TRANSFER: Scope = Scope {
+        stage: vk::PipelineStageFlags::TRANSFER,
+        access: vk::AccessFlags::from_raw(
+            vk::AccessFlags::TRANSFER_READ.as_raw() | vk::AccessFlags::TRANSFER_WRITE.as_raw(),
+        ),
+    };
+    pub(crate) const COMPUTE: Scope = Scope {
+        stage: vk::PipelineStageFlags::COMPUTE_SHADER,
+        access: vk::AccessFlags::from_raw(
+            vk::AccessFlags::SHADER_READ.as_raw() | vk::AccessFlags::SHADER_WRITE.as_raw(),
+        ),
+    };
+    pub(crate) const INDIRECT_AND_COMPUTE: Scope = Scope {
+        stage: vk::PipelineStageFlags::from_raw(
+            vk::PipelineStageFlags::DRAW_INDIRECT.as_raw()
+                | vk::PipelineStageFlags::COMPUTE_SHADER.as_raw(),
+        ),
+        access: vk::AccessFlags::from_raw(
+            vk::AccessFlags::INDIRECT_COMMAND_READ.as_raw()
+                | vk::AccessFlags::SHADER_READ.as_raw()
+                | vk::AccessFlags::SHADER_WRITE.as_raw(),
+        ),
+    };
+    pub(crate) const HOST: Scope = Scope {
+        stage: vk::PipelineStageFlags::HOST,
+        access: vk::AccessFlags::HOST_READ,
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::error::BackendError;
+    use super::super::memory::Location;
+    use super::super::testing::TestBackend;
+    use super::*;
+
+    #[test]
+    fn commands_that_never_finish_time_out_and_keep_their_memory() {
+        let backend = TestBackend::waiting(Duration::from_millis(10));
+        let device = backend.device();
+        let usage = vk::BufferUsageFlags::TRANSFER_DST;
+        let buffer = Buffer::new(device, "buffer", 4, Location::Readback, usage).unwrap();
+        let timeline = Timeline::new(device, "timeline").unwrap();
+        let mut commands = Commands::new(device, "hung").unwrap();
+        commands
+            .record(|to| to.fill_buffer(&buffer, 0, 4, 1))
+            .unwrap();
+        // Nobody will ever signal this.
+        commands.pending = Some((timeline.clone(), 1));
+
+        let timed_out = |result| matches!(result, Err(BackendError::Timeout { .. }));
+        assert!(timed_out(commands.record(|_| ()).map(|()| 0)));
+        assert!(timed_out(device.submit(&mut [&mut commands], &timeline)));
+        drop((commands, timeline));
+        buffer.destroy().unwrap();
+        assert_eq!(device.allocated_bytes(), 4);
+    }
+}

@@ -1,0 +1,112 @@
+//! What validation layers say, and the names that tools such as RenderDoc and Nsight show.
+
+use std::ffi::{CStr, CString, c_void};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ash::{ext, vk};
+
+/// Errors and warnings of the validation layers, in the order they came.
+///
+/// A handle: it outlives the backend it was taken from, so it also shows what is reported while the
+/// device and the instance are destroyed.
+#[derive(Debug, Clone, Default)]
+pub struct ValidationLog(Arc<Mutex<Vec<String>>>);
+
+impl ValidationLog {
+    /// The messages so far.
+    pub fn messages(&self) -> Vec<String> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Describes a messenger that writes to this log. General messages are left out: they are the
+    /// loader's, about other people's drivers.
+    ///
+    /// The messenger points at this log's messages, so a handle to the log must outlive it.
+    pub(super) fn messenger(&self) -> vk::DebugUtilsMessengerCreateInfoEXT<'static> {
+        vk::DebugUtilsMessengerCreateInfoEXT::default()
+            .message_severity(
+                vk::DebugUtilsMessageSeverityFlagsEXT::ERROR
+                    | vk::DebugUtilsMessageSeverityFlagsEXT::WARNING,
+            )
+            .message_type(
+                vk::DebugUtilsMessageTypeFlagsEXT::VALIDATION
+                    | vk::DebugUtilsMessageTypeFlagsEXT::PERFORMANCE,
+            )
+            .pfn_user_callback(Some(on_message))
+            .user_data(Arc::as_ptr(&self.0).cast_mut().cast::<c_void>())
+    }
+}
+
+/// Called by the layers, on whichever thread made the offending call.
+unsafe extern "system" fn on_message(
+    severity: vk::DebugUtilsMessageSeverityFlagsEXT,
+    _types: vk::DebugUtilsMessageTypeFlagsEXT,
+    data: *const vk::DebugUtilsMessengerCallbackDataEXT<'_>,
+    log: *mut c_void,
+) -> vk::Bool32 {
+    // A panic must not unwind into the driver.
+    let _ = std::panic::catch_unwind(|| {
+        // SAFETY: `log` is the pointer given to `messenger`, whose contract keeps the log alive.
+        let log = unsafe { &*log.cast::<Mutex<Vec<String>>>() };
+        // SAFETY: the layer passes valid callback data for the duration of the call; its message is
+        // null or a C string.
+        let message = unsafe {
+            match data.as_ref() {
+                Some(data) if !data.p_message.is_null() => CStr::from_ptr(data.p_message)
+                    .to_string_lossy()
+                    .into_owned(),
+                _ => "message without text".to_owned(),
+            }
+        };
+        log.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(message.clone());
+        if severity.contains(vk::DebugUtilsMessageSeverityFlagsEXT::ERROR) {
+            tracing::error!("Vulkan validation: {message}");
+        } else {
+            tracing::warn!("Vulkan validation: {message}");
+        }
+    });
+    // Anything else would abort the call that the message is about.
+    vk::FALSE
+}
+
+/// Object names and command buffer labels; does nothing where `VK_EXT_debug_utils` is absent.
+pub(super) struct Names(Option<ext::debug_utils::Device>);
+
+impl Names {
+    pub(super) fn new(debug_utils: Option<ext::debug_utils::Device>) -> Names {
+        Names(debug_utils)
+    }
+
+    /// Names an object `vkscan/<what>`. A name that cannot be set is not worth an error.
+    pub(super) fn set(&self, object: impl vk::Handle, what: &str) {
+        let Some(debug_utils) = &self.0 else { return };
+        let Ok(name) = CString::new(format!("vkscan/{what}")) else {
+            return;
+        };
+        let info = vk::DebugUtilsObjectNameInfoEXT::default()
+            .object_handle(object)
+            .object_name(&name);
+        // SAFETY: the caller has just created the object and does not share it yet.
+        let _ = unsafe { debug_utils.set_debug_utils_object_name(&info) };
+    }
+
+    pub(super) fn begin(&self, commands: vk::CommandBuffer, label: &CStr) {
+        if let Some(debug_utils) = &self.0 {
+            let label = vk::DebugUtilsLabelEXT::default().label_name(label);
+            // SAFETY: the caller is recording `commands`.
+            unsafe { debug_utils.cmd_begin_debug_utils_label(commands, &label) };
+        }
+    }
+
+    pub(super) fn end(&self, commands: vk::CommandBuffer) {
+        if let Some(debug_utils) = &self.0 {
+            // SAFETY: the caller is recording `commands` and has begun a label in it.
+            unsafe { debug_utils.cmd_end_debug_utils_label(commands) };
+        }
+    }
+}

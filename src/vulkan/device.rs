@@ -1,0 +1,234 @@
+//! The logical device: one queue, one allocator, and the one place every Vulkan result goes through.
+
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ash::prelude::VkResult;
+use ash::{ext, vk};
+use gpu_allocator::vulkan::{Allocator, AllocatorCreateDesc};
+use gpu_allocator::{AllocationSizes, AllocatorDebugSettings};
+
+use super::debug::Names;
+use super::error::{BackendError, Result};
+use super::info::DeviceInfo;
+use super::instance::Instance;
+
+// Blocks that small buffers are carved from; larger buffers get an allocation of their own. A
+// session has a handful of small buffers, so bigger blocks would only sit idle.
+const DEVICE_BLOCK_BYTES: u64 = 32 << 20;
+const HOST_BLOCK_BYTES: u64 = 8 << 20;
+
+pub(crate) struct Device {
+    raw: ash::Device,
+    queue: Mutex<vk::Queue>,
+    queue_family: u32,
+    allocator: ManuallyDrop<Mutex<Allocator>>,
+    memory_types: Vec<vk::MemoryType>,
+    info: DeviceInfo,
+    wait_timeout: Duration,
+    names: Names,
+    lost: AtomicBool,
+    live_objects: AtomicUsize,
+    allocated_bytes: AtomicU64,
+    instance: Arc<Instance>,
+}
+
+impl Device {
+    /// Opens `physical`, which `info` describes and finds suitable.
+    pub(super) fn new(
+        instance: Arc<Instance>,
+        physical: vk::PhysicalDevice,
+        info: DeviceInfo,
+        wait_timeout: Duration,
+    ) -> Result<Arc<Device>> {
+        let vulkan = instance.raw();
+        let family = info.compute_family().expect("a suitable device has one") as u32;
+
+        let priorities = [1.0];
+        let queues = [vk::DeviceQueueCreateInfo::default()
+            .queue_family_index(family)
+            .queue_priorities(&priorities)];
+        let mut v12_features =
+            vk::PhysicalDeviceVulkan12Features::default().timeline_semaphore(true);
+        let features = vk::PhysicalDeviceFeatures::default()
+            .shader_storage_buffer_array_dynamic_indexing(true);
+        let create = vk::DeviceCreateInfo::default()
+            .queue_create_infos(&queues)
+            .enabled_features(&features)
+            .push_next(&mut v12_features);
+        // SAFETY: the family exists and the features are there: `info` was found suitable.
+        let raw = unsafe { vulkan.create_device(physical, &create, None) }
+            .map_err(|result| BackendError::from_vk("vkCreateDevice", result))?;
+        // SAFETY: the family was created with one queue.
+        let queue = unsafe { raw.get_device_queue(family, 0) };
+
+        let allocator = Allocator::new(&AllocatorCreateDesc {
+            instance: vulkan.clone(),
+            device: raw.clone(),
+            physical_device: physical,
+            debug_settings: AllocatorDebugSettings::default(),
+            buffer_device_address: false,
+            allocation_sizes: AllocationSizes::new(DEVICE_BLOCK_BYTES, HOST_BLOCK_BYTES),
+        })
+        .expect("the physical device is not null");
+        // SAFETY: `physical` comes from this instance.
+        let memory = unsafe { vulkan.get_physical_device_memory_properties(physical) };
+
+        let names = Names::new(
+            instance
+                .has_debug_utils()
+                .then(|| ext::debug_utils::Device::new(vulkan, &raw)),
+        );
+        names.set(raw.handle(), "device");
+        names.set(queue, "queue");
+        Ok(Arc::new(Device {
+            raw,
+            queue: Mutex::new(queue),
+            queue_family: family,
+            allocator: ManuallyDrop::new(Mutex::new(allocator)),
+            memory_types: memory.memory_types_as_slice().to_vec(),
+            info,
+            wait_timeout,
+            names,
+            lost: AtomicBool::new(false),
+            live_objects: AtomicUsize::new(0),
+            allocated_bytes: AtomicU64::new(0),
+            instance,
+        }))
+    }
+
+    pub(crate) fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    /// How long to wait for the device before giving up.
+    pub(crate) fn wait_timeout(&self) -> Duration {
+        self.wait_timeout
+    }
+
+    /// Vulkan objects made from this device and not dropped yet.
+    pub(crate) fn live_objects(&self) -> usize {
+        self.live_objects.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of all buffers not dropped yet.
+    pub(crate) fn allocated_bytes(&self) -> u64 {
+        self.allocated_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+
+    /// Makes this backend behave as if the driver had reported the device lost.
+    #[cfg(test)]
+    pub(crate) fn inject_lost(&self) {
+        self.lost.store(true, Ordering::Release);
+    }
+
+    /// Fails if the device has been lost.
+    pub(crate) fn alive(&self) -> Result<()> {
+        if self.is_lost() {
+            return Err(BackendError::DeviceLost);
+        }
+        Ok(())
+    }
+
+    /// Makes one Vulkan call, named as in the specification. All fallible calls on the device go
+    /// through here: a lost device stays lost, and no call is made on it any more.
+    pub(super) fn call<T>(
+        &self,
+        name: &'static str,
+        call: impl FnOnce() -> VkResult<T>,
+    ) -> Result<T> {
+        self.alive()?;
+        call().map_err(|result| {
+            let error = BackendError::from_vk(name, result);
+            if error == BackendError::DeviceLost {
+                self.lose(name);
+            }
+            error
+        })
+    }
+
+    /// Remembers that the device is lost.
+    pub(super) fn lose(&self, call: &'static str) {
+        if !self.lost.swap(true, Ordering::AcqRel) {
+            tracing::error!(device = self.info.name, call, "the Vulkan device is lost");
+        }
+    }
+
+    pub(super) fn raw(&self) -> &ash::Device {
+        &self.raw
+    }
+
+    pub(super) fn instance(&self) -> &Instance {
+        &self.instance
+    }
+
+    pub(super) fn queue(&self) -> MutexGuard<'_, vk::Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn queue_family(&self) -> u32 {
+        self.queue_family
+    }
+
+    pub(super) fn allocator(&self) -> MutexGuard<'_, Allocator> {
+        self.allocator
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn memory_types(&self) -> &[vk::MemoryType] {
+        &self.memory_types
+    }
+
+    pub(super) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    pub(super) fn count_bytes(&self) -> &AtomicU64 {
+        &self.allocated_bytes
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        // SAFETY: every object made from the device holds an `Arc<Device>`, so all of them are gone,
+        // and command buffers do not go before they have run. The allocator frees its blocks while
+        // the device still exists; nothing uses either afterwards.
+        unsafe {
+            ManuallyDrop::drop(&mut self.allocator);
+            self.raw.destroy_device(None);
+        }
+    }
+}
+
+/// A share in the device, held by every object made from it, and counted: what is still counted
+/// when everything should be gone has leaked.
+pub(super) struct DeviceRef(Arc<Device>);
+
+impl DeviceRef {
+    pub(super) fn new(device: &Arc<Device>) -> DeviceRef {
+        device.live_objects.fetch_add(1, Ordering::Relaxed);
+        DeviceRef(device.clone())
+    }
+}
+
+impl Drop for DeviceRef {
+    fn drop(&mut self) {
+        self.0.live_objects.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Deref for DeviceRef {
+    type Target = Device;
+
+    fn deref(&self) -> &Device {
+        &self.0
+    }
+}

@@ -1,0 +1,158 @@
+//! What can go wrong below the scanner, and what to do about it.
+
+use std::time::Duration;
+
+use ash::vk;
+
+/// A fault of the Vulkan side: loader, device, memory, time.
+///
+/// Every message says what was wrong, which limit applied and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackendError {
+    /// The Vulkan loader could not be opened, or is older than Vulkan 1.2.
+    #[error(
+        "no usable Vulkan loader: {reason}; install one of version 1.2 or later \
+         (Debian, Ubuntu: `apt install libvulkan1 mesa-vulkan-drivers`; Windows: the GPU \
+         vendor's driver; macOS: the Vulkan SDK)"
+    )]
+    LoaderMissing {
+        /// What the dynamic linker or the loader said.
+        reason: String,
+    },
+
+    /// The loader works, but no driver offers a device.
+    #[error(
+        "no Vulkan device: no installed driver offers one; install the GPU vendor's driver, or \
+         Mesa's CPU driver (Debian, Ubuntu: `apt install mesa-vulkan-drivers`)"
+    )]
+    NoDevice,
+
+    /// No device fits the selector.
+    #[error(
+        "no Vulkan device fits {selector}; there are: {}; select one by index, part of its name \
+         or UUID",
+        available.join(", ")
+    )]
+    DeviceNotFound {
+        /// What was asked for.
+        selector: String,
+        /// `index: name` of every device there is.
+        available: Vec<String>,
+    },
+
+    /// The device cannot run the kernels.
+    #[error("{device} cannot be used: {missing}; update its driver or select another device")]
+    UnsupportedDevice {
+        /// The device's name.
+        device: String,
+        /// Every requirement it does not meet.
+        missing: String,
+    },
+
+    /// Validation was asked for and cannot be had. Going on without it would be a lie.
+    #[error(
+        "validation was asked for, but {reason}; install the Khronos validation layer (Debian, \
+         Ubuntu: `apt install vulkan-validationlayers`) or switch validation off"
+    )]
+    ValidationMissing {
+        /// What is absent.
+        reason: String,
+    },
+
+    /// An allocation failed. Nothing of it is left behind.
+    #[error(
+        "out of {memory} memory: {} for {what}; free other users of it or ask for less",
+        asked(bytes)
+    )]
+    OutOfMemory {
+        /// Which memory ran out.
+        memory: Memory,
+        /// Bytes asked for; `None` where the driver allocates for itself and does not say.
+        bytes: Option<u64>,
+        /// What the memory was for.
+        what: String,
+    },
+
+    /// A request beyond what the device, or a buffer made earlier, can ever hold.
+    #[error("{what} asks for {asked}, the limit is {limit}; split it or raise the limit")]
+    LimitExceeded {
+        /// What was asked, with its unit.
+        what: String,
+        /// How much was asked.
+        asked: u64,
+        /// How much there can be.
+        limit: u64,
+    },
+
+    /// Something did not finish in time. It may still finish later.
+    #[error(
+        "timed out after {waited:?} waiting for {what}; allow more time (`wait_timeout`), or give \
+         the device less work at once"
+    )]
+    Timeout {
+        /// How long the call waited.
+        waited: Duration,
+        /// What it waited for.
+        what: String,
+    },
+
+    /// The device is gone (driver reset, hang, removal). Every later call on this backend says so.
+    #[error(
+        "the Vulkan device is lost; drop everything made from this backend and create a new one"
+    )]
+    DeviceLost,
+
+    /// Any other Vulkan call that failed.
+    #[error("{call} failed: {result}; this is unexpected: run with VKSCAN_VALIDATION=1 to see why")]
+    Vulkan {
+        /// The Vulkan command.
+        call: &'static str,
+        /// What it returned.
+        result: vk::Result,
+    },
+}
+
+/// The two places memory can run out in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    /// Memory of the host, device-visible or not.
+    Host,
+    /// Memory of the device.
+    Device,
+}
+
+impl std::fmt::Display for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Memory::Host => "host",
+            Memory::Device => "device",
+        })
+    }
+}
+
+pub(crate) type Result<T, E = BackendError> = std::result::Result<T, E>;
+
+impl BackendError {
+    /// The error a failed Vulkan command stands for.
+    pub(super) fn from_vk(call: &'static str, result: vk::Result) -> BackendError {
+        let out_of = |memory| BackendError::OutOfMemory {
+            memory,
+            bytes: None,
+            what: call.to_owned(),
+        };
+        match result {
+            vk::Result::ERROR_DEVICE_LOST => BackendError::DeviceLost,
+            vk::Result::ERROR_OUT_OF_HOST_MEMORY => out_of(Memory::Host),
+            vk::Result::ERROR_OUT_OF_DEVICE_MEMORY => out_of(Memory::Device),
+            result => BackendError::Vulkan { call, result },
+        }
+    }
+}
+
+fn asked(bytes: &Option<u64>) -> String {
+    match bytes {
+        Some(bytes) => format!("{bytes} bytes asked"),
+        None => "the driver's own allocation".to_owned(),
+    }
+}

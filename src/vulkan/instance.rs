@@ -1,0 +1,180 @@
+//! The Vulkan loader and instance, with validation where it was asked for.
+
+use std::ffi::CStr;
+use std::path::Path;
+use std::sync::Arc;
+
+use ash::{ext, vk};
+
+use super::debug::ValidationLog;
+use super::error::{BackendError, Result};
+
+const VALIDATION_LAYER: &CStr = c"VK_LAYER_KHRONOS_validation";
+
+pub(crate) struct Instance {
+    raw: ash::Instance,
+    messenger: Option<(ext::debug_utils::Instance, vk::DebugUtilsMessengerEXT)>,
+    has_debug_utils: bool,
+    /// The messenger points at it.
+    log: ValidationLog,
+    /// Keeps the loader's library open; the last to go.
+    _entry: ash::Entry,
+}
+
+impl Instance {
+    /// Opens the loader (the system's, or the one at `loader_path`) and creates an instance.
+    pub(super) fn new(loader_path: Option<&Path>, validation: bool) -> Result<Arc<Instance>> {
+        let entry = open_loader(loader_path)?;
+        let mut extensions = Vec::new();
+        let has_debug_utils = has_extension(&entry, None, ext::debug_utils::NAME)?;
+        if has_debug_utils {
+            extensions.push(ext::debug_utils::NAME.as_ptr());
+        }
+        let mut layers = Vec::new();
+        if validation {
+            require_validation(&entry, has_debug_utils)?;
+            layers.push(VALIDATION_LAYER.as_ptr());
+            extensions.push(ext::validation_features::NAME.as_ptr());
+        }
+
+        let log = ValidationLog::default();
+        let application = vk::ApplicationInfo::default()
+            .application_name(c"vkscan")
+            .engine_name(c"vkscan")
+            .api_version(vk::API_VERSION_1_2);
+        let mut messenger_info = log.messenger();
+        let synchronisation = [vk::ValidationFeatureEnableEXT::SYNCHRONIZATION_VALIDATION];
+        let mut features =
+            vk::ValidationFeaturesEXT::default().enabled_validation_features(&synchronisation);
+        let mut info = vk::InstanceCreateInfo::default()
+            .application_info(&application)
+            .enabled_layer_names(&layers)
+            .enabled_extension_names(&extensions);
+        if validation {
+            // The messenger is chained here too, for what happens before and after its own life.
+            info = info.push_next(&mut messenger_info).push_next(&mut features);
+        }
+        // SAFETY: every pointer in `info` outlives the call, and the layer and extensions are there.
+        let raw = unsafe { entry.create_instance(&info, None) }.map_err(|result| match result {
+            vk::Result::ERROR_INCOMPATIBLE_DRIVER => BackendError::NoDevice,
+            result => BackendError::from_vk("vkCreateInstance", result),
+        })?;
+        let mut instance = Instance {
+            raw,
+            messenger: None,
+            has_debug_utils,
+            log,
+            _entry: entry.clone(),
+        };
+        if validation {
+            let debug_utils = ext::debug_utils::Instance::new(&entry, &instance.raw);
+            // SAFETY: `Drop` destroys the messenger before the log it points at.
+            let messenger = unsafe {
+                debug_utils.create_debug_utils_messenger(&instance.log.messenger(), None)
+            }
+            .map_err(|result| BackendError::from_vk("vkCreateDebugUtilsMessengerEXT", result))?;
+            instance.messenger = Some((debug_utils, messenger));
+        }
+        Ok(Arc::new(instance))
+    }
+
+    pub(super) fn raw(&self) -> &ash::Instance {
+        &self.raw
+    }
+
+    pub(super) fn has_debug_utils(&self) -> bool {
+        self.has_debug_utils
+    }
+
+    pub(super) fn log(&self) -> &ValidationLog {
+        &self.log
+    }
+
+    pub(super) fn physical_devices(&self) -> Result<Vec<vk::PhysicalDevice>> {
+        // SAFETY: no preconditions.
+        unsafe { self.raw.enumerate_physical_devices() }.map_err(|result| match result {
+            // What loaders say when not one driver could be initialised.
+            vk::Result::ERROR_INITIALIZATION_FAILED => BackendError::NoDevice,
+            result => BackendError::from_vk("vkEnumeratePhysicalDevices", result),
+        })
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        // SAFETY: devices hold an `Arc<Instance>`, so all of them are gone.
+        unsafe {
+            if let Some((debug_utils, messenger)) = self.messenger.take() {
+                debug_utils.destroy_debug_utils_messenger(messenger, None);
+            }
+            self.raw.destroy_instance(None);
+        }
+    }
+}
+
+fn open_loader(path: Option<&Path>) -> Result<ash::Entry> {
+    // SAFETY: this runs the library's initialisers, so it is as sound as the library is: the
+    // system's loader, or the one the user names.
+    let entry = unsafe {
+        match path {
+            Some(path) => ash::Entry::load_from(path),
+            None => ash::Entry::load(),
+        }
+    }
+    .map_err(|error| BackendError::LoaderMissing {
+        reason: error.to_string(),
+    })?;
+    // SAFETY: no preconditions.
+    let version = unsafe { entry.try_enumerate_instance_version() }
+        .map_err(|result| BackendError::from_vk("vkEnumerateInstanceVersion", result))?
+        .unwrap_or(vk::API_VERSION_1_0);
+    if version < vk::API_VERSION_1_2 {
+        return Err(BackendError::LoaderMissing {
+            reason: format!(
+                "the loader implements Vulkan {}.{}",
+                vk::api_version_major(version),
+                vk::api_version_minor(version)
+            ),
+        });
+    }
+    Ok(entry)
+}
+
+fn require_validation(entry: &ash::Entry, has_debug_utils: bool) -> Result<()> {
+    let missing = |reason: &str| {
+        Err(BackendError::ValidationMissing {
+            reason: reason.to_owned(),
+        })
+    };
+    // SAFETY: no preconditions.
+    let layers = unsafe { entry.enumerate_instance_layer_properties() }
+        .map_err(|result| BackendError::from_vk("vkEnumerateInstanceLayerProperties", result))?;
+    if !layers
+        .iter()
+        .any(|layer| layer.layer_name_as_c_str() == Ok(VALIDATION_LAYER))
+    {
+        return missing("VK_LAYER_KHRONOS_validation is not installed");
+    }
+    if !has_extension(
+        entry,
+        Some(VALIDATION_LAYER),
+        ext::validation_features::NAME,
+    )? {
+        return missing("the layer lacks VK_EXT_validation_features (synchronisation validation)");
+    }
+    if !has_debug_utils {
+        return missing("the loader lacks VK_EXT_debug_utils, so its messages could not be seen");
+    }
+    Ok(())
+}
+
+fn has_extension(entry: &ash::Entry, layer: Option<&CStr>, name: &CStr) -> Result<bool> {
+    // SAFETY: a layer that is named here has been enumerated.
+    let extensions =
+        unsafe { entry.enumerate_instance_extension_properties(layer) }.map_err(|result| {
+            BackendError::from_vk("vkEnumerateInstanceExtensionProperties", result)
+        })?;
+    Ok(extensions
+        .iter()
+        .any(|extension| extension.extension_name_as_c_str() == Ok(name)))
+}

@@ -1,0 +1,466 @@
+//! Buffers and the memory they live in.
+
+use std::cmp::Reverse;
+use std::mem::take;
+use std::ops::Range;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ash::vk;
+use gpu_allocator::vulkan::{Allocation, AllocationCreateDesc, AllocationScheme};
+use gpu_allocator::{AllocationError, MemoryLocation};
+
+use super::device::{Device, DeviceRef};
+use super::error::{BackendError, Memory, Result};
+
+/// Where a buffer's memory lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Location {
+    /// Fastest for kernels; the host cannot be sure to see it.
+    DeviceLocal,
+    /// Host memory the device reads; persistently mapped, for streaming writes.
+    Upload,
+    /// Host memory the device writes; persistently mapped, cached where possible, for host reads.
+    Readback,
+}
+
+/// A buffer with its memory, freed with its last handle. Command buffers and descriptor sets that
+/// name it hold a handle each.
+#[derive(Clone)]
+pub(crate) struct Buffer(Arc<Owned>);
+
+struct Owned {
+    device: DeviceRef,
+    raw: vk::Buffer,
+    allocation: Allocation,
+    size: u64,
+    name: String,
+}
+
+impl Buffer {
+    /// Makes a buffer of `size` bytes, at least 1. Its contents are undefined.
+    pub(crate) fn new(
+        device: &Arc<Device>,
+        name: &str,
+        size: u64,
+        location: Location,
+        usage: vk::BufferUsageFlags,
+    ) -> Result<Buffer> {
+        assert!(size > 0, "Vulkan has no empty buffers");
+        let limit = device.info().max_allocation_bytes;
+        if size > limit {
+            return Err(BackendError::LimitExceeded {
+                what: format!("buffer {name} (bytes in one allocation)"),
+                asked: size,
+                limit,
+            });
+        }
+        let info = vk::BufferCreateInfo::default()
+            .size(size)
+            .usage(usage)
+            .sharing_mode(vk::SharingMode::EXCLUSIVE);
+        let raw = device
+            .call("vkCreateBuffer", || {
+                // SAFETY: size and usage are not empty.
+                unsafe { device.raw().create_buffer(&info, None) }
+            })
+            .map_err(|error| for_buffer(error, size, name))?;
+        let allocation = match allocate(device, raw, name, location) {
+            Ok(allocation) => allocation,
+            Err(error) => {
+                // SAFETY: the buffer is not used yet.
+                unsafe { device.raw().destroy_buffer(raw, None) };
+                return Err(for_buffer(error, size, name));
+            }
+        };
+        device.count_bytes().fetch_add(size, Ordering::Relaxed);
+        // From here on, dropping it cleans up.
+        let buffer = Buffer(Arc::new(Owned {
+            device: DeviceRef::new(device),
+            raw,
+            allocation,
+            size,
+            name: name.to_owned(),
+        }));
+        device.names().set(raw, name);
+        device.call("vkBindBufferMemory", || {
+            let allocation = &buffer.0.allocation;
+            // SAFETY: memory and offset meet the buffer's requirements: they were allocated for
+            // them. The buffer is not bound yet.
+            unsafe {
+                device
+                    .raw()
+                    .bind_buffer_memory(raw, allocation.memory(), allocation.offset())
+            }
+        })?;
+        Ok(buffer)
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.0.size
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    pub(super) fn raw(&self) -> vk::Buffer {
+        self.0.raw
+    }
+
+    /// What a command buffer or descriptor set holds on to.
+    pub(super) fn keep(&self) -> Arc<dyn std::any::Any + Send + Sync> {
+        self.0.clone()
+    }
+
+    /// The bytes in `range` of an upload or readback buffer.
+    ///
+    /// The caller has waited for the device's writes to them and has invalidated them, and nobody
+    /// writes them while the slice lives.
+    pub(crate) fn mapped(&self, range: Range<u64>) -> &[u8] {
+        let (start, bytes) = self.mapped_range(range);
+        // SAFETY: `mapped_range` checked that the bytes lie in this buffer's mapping, which lives as
+        // long as the buffer. That they do not change meanwhile is the caller's promise, above.
+        unsafe { std::slice::from_raw_parts(start.as_ptr(), bytes) }
+    }
+
+    /// Copies `bytes` to `offset` of an upload buffer. No one else uses that range meanwhile.
+    pub(crate) fn write(&self, offset: u64, bytes: &[u8]) {
+        let (start, len) = self.mapped_range(offset..offset + bytes.len() as u64);
+        // SAFETY: `mapped_range` checked the range, and a slice of the caller's cannot overlap it but
+        // by `mapped`, whose contract forbids that.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), start.as_ptr(), len) };
+    }
+
+    /// Start and length of `range` in the mapping. Panics if it is not inside the buffer, or the
+    /// buffer not mapped.
+    pub(super) fn mapped_range(&self, range: Range<u64>) -> (NonNull<u8>, usize) {
+        self.check(&range);
+        let base = self.0.allocation.mapped_ptr();
+        let base = base.expect("only upload and readback buffers are mapped");
+        // SAFETY: the mapping covers the whole buffer, and the range was found to lie inside it.
+        let start = unsafe { base.cast::<u8>().add(range.start as usize) };
+        (start, (range.end - range.start) as usize)
+    }
+
+    pub(super) fn check(&self, range: &Range<u64>) {
+        assert!(
+            range.start <= range.end && range.end <= self.size(),
+            "{range:?} is not inside {}, {} bytes",
+            self.name(),
+            self.size()
+        );
+    }
+
+    /// Makes host writes to `range` visible to commands submitted from now on. Does nothing on
+    /// coherent memory.
+    pub(crate) fn flush(&self, range: Range<u64>) -> Result<()> {
+        let Some(range) = self.non_coherent(range) else {
+            return Ok(());
+        };
+        let device = &self.0.device;
+        device.call("vkFlushMappedMemoryRanges", || {
+            // SAFETY: the range is mapped and rounded as Vulkan asks.
+            unsafe { device.raw().flush_mapped_memory_ranges(&[range]) }
+        })
+    }
+
+    /// Makes device writes to `range` that have been waited for visible to the host. Does nothing on
+    /// coherent memory.
+    pub(crate) fn invalidate(&self, range: Range<u64>) -> Result<()> {
+        let Some(range) = self.non_coherent(range) else {
+            return Ok(());
+        };
+        let device = &self.0.device;
+        device.call("vkInvalidateMappedMemoryRanges", || {
+            // SAFETY: the range is mapped and rounded as Vulkan asks.
+            unsafe { device.raw().invalidate_mapped_memory_ranges(&[range]) }
+        })
+    }
+
+    /// `range` as a range of the memory object, in whole atoms; `None` if there is nothing to do.
+    fn non_coherent(&self, range: Range<u64>) -> Option<vk::MappedMemoryRange<'static>> {
+        self.check(&range);
+        let allocation = &self.0.allocation;
+        let coherent = vk::MemoryPropertyFlags::HOST_COHERENT;
+        if range.is_empty() || allocation.memory_properties().contains(coherent) {
+            return None;
+        }
+        let atoms = whole_atoms(range, self.0.device.info().non_coherent_atom_bytes);
+        Some(
+            vk::MappedMemoryRange::default()
+                // SAFETY: only names the memory; the allocation outlives the call it is made for.
+                .memory(unsafe { allocation.memory() })
+                .offset(allocation.offset() + atoms.start)
+                .size(atoms.end - atoms.start),
+        )
+    }
+
+    /// Frees the buffer, or leaves that to the last of its handles where there are others.
+    pub(crate) fn destroy(self) -> Result<()> {
+        match Arc::into_inner(self.0) {
+            Some(mut owned) => owned.free(),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Owned {
+    /// Destroys buffer and memory; what is left is empty, and freeing it again does nothing.
+    fn free(&mut self) -> Result<()> {
+        let device = &self.device;
+        // SAFETY: commands and descriptor sets that name the buffer hold a handle, so none is left.
+        unsafe { device.raw().destroy_buffer(take(&mut self.raw), None) };
+        let freed = device.allocator().free(take(&mut self.allocation));
+        device
+            .count_bytes()
+            .fetch_sub(take(&mut self.size), Ordering::Relaxed);
+        freed.map_err(|error| allocation_error(device, error))
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        if let Err(error) = self.free() {
+            tracing::error!(buffer = self.name, %error, "a buffer could not be freed");
+        }
+    }
+}
+
+/// Allocates for the buffer from the best memory type that has room.
+fn allocate(
+    device: &Device,
+    buffer: vk::Buffer,
+    name: &str,
+    location: Location,
+) -> Result<Allocation> {
+    // SAFETY: the buffer was just made from this device.
+    let mut requirements = unsafe { device.raw().get_buffer_memory_requirements(buffer) };
+    // No two buffers share an atom, so a flush never touches a neighbour or leaves the allocation.
+    let atom = device.info().non_coherent_atom_bytes;
+    requirements.alignment = requirements.alignment.max(atom);
+    requirements.size = requirements.size.next_multiple_of(atom);
+    let allowed = requirements.memory_type_bits;
+
+    let mut last = AllocationError::NoCompatibleMemoryTypeFound;
+    for index in preferred_types(device.memory_types(), location) {
+        if allowed & (1 << index) == 0 {
+            continue;
+        }
+        requirements.memory_type_bits = 1 << index;
+        let allocated = device.allocator().allocate(&AllocationCreateDesc {
+            name,
+            requirements,
+            // The one type that is left decides; gpu-allocator maps it if it is host-visible.
+            location: MemoryLocation::Unknown,
+            linear: true,
+            allocation_scheme: AllocationScheme::GpuAllocatorManaged,
+        });
+        match allocated {
+            Ok(allocation) => {
+                // SAFETY: the memory exists; it is only given a name.
+                device
+                    .names()
+                    .set(unsafe { allocation.memory() }, "memory block");
+                return Ok(allocation);
+            }
+            Err(error) => last = error,
+        }
+    }
+    let error = allocation_error(device, last);
+    Err(match (error, location) {
+        (BackendError::OutOfMemory { bytes, what, .. }, Location::Upload | Location::Readback) => {
+            BackendError::OutOfMemory {
+                memory: Memory::Host,
+                bytes,
+                what,
+            }
+        }
+        (error, _) => error,
+    })
+}
+
+/// The memory types that serve `location`, best first. There is no stepping down from device-local
+/// to host memory: that would only look like a slow device.
+fn preferred_types(types: &[vk::MemoryType], location: Location) -> Vec<usize> {
+    use vk::MemoryPropertyFlags as P;
+    let needed = match location {
+        Location::DeviceLocal => P::DEVICE_LOCAL,
+        Location::Upload | Location::Readback => P::HOST_VISIBLE,
+    };
+    // Protected memory is closed to us, lazily allocated is for attachments, uncached is for debugging.
+    let excluded = P::PROTECTED | P::LAZILY_ALLOCATED | P::DEVICE_UNCACHED_AMD | P::RDMA_CAPABLE_NV;
+    let mut fit: Vec<usize> = (0..types.len())
+        .filter(|&index| types[index].property_flags.contains(needed))
+        .filter(|&index| !types[index].property_flags.intersects(excluded))
+        .collect();
+    fit.sort_by_key(|&index| {
+        let has = |flag| types[index].property_flags.contains(flag);
+        let wishes = match location {
+            // A host-visible window onto device memory can be small; leave it to who needs it.
+            Location::DeviceLocal => [!has(P::HOST_VISIBLE), false, false],
+            // The bus is crossed by the copy, not by the host's writes.
+            Location::Upload => [
+                !has(P::DEVICE_LOCAL),
+                has(P::HOST_COHERENT),
+                !has(P::HOST_CACHED),
+            ],
+            // The host reads uncached memory at a fraction of the speed.
+            Location::Readback => [
+                has(P::HOST_CACHED),
+                !has(P::DEVICE_LOCAL),
+                has(P::HOST_COHERENT),
+            ],
+        };
+        Reverse(wishes)
+    });
+    fit
+}
+
+/// `range` widened to whole atoms.
+fn whole_atoms(range: Range<u64>, atom: u64) -> Range<u64> {
+    range.start - range.start % atom..range.end.next_multiple_of(atom)
+}
+
+fn allocation_error(device: &Device, error: AllocationError) -> BackendError {
+    let result = match error {
+        AllocationError::OutOfMemory => vk::Result::ERROR_OUT_OF_DEVICE_MEMORY,
+        // The host's address space has no room for the mapping.
+        AllocationError::FailedToMap(_) => vk::Result::ERROR_OUT_OF_HOST_MEMORY,
+        // gpu-allocator hands on other results of vkAllocateMemory as text only.
+        AllocationError::Internal(text) if text.contains("ERROR_DEVICE_LOST") => {
+            device.lose("vkAllocateMemory");
+            vk::Result::ERROR_DEVICE_LOST
+        }
+        AllocationError::Internal(text) if text.contains("ERROR_OUT_OF_HOST_MEMORY") => {
+            vk::Result::ERROR_OUT_OF_HOST_MEMORY
+        }
+        _ => vk::Result::ERROR_UNKNOWN,
+    };
+    BackendError::from_vk("vkAllocateMemory", result)
+}
+
+/// Adds to an out-of-memory error what the memory was for.
+fn for_buffer(error: BackendError, size: u64, name: &str) -> BackendError {
+    match error {
+        BackendError::OutOfMemory { memory, .. } => BackendError::OutOfMemory {
+            memory,
+            bytes: Some(size),
+            what: format!("buffer {name}"),
+        },
+        error => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::TestBackend;
+    use super::*;
+    use vk::MemoryPropertyFlags as P;
+
+    const USAGE: vk::BufferUsageFlags = vk::BufferUsageFlags::TRANSFER_DST;
+
+    fn types(flags: &[P]) -> Vec<vk::MemoryType> {
+        let memory_type = |&property_flags| vk::MemoryType {
+            property_flags,
+            heap_index: 0,
+        };
+        flags.iter().map(memory_type).collect()
+    }
+
+    #[test]
+    fn memory_types_of_a_discrete_gpu() {
+        let types = types(&[
+            P::empty(),
+            P::DEVICE_LOCAL | P::HOST_VISIBLE | P::HOST_COHERENT,
+            P::DEVICE_LOCAL,
+            P::HOST_VISIBLE | P::HOST_COHERENT | P::HOST_CACHED,
+            P::HOST_VISIBLE | P::HOST_COHERENT,
+            P::DEVICE_LOCAL | P::PROTECTED,
+        ]);
+        assert_eq!(preferred_types(&types, Location::DeviceLocal), [2, 1]);
+        assert_eq!(preferred_types(&types, Location::Upload), [4, 3, 1]);
+        assert_eq!(preferred_types(&types, Location::Readback), [3, 4, 1]);
+    }
+
+    #[test]
+    fn memory_types_of_a_device_without_coherent_cached_memory() {
+        let types = types(&[
+            P::DEVICE_LOCAL | P::HOST_VISIBLE | P::HOST_CACHED,
+            P::DEVICE_LOCAL | P::HOST_VISIBLE | P::HOST_COHERENT,
+        ]);
+        assert_eq!(preferred_types(&types, Location::DeviceLocal), [0, 1]);
+        assert_eq!(preferred_types(&types, Location::Upload), [1, 0]);
+        assert_eq!(preferred_types(&types, Location::Readback), [0, 1]);
+    }
+
+    #[test]
+    fn flushes_cover_whole_atoms() {
+        assert_eq!(whole_atoms(0..64, 64), 0..64);
+        assert_eq!(whole_atoms(63..65, 64), 0..128);
+        assert_eq!(whole_atoms(64..65, 64), 64..128);
+        assert_eq!(whole_atoms(7..9, 1), 7..9);
+    }
+
+    #[test]
+    fn freed_with_the_last_handle() {
+        let backend = TestBackend::new();
+        let device = backend.device();
+        let make = |size| Buffer::new(device, "test", size, Location::Upload, USAGE).unwrap();
+        let (small, large) = (make(1), make(64 << 20));
+        assert_eq!(device.allocated_bytes(), (64 << 20) + 1);
+        assert_eq!(device.live_objects(), 2);
+        let other = small.clone();
+        small.destroy().unwrap();
+        assert_eq!(device.live_objects(), 2);
+        other.write(0, b"x");
+        other.flush(0..1).unwrap();
+        assert_eq!(other.mapped(0..1), b"x");
+        drop(other);
+        assert_eq!(device.allocated_bytes(), 64 << 20);
+        large.destroy().unwrap();
+        assert_eq!((device.live_objects(), device.allocated_bytes()), (0, 0));
+    }
+
+    #[test]
+    fn a_failed_allocation_says_how_much_and_leaves_nothing() {
+        let backend = TestBackend::new();
+        let device = backend.device();
+        let make = |size| Buffer::new(device, "huge", size, Location::DeviceLocal, USAGE);
+        let over = device.info().max_allocation_bytes + 1;
+        for size in [over, 1 << 60] {
+            let Err(error) = make(size) else {
+                panic!("{size} bytes were allocated")
+            };
+            assert!(matches!(error, BackendError::LimitExceeded { asked, .. } if asked == size));
+            assert!(error.to_string().contains(&size.to_string()), "{error}");
+        }
+        assert_eq!((device.live_objects(), device.allocated_bytes()), (0, 0));
+        make(4096).unwrap();
+    }
+
+    #[test]
+    fn running_out_of_device_memory_is_told_as_such() {
+        let backend = TestBackend::new();
+        let device = backend.device();
+        let error = for_buffer(
+            allocation_error(device, AllocationError::OutOfMemory),
+            123,
+            "tables",
+        );
+        assert_eq!(
+            error,
+            BackendError::OutOfMemory {
+                memory: Memory::Device,
+                bytes: Some(123),
+                what: "buffer tables".to_owned()
+            }
+        );
+        assert!(error.to_string().contains("123 bytes"), "{error}");
+        assert!(!device.is_lost());
+        let lost = AllocationError::Internal("... ERROR_DEVICE_LOST".to_owned());
+        assert_eq!(allocation_error(device, lost), BackendError::DeviceLost);
+        assert!(device.is_lost());
+    }
+}

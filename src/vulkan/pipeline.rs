@@ -1,0 +1,310 @@
+//! Kernels and what they are bound to.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use ash::vk;
+
+use super::device::{Device, DeviceRef};
+use super::error::{BackendError, Result};
+use super::memory::Buffer;
+
+/// The storage buffer bindings of set 0, shared by all kernels that agree on them.
+pub(crate) struct SetLayout {
+    device: DeviceRef,
+    raw: vk::DescriptorSetLayout,
+    /// Storage buffers in all, arrays counted by their length.
+    buffers: u32,
+}
+
+impl SetLayout {
+    /// `bindings` lists (binding, array length); a plain buffer is an array of 1.
+    pub(crate) fn new(
+        device: &Arc<Device>,
+        name: &str,
+        bindings: &[(u32, u32)],
+    ) -> Result<Arc<SetLayout>> {
+        let buffers = bindings.iter().map(|(_, count)| count).sum();
+        within(
+            format!("set layout {name} (storage buffers)"),
+            buffers,
+            device.info().max_storage_buffers,
+        )?;
+        let bindings: Vec<_> = bindings
+            .iter()
+            .map(|&(binding, count)| {
+                vk::DescriptorSetLayoutBinding::default()
+                    .binding(binding)
+                    .descriptor_type(vk::DescriptorType::STORAGE_BUFFER)
+                    .descriptor_count(count)
+                    .stage_flags(vk::ShaderStageFlags::COMPUTE)
+            })
+            .collect();
+        let info = vk::DescriptorSetLayoutCreateInfo::default().bindings(&bindings);
+        let raw = device.call("vkCreateDescriptorSetLayout", || {
+            // SAFETY: `info` is complete and within the device's limits.
+            unsafe { device.raw().create_descriptor_set_layout(&info, None) }
+        })?;
+        device.names().set(raw, name);
+        Ok(Arc::new(SetLayout {
+            device: DeviceRef::new(device),
+            raw,
+            buffers,
+        }))
+    }
+}
+
+impl Drop for SetLayout {
+    fn drop(&mut self) {
+        // SAFETY: pipelines and sets made with it hold it, so none is left.
+        unsafe {
+            self.device
+                .raw()
+                .destroy_descriptor_set_layout(self.raw, None);
+        }
+    }
+}
+
+/// What a compute pipeline is made of. The entry point is `main`.
+pub(crate) struct KernelDesc<'a> {
+    pub(crate) name: &'a str,
+    /// SPIR-V for Vulkan 1.2.
+    pub(crate) words: &'a [u32],
+    pub(crate) layout: &'a Arc<SetLayout>,
+    pub(crate) push_constant_bytes: u32,
+    /// (constant id, value); booleans and signed integers as their 32 bits.
+    pub(crate) specialization: &'a [(u32, u32)],
+}
+
+pub(crate) struct ComputePipeline {
+    device: DeviceRef,
+    raw: vk::Pipeline,
+    layout: vk::PipelineLayout,
+    push_constant_bytes: u32,
+    _set_layout: Arc<SetLayout>,
+}
+
+impl ComputePipeline {
+    pub(crate) fn new(device: &Arc<Device>, kernel: &KernelDesc) -> Result<Arc<ComputePipeline>> {
+        let name = kernel.name;
+        within(
+            format!("kernel {name} (push constant bytes)"),
+            kernel.push_constant_bytes,
+            device.info().max_push_constant_bytes,
+        )?;
+        let set_layouts = [kernel.layout.raw];
+        let push_constants = [vk::PushConstantRange::default()
+            .stage_flags(vk::ShaderStageFlags::COMPUTE)
+            .size(kernel.push_constant_bytes)];
+        let mut info = vk::PipelineLayoutCreateInfo::default().set_layouts(&set_layouts);
+        if kernel.push_constant_bytes > 0 {
+            info = info.push_constant_ranges(&push_constants);
+        }
+        let layout = device.call("vkCreatePipelineLayout", || {
+            // SAFETY: `info` is complete and within the device's limits.
+            unsafe { device.raw().create_pipeline_layout(&info, None) }
+        })?;
+        device.names().set(layout, name);
+        // From here on, dropping it cleans up.
+        let mut pipeline = ComputePipeline {
+            device: DeviceRef::new(device),
+            raw: vk::Pipeline::null(),
+            layout,
+            push_constant_bytes: kernel.push_constant_bytes,
+            _set_layout: kernel.layout.clone(),
+        };
+
+        let info = vk::ShaderModuleCreateInfo::default().code(kernel.words);
+        let module = device.call("vkCreateShaderModule", || {
+            // SAFETY: the words are valid SPIR-V: the build validates every kernel.
+            unsafe { device.raw().create_shader_module(&info, None) }
+        })?;
+        device.names().set(module, name);
+        let values: Vec<u32> = kernel
+            .specialization
+            .iter()
+            .map(|(_, value)| *value)
+            .collect();
+        let entries: Vec<_> = (0u32..)
+            .zip(kernel.specialization)
+            .map(|(at, &(id, _))| vk::SpecializationMapEntry {
+                constant_id: id,
+                offset: at * 4,
+                size: 4,
+            })
+            .collect();
+        let specialization = vk::SpecializationInfo::default()
+            .map_entries(&entries)
+            .data(bytemuck::cast_slice(&values));
+        let infos = [vk::ComputePipelineCreateInfo::default()
+            .layout(layout)
+            .stage(
+                vk::PipelineShaderStageCreateInfo::default()
+                    .stage(vk::ShaderStageFlags::COMPUTE)
+                    .module(module)
+                    .name(c"main")
+                    .specialization_info(&specialization),
+            )];
+        let created = device.call("vkCreateComputePipelines", || {
+            // SAFETY: module and layout exist and every pointer outlives the call.
+            unsafe {
+                device
+                    .raw()
+                    .create_compute_pipelines(vk::PipelineCache::null(), &infos, None)
+            }
+            .map_err(|(_, result)| result)
+        });
+        // SAFETY: pipelines do not need their module once they are made.
+        unsafe { device.raw().destroy_shader_module(module, None) };
+        pipeline.raw = created?[0];
+        device.names().set(pipeline.raw, name);
+        Ok(Arc::new(pipeline))
+    }
+
+    pub(super) fn raw(&self) -> vk::Pipeline {
+        self.raw
+    }
+
+    pub(super) fn layout(&self) -> vk::PipelineLayout {
+        self.layout
+    }
+
+    pub(super) fn push_constant_bytes(&self) -> u32 {
+        self.push_constant_bytes
+    }
+}
+
+impl Drop for ComputePipeline {
+    fn drop(&mut self) {
+        // SAFETY: commands that use it hold it, so none is left. A null pipeline is ignored.
+        unsafe {
+            self.device.raw().destroy_pipeline(self.raw, None);
+            self.device.raw().destroy_pipeline_layout(self.layout, None);
+        }
+    }
+}
+
+/// One buffer range at one place of a descriptor set.
+pub(crate) struct Binding<'a> {
+    pub(crate) binding: u32,
+    /// 0 for a plain buffer.
+    pub(crate) array_index: u32,
+    pub(crate) buffer: &'a Buffer,
+    /// In bytes, a multiple of the device's `storage_buffer_alignment`.
+    pub(crate) offset: u64,
+    /// In bytes, at least 1.
+    pub(crate) range: u64,
+}
+
+/// Buffers bound to a layout, once and for all: it can be used by any number of command buffers at
+/// the same time.
+pub(crate) struct DescriptorSet {
+    device: DeviceRef,
+    pool: vk::DescriptorPool,
+    raw: vk::DescriptorSet,
+    _layout: Arc<SetLayout>,
+    _buffers: Vec<Arc<dyn Any + Send + Sync>>,
+}
+
+impl DescriptorSet {
+    /// Bindings that are not listed must not be used by the kernels it is bound for.
+    pub(crate) fn new(
+        device: &Arc<Device>,
+        name: &str,
+        layout: &Arc<SetLayout>,
+        bindings: &[Binding],
+    ) -> Result<Arc<DescriptorSet>> {
+        for binding in bindings {
+            let what = || format!("{} in descriptor set {name} (bytes)", binding.buffer.name());
+            within(
+                what(),
+                binding.range,
+                device.info().max_storage_buffer_range,
+            )?;
+            assert!(
+                binding
+                    .offset
+                    .is_multiple_of(device.info().storage_buffer_alignment),
+                "{} starts at unaligned {}",
+                what(),
+                binding.offset
+            );
+            assert!(binding.range > 0, "{} is empty", what());
+            binding
+                .buffer
+                .check(&(binding.offset..binding.offset + binding.range));
+        }
+        let sizes = [vk::DescriptorPoolSize::default()
+            .ty(vk::DescriptorType::STORAGE_BUFFER)
+            .descriptor_count(layout.buffers)];
+        let info = vk::DescriptorPoolCreateInfo::default()
+            .max_sets(1)
+            .pool_sizes(&sizes);
+        let pool = device.call("vkCreateDescriptorPool", || {
+            // SAFETY: `info` is complete.
+            unsafe { device.raw().create_descriptor_pool(&info, None) }
+        })?;
+        device.names().set(pool, name);
+        // From here on, dropping it cleans up.
+        let mut set = DescriptorSet {
+            device: DeviceRef::new(device),
+            pool,
+            raw: vk::DescriptorSet::null(),
+            _layout: layout.clone(),
+            _buffers: bindings.iter().map(|one| one.buffer.keep()).collect(),
+        };
+        let layouts = [layout.raw];
+        let info = vk::DescriptorSetAllocateInfo::default()
+            .descriptor_pool(pool)
+            .set_layouts(&layouts);
+        set.raw = device.call("vkAllocateDescriptorSets", || {
+            // SAFETY: the pool was made for exactly this set, and no other thread sees it.
+            unsafe { device.raw().allocate_descriptor_sets(&info) }
+        })?[0];
+        device.names().set(set.raw, name);
+
+        let infos: Vec<_> = bindings
+            .iter()
+            .map(|one| {
+                [vk::DescriptorBufferInfo::default()
+                    .buffer(one.buffer.raw())
+                    .offset(one.offset)
+                    .range(one.range)]
+            })
+            .collect();
+        let writes: Vec<_> = bindings
+            .iter()
+            .zip(&infos)
+            .map(|(one, info)| {
+                vk::WriteDescriptorSet::default()
+                    .dst_set(set.raw)
+                    .dst_binding(one.binding)
+                    .dst_array_element(one.array_index)
+                    .descriptor_type(vk::DescriptorType::STORAGE_BUFFER)
+                    .buffer_info(info)
+            })
+            .collect();
+        // SAFETY: the set is not in use yet, and the buffers live as long as it does.
+        unsafe { device.raw().update_descriptor_sets(&writes, &[]) };
+        Ok(Arc::new(set))
+    }
+
+    pub(super) fn raw(&self) -> vk::DescriptorSet {
+        self.raw
+    }
+}
+
+impl Drop for DescriptorSet {
+    fn drop(&mut self) {
+        // SAFETY: commands that use the set hold it, so none is left. The set goes with its pool.
+        unsafe { self.device.raw().destroy_descriptor_pool(self.pool, None) };
+    }
+}
+
+fn within(what: String, asked: impl Into<u64>, limit: impl Into<u64>) -> Result<()> {
+    let (asked, limit) = (asked.into(), limit.into());
+    if asked > limit {
+        return Err(BackendError::LimitExceeded { what, asked, limit });
+    }
+    Ok(())
+}

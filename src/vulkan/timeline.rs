@@ -1,0 +1,147 @@
+//! Timeline semaphores: how the host learns that the device got somewhere.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use ash::vk;
+
+use super::device::{Device, DeviceRef};
+use super::error::{BackendError, Result};
+
+/// A counter that each submission raises by one when it is done.
+pub(crate) struct Timeline {
+    device: DeviceRef,
+    raw: vk::Semaphore,
+    name: String,
+    /// The value the newest submission will signal. Raised under the queue's lock only.
+    submitted: AtomicU64,
+    /// The highest value seen, so that a wait for it or less asks nobody.
+    seen: AtomicU64,
+}
+
+impl Timeline {
+    pub(crate) fn new(device: &Arc<Device>, name: &str) -> Result<Arc<Timeline>> {
+        let mut kind = vk::SemaphoreTypeCreateInfo::default()
+            .semaphore_type(vk::SemaphoreType::TIMELINE)
+            .initial_value(0);
+        let info = vk::SemaphoreCreateInfo::default().push_next(&mut kind);
+        let raw = device.call("vkCreateSemaphore", || {
+            // SAFETY: the feature timelineSemaphore is on.
+            unsafe { device.raw().create_semaphore(&info, None) }
+        })?;
+        device.names().set(raw, name);
+        Ok(Arc::new(Timeline {
+            device: DeviceRef::new(device),
+            raw,
+            name: name.to_owned(),
+            submitted: AtomicU64::new(0),
+            seen: AtomicU64::new(0),
+        }))
+    }
+
+    /// Waits until the device has reached `value`.
+    pub(crate) fn wait(&self, value: u64, timeout: Duration) -> Result<()> {
+        self.device.alive()?;
+        if self.seen.load(Ordering::Acquire) >= value {
+            return Ok(());
+        }
+        let start = Instant::now();
+        let waited = self
+            .device
+            .call("vkWaitSemaphores", || self.wait_raw(value, timeout));
+        match waited {
+            Ok(()) => {
+                self.seen.fetch_max(value, Ordering::AcqRel);
+                Ok(())
+            }
+            Err(BackendError::Vulkan {
+                result: vk::Result::TIMEOUT,
+                ..
+            }) => Err(BackendError::Timeout {
+                waited: start.elapsed(),
+                what: format!("{} to reach {value}", self.name),
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The highest value the device has reached so far.
+    pub(crate) fn completed(&self) -> Result<u64> {
+        let value = self.device.call("vkGetSemaphoreCounterValue", || {
+            // SAFETY: the semaphore is a timeline of this device.
+            unsafe { self.device.raw().get_semaphore_counter_value(self.raw) }
+        })?;
+        self.seen.fetch_max(value, Ordering::AcqRel);
+        Ok(value)
+    }
+
+    /// Waits whatever state the backend is in: for those that must not go before the device is done.
+    pub(super) fn wait_raw(&self, value: u64, timeout: Duration) -> ash::prelude::VkResult<()> {
+        let (semaphores, values) = ([self.raw], [value]);
+        let info = vk::SemaphoreWaitInfo::default()
+            .semaphores(&semaphores)
+            .values(&values);
+        let nanoseconds = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+        // SAFETY: the semaphore is a timeline of this device.
+        unsafe { self.device.raw().wait_semaphores(&info, nanoseconds) }
+    }
+
+    pub(super) fn raw(&self) -> vk::Semaphore {
+        self.raw
+    }
+
+    pub(super) fn submitted(&self) -> &AtomicU64 {
+        &self.submitted
+    }
+}
+
+impl Drop for Timeline {
+    fn drop(&mut self) {
+        // SAFETY: command buffers hold the timeline that their last submission signals until it has.
+        unsafe { self.device.raw().destroy_semaphore(self.raw, None) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::TestBackend;
+    use super::*;
+
+    #[test]
+    fn waiting_for_what_nobody_signals_times_out() {
+        let backend = TestBackend::new();
+        let timeline = Timeline::new(backend.device(), "test timeline").unwrap();
+        assert_eq!(timeline.completed(), Ok(0));
+        timeline.wait(0, Duration::ZERO).unwrap();
+        let error = timeline.wait(1, Duration::from_millis(10)).unwrap_err();
+        let BackendError::Timeout { waited, ref what } = error else {
+            panic!("{error}")
+        };
+        assert!(waited >= Duration::from_millis(10), "{waited:?}");
+        assert!(what.contains("test timeline"), "{what}");
+    }
+
+    #[test]
+    fn a_lost_device_stays_lost() {
+        let backend = TestBackend::new();
+        let device = backend.device();
+        let timeline = Timeline::new(device, "timeline").unwrap();
+        assert!(!backend.is_lost());
+        device.inject_lost();
+        for _ in 0..2 {
+            assert!(backend.is_lost());
+            assert_eq!(timeline.completed(), Err(BackendError::DeviceLost));
+            assert_eq!(
+                timeline.wait(0, Duration::ZERO),
+                Err(BackendError::DeviceLost)
+            );
+            assert_eq!(
+                Timeline::new(device, "another").err(),
+                Some(BackendError::DeviceLost)
+            );
+        }
+        drop(timeline);
+        assert_eq!(device.live_objects(), 0);
+    }
+}

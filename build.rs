@@ -29,9 +29,7 @@ fn main() {
             let out = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
             fs::write(Path::new(&out).join("shaders.rs"), module).expect("OUT_DIR is writable");
         }
-        Err(message) => message
-            .lines()
-            .for_each(|line| println!("cargo::error={line}")),
+        Err(message) => message.lines().for_each(|line| println!("cargo::error={line}")),
     }
 }
 
@@ -45,11 +43,7 @@ fn shaders_module() -> Result<String, String> {
     for (words, source) in all_words(&sources)?.into_iter().zip(&sources) {
         let interface = spirv::reflect(&words)
             .map_err(|error| format!("{}: {error}", source.path.display()))?;
-        kernels.push(emit::Kernel {
-            name: source.name.clone(),
-            words,
-            interface,
-        });
+        kernels.push(emit::Kernel { name: source.name.clone(), words, interface });
     }
     Ok(emit::module(&kernels, &layout))
 }

@@ -22,10 +22,7 @@ pub fn all(kernels: &[Kernel], debug: bool) -> Result<Vec<Vec<u32>>, String> {
     options.set_include_callback(|name, _, _, _| {
         let path = source::include_path(name);
         let content = source::read(&path)?;
-        Ok(ResolvedInclude {
-            resolved_name: path.display().to_string(),
-            content,
-        })
+        Ok(ResolvedInclude { resolved_name: path.display().to_string(), content })
     });
 
     let (mut compiled, mut problems) = (Vec::new(), String::new());
@@ -40,11 +37,7 @@ pub fn all(kernels: &[Kernel], debug: bool) -> Result<Vec<Vec<u32>>, String> {
             Err(error) => problems += &format!("{file}: {error}\n"),
         }
     }
-    if problems.is_empty() {
-        Ok(compiled)
-    } else {
-        Err(problems)
-    }
+    if problems.is_empty() { Ok(compiled) } else { Err(problems) }
 }
 
 /// The module without the GLSL text and the line numbers. Names stay: they are small, and validation

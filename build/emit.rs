@@ -14,10 +14,8 @@ pub fn module(kernels: &[Kernel], layout: &Layout) -> String {
     for kernel in kernels {
         text += &kernel_static(kernel);
     }
-    let names: Vec<String> = kernels
-        .iter()
-        .map(|kernel| format!("&{}", kernel.name.to_uppercase()))
-        .collect();
+    let names: Vec<String> =
+        kernels.iter().map(|kernel| format!("&{}", kernel.name.to_uppercase())).collect();
     text += &format!(
         "/// Every kernel, by name.\npub static ALL: &[&Kernel] = &[{}];\n",
         names.join(", ")
@@ -26,37 +24,24 @@ pub fn module(kernels: &[Kernel], layout: &Layout) -> String {
 }
 
 fn kernel_static(kernel: &Kernel) -> String {
-    let Kernel {
-        name,
-        words,
-        interface,
-    } = kernel;
+    let Kernel { name, words, interface } = kernel;
     let bindings = list(&interface.bindings, |b| {
         format!(
             "Binding {{ set: {}, binding: {}, count: {}, name: {:?}, read_only: {} }}",
             b.set, b.binding, b.count, b.name, b.read_only
         )
     });
-    let push_constants = list(
-        &interface.push_constants,
-        |Member {
-             name,
-             offset,
-             bytes,
-         }| { format!("Member {{ name: {name:?}, offset: {offset}, bytes: {bytes} }}") },
-    );
+    let push_constants = list(&interface.push_constants, |Member { name, offset, bytes }| {
+        format!("Member {{ name: {name:?}, offset: {offset}, bytes: {bytes} }}")
+    });
     let spec_constants = list(&interface.spec_constants, |constant| {
         format!(
             "SpecConstant {{ id: {}, name: {:?}, default: {} }}",
             constant.id, constant.name, constant.default
         )
     });
-    let push_constant_bytes = interface
-        .push_constants
-        .iter()
-        .map(|m| m.offset + m.bytes)
-        .max()
-        .unwrap_or(0);
+    let push_constant_bytes =
+        interface.push_constants.iter().map(|m| m.offset + m.bytes).max().unwrap_or(0);
     format!(
         "/// The kernel `shaders/{name}.comp`.
 pub static {}: Kernel = Kernel {{
@@ -75,10 +60,7 @@ pub static {}: Kernel = Kernel {{
 }
 
 fn list<T>(items: &[T], write: impl Fn(&T) -> String) -> String {
-    format!(
-        "&[{}]",
-        items.iter().map(write).collect::<Vec<_>>().join(", ")
-    )
+    format!("&[{}]", items.iter().map(write).collect::<Vec<_>>().join(", "))
 }
 
 fn layout_module(layout: &Layout) -> String {
@@ -90,24 +72,14 @@ use super::{Member, Struct};
 ",
     );
     for item in &layout.consts {
-        text += &format!(
-            "{}pub const {}: u32 = {};\n",
-            docs(&item.docs),
-            item.name,
-            item.value
-        );
+        text += &format!("{}pub const {}: u32 = {};\n", docs(&item.docs), item.name, item.value);
     }
     for item in &layout.structs {
         let fields: String = item
             .fields
             .iter()
             .map(|field| {
-                format!(
-                    "{}    pub {}: {},\n",
-                    docs(&field.docs),
-                    field.name,
-                    field_type(field)
-                )
+                format!("{}    pub {}: {},\n", docs(&field.docs), field.name, field_type(field))
             })
             .collect();
         text += &format!(
@@ -155,8 +127,5 @@ fn field_type(field: &Field) -> String {
 }
 
 fn docs(lines: &[String]) -> String {
-    lines
-        .iter()
-        .map(|line| format!("#[doc = {line:?}]\n"))
-        .collect()
+    lines.iter().map(|line| format!("#[doc = {line:?}]\n")).collect()
 }

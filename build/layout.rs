@@ -46,10 +46,9 @@ pub fn parse(text: &str) -> Result<Layout, String> {
     for (line, number) in text.lines().zip(1..) {
         let wrong = |what: &str| format!("{number}: {what}: `{}`", line.trim());
         let (code, comment) = match line.split_once("//") {
-            Some((code, comment)) => (
-                code.trim(),
-                Some(comment.strip_prefix(' ').unwrap_or(comment).to_string()),
-            ),
+            Some((code, comment)) => {
+                (code.trim(), Some(comment.strip_prefix(' ').unwrap_or(comment).to_string()))
+            }
             None => (line.trim(), None),
         };
         if code.is_empty() {
@@ -69,54 +68,30 @@ pub fn parse(text: &str) -> Result<Layout, String> {
             (None, ["const", "uint", name, "=", value @ .., ";"]) => {
                 let value = expression(value, &layout)
                     .ok_or_else(|| wrong("not a constant expression of `uint`"))?;
-                layout.consts.push(Const {
-                    docs,
-                    name: name.to_string(),
-                    value,
-                });
+                layout.consts.push(Const { docs, name: name.to_string(), value });
             }
             (None, ["struct", name, "{"]) => {
-                open = Some(Struct {
-                    docs,
-                    name: name.to_string(),
-                    fields: Vec::new(),
-                });
+                open = Some(Struct { docs, name: name.to_string(), fields: Vec::new() });
             }
             (Some(item), ["uint", name, ";"]) => {
-                item.fields.push(Field {
-                    docs,
-                    name: name.to_string(),
-                    length: None,
-                });
+                item.fields.push(Field { docs, name: name.to_string(), length: None });
             }
             (Some(item), ["uint", name, "[", length, "]", ";"]) => {
                 let length =
                     expression(&[length], &layout).ok_or_else(|| wrong("not an array's length"))?;
-                item.fields.push(Field {
-                    docs,
-                    name: name.to_string(),
-                    length: Some(length),
-                });
+                item.fields.push(Field { docs, name: name.to_string(), length: Some(length) });
             }
             (Some(_), ["}", ";"]) => layout.structs.extend(open.take()),
             (Some(_), _) => {
-                return Err(wrong(
-                    "a field is `uint name;` or `uint name[N];`, each on its line",
-                ));
+                return Err(wrong("a field is `uint name;` or `uint name[N];`, each on its line"));
             }
             (None, _) => {
-                return Err(wrong(
-                    "expected `const uint NAME = ...;` or `struct Name {`",
-                ));
+                return Err(wrong("expected `const uint NAME = ...;` or `struct Name {`"));
             }
         }
     }
     match open {
-        Some(item) => Err(format!(
-            "{}: struct {} is not closed",
-            text.lines().count(),
-            item.name
-        )),
+        Some(item) => Err(format!("{}: struct {} is not closed", text.lines().count(), item.name)),
         None => Ok(layout),
     }
 }
@@ -127,9 +102,9 @@ fn tokens(code: &str) -> Option<Vec<String>> {
     let mut rest = code;
     while let Some(first) = rest.chars().next() {
         let length = match first {
-            _ if first.is_ascii_alphanumeric() || first == '_' => rest
-                .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-                .unwrap_or(rest.len()),
+            _ if first.is_ascii_alphanumeric() || first == '_' => {
+                rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len())
+            }
             '<' if rest.starts_with("<<") => 2,
             '#' | '{' | '}' | '[' | ']' | '(' | ')' | '=' | ';' | '+' | '-' | '*' | '|' => 1,
             _ => return None,
@@ -149,10 +124,7 @@ fn expression(tokens: &[&str], layout: &Layout) -> Option<String> {
             "+" | "-" | "*" | "<<" | "|" | "(" | ")" => token.to_string(),
             _ if token.starts_with(|c: char| c.is_ascii_digit()) => {
                 let digits = token.strip_suffix(['u', 'U']).unwrap_or(token);
-                let value = match digits
-                    .strip_prefix("0x")
-                    .or_else(|| digits.strip_prefix("0X"))
-                {
+                let value = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
                     Some(hex) => u32::from_str_radix(hex, 16),
                     // In GLSL a leading zero means octal.
                     None if digits.len() > 1 && digits.starts_with('0') => return None,

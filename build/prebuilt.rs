@@ -14,10 +14,7 @@ pub fn load(kernels: &[Kernel]) -> Result<Vec<Vec<u32>>, String> {
     if crate::source::read(Path::new(SOURCES))? != sources_text(kernels) {
         return Err("shaders/spirv was made from other sources than those in shaders: run scripts/update-spirv".into());
     }
-    kernels
-        .iter()
-        .map(|kernel| read_words(&spirv_path(&kernel.name)))
-        .collect()
+    kernels.iter().map(|kernel| read_words(&spirv_path(&kernel.name))).collect()
 }
 
 /// Replaces the kept SPIR-V with what was just compiled from `kernels`.
@@ -37,10 +34,7 @@ pub fn update(kernels: &[Kernel], compiled: &[Vec<u32>]) -> Result<(), String> {
 }
 
 fn sources_text(kernels: &[Kernel]) -> String {
-    kernels
-        .iter()
-        .map(|kernel| format!("{:016x}  {}\n", kernel.hash, kernel.name))
-        .collect()
+    kernels.iter().map(|kernel| format!("{:016x}  {}\n", kernel.hash, kernel.name)).collect()
 }
 
 fn spirv_path(name: &str) -> PathBuf {
@@ -50,8 +44,7 @@ fn spirv_path(name: &str) -> PathBuf {
 #[cfg(not(feature = "compile-shaders"))]
 fn read_words(path: &Path) -> Result<Vec<u32>, String> {
     let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let words = bytes
-        .chunks_exact(4)
-        .map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+    let words =
+        bytes.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
     Ok(words.collect())
 }

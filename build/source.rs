@@ -18,25 +18,16 @@ pub fn kernels() -> Result<Vec<Kernel>, String> {
     let folder = fs::read_dir("shaders").map_err(|error| format!("shaders: {error}"))?;
     let mut paths: Vec<PathBuf> = folder
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "comp")
-        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "comp"))
         .collect();
     paths.sort();
     paths.into_iter().map(kernel).collect()
 }
 
 fn kernel(path: PathBuf) -> Result<Kernel, String> {
-    let name = path
-        .file_stem()
-        .and_then(|stem| stem.to_str())
-        .unwrap_or_default()
-        .to_string();
+    let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_string();
     let is_identifier = name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
     if !is_identifier {
         return Err(format!(
             "{}: a kernel's file name becomes a Rust name, so it is in snake case",
@@ -80,7 +71,5 @@ fn find_includes(path: &Path, text: &str, found: &mut BTreeSet<String>) -> Resul
 }
 
 fn fnv(hash: u64, bytes: &[u8]) -> u64 {
-    bytes.iter().fold(hash, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

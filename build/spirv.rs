@@ -82,27 +82,12 @@ pub fn instructions(words: &[u32]) -> impl Iterator<Item = &[u32]> {
 }
 
 enum Type {
-    Scalar {
-        bytes: u32,
-    },
-    Vector {
-        element: u32,
-        count: u32,
-    },
-    Array {
-        id: u32,
-        element: u32,
-        count_id: u32,
-    },
+    Scalar { bytes: u32 },
+    Vector { element: u32, count: u32 },
+    Array { id: u32, element: u32, count_id: u32 },
     RuntimeArray,
-    Struct {
-        id: u32,
-        members: Vec<u32>,
-    },
-    Pointer {
-        class: u32,
-        pointee: u32,
-    },
+    Struct { id: u32, members: Vec<u32> },
+    Pointer { class: u32, pointee: u32 },
 }
 
 /// The declarations of a module, by result id. Members are keyed by struct id and index.
@@ -131,10 +116,7 @@ pub fn reflect(words: &[u32]) -> Result<Interface, String> {
             CLASS_STORAGE_BUFFER => bindings.push(module.binding(id, *pointee)?),
             CLASS_PUSH_CONSTANT => push_constants = module.push_constants(*pointee)?,
             CLASS_UNIFORM | CLASS_UNIFORM_CONSTANT => {
-                return Err(format!(
-                    "{}: kernels bind storage buffers only",
-                    module.name(id)
-                ));
+                return Err(format!("{}: kernels bind storage buffers only", module.name(id)));
             }
             _ => {}
         }
@@ -143,23 +125,12 @@ pub fn reflect(words: &[u32]) -> Result<Interface, String> {
     let mut spec_constants = Vec::new();
     for &(id, default) in &module.spec_constants {
         if let Some(&spec_id) = module.decorations.get(&(id, SPEC_ID)) {
-            spec_constants.push(SpecConstant {
-                id: spec_id,
-                name: module.name(id),
-                default,
-            });
+            spec_constants.push(SpecConstant { id: spec_id, name: module.name(id), default });
         }
     }
     spec_constants.sort_by_key(|constant| constant.id);
-    let local_size = module
-        .local_size
-        .ok_or("not a compute kernel: it states no local size")?;
-    Ok(Interface {
-        bindings,
-        push_constants,
-        local_size,
-        spec_constants,
-    })
+    let local_size = module.local_size.ok_or("not a compute kernel: it states no local size")?;
+    Ok(Interface { bindings, push_constants, local_size, spec_constants })
 }
 
 impl Module {
@@ -180,56 +151,30 @@ impl Module {
                 self.member_names.insert((*id, *member), string(name));
             }
             (OP_DECORATE, [id, decoration, value @ ..]) => {
-                self.decorations
-                    .insert((*id, *decoration), value.first().copied().unwrap_or(0));
+                self.decorations.insert((*id, *decoration), value.first().copied().unwrap_or(0));
             }
             (OP_MEMBER_DECORATE, [id, member, decoration, value @ ..]) => {
                 let value = value.first().copied().unwrap_or(0);
-                self.member_decorations
-                    .insert((*id, *member, *decoration), value);
+                self.member_decorations.insert((*id, *member, *decoration), value);
             }
             (OP_TYPE_INT | OP_TYPE_FLOAT, [id, bits, ..]) => {
                 self.types.insert(*id, Type::Scalar { bytes: bits / 8 });
             }
             (OP_TYPE_VECTOR, [id, element, count]) => {
-                self.types.insert(
-                    *id,
-                    Type::Vector {
-                        element: *element,
-                        count: *count,
-                    },
-                );
+                self.types.insert(*id, Type::Vector { element: *element, count: *count });
             }
             (OP_TYPE_ARRAY, [id, element, count_id]) => {
-                self.types.insert(
-                    *id,
-                    Type::Array {
-                        id: *id,
-                        element: *element,
-                        count_id: *count_id,
-                    },
-                );
+                self.types
+                    .insert(*id, Type::Array { id: *id, element: *element, count_id: *count_id });
             }
             (OP_TYPE_RUNTIME_ARRAY, [id, ..]) => {
                 self.types.insert(*id, Type::RuntimeArray);
             }
             (OP_TYPE_STRUCT, [id, members @ ..]) => {
-                self.types.insert(
-                    *id,
-                    Type::Struct {
-                        id: *id,
-                        members: members.to_vec(),
-                    },
-                );
+                self.types.insert(*id, Type::Struct { id: *id, members: members.to_vec() });
             }
             (OP_TYPE_POINTER, [id, class, pointee]) => {
-                self.types.insert(
-                    *id,
-                    Type::Pointer {
-                        class: *class,
-                        pointee: *pointee,
-                    },
-                );
+                self.types.insert(*id, Type::Pointer { class: *class, pointee: *pointee });
             }
             (OP_CONSTANT, [_, id, value, ..]) => {
                 self.constants.insert(*id, *value);
@@ -251,9 +196,9 @@ impl Module {
 
     fn binding(&self, variable: u32, pointee: u32) -> Result<Binding, String> {
         let (block, count) = match self.types.get(&pointee) {
-            Some(Type::Array {
-                element, count_id, ..
-            }) => (*element, self.constants.get(count_id).copied()),
+            Some(Type::Array { element, count_id, .. }) => {
+                (*element, self.constants.get(count_id).copied())
+            }
             _ => (pointee, Some(1)),
         };
         // A block without an instance name is known by its own.
@@ -265,10 +210,8 @@ impl Module {
             return Err(format!("{name}: a descriptor array needs a fixed size"));
         };
         let read_only = self.decorations.contains_key(&(variable, NON_WRITABLE))
-            || (0..members.len() as u32).all(|member| {
-                self.member_decorations
-                    .contains_key(&(*id, member, NON_WRITABLE))
-            });
+            || (0..members.len() as u32)
+                .all(|member| self.member_decorations.contains_key(&(*id, member, NON_WRITABLE)));
         let decoration = |decoration, what| {
             let found = self.decorations.get(&(variable, decoration)).copied();
             found.ok_or_else(|| format!("{name}: a buffer without a {what} number"))
@@ -295,22 +238,12 @@ impl Module {
         }
         let mut found = Vec::new();
         for (&member, index) in members.iter().zip(0..) {
-            let name = self
-                .member_names
-                .get(&(*id, index))
-                .cloned()
-                .unwrap_or_default();
+            let name = self.member_names.get(&(*id, index)).cloned().unwrap_or_default();
             let offset = self.member_decorations.get(&(*id, index, OFFSET)).copied();
             match (offset, self.bytes(member)) {
-                (Some(offset), Some(bytes)) => found.push(Member {
-                    name,
-                    offset,
-                    bytes,
-                }),
+                (Some(offset), Some(bytes)) => found.push(Member { name, offset, bytes }),
                 _ => {
-                    return Err(format!(
-                        "push constant {name}: its place or size is not known"
-                    ));
+                    return Err(format!("push constant {name}: its place or size is not known"));
                 }
             }
         }
@@ -332,10 +265,7 @@ impl Module {
 
 /// A literal string: UTF-8 in little-endian words, ended by a zero byte (section 2.2.1).
 fn string(words: &[u32]) -> String {
-    let bytes: Vec<u8> = words
-        .iter()
-        .flat_map(|word| word.to_le_bytes())
-        .take_while(|byte| *byte != 0)
-        .collect();
+    let bytes: Vec<u8> =
+        words.iter().flat_map(|word| word.to_le_bytes()).take_while(|byte| *byte != 0).collect();
     String::from_utf8_lossy(&bytes).into_owned()
 }

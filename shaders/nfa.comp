@@ -199,7 +199,7 @@ void main() {
             walker.mode = walker.epoch < EPOCH_LIMIT ? NFA_WALKING : NFA_CLEARING;
             walker.rule = item.rule;
             walker.start = item.start;
-            walker.after = item.after;
+            walker.from = item.from;
             walker.last = item.start;
             walker.at = item.start;
             walker.side = 0u;
@@ -231,7 +231,7 @@ void main() {
             walker.edge += 1u;
             if (target == EDGE_MATCH) {
                 if (MATCH_ALL) {
-                    if (walker.at > walker.after && walker.emitted == 0u) {
+                    if (walker.at >= walker.from && walker.emitted == 0u) {
                         walker.emitted = 1u;
                         given_up = !emit(rule.pattern_id, walker.start, walker.at);
                     }

@@ -66,7 +66,8 @@ void main() {
             if (at - control.queue_base >= params.queue_capacity) {
                 break;
             }
-            queue.items[at & (params.queue_capacity - 1u)] = QueueItem(rule_index, walker.start, walker.at);
+            queue.items[at & (params.queue_capacity - 1u)] =
+                QueueItem(rule_index, walker.start, max(walker.at, walker.start + 1u));
             walker.mode &= START_PAIRS;
         } else if ((walker.mode & START_WALKING) != 0u) {
             bool at_end = walker.at == params.haystack_len;
@@ -77,7 +78,8 @@ void main() {
             }
             uint byte_class = at_end ? rule.stride - 1u : class_of(rule, byte_at(walker.at));
             uint entry = dfa_entry(entries, rule, walker.row, byte_class);
-            if ((entry & ENTRY_MATCH) != 0u) {
+            bool escapes = entry >> 1 == ROW_ESCAPE;
+            if ((entry & ENTRY_MATCH) != 0u && !escapes) {
                 if (MATCH_ALL && walker.at > walker.start) {
                     if (!emit(rule.pattern_id, walker.start, walker.at)) {
                         walker.mode = START_DONE;
@@ -87,7 +89,7 @@ void main() {
                 walker.last = walker.at;
             }
             walker.row = entry >> 1;
-            if (walker.row == ROW_ESCAPE) {
+            if (escapes) {
                 walker.mode |= START_ESCAPED;
             } else if (walker.row == ROW_DEAD || at_end || walker.at - walker.start == params.max_scan) {
                 walker.mode &= START_PAIRS;

@@ -1,12 +1,17 @@
 //! Scans bytes for thousands of regular expressions at once on raw Vulkan compute.
 
 mod matches;
-pub mod rules;
-pub mod scan;
+mod rules;
+mod scan;
 pub mod shaders;
 #[cfg(test)]
 mod twin;
-pub mod vulkan;
+mod vulkan;
 
 pub use matches::{Match, MatchKind};
 pub use rules::{BuildError, PipelineOptions, RulePipeline, UnicodePolicy};
+pub use scan::ScanError;
+pub use vulkan::{
+    Backend, BackendError, BackendOptions, DeviceInfo, DeviceKind, DeviceSelector, DeviceUuid,
+    Memory, QueueFamily, Validation, ValidationLog,
+};

@@ -10,10 +10,7 @@ use spirq::var::Variable;
 use vkscan::shaders::{self, Binding, Kernel, Struct};
 
 fn reflect(kernel: &Kernel) -> EntryPoint {
-    let entries = ReflectConfig::new()
-        .spv(kernel.words)
-        .ref_all_rscs(true)
-        .reflect();
+    let entries = ReflectConfig::new().spv(kernel.words).ref_all_rscs(true).reflect();
     let mut entries = entries.unwrap_or_else(|error| panic!("{}: {error}", kernel.name));
     assert_eq!(entries.len(), 1, "{} has one entry point", kernel.name);
     entries.remove(0)
@@ -26,12 +23,7 @@ fn name(variable: &Variable) -> String {
         ty => ty.as_struct(),
     };
     let names = [variable.name(), block.and_then(StructType::name)];
-    names
-        .into_iter()
-        .flatten()
-        .find(|name| !name.is_empty())
-        .unwrap_or_default()
-        .to_string()
+    names.into_iter().flatten().find(|name| !name.is_empty()).unwrap_or_default().to_string()
 }
 
 /// How a buffer's bytes are read, whether word by word or in vectors.
@@ -59,29 +51,17 @@ fn compare_struct(glsl: &StructType, rust: &[Struct]) -> Result<(), String> {
     let members: Vec<_> = glsl
         .members
         .iter()
-        .map(|member| {
-            (
-                member.name.clone().unwrap_or_default(),
-                member.offset,
-                member.ty.nbyte(),
-            )
-        })
+        .map(|member| (member.name.clone().unwrap_or_default(), member.offset, member.ty.nbyte()))
         .collect();
     let expected: Vec<_> = host
         .members
         .iter()
         .map(|member| {
-            (
-                member.name.to_string(),
-                Some(member.offset as usize),
-                Some(member.bytes as usize),
-            )
+            (member.name.to_string(), Some(member.offset as usize), Some(member.bytes as usize))
         })
         .collect();
     if members != expected {
-        return Err(format!(
-            "struct {name}: {members:?} in SPIR-V, {expected:?} in Rust"
-        ));
+        return Err(format!("struct {name}: {members:?} in SPIR-V, {expected:?} in Rust"));
     }
     Ok(())
 }
@@ -112,9 +92,7 @@ fn compare_block(variable: &Variable, rust: &[Struct]) -> Result<(), String> {
         block => block,
     };
     let members = &block.as_struct().ok_or("not a block")?.members;
-    members
-        .iter()
-        .try_for_each(|member| compare_structs_below(&member.ty, rust))
+    members.iter().try_for_each(|member| compare_structs_below(&member.ty, rust))
 }
 
 #[test]
@@ -124,12 +102,7 @@ fn generated_tables_are_what_the_spirv_says() {
         let (mut bindings, mut spec_constants) = (Vec::new(), Vec::new());
         for variable in &entry.vars {
             match variable {
-                Variable::Descriptor {
-                    desc_bind,
-                    desc_ty,
-                    nbind,
-                    ..
-                } => {
+                Variable::Descriptor { desc_bind, desc_ty, nbind, .. } => {
                     let DescriptorType::StorageBuffer(access) = desc_ty else {
                         panic!("{}: {} is no storage buffer", kernel.name, name(variable));
                     };
@@ -157,11 +130,8 @@ fn generated_tables_are_what_the_spirv_says() {
             "{}",
             kernel.name
         );
-        let generated: Vec<_> = kernel
-            .spec_constants
-            .iter()
-            .map(|c| (c.id, c.name.to_string()))
-            .collect();
+        let generated: Vec<_> =
+            kernel.spec_constants.iter().map(|c| (c.id, c.name.to_string())).collect();
         assert_eq!(spec_constants, generated, "{}", kernel.name);
 
         let local_size = entry
@@ -183,24 +153,13 @@ fn a_binding_is_the_same_buffer_in_every_kernel() {
     let mut seen = BTreeMap::new();
     for kernel in shaders::ALL {
         for variable in &reflect(kernel).vars {
-            let Variable::Descriptor {
-                desc_bind,
-                nbind,
-                ty,
-                ..
-            } = variable
-            else {
+            let Variable::Descriptor { desc_bind, nbind, ty, .. } = variable else {
                 continue;
             };
             let buffer = (name(variable), *nbind, shape(ty));
-            let (first, expected) = seen
-                .entry(*desc_bind)
-                .or_insert_with(|| (kernel.name, buffer.clone()));
-            assert_eq!(
-                buffer, *expected,
-                "{desc_bind} in {} and {first}",
-                kernel.name
-            );
+            let (first, expected) =
+                seen.entry(*desc_bind).or_insert_with(|| (kernel.name, buffer.clone()));
+            assert_eq!(buffer, *expected, "{desc_bind} in {} and {first}", kernel.name);
         }
     }
 }
@@ -209,10 +168,7 @@ fn a_binding_is_the_same_buffer_in_every_kernel() {
 fn structs_lie_in_spirv_as_in_rust() {
     for kernel in shaders::ALL {
         for variable in &reflect(kernel).vars {
-            if matches!(
-                variable,
-                Variable::Descriptor { .. } | Variable::PushConstant { .. }
-            ) {
+            if matches!(variable, Variable::Descriptor { .. } | Variable::PushConstant { .. }) {
                 compare_block(variable, shaders::layout::STRUCTS)
                     .unwrap_or_else(|error| panic!("{}: {}: {error}", kernel.name, name(variable)));
             }
@@ -230,15 +186,10 @@ fn push_constants_are_one_shared_struct() {
                 continue;
             };
             let [member] = &ty.as_struct().expect("a block").members[..] else {
-                panic!(
-                    "{}: the push-constant block holds one struct of layout.glsl",
-                    kernel.name
-                );
+                panic!("{}: the push-constant block holds one struct of layout.glsl", kernel.name);
             };
             let host = member.ty.as_struct().and_then(|item| item.name());
-            let host = shaders::layout::STRUCTS
-                .iter()
-                .find(|item| Some(item.name) == host);
+            let host = shaders::layout::STRUCTS.iter().find(|item| Some(item.name) == host);
             let host = host.unwrap_or_else(|| {
                 panic!("{}: its push constants are not in layout.glsl", kernel.name)
             });
@@ -257,17 +208,12 @@ fn a_moved_field_is_noticed() {
             .map(|item| {
                 let mut members = item.members.to_vec();
                 members.iter_mut().for_each(|member| member.offset += 4);
-                Struct {
-                    members: members.leak(),
-                    ..*item
-                }
+                Struct { members: members.leak(), ..*item }
             })
             .collect();
         matches!(variable, Variable::PushConstant { .. })
             && compare_block(variable, &moved).is_err()
     };
-    let mut kernels = shaders::ALL
-        .iter()
-        .filter(|kernel| kernel.push_constant_bytes > 0);
+    let mut kernels = shaders::ALL.iter().filter(|kernel| kernel.push_constant_bytes > 0);
     assert!(kernels.any(|kernel| reflect(kernel).vars.iter().any(notices)));
 }

@@ -29,7 +29,8 @@ const uint ENTRY_MATCH = 1u;
 // Row offset 0 is the row of initial states, which nothing leads back to: as a target it means that
 // no match can follow.
 const uint ROW_DEAD = 0u;
-// The target is outside the part of the DFA that was built; the NFA takes over.
+// The NFA takes over: the target was not built, or a look-around needs more than the DFA sees. Whether
+// the rule matches before the byte that was read is left to the NFA too.
 const uint ROW_ESCAPE = 0x7FFFu;
 
 // An NFA edge that leads to acceptance instead of to a node.
@@ -194,11 +195,11 @@ struct StartWalker {
     uint last;
 };
 
-// A walk for the NFA: ends up to, and with, `after` are known already.
+// A walk for the NFA: matches that end before `from` are out already.
 struct QueueItem {
     uint rule;
     uint start;
-    uint after;
+    uint from;
 };
 
 const uint NFA_IDLE = 0u;
@@ -215,7 +216,7 @@ struct NfaWalker {
     uint mode;
     uint rule;
     uint start;
-    uint after;
+    uint from;
     uint last;
     // The position whose closure is being computed.
     uint at;

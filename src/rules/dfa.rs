@@ -197,8 +197,7 @@ impl<'a> Determiniser<'a> {
             items.sort_unstable();
         }
         let waits = |item: &u32| {
-            *item != layout::EDGE_MATCH
-                && self.nfa.nodes[*item as usize].kind != layout::NODE_BYTE
+            *item != layout::EDGE_MATCH && self.nfa.nodes[*item as usize].kind != layout::NODE_BYTE
         };
         let before = if items.iter().any(waits) {
             before.map(|byte| self.looks_like[usize::from(byte)])
@@ -270,8 +269,7 @@ impl<'a> Determiniser<'a> {
         let mut items = Vec::new();
         for thread in threads {
             let set = self.nfa.nodes[thread as usize].operand;
-            if contains(&self.nfa.sets[set as usize], byte)
-                && !self.reach_edges(thread, &mut items)
+            if contains(&self.nfa.sets[set as usize], byte) && !self.reach_edges(thread, &mut items)
             {
                 break;
             }

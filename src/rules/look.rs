@@ -165,7 +165,9 @@ mod tests {
 
     fn hard_byte() -> impl Strategy<Value = u8> {
         // Pieces of valid, truncated and overlong UTF-8, line ends, and word bytes.
-        prop::sample::select(&b"a_ \n\r\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80\xF7\xFF\xED\xA0\xC0"[..])
+        prop::sample::select(
+            &b"a_ \n\r\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80\xF7\xFF\xED\xA0\xC0"[..],
+        )
     }
 
     proptest! {

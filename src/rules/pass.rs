@@ -64,7 +64,8 @@ pub(crate) fn pack(rules: &[Rule], limit: u64) -> Result<Vec<Pass>, RuleTooLarge
 }
 
 fn own_bytes(rule: &Rule) -> u64 {
-    let nfa = if rule.dfa.escapes() { rule.nfa.nodes.len() * 16 + rule.nfa.edges.len() * 4 } else { 0 };
+    let nfa =
+        if rule.dfa.escapes() { rule.nfa.nodes.len() * 16 + rule.nfa.edges.len() * 4 } else { 0 };
     (nfa + rule.dfa.entries.len() * 2) as u64
 }
 
@@ -88,7 +89,11 @@ impl<'a> Layout<'a> {
         self.nfas(&mut records);
         self.header.rules = self.append(cast_slice(&records));
         self.candidate_lists();
-        if self.rules.iter().any(|rule| rule.nfa.nodes.iter().any(|node| look::is_unicode(node.kind))) {
+        if self
+            .rules
+            .iter()
+            .any(|rule| rule.nfa.nodes.iter().any(|node| look::is_unicode(node.kind)))
+        {
             let ranges = look::word_ranges();
             self.header.word_ranges = self.append(cast_slice(&ranges));
             self.header.word_range_count = ranges.len() as u32;
@@ -248,8 +253,8 @@ impl Beginnings<'_> {
                         next => {
                             for second in 0..dfa.stride {
                                 let entry = dfa.entry(next, second);
-                                row[second as usize] |= dfa::is_match(entry)
-                                    || dfa::target(entry) != layout::ROW_DEAD;
+                                row[second as usize] |=
+                                    dfa::is_match(entry) || dfa::target(entry) != layout::ROW_DEAD;
                             }
                         }
                     }

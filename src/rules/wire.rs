@@ -155,7 +155,12 @@ fn rule(reader: &mut Reader) -> Result<Rule, String> {
     let nodes: Vec<[u32; 4]> = reader.array("nodes")?;
     let nodes = nodes
         .into_iter()
-        .map(|[kind, operand, edges_begin, edges_end]| Node { kind, operand, edges_begin, edges_end })
+        .map(|[kind, operand, edges_begin, edges_end]| Node {
+            kind,
+            operand,
+            edges_begin,
+            edges_end,
+        })
         .collect();
     let nfa = PositionNfa { nodes, edges: reader.array("edges")?, sets };
     check_nfa(&nfa)?;

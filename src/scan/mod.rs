@@ -1,1 +1,5 @@
 //! One scan, from haystack to matches.
+
+mod error;
+
+pub use error::ScanError;

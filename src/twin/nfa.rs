@@ -60,7 +60,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 mode,
                 rule: item.rule,
                 start: item.start,
-                after: item.after,
+                from: item.from,
                 last: item.start,
                 at: item.start,
                 edge: root.edges_begin,
@@ -87,10 +87,13 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             walker.edge += 1;
             if target == layout::EDGE_MATCH {
                 if all {
-                    if walker.at > walker.after && walker.emitted == 0 {
+                    if walker.at >= walker.from && walker.emitted == 0 {
                         walker.emitted = 1;
-                        let hit =
-                            Hit { pattern_id: rule.pattern_id, start: walker.start, end: walker.at };
+                        let hit = Hit {
+                            pattern_id: rule.pattern_id,
+                            start: walker.start,
+                            end: walker.at,
+                        };
                         given_up = !buffers.emit(params, hit);
                     }
                 } else {

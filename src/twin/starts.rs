@@ -15,7 +15,9 @@ fn open_list(buffers: &Buffers, walker: &mut StartWalker, index: u32) {
 }
 
 fn class_of(buffers: &Buffers, rule: &RuleRecord, byte: u8) -> u32 {
-    u32::from(buffers.word(rule.classes + u32::from(byte >> 2)).to_le_bytes()[usize::from(byte & 3)])
+    u32::from(
+        buffers.word(rule.classes + u32::from(byte >> 2)).to_le_bytes()[usize::from(byte & 3)],
+    )
 }
 
 fn dfa_entry(buffers: &Buffers, rule: &RuleRecord, row: u32, class: u32) -> u32 {
@@ -61,8 +63,11 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             if at - buffers.control.queue_base >= params.queue_capacity {
                 break;
             }
-            buffers.queue[(at & (params.queue_capacity - 1)) as usize] =
-                QueueItem { rule: rule_index, start: walker.start, after: walker.at };
+            buffers.queue[(at & (params.queue_capacity - 1)) as usize] = QueueItem {
+                rule: rule_index,
+                start: walker.start,
+                from: walker.at.max(walker.start + 1),
+            };
             walker.mode &= layout::START_PAIRS;
         } else if walker.mode & layout::START_WALKING != 0 {
             let at_end = walker.at == params.haystack_len;
@@ -78,7 +83,8 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 class_of(buffers, &rule, buffers.byte(walker.at))
             };
             let entry = dfa_entry(buffers, &rule, walker.row, class);
-            if entry & layout::ENTRY_MATCH != 0 {
+            let escapes = entry >> 1 == layout::ROW_ESCAPE;
+            if entry & layout::ENTRY_MATCH != 0 && !escapes {
                 if all && walker.at > walker.start && !buffers.emit(params, hit(walker.at)) {
                     walker.mode = layout::START_DONE;
                     continue;
@@ -87,7 +93,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             }
             walker.row = entry >> 1;
             let is_longest = walker.at - walker.start == params.max_scan;
-            if walker.row == layout::ROW_ESCAPE {
+            if escapes {
                 walker.mode |= layout::START_ESCAPED;
             } else if walker.row == layout::ROW_DEAD || at_end || is_longest {
                 walker.mode &= layout::START_PAIRS;

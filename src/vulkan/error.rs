@@ -136,11 +136,8 @@ pub(crate) type Result<T, E = BackendError> = std::result::Result<T, E>;
 impl BackendError {
     /// The error a failed Vulkan command stands for.
     pub(super) fn from_vk(call: &'static str, result: vk::Result) -> BackendError {
-        let out_of = |memory| BackendError::OutOfMemory {
-            memory,
-            bytes: None,
-            what: call.to_owned(),
-        };
+        let out_of =
+            |memory| BackendError::OutOfMemory { memory, bytes: None, what: call.to_owned() };
         match result {
             vk::Result::ERROR_DEVICE_LOST => BackendError::DeviceLost,
             vk::Result::ERROR_OUT_OF_HOST_MEMORY => out_of(Memory::Host),

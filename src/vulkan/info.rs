@@ -160,8 +160,7 @@ impl DeviceInfo {
 
     /// Meaningful bits of a timestamp on that family; 0 where stages cannot be timed.
     pub fn timestamp_valid_bits(&self) -> u32 {
-        self.compute_family()
-            .map_or(0, |family| self.queue_families[family].timestamp_valid_bits)
+        self.compute_family().map_or(0, |family| self.queue_families[family].timestamp_valid_bits)
     }
 }
 
@@ -191,17 +190,14 @@ fn describe(instance: &Instance, physical: vk::PhysicalDevice, index: usize) -> 
     let mut v12_features = vk::PhysicalDeviceVulkan12Features::default();
     let mut dynamic_indexing = vk::FALSE;
     if has_1_2 {
-        let mut properties = vk::PhysicalDeviceProperties2::default()
-            .push_next(&mut v11)
-            .push_next(&mut v12);
+        let mut properties =
+            vk::PhysicalDeviceProperties2::default().push_next(&mut v11).push_next(&mut v12);
         // SAFETY: as above; the chain holds structures of Vulkan 1.2 only.
         unsafe { raw.get_physical_device_properties2(physical, &mut properties) };
         let mut features = vk::PhysicalDeviceFeatures2::default().push_next(&mut v12_features);
         // SAFETY: as above.
         unsafe { raw.get_physical_device_features2(physical, &mut features) };
-        dynamic_indexing = features
-            .features
-            .shader_storage_buffer_array_dynamic_indexing;
+        dynamic_indexing = features.features.shader_storage_buffer_array_dynamic_indexing;
     }
 
     let (device_local_bytes, device_local_budget_bytes) = device_local_heap(instance, physical)?;
@@ -279,21 +275,9 @@ fn missing_requirements(
         missing.push("the feature shaderStorageBufferArrayDynamicIndexing is needed".to_owned());
     }
     for (what, needed, found) in [
-        (
-            "storage buffers in a kernel",
-            MIN_STORAGE_BUFFERS,
-            info.max_storage_buffers,
-        ),
-        (
-            "bytes of push constants",
-            MIN_PUSH_CONSTANT_BYTES,
-            info.max_push_constant_bytes,
-        ),
-        (
-            "invocations in a workgroup",
-            MIN_WORKGROUP_INVOCATIONS,
-            info.max_workgroup_invocations,
-        ),
+        ("storage buffers in a kernel", MIN_STORAGE_BUFFERS, info.max_storage_buffers),
+        ("bytes of push constants", MIN_PUSH_CONSTANT_BYTES, info.max_push_constant_bytes),
+        ("invocations in a workgroup", MIN_WORKGROUP_INVOCATIONS, info.max_workgroup_invocations),
     ] {
         if found < needed {
             missing.push(format!("{needed} {what} are needed, it has {found}"));
@@ -349,10 +333,7 @@ fn device_local_heap(
 }
 
 fn text(text: std::result::Result<&CStr, std::ffi::FromBytesUntilNulError>) -> String {
-    text.map_or_else(
-        |_| String::new(),
-        |text| text.to_string_lossy().into_owned(),
-    )
+    text.map_or_else(|_| String::new(), |text| text.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]
@@ -383,24 +364,14 @@ pub(super) mod tests {
             subgroup_size: 32,
             shared_memory_bytes: 16_384,
             timestamp_period_ns: 1.0,
-            queue_families: vec![
-                family(true, true),
-                family(false, true),
-                family(false, false),
-            ],
+            queue_families: vec![family(true, true), family(false, true), family(false, false)],
             unsuitable: None,
             preference: None,
         }
     }
 
     fn family(graphics: bool, compute: bool) -> QueueFamily {
-        QueueFamily {
-            count: 1,
-            graphics,
-            compute,
-            transfer: true,
-            timestamp_valid_bits: 64,
-        }
+        QueueFamily { count: 1, graphics, compute, transfer: true, timestamp_valid_bits: 64 }
     }
 
     #[test]
@@ -433,10 +404,7 @@ pub(super) mod tests {
             assert!(missing.contains(part), "{part:?} not in {missing:?}");
         }
         info.api_version = (1, 1, 200);
-        assert_eq!(
-            missing_requirements(&info, true, true),
-            ["Vulkan 1.2 is needed, it has 1.1"]
-        );
+        assert_eq!(missing_requirements(&info, true, true), ["Vulkan 1.2 is needed, it has 1.1"]);
     }
 
     #[test]

@@ -59,13 +59,8 @@ impl Instance {
             vk::Result::ERROR_INCOMPATIBLE_DRIVER => BackendError::NoDevice,
             result => BackendError::from_vk("vkCreateInstance", result),
         })?;
-        let mut instance = Instance {
-            raw,
-            messenger: None,
-            has_debug_utils,
-            log,
-            _entry: entry.clone(),
-        };
+        let mut instance =
+            Instance { raw, messenger: None, has_debug_utils, log, _entry: entry.clone() };
         if validation {
             let debug_utils = ext::debug_utils::Instance::new(&entry, &instance.raw);
             // SAFETY: `Drop` destroys the messenger before the log it points at.
@@ -121,9 +116,7 @@ fn open_loader(path: Option<&Path>) -> Result<ash::Entry> {
             None => ash::Entry::load(),
         }
     }
-    .map_err(|error| BackendError::LoaderMissing {
-        reason: error.to_string(),
-    })?;
+    .map_err(|error| BackendError::LoaderMissing { reason: error.to_string() })?;
     // SAFETY: no preconditions.
     let version = unsafe { entry.try_enumerate_instance_version() }
         .map_err(|result| BackendError::from_vk("vkEnumerateInstanceVersion", result))?
@@ -141,25 +134,14 @@ fn open_loader(path: Option<&Path>) -> Result<ash::Entry> {
 }
 
 fn require_validation(entry: &ash::Entry, has_debug_utils: bool) -> Result<()> {
-    let missing = |reason: &str| {
-        Err(BackendError::ValidationMissing {
-            reason: reason.to_owned(),
-        })
-    };
+    let missing = |reason: &str| Err(BackendError::ValidationMissing { reason: reason.to_owned() });
     // SAFETY: no preconditions.
     let layers = unsafe { entry.enumerate_instance_layer_properties() }
         .map_err(|result| BackendError::from_vk("vkEnumerateInstanceLayerProperties", result))?;
-    if !layers
-        .iter()
-        .any(|layer| layer.layer_name_as_c_str() == Ok(VALIDATION_LAYER))
-    {
+    if !layers.iter().any(|layer| layer.layer_name_as_c_str() == Ok(VALIDATION_LAYER)) {
         return missing("VK_LAYER_KHRONOS_validation is not installed");
     }
-    if !has_extension(
-        entry,
-        Some(VALIDATION_LAYER),
-        ext::validation_features::NAME,
-    )? {
+    if !has_extension(entry, Some(VALIDATION_LAYER), ext::validation_features::NAME)? {
         return missing("the layer lacks VK_EXT_validation_features (synchronisation validation)");
     }
     if !has_debug_utils {
@@ -174,7 +156,5 @@ fn has_extension(entry: &ash::Entry, layer: Option<&CStr>, name: &CStr) -> Resul
         unsafe { entry.enumerate_instance_extension_properties(layer) }.map_err(|result| {
             BackendError::from_vk("vkEnumerateInstanceExtensionProperties", result)
         })?;
-    Ok(extensions
-        .iter()
-        .any(|extension| extension.extension_name_as_c_str() == Ok(name)))
+    Ok(extensions.iter().any(|extension| extension.extension_name_as_c_str() == Ok(name)))
 }

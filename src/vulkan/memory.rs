@@ -89,9 +89,7 @@ impl Buffer {
             // SAFETY: memory and offset meet the buffer's requirements: they were allocated for
             // them. The buffer is not bound yet.
             unsafe {
-                device
-                    .raw()
-                    .bind_buffer_memory(raw, allocation.memory(), allocation.offset())
+                device.raw().bind_buffer_memory(raw, allocation.memory(), allocation.offset())
             }
         })?;
         Ok(buffer)
@@ -213,9 +211,7 @@ impl Owned {
         // SAFETY: commands and descriptor sets that name the buffer hold a handle, so none is left.
         unsafe { device.raw().destroy_buffer(take(&mut self.raw), None) };
         let freed = device.allocator().free(take(&mut self.allocation));
-        device
-            .count_bytes()
-            .fetch_sub(take(&mut self.size), Ordering::Relaxed);
+        device.count_bytes().fetch_sub(take(&mut self.size), Ordering::Relaxed);
         freed.map_err(|error| allocation_error(device, error))
     }
 }
@@ -260,9 +256,7 @@ fn allocate(
         match allocated {
             Ok(allocation) => {
                 // SAFETY: the memory exists; it is only given a name.
-                device
-                    .names()
-                    .set(unsafe { allocation.memory() }, "memory block");
+                device.names().set(unsafe { allocation.memory() }, "memory block");
                 return Ok(allocation);
             }
             Err(error) => last = error,
@@ -271,11 +265,7 @@ fn allocate(
     let error = allocation_error(device, last);
     Err(match (error, location) {
         (BackendError::OutOfMemory { bytes, what, .. }, Location::Upload | Location::Readback) => {
-            BackendError::OutOfMemory {
-                memory: Memory::Host,
-                bytes,
-                what,
-            }
+            BackendError::OutOfMemory { memory: Memory::Host, bytes, what }
         }
         (error, _) => error,
     })
@@ -301,17 +291,13 @@ fn preferred_types(types: &[vk::MemoryType], location: Location) -> Vec<usize> {
             // A host-visible window onto device memory can be small; leave it to who needs it.
             Location::DeviceLocal => [!has(P::HOST_VISIBLE), false, false],
             // The bus is crossed by the copy, not by the host's writes.
-            Location::Upload => [
-                !has(P::DEVICE_LOCAL),
-                has(P::HOST_COHERENT),
-                !has(P::HOST_CACHED),
-            ],
+            Location::Upload => {
+                [!has(P::DEVICE_LOCAL), has(P::HOST_COHERENT), !has(P::HOST_CACHED)]
+            }
             // The host reads uncached memory at a fraction of the speed.
-            Location::Readback => [
-                has(P::HOST_CACHED),
-                !has(P::DEVICE_LOCAL),
-                has(P::HOST_COHERENT),
-            ],
+            Location::Readback => {
+                [has(P::HOST_CACHED), !has(P::DEVICE_LOCAL), has(P::HOST_COHERENT)]
+            }
         };
         Reverse(wishes)
     });
@@ -344,11 +330,9 @@ fn allocation_error(device: &Device, error: AllocationError) -> BackendError {
 /// Adds to an out-of-memory error what the memory was for.
 fn for_buffer(error: BackendError, size: u64, name: &str) -> BackendError {
     match error {
-        BackendError::OutOfMemory { memory, .. } => BackendError::OutOfMemory {
-            memory,
-            bytes: Some(size),
-            what: format!("buffer {name}"),
-        },
+        BackendError::OutOfMemory { memory, .. } => {
+            BackendError::OutOfMemory { memory, bytes: Some(size), what: format!("buffer {name}") }
+        }
         error => error,
     }
 }
@@ -362,10 +346,7 @@ mod tests {
     const USAGE: vk::BufferUsageFlags = vk::BufferUsageFlags::TRANSFER_DST;
 
     fn types(flags: &[P]) -> Vec<vk::MemoryType> {
-        let memory_type = |&property_flags| vk::MemoryType {
-            property_flags,
-            heap_index: 0,
-        };
+        let memory_type = |&property_flags| vk::MemoryType { property_flags, heap_index: 0 };
         flags.iter().map(memory_type).collect()
     }
 
@@ -430,9 +411,7 @@ mod tests {
         let make = |size| Buffer::new(device, "huge", size, Location::DeviceLocal, USAGE);
         let over = device.info().max_allocation_bytes + 1;
         for size in [over, 1 << 60] {
-            let Err(error) = make(size) else {
-                panic!("{size} bytes were allocated")
-            };
+            let Err(error) = make(size) else { panic!("{size} bytes were allocated") };
             assert!(matches!(error, BackendError::LimitExceeded { asked, .. } if asked == size));
             assert!(error.to_string().contains(&size.to_string()), "{error}");
         }
@@ -444,11 +423,8 @@ mod tests {
     fn running_out_of_device_memory_is_told_as_such() {
         let backend = TestBackend::new();
         let device = backend.device();
-        let error = for_buffer(
-            allocation_error(device, AllocationError::OutOfMemory),
-            123,
-            "tables",
-        );
+        let error =
+            for_buffer(allocation_error(device, AllocationError::OutOfMemory), 123, "tables");
         assert_eq!(
             error,
             BackendError::OutOfMemory {

@@ -102,14 +102,9 @@ impl Backend {
         let mut info = devices.swap_remove(choice.position);
         info.preference = Some(choice.reason);
         if info.kind == DeviceKind::Cpu {
-            tracing::warn!(
-                device = info.name,
-                "scanning on a CPU Vulkan driver: exact, but slow"
-            );
+            tracing::warn!(device = info.name, "scanning on a CPU Vulkan driver: exact, but slow");
         }
-        Ok(Backend {
-            device: Device::new(instance, physical, info, options.wait_timeout)?,
-        })
+        Ok(Backend { device: Device::new(instance, physical, info, options.wait_timeout)? })
     }
 
     /// Lists all devices, usable or not, in the loader's order. The one that [`Backend::new`] would

@@ -46,11 +46,7 @@ impl SetLayout {
             unsafe { device.raw().create_descriptor_set_layout(&info, None) }
         })?;
         device.names().set(raw, name);
-        Ok(Arc::new(SetLayout {
-            device: DeviceRef::new(device),
-            raw,
-            buffers,
-        }))
+        Ok(Arc::new(SetLayout { device: DeviceRef::new(device), raw, buffers }))
     }
 }
 
@@ -58,9 +54,7 @@ impl Drop for SetLayout {
     fn drop(&mut self) {
         // SAFETY: pipelines and sets made with it hold it, so none is left.
         unsafe {
-            self.device
-                .raw()
-                .destroy_descriptor_set_layout(self.raw, None);
+            self.device.raw().destroy_descriptor_set_layout(self.raw, None);
         }
     }
 }
@@ -120,11 +114,7 @@ impl ComputePipeline {
             unsafe { device.raw().create_shader_module(&info, None) }
         })?;
         device.names().set(module, name);
-        let values: Vec<u32> = kernel
-            .specialization
-            .iter()
-            .map(|(_, value)| *value)
-            .collect();
+        let values: Vec<u32> = kernel.specialization.iter().map(|(_, value)| *value).collect();
         let entries: Vec<_> = (0u32..)
             .zip(kernel.specialization)
             .map(|(at, &(id, _))| vk::SpecializationMapEntry {
@@ -136,21 +126,17 @@ impl ComputePipeline {
         let specialization = vk::SpecializationInfo::default()
             .map_entries(&entries)
             .data(bytemuck::cast_slice(&values));
-        let infos = [vk::ComputePipelineCreateInfo::default()
-            .layout(layout)
-            .stage(
-                vk::PipelineShaderStageCreateInfo::default()
-                    .stage(vk::ShaderStageFlags::COMPUTE)
-                    .module(module)
-                    .name(c"main")
-                    .specialization_info(&specialization),
-            )];
+        let infos = [vk::ComputePipelineCreateInfo::default().layout(layout).stage(
+            vk::PipelineShaderStageCreateInfo::default()
+                .stage(vk::ShaderStageFlags::COMPUTE)
+                .module(module)
+                .name(c"main")
+                .specialization_info(&specialization),
+        )];
         let created = device.call("vkCreateComputePipelines", || {
             // SAFETY: module and layout exist and every pointer outlives the call.
             unsafe {
-                device
-                    .raw()
-                    .create_compute_pipelines(vk::PipelineCache::null(), &infos, None)
+                device.raw().create_compute_pipelines(vk::PipelineCache::null(), &infos, None)
             }
             .map_err(|(_, result)| result)
         });
@@ -216,30 +202,20 @@ impl DescriptorSet {
     ) -> Result<Arc<DescriptorSet>> {
         for binding in bindings {
             let what = || format!("{} in descriptor set {name} (bytes)", binding.buffer.name());
-            within(
-                what(),
-                binding.range,
-                device.info().max_storage_buffer_range,
-            )?;
+            within(what(), binding.range, device.info().max_storage_buffer_range)?;
             assert!(
-                binding
-                    .offset
-                    .is_multiple_of(device.info().storage_buffer_alignment),
+                binding.offset.is_multiple_of(device.info().storage_buffer_alignment),
                 "{} starts at unaligned {}",
                 what(),
                 binding.offset
             );
             assert!(binding.range > 0, "{} is empty", what());
-            binding
-                .buffer
-                .check(&(binding.offset..binding.offset + binding.range));
+            binding.buffer.check(&(binding.offset..binding.offset + binding.range));
         }
         let sizes = [vk::DescriptorPoolSize::default()
             .ty(vk::DescriptorType::STORAGE_BUFFER)
             .descriptor_count(layout.buffers)];
-        let info = vk::DescriptorPoolCreateInfo::default()
-            .max_sets(1)
-            .pool_sizes(&sizes);
+        let info = vk::DescriptorPoolCreateInfo::default().max_sets(1).pool_sizes(&sizes);
         let pool = device.call("vkCreateDescriptorPool", || {
             // SAFETY: `info` is complete.
             unsafe { device.raw().create_descriptor_pool(&info, None) }
@@ -254,9 +230,8 @@ impl DescriptorSet {
             _buffers: bindings.iter().map(|one| one.buffer.keep()).collect(),
         };
         let layouts = [layout.raw];
-        let info = vk::DescriptorSetAllocateInfo::default()
-            .descriptor_pool(pool)
-            .set_layouts(&layouts);
+        let info =
+            vk::DescriptorSetAllocateInfo::default().descriptor_pool(pool).set_layouts(&layouts);
         set.raw = device.call("vkAllocateDescriptorSets", || {
             // SAFETY: the pool was made for exactly this set, and no other thread sees it.
             unsafe { device.raw().allocate_descriptor_sets(&info) }

@@ -37,12 +37,7 @@ impl Timestamps {
             unsafe { device.raw().create_query_pool(&info, None) }
         })?;
         device.names().set(raw, name);
-        Ok(Some(Arc::new(Timestamps {
-            device: DeviceRef::new(device),
-            raw,
-            count,
-            clock,
-        })))
+        Ok(Some(Arc::new(Timestamps { device: DeviceRef::new(device), raw, count, clock })))
     }
 
     /// Fills `nanoseconds` with the time from the first timestamp to each, itself included. The
@@ -107,10 +102,7 @@ mod tests {
 
     #[test]
     fn ticks_are_masked_scaled_and_wrap() {
-        let clock = |valid_bits, period_ns| Clock {
-            valid_bits,
-            period_ns,
-        };
+        let clock = |valid_bits, period_ns| Clock { valid_bits, period_ns };
         assert_eq!(clock(64, 1.0).nanoseconds(5, 12), 7);
         assert_eq!(clock(64, 1.0).nanoseconds(u64::MAX - 1, 3), 5);
         assert_eq!(clock(36, 40.0).nanoseconds(10, 12), 80);

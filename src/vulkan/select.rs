@@ -94,10 +94,7 @@ pub(super) fn choose(devices: &[DeviceInfo], selector: Option<&DeviceSelector>) 
         });
     }
     candidates.retain(|(_, device)| device.unsuitable.is_none());
-    let same_kind = candidates
-        .iter()
-        .filter(|(_, device)| device.kind == best.kind)
-        .count();
+    let same_kind = candidates.iter().filter(|(_, device)| device.kind == best.kind).count();
     let reason = if candidates.len() == 1 {
         "the only one that fits".to_owned()
     } else if same_kind == 1 {

@@ -84,21 +84,14 @@ impl StagingRing {
                     what: format!("{bytes} free bytes in {}", self.buffer.name()),
                 });
             };
-            state = self
-                .returned
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            state =
+                self.returned.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         };
         state.waiting.retain(|&other| other != ticket);
         drop(state);
         // The next in line may find room now, or has become the first.
         self.returned.notify_all();
-        Ok(StagingSpan {
-            offset: outcome?,
-            bytes,
-            ring: self.clone(),
-        })
+        Ok(StagingSpan { offset: outcome?, bytes, ring: self.clone() })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -141,9 +134,7 @@ impl Deref for StagingSpan {
 
 impl DerefMut for StagingSpan {
     fn deref_mut(&mut self) -> &mut [u8] {
-        let (start, bytes) = self
-            .buffer()
-            .mapped_range(self.offset..self.offset + self.bytes);
+        let (start, bytes) = self.buffer().mapped_range(self.offset..self.offset + self.bytes);
         // SAFETY: the range is mapped as long as the buffer lives, which `self` sees to, and no two
         // spans overlap, so that `&mut self` is the only way to it.
         unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), bytes) }
@@ -176,12 +167,7 @@ struct Span {
 impl Spans {
     fn new(capacity: u64, alignment: u64) -> Spans {
         assert!(capacity.is_multiple_of(alignment));
-        Spans {
-            capacity,
-            alignment,
-            head: 0,
-            spans: VecDeque::new(),
-        }
+        Spans { capacity, alignment, head: 0, spans: VecDeque::new() }
     }
 
     /// Offset of a new span of `bytes`, or `None` while there is no room. A span never wraps: where
@@ -201,10 +187,7 @@ impl Spans {
             Some(oldest) => (bytes <= oldest.offset - self.head).then_some(self.head),
         }?;
         self.head = offset + bytes;
-        self.spans.push_back(Span {
-            offset,
-            released: false,
-        });
+        self.spans.push_back(Span { offset, released: false });
         Some(offset)
     }
 

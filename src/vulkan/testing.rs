@@ -74,11 +74,7 @@ mod tests {
     }
 
     fn region(src_offset: u64, dst_offset: u64, size: u64) -> vk::BufferCopy {
-        vk::BufferCopy {
-            src_offset,
-            dst_offset,
-            size,
-        }
+        vk::BufferCopy { src_offset, dst_offset, size }
     }
 
     fn read(buffer: &Buffer) -> Vec<u8> {
@@ -92,10 +88,9 @@ mod tests {
             loader_path: Some("/nonexistent/libvulkan.so".into()),
             ..BackendOptions::default()
         };
-        for error in [
-            Backend::new(&options).err().unwrap(),
-            Backend::devices(&options).err().unwrap(),
-        ] {
+        for error in
+            [Backend::new(&options).err().unwrap(), Backend::devices(&options).err().unwrap()]
+        {
             assert!(matches!(error, BackendError::LoaderMissing { .. }));
             let text = error.to_string();
             assert!(text.contains("/nonexistent/libvulkan.so"), "{text}");
@@ -264,12 +259,7 @@ mod tests {
             };
             let bindings = [bind(0, 0, &from), bind(1, 0, &from), bind(1, 1, &to)];
             let set = DescriptorSet::new(device, "multiply", &layout, &bindings).unwrap();
-            Multiply {
-                pipeline,
-                set,
-                from,
-                to,
-            }
+            Multiply { pipeline, set, from, to }
         }
     }
 
@@ -406,9 +396,7 @@ mod tests {
         let back = buffer(device, "readback", 4, Location::Readback);
         let timeline = Timeline::new(device, "timeline").unwrap();
         let mut commands = Commands::new(device, "test").unwrap();
-        commands
-            .record(|to| to.fill_buffer(&back, 0, 4, 1))
-            .unwrap();
+        commands.record(|to| to.fill_buffer(&back, 0, 4, 1)).unwrap();
         let value = device.submit(&mut [&mut commands], &timeline).unwrap();
         device.inject_lost();
         for _ in 0..2 {
@@ -491,20 +479,11 @@ mod tests {
             })
             .unwrap();
         let messages = backend.validation_messages().join("\n");
-        assert!(
-            messages.contains("SYNC-HAZARD-WRITE-AFTER-WRITE"),
-            "{messages}"
-        );
-        assert!(
-            messages.contains("vkscan/"),
-            "objects are named: {messages}"
-        );
+        assert!(messages.contains("SYNC-HAZARD-WRITE-AFTER-WRITE"), "{messages}");
+        assert!(messages.contains("vkscan/"), "objects are named: {messages}");
 
         create_empty_buffer(device);
         let messages = backend.validation_messages().join("\n");
-        assert!(
-            messages.contains("VUID-VkBufferCreateInfo-size-00912"),
-            "{messages}"
-        );
+        assert!(messages.contains("VUID-VkBufferCreateInfo-size-00912"), "{messages}");
     }
 }

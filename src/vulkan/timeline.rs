@@ -47,21 +47,18 @@ impl Timeline {
             return Ok(());
         }
         let start = Instant::now();
-        let waited = self
-            .device
-            .call("vkWaitSemaphores", || self.wait_raw(value, timeout));
+        let waited = self.device.call("vkWaitSemaphores", || self.wait_raw(value, timeout));
         match waited {
             Ok(()) => {
                 self.seen.fetch_max(value, Ordering::AcqRel);
                 Ok(())
             }
-            Err(BackendError::Vulkan {
-                result: vk::Result::TIMEOUT,
-                ..
-            }) => Err(BackendError::Timeout {
-                waited: start.elapsed(),
-                what: format!("{} to reach {value}", self.name),
-            }),
+            Err(BackendError::Vulkan { result: vk::Result::TIMEOUT, .. }) => {
+                Err(BackendError::Timeout {
+                    waited: start.elapsed(),
+                    what: format!("{} to reach {value}", self.name),
+                })
+            }
             Err(error) => Err(error),
         }
     }
@@ -79,9 +76,7 @@ impl Timeline {
     /// Waits whatever state the backend is in: for those that must not go before the device is done.
     pub(super) fn wait_raw(&self, value: u64, timeout: Duration) -> ash::prelude::VkResult<()> {
         let (semaphores, values) = ([self.raw], [value]);
-        let info = vk::SemaphoreWaitInfo::default()
-            .semaphores(&semaphores)
-            .values(&values);
+        let info = vk::SemaphoreWaitInfo::default().semaphores(&semaphores).values(&values);
         let nanoseconds = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
         // SAFETY: the semaphore is a timeline of this device.
         unsafe { self.device.raw().wait_semaphores(&info, nanoseconds) }
@@ -115,9 +110,7 @@ mod tests {
         assert_eq!(timeline.completed(), Ok(0));
         timeline.wait(0, Duration::ZERO).unwrap();
         let error = timeline.wait(1, Duration::from_millis(10)).unwrap_err();
-        let BackendError::Timeout { waited, ref what } = error else {
-            panic!("{error}")
-        };
+        let BackendError::Timeout { waited, ref what } = error else { panic!("{error}") };
         assert!(waited >= Duration::from_millis(10), "{waited:?}");
         assert!(what.contains("test timeline"), "{what}");
     }
@@ -132,14 +125,8 @@ mod tests {
         for _ in 0..2 {
             assert!(backend.is_lost());
             assert_eq!(timeline.completed(), Err(BackendError::DeviceLost));
-            assert_eq!(
-                timeline.wait(0, Duration::ZERO),
-                Err(BackendError::DeviceLost)
-            );
-            assert_eq!(
-                Timeline::new(device, "another").err(),
-                Some(BackendError::DeviceLost)
-            );
+            assert_eq!(timeline.wait(0, Duration::ZERO), Err(BackendError::DeviceLost));
+            assert_eq!(Timeline::new(device, "another").err(), Some(BackendError::DeviceLost));
         }
         drop(timeline);
         assert_eq!(device.live_objects(), 0);

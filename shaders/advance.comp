@@ -3,9 +3,10 @@
 
 // Begins a scan, and after every round decides what comes next.
 //
-// One invocation. Reads and writes Control: puts the queue's counters right, goes on to the next pass
-// once no walker and no queue item is left, and sets the grids of the round that follows, which are empty
-// if that round belongs to a pass that is over or not yet begun. CPU twin: src/twin/advance.rs.
+// One invocation. Reads and writes Control: judges the round that ran, if one did, by putting the queue's
+// counters right and going on to the next pass once no walker and no queue item is left; then sets the
+// grids of the round that follows, which are empty if that round belongs to a pass that is over or not yet
+// begun. CPU twin: src/twin/advance.rs.
 
 #include "bindings.glsl"
 
@@ -23,7 +24,7 @@ void main() {
         next.rounds = 0u;
         next.queue_tail = 0u;
         next.queue_head = 0u;
-    } else if (next.pass < params.pass_count) {
+    } else if (next.starts_x != 0u) {
         next.rounds += 1u;
         next.queue_tail = next.queue_base + min(next.queue_tail - next.queue_base, params.queue_capacity);
         next.queue_head =
@@ -38,6 +39,7 @@ void main() {
     }
     next.queue_base = next.queue_head;
     next.unfinished = 0u;
+    // Never 0 in a round that runs: that is how the next `advance` knows.
     bool runs = next.pass == params.pass;
     next.starts_x = runs ? groups(params.start_walkers) : 0u;
     next.starts_y = 1u;

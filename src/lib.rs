@@ -10,7 +10,10 @@ mod vulkan;
 
 pub use matches::{Match, MatchKind};
 pub use rules::{BuildError, PipelineOptions, RulePipeline, UnicodePolicy};
-pub use scan::ScanError;
+pub use scan::{
+    MAX_HAYSTACK_BYTES, ResidentRulePipeline, ScanError, ScanScratch, ScanStats, SessionOptions,
+    StageTimes, StreamMatch,
+};
 pub use vulkan::{
     Backend, BackendError, BackendOptions, DeviceInfo, DeviceKind, DeviceSelector, DeviceUuid,
     Memory, QueueFamily, Validation, ValidationLog,

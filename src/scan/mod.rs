@@ -1,5 +1,117 @@
 //! One scan, from haystack to matches.
+//!
+//! | file | story |
+//! |---|---|
+//! | `session.rs` | tables made resident once, and scans through them from any thread |
+//! | `lane.rs` | the buffers and commands of one scan in flight |
+//! | `stream.rs` | haystacks larger than the session, in windows |
+//! | `kernels.rs` | the pipelines |
+//! | `tuning.rs` | how much work goes into one dispatch |
+//! | `stats.rs` | what a scan moved and how long it took |
 
 mod error;
+mod kernels;
+mod lane;
+mod session;
+mod stats;
+mod stream;
+mod tuning;
+
+#[cfg(test)]
+mod tests;
 
 pub use error::ScanError;
+pub use session::{MAX_HAYSTACK_BYTES, ResidentRulePipeline, ScanScratch};
+pub use stats::{ScanStats, StageTimes};
+pub use stream::StreamMatch;
+
+use crate::{Backend, Match, RulePipeline};
+use tuning::Tuning;
+
+/// What a session is prepared for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionOptions {
+    /// Longest haystack, in bytes; at most [`MAX_HAYSTACK_BYTES`].
+    pub haystack_capacity_bytes: usize,
+    /// Most matches that a scan may have.
+    pub max_matches: usize,
+    /// Scans that may be under way at the same time; further ones wait. Each takes device memory for a
+    /// haystack and its hits, and staging memory for a haystack. By default 4 for haystacks of up to
+    /// 4 MiB, 2 up to 64 MiB, and 1 for larger ones.
+    pub scans_in_flight: Option<usize>,
+}
+
+impl RulePipeline {
+    /// Moves the tables to the device and makes all that scans need, so that a scan allocates nothing.
+    ///
+    /// # Errors
+    ///
+    /// Limits of the device, lack of memory, or a fault of the device. Nothing is left behind then.
+    pub fn prepare_resident(
+        &self,
+        backend: &Backend,
+        haystack_capacity_bytes: usize,
+        max_matches: usize,
+    ) -> Result<ResidentRulePipeline, ScanError> {
+        let options =
+            SessionOptions { haystack_capacity_bytes, max_matches, scans_in_flight: None };
+        self.prepare_resident_with(backend, &options)
+    }
+
+    /// As [`RulePipeline::prepare_resident`], with all options.
+    pub fn prepare_resident_with(
+        &self,
+        backend: &Backend,
+        options: &SessionOptions,
+    ) -> Result<ResidentRulePipeline, ScanError> {
+        let tuning = Tuning::for_device(backend.device_info());
+        ResidentRulePipeline::new(self, backend, options, &tuning)
+    }
+
+    /// Scans one haystack with buffers made for it alone. For more than one, prepare a session.
+    ///
+    /// # Errors
+    ///
+    /// As [`RulePipeline::prepare_resident`] and [`ResidentRulePipeline::scan_into`], except that the room
+    /// for matches grows as needed, up to what the device can bind.
+    pub fn scan(&self, backend: &Backend, haystack: &[u8]) -> Result<Vec<Match>, ScanError> {
+        self.scan_bounded(backend, haystack, u32::MAX)
+    }
+
+    /// As [`RulePipeline::scan`], with matches of at most `max_scan_bytes` bytes.
+    pub fn scan_bounded(
+        &self,
+        backend: &Backend,
+        haystack: &[u8],
+        max_scan_bytes: u32,
+    ) -> Result<Vec<Match>, ScanError> {
+        /// Room for matches at first.
+        const USUALLY_ENOUGH: usize = 1 << 14;
+
+        let mut options = SessionOptions {
+            haystack_capacity_bytes: haystack.len(),
+            max_matches: USUALLY_ENOUGH,
+            scans_in_flight: Some(1),
+        };
+        let mut matches = Vec::new();
+        loop {
+            let session = self.prepare_resident_with(backend, &options)?;
+            let mut scratch = ScanScratch::default();
+            let scanned = session.scan_bounded_into(
+                backend,
+                haystack,
+                max_scan_bytes,
+                &mut matches,
+                &mut scratch,
+            );
+            session.free(backend)?;
+            match scanned {
+                Ok(_) => return Ok(matches),
+                Err(ScanError::TooManyMatches { found, .. }) => {
+                    options.max_matches = found as usize
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

@@ -11,7 +11,7 @@ pub(crate) fn advance(buffers: &mut Buffers, params: &ScanParams) {
         next.rounds = 0;
         next.queue_tail = 0;
         next.queue_head = 0;
-    } else if next.pass < params.pass_count {
+    } else if next.starts_x != 0 {
         next.rounds += 1;
         let filled = (next.queue_tail - next.queue_base).min(params.queue_capacity);
         next.queue_tail = next.queue_base + filled;

@@ -9,7 +9,6 @@
 //!   run them, so nothing is freed or reused under a running kernel.
 //! - Every fallible call goes through `Device::call`: once the device is lost, no further
 //!   call is made and every function says so.
-#![allow(dead_code)]
 
 pub(crate) mod command;
 mod debug;
@@ -38,6 +37,7 @@ pub use select::DeviceSelector;
 
 use device::Device;
 use instance::Instance;
+use pipeline::PipelineCache;
 
 /// How to open a device. The default picks the best one, without validation.
 #[derive(Debug, Clone)]
@@ -84,6 +84,7 @@ pub enum Validation {
 #[derive(Clone)]
 pub struct Backend {
     device: Arc<Device>,
+    pipelines: Arc<PipelineCache>,
 }
 
 impl Backend {
@@ -104,7 +105,8 @@ impl Backend {
         if info.kind == DeviceKind::Cpu {
             tracing::warn!(device = info.name, "scanning on a CPU Vulkan driver: exact, but slow");
         }
-        Ok(Backend { device: Device::new(instance, physical, info, options.wait_timeout)? })
+        let device = Device::new(instance, physical, info, options.wait_timeout)?;
+        Ok(Backend { device, pipelines: Arc::default() })
     }
 
     /// Lists all devices, usable or not, in the loader's order. The one that [`Backend::new`] would
@@ -145,6 +147,10 @@ impl Backend {
 
     pub(crate) fn device(&self) -> &Arc<Device> {
         &self.device
+    }
+
+    pub(crate) fn pipelines(&self) -> &PipelineCache {
+        &self.pipelines
     }
 }
 

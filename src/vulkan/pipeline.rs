@@ -1,7 +1,8 @@
 //! Kernels and what they are bound to.
 
 use std::any::Any;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ash::vk;
 
@@ -56,6 +57,31 @@ impl Drop for SetLayout {
         unsafe {
             self.device.raw().destroy_descriptor_set_layout(self.raw, None);
         }
+    }
+}
+
+/// Pipelines made so far, so that another session does not wait for the driver to compile them again.
+#[derive(Default)]
+pub(crate) struct PipelineCache(Mutex<HashMap<PipelineKey, Arc<ComputePipeline>>>);
+
+/// Name and specialisation.
+type PipelineKey = (String, Vec<(u32, u32)>);
+
+impl PipelineCache {
+    /// The pipeline for `kernel`. A kernel's name stands for its words and its set layout.
+    pub(crate) fn get(
+        &self,
+        device: &Arc<Device>,
+        kernel: &KernelDesc,
+    ) -> Result<Arc<ComputePipeline>> {
+        let key = (kernel.name.to_owned(), kernel.specialization.to_vec());
+        let mut pipelines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pipeline) = pipelines.get(&key) {
+            return Ok(pipeline.clone());
+        }
+        let pipeline = ComputePipeline::new(device, kernel)?;
+        pipelines.insert(key, pipeline.clone());
+        Ok(pipeline)
     }
 }
 

@@ -1,0 +1,54 @@
+//! The pipelines of a session.
+
+use std::sync::Arc;
+
+use crate::shaders::{self, Kernel, layout};
+use crate::vulkan::pipeline::{ComputePipeline, KernelDesc, SetLayout};
+use crate::{Backend, BackendError, MatchKind};
+
+/// Ids of the specialisation constants in `shaders/include/bindings.glsl`.
+const SEGMENTS: u32 = 0;
+const MATCH_ALL: u32 = 1;
+
+pub(crate) struct Kernels {
+    pub(crate) set_layout: Arc<SetLayout>,
+    pub(crate) advance: Arc<ComputePipeline>,
+    pub(crate) starts: Arc<ComputePipeline>,
+    pub(crate) nfa: Arc<ComputePipeline>,
+    pub(crate) readback: Arc<ComputePipeline>,
+}
+
+impl Kernels {
+    pub(crate) fn new(
+        backend: &Backend,
+        segments: u32,
+        match_kind: MatchKind,
+    ) -> Result<Kernels, BackendError> {
+        let mut bindings: Vec<(u32, u32)> =
+            (0..layout::BINDING_HAYSTACK).map(|binding| (binding, 1)).collect();
+        bindings.push((layout::BINDING_HAYSTACK, layout::MAX_SEGMENTS));
+        let set_layout = SetLayout::new(backend.device(), "kernels", &bindings)?;
+        let values = [(SEGMENTS, segments), (MATCH_ALL, u32::from(match_kind == MatchKind::All))];
+        let pipeline = |kernel: &Kernel| {
+            // A kernel declares only the constants it uses.
+            let declared = |id| kernel.spec_constants.iter().any(|constant| constant.id == id);
+            let specialization: Vec<_> =
+                values.iter().copied().filter(|(id, _)| declared(*id)).collect();
+            let kernel = KernelDesc {
+                name: kernel.name,
+                words: kernel.words,
+                layout: &set_layout,
+                push_constant_bytes: kernel.push_constant_bytes,
+                specialization: &specialization,
+            };
+            backend.pipelines().get(backend.device(), &kernel)
+        };
+        Ok(Kernels {
+            advance: pipeline(&shaders::ADVANCE)?,
+            starts: pipeline(&shaders::STARTS)?,
+            nfa: pipeline(&shaders::NFA)?,
+            readback: pipeline(&shaders::READBACK)?,
+            set_layout,
+        })
+    }
+}

@@ -1,0 +1,447 @@
+//! The resident session.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ash::vk;
+use bytemuck::{bytes_of, cast_slice};
+
+use super::kernels::Kernels;
+use super::lane::{Lane, LaneShape};
+use super::stats::ScanStats;
+use super::tuning::Tuning;
+use super::{ScanError, SessionOptions};
+use crate::matches::Chains;
+use crate::rules::pass::{self, Pass};
+use crate::shaders::layout::{self, Hit, ScanParams};
+use crate::vulkan::command::Commands;
+use crate::vulkan::device::Device;
+use crate::vulkan::memory::{Buffer, Location};
+use crate::vulkan::staging::StagingRing;
+use crate::vulkan::timeline::Timeline;
+use crate::{Backend, BackendError, Match, MatchKind, RulePipeline};
+
+/// Longest haystack that a session can be prepared for: 1 GiB.
+pub const MAX_HAYSTACK_BYTES: usize = 1 << 30;
+
+/// Hits beyond capacity after which a scan that can only fail is given up instead of counted to its end.
+const COUNTED_BEYOND: u32 = 1 << 24;
+
+/// A pipeline whose tables are resident on a device, ready to scan.
+///
+/// It can be shared: many threads may scan through one session at the same time, as many at once as it
+/// has lanes ([`SessionOptions::scans_in_flight`]), and each gets exactly its own matches. Dropping it
+/// frees everything; [`ResidentRulePipeline::free`] does the same and reports what goes wrong.
+pub struct ResidentRulePipeline {
+    device: Arc<Device>,
+    match_kind: MatchKind,
+    haystack_capacity: usize,
+    max_matches: usize,
+    pass_count: u32,
+    shape: LaneShape,
+    tables: Vec<Buffer>,
+    ring: Option<Arc<StagingRing>>,
+    lanes: Mutex<Vec<Lane>>,
+    lane_count: usize,
+    returned: Condvar,
+}
+
+/// Host memory that scans reuse, so that none of them allocates once warm. One for each thread.
+#[derive(Debug, Default)]
+pub struct ScanScratch {
+    pub(super) candidates: Vec<Match>,
+    pub(super) chains: Chains,
+    pub(super) window: Vec<u8>,
+}
+
+/// A match whose start is known but whose end, or very existence, is not: the window was too short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Undecided {
+    pub(super) start: u32,
+    pub(super) pattern_id: u32,
+}
+
+/// What to scan of a haystack.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Range {
+    pub(super) first_start: u32,
+    pub(super) end_start: u32,
+    pub(super) is_final: bool,
+    pub(super) max_scan_bytes: u32,
+    /// The haystack's offset in what its matches are chained over.
+    pub(super) base: u64,
+}
+
+impl ResidentRulePipeline {
+    pub(super) fn new(
+        pipeline: &RulePipeline,
+        backend: &Backend,
+        options: &SessionOptions,
+        tuning: &Tuning,
+    ) -> Result<ResidentRulePipeline, ScanError> {
+        let device = backend.device();
+        device.alive()?;
+        let info = device.info();
+        let match_kind = pipeline.options().match_kind;
+        let SessionOptions { haystack_capacity_bytes, max_matches, .. } = *options;
+        limit(
+            "haystack capacity",
+            haystack_capacity_bytes,
+            MAX_HAYSTACK_BYTES,
+            "vkscan scans at once",
+        )?;
+
+        // Leftmost-first matches are picked on the host among the preferred matches of all starts, which
+        // may be many more. A single start has one for each rule at most, and has to fit.
+        let candidates = match match_kind {
+            MatchKind::All => max_matches,
+            MatchKind::LeftmostFirst => max_matches
+                .saturating_mul(2)
+                .max(tuning.candidate_hits as usize)
+                .max(pipeline.rules().len()),
+        };
+        let range = info.max_storage_buffer_range.min(info.max_allocation_bytes);
+        let most_hits = (range - 16) as usize / size_of::<Hit>();
+        limit("match capacity", max_matches, most_hits, "this device binds in one buffer")?;
+        let hit_capacity = candidates.clamp(1, most_hits) as u32;
+
+        let passes = pass::pack(pipeline.rules(), tuning.pass_bytes).map_err(|error| {
+            let pass::RuleTooLarge { pattern_id, bytes } = error;
+            ScanError::RuleTooLarge { pattern_id, bytes, limit: tuning.pass_bytes }
+        })?;
+        let words = passes.iter().map(|pass| 3 * pass.header.nfa_nodes + 2 * pass.header.nfa_stack);
+        let haystack_bytes = (haystack_capacity_bytes.max(1) as u64).next_multiple_of(4);
+        let segments = if haystack_bytes <= info.max_storage_buffer_range && tuning.one_segment {
+            1
+        } else {
+            haystack_bytes.div_ceil(1 << layout::SEGMENT_SHIFT) as u32
+        };
+        let shape = LaneShape::new(
+            tuning,
+            haystack_bytes,
+            segments,
+            hit_capacity,
+            words.max().unwrap_or(0),
+        );
+
+        let mut session = ResidentRulePipeline {
+            device: device.clone(),
+            match_kind,
+            haystack_capacity: haystack_capacity_bytes,
+            max_matches,
+            pass_count: passes.len() as u32,
+            shape,
+            tables: Vec::new(),
+            ring: None,
+            lanes: Mutex::new(Vec::new()),
+            lane_count: options
+                .scans_in_flight
+                .unwrap_or_else(|| default_lanes(haystack_bytes))
+                .max(1),
+            returned: Condvar::new(),
+        };
+        if passes.is_empty() {
+            return Ok(session);
+        }
+        let kernels = Arc::new(Kernels::new(backend, segments, match_kind)?);
+        let ring_bytes = haystack_bytes.next_multiple_of(256) * session.lane_count as u64;
+        let ring = StagingRing::new(device, "staging", ring_bytes)?;
+        session.tables = passes
+            .iter()
+            .map(|pass| upload_tables(device, &ring, pass))
+            .collect::<Result<_, _>>()?;
+        session.ring = Some(ring);
+        session.lanes = (0..session.lane_count)
+            .map(|index| {
+                let name = format!("lane {index}");
+                Lane::new(device, &kernels, &session.tables, &session.shape, &name)
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map(Mutex::new)?;
+        tracing::debug!(
+            rules = pipeline.rules().len(),
+            passes = session.pass_count,
+            table_bytes = session.table_bytes(),
+            lanes = session.lane_count,
+            "session prepared"
+        );
+        Ok(session)
+    }
+
+    /// Most matches that a scan may have.
+    pub fn max_matches(&self) -> usize {
+        self.max_matches
+    }
+
+    /// Longest haystack, in bytes.
+    pub fn haystack_capacity(&self) -> usize {
+        self.haystack_capacity
+    }
+
+    /// Bytes of tables on the device.
+    pub fn table_bytes(&self) -> u64 {
+        self.tables.iter().map(Buffer::size).sum()
+    }
+
+    /// Finds all matches in `haystack`, sorted; what `matches` held before is dropped.
+    ///
+    /// # Errors
+    ///
+    /// A haystack over capacity, more matches than [`ResidentRulePipeline::max_matches`], another backend
+    /// than the session's, or a fault of the device. `matches` is empty then, and except after the loss of
+    /// the device the session goes on working.
+    pub fn scan_into(
+        &self,
+        backend: &Backend,
+        haystack: &[u8],
+        matches: &mut Vec<Match>,
+        scratch: &mut ScanScratch,
+    ) -> Result<ScanStats, ScanError> {
+        self.scan_bounded_into(backend, haystack, u32::MAX, matches, scratch)
+    }
+
+    /// As [`ResidentRulePipeline::scan_into`], with matches of at most `max_scan_bytes` bytes. A
+    /// leftmost-first match is then the most preferred one of those.
+    pub fn scan_bounded_into(
+        &self,
+        backend: &Backend,
+        haystack: &[u8],
+        max_scan_bytes: u32,
+        matches: &mut Vec<Match>,
+        scratch: &mut ScanScratch,
+    ) -> Result<ScanStats, ScanError> {
+        let range = Range {
+            first_start: 0,
+            end_start: haystack.len() as u32,
+            is_final: true,
+            max_scan_bytes,
+            base: 0,
+        };
+        scratch.chains.clear();
+        let mut undecided = Vec::new();
+        self.scan_range(backend, haystack, range, matches, &mut undecided, scratch)
+    }
+
+    /// Scans a range of starts, and chains the leftmost-first matches to those that `scratch` has seen.
+    pub(super) fn scan_range(
+        &self,
+        backend: &Backend,
+        haystack: &[u8],
+        range: Range,
+        matches: &mut Vec<Match>,
+        undecided: &mut Vec<Undecided>,
+        scratch: &mut ScanScratch,
+    ) -> Result<ScanStats, ScanError> {
+        matches.clear();
+        undecided.clear();
+        let began = Instant::now();
+        let mut stats = ScanStats::default();
+        if !Arc::ptr_eq(backend.device(), &self.device) {
+            return Err(ScanError::WrongBackend);
+        }
+        self.device.alive()?;
+        if haystack.len() > self.haystack_capacity {
+            let (bytes, capacity) = (haystack.len(), self.haystack_capacity);
+            return Err(ScanError::HaystackTooLarge { bytes, capacity });
+        }
+        let nothing = range.first_start >= range.end_start || range.max_scan_bytes == 0;
+        if let (Some(ring), false) = (&self.ring, nothing) {
+            let mut lane = self.take_lane()?;
+            let scanned = self
+                .scan_on(&mut lane, ring, haystack, range, matches, undecided, scratch, &mut stats);
+            self.return_lane(lane);
+            if let Err(error) = scanned {
+                matches.clear();
+                undecided.clear();
+                return Err(error);
+            }
+        }
+        stats.wall = began.elapsed();
+        Ok(stats)
+    }
+
+    /// Scans on a lane: at once or, where hits do not fit, in as many parts as it takes.
+    #[expect(clippy::too_many_arguments, reason = "the second half of `scan_range`")]
+    fn scan_on(
+        &self,
+        lane: &mut Lane,
+        ring: &Arc<StagingRing>,
+        haystack: &[u8],
+        range: Range,
+        matches: &mut Vec<Match>,
+        undecided: &mut Vec<Undecided>,
+        scratch: &mut ScanScratch,
+        stats: &mut ScanStats,
+    ) -> Result<(), ScanError> {
+        let since = Instant::now();
+        // Where every hit is a match of its own, too many of them are the answer; elsewhere the scan is
+        // done again in parts, and need not count on.
+        let all_count = self.match_kind == MatchKind::All && range.is_final;
+        let counted_beyond = if all_count { COUNTED_BEYOND } else { 0 };
+        let params = ScanParams {
+            haystack_len: haystack.len() as u32,
+            is_final: range.is_final.into(),
+            max_scan: range.max_scan_bytes,
+            hit_stop: self.shape.hit_capacity.saturating_add(counted_beyond),
+            ..self.shape.params(self.pass_count)
+        };
+        let padded = haystack.len().next_multiple_of(4);
+        let mut span = ring.acquire(padded as u64, self.device.wait_timeout())?;
+        span[..haystack.len()].copy_from_slice(haystack);
+        span[haystack.len()..].fill(0);
+
+        let mut span = Some(span);
+        let mut since = Some(since);
+        let mut found = 0;
+        let mut first_start = range.first_start;
+        let mut part = range.end_start - range.first_start;
+        while first_start < range.end_start {
+            let end_start = first_start + part.min(range.end_start - first_start);
+            let params = ScanParams { first_start, end_start, ..params };
+            let since = since.take().unwrap_or_else(Instant::now);
+            let count = lane.run(span.take(), params, since, stats)?.hit_count;
+            if count > self.shape.hit_capacity {
+                if all_count || end_start - first_start == 1 {
+                    return Err(self.too_many(count.into(), count > params.hit_stop));
+                }
+                part = (end_start - first_start) / 2;
+                continue;
+            }
+            let candidates = &mut scratch.candidates;
+            candidates.clear();
+            for hit in lane.hits(count, stats)? {
+                let Hit { pattern_id, start, end } = *hit;
+                if end == layout::UNDECIDED {
+                    undecided.push(Undecided { start, pattern_id });
+                } else {
+                    candidates.push(Match { pattern_id, start, end });
+                }
+            }
+            // Later starts are scanned again, with more bytes behind them.
+            if let Some(first) = undecided.iter().map(|undecided| undecided.start).min() {
+                candidates.retain(|candidate| candidate.start < first);
+            }
+            match self.match_kind {
+                MatchKind::LeftmostFirst => scratch.chains.select(candidates, range.base),
+                MatchKind::All => candidates.sort_unstable(),
+            }
+            found += candidates.len() as u64;
+            if found <= self.max_matches as u64 {
+                matches.extend_from_slice(candidates);
+            }
+            if !undecided.is_empty() {
+                break;
+            }
+            first_start = end_start;
+            part = part.saturating_mul(2);
+        }
+        if found > self.max_matches as u64 {
+            return Err(self.too_many(found, false));
+        }
+        matches.sort_unstable();
+        Ok(())
+    }
+
+    fn too_many(&self, found: u64, at_least: bool) -> ScanError {
+        ScanError::TooManyMatches { found, at_least, max_matches: self.max_matches }
+    }
+
+    fn take_lane(&self) -> Result<Lane, BackendError> {
+        let timeout = self.device.wait_timeout();
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut lanes, _) = self
+            .returned
+            .wait_timeout_while(lanes, timeout, |lanes| lanes.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        lanes.pop().ok_or_else(|| BackendError::Timeout {
+            waited: timeout,
+            what: format!("one of {} scans in flight to end", self.lane_count),
+        })
+    }
+
+    fn return_lane(&self, lane: Lane) {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).push(lane);
+        self.returned.notify_one();
+    }
+
+    /// Frees all that the session holds, on device and host.
+    ///
+    /// # Errors
+    ///
+    /// The first fault; everything that can be freed is freed all the same. Another backend than the
+    /// session's is an error too, and frees the session nevertheless.
+    pub fn free(self, backend: &Backend) -> Result<(), ScanError> {
+        let is_own = Arc::ptr_eq(backend.device(), &self.device);
+        let ResidentRulePipeline { tables, ring, lanes, .. } = self;
+        let lanes = lanes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let lanes = lanes.into_iter().map(Lane::free).fold(Ok(()), Result::and);
+        drop(ring);
+        let tables = tables.into_iter().map(Buffer::destroy).fold(Ok(()), Result::and);
+        lanes.and(tables)?;
+        if is_own { Ok(()) } else { Err(ScanError::WrongBackend) }
+    }
+}
+
+impl std::fmt::Debug for ResidentRulePipeline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ResidentRulePipeline")
+            .field("match_kind", &self.match_kind)
+            .field("haystack_capacity", &self.haystack_capacity)
+            .field("max_matches", &self.max_matches)
+            .field("table_bytes", &self.table_bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+fn limit(
+    what: &'static str,
+    asked: usize,
+    limit: usize,
+    whose: &'static str,
+) -> Result<(), ScanError> {
+    if asked > limit {
+        return Err(ScanError::Limit { what, asked: asked as u64, limit: limit as u64, whose });
+    }
+    Ok(())
+}
+
+/// Small sessions can afford to have several scans under way.
+fn default_lanes(haystack_bytes: u64) -> usize {
+    match haystack_bytes {
+        ..=0x40_0000 => 4,
+        ..=0x400_0000 => 2,
+        _ => 1,
+    }
+}
+
+/// Moves the tables of a pass to device memory, through as much staging memory as there is.
+fn upload_tables(
+    device: &Arc<Device>,
+    ring: &Arc<StagingRing>,
+    pass: &Pass,
+) -> Result<Buffer, BackendError> {
+    let usage = vk::BufferUsageFlags::STORAGE_BUFFER | vk::BufferUsageFlags::TRANSFER_DST;
+    let buffer = Buffer::new(device, "tables", pass.bytes(), Location::DeviceLocal, usage)?;
+    let timeline = Timeline::new(device, "tables")?;
+    let mut commands = Commands::new(device, "upload tables")?;
+    let mut offset = 0;
+    for part in [bytes_of(&pass.header), cast_slice(&pass.words)] {
+        for chunk in part.chunks(ring.capacity() as usize) {
+            let mut span = ring.acquire(chunk.len() as u64, Duration::ZERO)?;
+            span.copy_from_slice(chunk);
+            span.flush()?;
+            let size = chunk.len() as u64;
+            let region = vk::BufferCopy { src_offset: span.offset(), dst_offset: offset, size };
+            commands.record(|to| {
+                to.label_begin(c"upload tables");
+                to.copy_buffer(span.buffer(), &buffer, &[region]);
+                to.transfer_to_compute();
+                to.label_end();
+            })?;
+            let value = device.submit(&mut [&mut commands], &timeline)?;
+            timeline.wait(value, device.wait_timeout())?;
+            offset += size;
+        }
+    }
+    Ok(buffer)
+}

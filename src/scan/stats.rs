@@ -1,0 +1,73 @@
+//! What a scan moved and how long it took.
+
+use std::ops::AddAssign;
+use std::time::Duration;
+
+/// What a scan moved and how long it took. `+=` sums scans up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ScanStats {
+    /// Bytes uploaded: the haystack, padded to a word, and the 4-byte hit counter.
+    pub bytes_up: u64,
+    /// Bytes read back: a header of 16 bytes, and 12 for each hit.
+    pub bytes_down: u64,
+    /// Ranges uploaded: two for a scan.
+    pub uploads: u32,
+    /// Submissions to the device: one, unless walks went on for long or hits had to be fetched in parts.
+    pub submissions: u32,
+    /// Rounds of kernels that had work to do.
+    pub rounds: u32,
+    /// From the call to its return.
+    pub wall: Duration,
+    /// Of that, copying the haystack to staging memory, recording and submitting.
+    pub enqueue: Duration,
+    /// Of that, waiting for the device.
+    pub wait: Duration,
+    /// Time on the device by stage; `None` where its queue has no timestamps.
+    pub device: Option<StageTimes>,
+}
+
+/// Time on the device, by stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StageTimes {
+    /// Staging memory to device memory.
+    pub upload: Duration,
+    /// Candidate starts on partial DFAs.
+    pub starts: Duration,
+    /// Position NFAs, and the kernel that ends a round.
+    pub nfa: Duration,
+    /// Hits to host memory.
+    pub readback: Duration,
+}
+
+impl StageTimes {
+    pub fn total(&self) -> Duration {
+        self.upload + self.starts + self.nfa + self.readback
+    }
+}
+
+impl AddAssign for StageTimes {
+    fn add_assign(&mut self, other: StageTimes) {
+        self.upload += other.upload;
+        self.starts += other.starts;
+        self.nfa += other.nfa;
+        self.readback += other.readback;
+    }
+}
+
+impl AddAssign for ScanStats {
+    fn add_assign(&mut self, other: ScanStats) {
+        self.bytes_up += other.bytes_up;
+        self.bytes_down += other.bytes_down;
+        self.uploads += other.uploads;
+        self.submissions += other.submissions;
+        self.rounds += other.rounds;
+        self.wall += other.wall;
+        self.enqueue += other.enqueue;
+        self.wait += other.wait;
+        if let Some(times) = other.device {
+            *self.device.get_or_insert_default() += times;
+        }
+    }
+}

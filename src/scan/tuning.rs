@@ -1,0 +1,54 @@
+//! How much work a session puts into one dispatch, by kind of device.
+
+use crate::{DeviceInfo, DeviceKind};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Tuning {
+    /// Most invocations of `starts`.
+    pub(crate) start_walkers: u32,
+    /// Most invocations of `nfa`, and most scratch bytes for all of them.
+    pub(crate) nfa_walkers: u32,
+    pub(crate) nfa_scratch_bytes: u64,
+    /// A power of two.
+    pub(crate) queue_capacity: u32,
+    /// Loop iterations of an invocation in a round. lavapipe (Mesa 22.3.6) ends an invocation's loops
+    /// after 65,535 in total and says nothing; the search among `\w`'s ranges is charged afterwards, so
+    /// some room is left.
+    pub(crate) step_budget: u32,
+    /// Rounds of each pass in the first submission of a scan, and in each one after it.
+    pub(crate) rounds: [u32; 2],
+    /// Most bytes of one pass's tables.
+    pub(crate) pass_bytes: u64,
+    /// Least hits that the hit buffer holds where matches are picked among them on the host.
+    pub(crate) candidate_hits: u32,
+    /// Whether a haystack that fits one storage buffer is bound as one.
+    pub(crate) one_segment: bool,
+}
+
+impl Tuning {
+    pub(crate) fn for_device(info: &DeviceInfo) -> Tuning {
+        let gpu = Tuning {
+            start_walkers: 1 << 18,
+            nfa_walkers: 1 << 15,
+            nfa_scratch_bytes: 64 << 20,
+            queue_capacity: 1 << 20,
+            step_budget: 16 << 10,
+            rounds: [4, 16],
+            pass_bytes: info.max_storage_buffer_range.min(info.max_allocation_bytes),
+            candidate_hits: 1 << 18,
+            one_segment: true,
+        };
+        match info.kind {
+            DeviceKind::Cpu => Tuning {
+                start_walkers: 1 << 12,
+                nfa_walkers: 1 << 9,
+                nfa_scratch_bytes: 16 << 20,
+                queue_capacity: 1 << 14,
+                rounds: [4, 8],
+                candidate_hits: 1 << 16,
+                ..gpu
+            },
+            _ => gpu,
+        }
+    }
+}

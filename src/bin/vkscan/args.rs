@@ -1,0 +1,142 @@
+//! What can be asked on the command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use vkscan::{BackendOptions, DeviceSelector, MAX_HAYSTACK_BYTES, MatchKind};
+
+/// Scans files for many regular expressions at once on a Vulkan device.
+#[derive(Parser)]
+#[command(version)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+    /// Log more: -v what is done, -vv how. The environment variable RUST_LOG overrides it.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Scan files, folders and standard input.
+    ///
+    /// Folders are walked as ripgrep walks them: without hidden files, without what .gitignore and
+    /// .ignore name, without binary files and without following symbolic links. A file named on the
+    /// command line is always scanned.
+    ///
+    /// The exit status is 0 with matches, 1 without, and 2 if anything failed; what can be scanned is
+    /// scanned all the same.
+    Scan(ScanArgs),
+    /// List the Vulkan devices, and say which one a scan would take and why.
+    ///
+    /// The exit status is 0 if there is such a device and 2 if there is none.
+    Devices(DevicesArgs),
+}
+
+#[derive(clap::Args)]
+pub struct ScanArgs {
+    /// One regular expression a line, named by the lines of a file with the extension .ids beside it;
+    /// or a TOML file (extension .toml) with [[rules]] of `id` and `regex`, as gitleaks has them.
+    #[arg(short, long, value_name = "FILE")]
+    pub rules: PathBuf,
+    /// Files and folders to scan; `-`, or none at all, is standard input.
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// How matches are printed.
+    #[arg(long, default_value = "text", value_name = "FORMAT")]
+    pub format: Format,
+    /// Print a summary to standard error.
+    #[arg(long)]
+    pub stats: bool,
+
+    /// Which matches of a rule count.
+    #[arg(long, default_value = "leftmost-first", value_name = "KIND", help_heading = "Matching")]
+    pub match_kind: Kind,
+    /// Most bytes of a match; longer ones are not reported.
+    #[arg(
+        long,
+        default_value_t = u32::MAX,
+        hide_default_value = true,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = "Matching"
+    )]
+    pub max_scan_bytes: u32,
+
+    /// Scan hidden files and folders too.
+    #[arg(long, help_heading = "Walking folders")]
+    pub hidden: bool,
+    /// Scan what ignore files name too.
+    #[arg(long, help_heading = "Walking folders")]
+    pub no_ignore: bool,
+    /// Scan binary files too: those with a NUL byte in their first 8 KiB.
+    #[arg(short = 'a', long, visible_alias = "text", help_heading = "Walking folders")]
+    pub binary: bool,
+    /// Follow symbolic links.
+    #[arg(short = 'L', long, help_heading = "Walking folders")]
+    pub follow: bool,
+
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Most bytes on the device at once. Larger files are scanned in overlapping windows of that size,
+    /// with the same matches.
+    #[arg(
+        long,
+        default_value_t = 64 << 20,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1 << 10..=MAX_HAYSTACK_BYTES as i64),
+        help_heading = "Device"
+    )]
+    pub window_bytes: u32,
+    /// Most matches in one window.
+    #[arg(long, default_value_t = 1 << 20, value_name = "N", help_heading = "Device")]
+    pub max_matches: usize,
+}
+
+#[derive(clap::Args)]
+pub struct DevicesArgs {
+    /// How devices are printed.
+    #[arg(long, default_value = "text", value_name = "FORMAT")]
+    pub format: Format,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+#[derive(clap::Args)]
+pub struct DeviceArgs {
+    /// The device: its index, a part of its name, or its UUID. Without it the environment variable
+    /// VKSCAN_DEVICE, or the preferred device that `vkscan devices` names.
+    #[arg(long, value_name = "SELECTOR", help_heading = "Device")]
+    pub device: Option<DeviceSelector>,
+}
+
+impl DeviceArgs {
+    pub fn backend_options(&self) -> BackendOptions {
+        BackendOptions { device: self.device.clone(), ..BackendOptions::default() }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Kind {
+    /// What the `regex` crate finds: no two matches of a rule overlap.
+    LeftmostFirst,
+    /// Every range of bytes that a rule matches.
+    All,
+}
+
+impl From<Kind> for MatchKind {
+    fn from(kind: Kind) -> MatchKind {
+        match kind {
+            Kind::LeftmostFirst => MatchKind::LeftmostFirst,
+            Kind::All => MatchKind::All,
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! `vkscan scan`: every input through one resident session.
+
+use std::cell::RefCell;
+use std::error::Error;
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Seek};
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use vkscan::{
+    Backend, MAX_HAYSTACK_BYTES, PipelineOptions, ResidentRulePipeline, RulePipeline, ScanError,
+    ScanScratch, SessionOptions,
+};
+
+use crate::args::ScanArgs;
+use crate::inputs::{self, Input};
+use crate::output::Output;
+use crate::rules_file::RulesFile;
+use crate::summary::Summary;
+use crate::{Status, report};
+
+pub fn run(args: &ScanArgs) -> Result<Status, Box<dyn Error>> {
+    let begin = Instant::now();
+    let rules = RulesFile::read(&args.rules)?;
+    let options =
+        PipelineOptions { match_kind: args.match_kind.into(), ..PipelineOptions::default() };
+    let pipeline = rules.compile(options)?;
+    let compiled = begin.elapsed();
+
+    let (inputs, failed) = inputs::find(args);
+    let backend = Backend::new(&args.device.backend_options())?;
+    let begin = Instant::now();
+    let session = prepare(args, &pipeline, &backend, window_bytes(args, &inputs))?;
+    let prepared = begin.elapsed();
+
+    let bar = progress_bar(&inputs);
+    let mut scan = Scan {
+        args,
+        rules: &rules,
+        pipeline: &pipeline,
+        backend: &backend,
+        session,
+        scratch: ScanScratch::default(),
+        output: RefCell::new(Output::new(args.format, &rules, bar.clone())),
+        bar,
+        summary: Summary { compiled, prepared, failed, ..Summary::default() },
+    };
+    let begin = Instant::now();
+    for input in &inputs {
+        scan.input(input)?;
+    }
+    scan.summary.scanned = begin.elapsed();
+    scan.finish()
+}
+
+/// As much as is allowed, but no more than the largest input takes: a session's capacity costs device
+/// memory.
+fn window_bytes(args: &ScanArgs, inputs: &[Input]) -> usize {
+    let largest = inputs.iter().map(|input| input.bytes().unwrap_or(u64::MAX)).max().unwrap_or(0);
+    let most = args.window_bytes as usize;
+    usize::try_from(largest).unwrap_or(most).min(most)
+}
+
+fn prepare(
+    args: &ScanArgs,
+    pipeline: &RulePipeline,
+    backend: &Backend,
+    window_bytes: usize,
+) -> Result<ResidentRulePipeline, ScanError> {
+    let options = SessionOptions {
+        haystack_capacity_bytes: window_bytes,
+        max_matches: args.max_matches,
+        // Inputs are scanned one after the other.
+        scans_in_flight: Some(1),
+    };
+    pipeline.prepare_resident_with(backend, &options)
+}
+
+/// Shows itself on a terminal only.
+fn progress_bar(inputs: &[Input]) -> ProgressBar {
+    let (bar, template) = match inputs.iter().map(Input::bytes).sum::<Option<u64>>() {
+        Some(bytes) => (
+            ProgressBar::new(bytes),
+            "{wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}",
+        ),
+        None => (ProgressBar::new_spinner(), "{spinner} {decimal_bytes} {decimal_bytes_per_sec}"),
+    };
+    bar.with_style(ProgressStyle::with_template(template).expect("the template is well-formed"))
+}
+
+struct Scan<'a> {
+    args: &'a ScanArgs,
+    rules: &'a RulesFile,
+    pipeline: &'a RulePipeline,
+    backend: &'a Backend,
+    session: ResidentRulePipeline,
+    scratch: ScanScratch,
+    output: RefCell<Output<'a>>,
+    bar: ProgressBar,
+    summary: Summary,
+}
+
+impl Scan<'_> {
+    /// Scans one input. Reports what is wrong with it alone; fails if no other could fare better.
+    fn input(&mut self, input: &Input) -> Result<(), Box<dyn Error>> {
+        let scanned = self.try_input(input);
+        // What was found is no less true if the rest could not be scanned. Where printing is what failed,
+        // it fails here again.
+        self.output.get_mut().flush()?;
+        match scanned {
+            Ok(()) => {}
+            Err(error @ ScanError::Backend(_)) => return Err(error.into()),
+            Err(error) => {
+                self.summary.failed += 1;
+                let error = self.explain(error);
+                self.bar.suspend(|| report(&format_args!("{}: {error}", input.path().display())));
+            }
+        }
+        Ok(())
+    }
+
+    fn try_input(&mut self, input: &Input) -> Result<(), ScanError> {
+        match input {
+            Input::Stdin => {
+                let stdin = io::stdin().lock();
+                if stdin.is_terminal() {
+                    tracing::warn!("reading standard input, which is this terminal");
+                }
+                self.reader(input, stdin, 0)?;
+            }
+            Input::File { path, bytes, skip_binary } => {
+                let mut file = File::open(path)?;
+                if *skip_binary && inputs::is_binary(&mut file)? {
+                    self.bar.inc(bytes.unwrap_or(0));
+                    self.summary.skipped_binary += 1;
+                    return Ok(());
+                }
+                self.file(input, file)?;
+            }
+        }
+        self.summary.inputs += 1;
+        Ok(())
+    }
+
+    /// Scans a file and, where a rule cannot be decided within a window, once more in larger ones.
+    fn file(&mut self, input: &Input, mut file: File) -> Result<(), ScanError> {
+        let scanned = self.reader(input, &file, 0);
+        let Err(ScanError::Undecided { start, .. }) = scanned else {
+            return scanned;
+        };
+        // Not the size when it was found: it may have grown.
+        let bytes = file.metadata()?.len();
+        let larger = usize::try_from(bytes).unwrap_or(usize::MAX).min(MAX_HAYSTACK_BYTES);
+        if larger <= self.session.haystack_capacity() {
+            return scanned;
+        }
+        let path = input.path().display();
+        match prepare(self.args, self.pipeline, self.backend, larger) {
+            Ok(session) => {
+                tracing::info!("{path}: once more in windows of {larger} bytes");
+                std::mem::replace(&mut self.session, session).free(self.backend)?;
+                file.rewind()?;
+                // All matches before the one that could not be told are printed.
+                self.reader(input, &file, start)
+            }
+            Err(error) => {
+                tracing::warn!("{path}: no windows of {larger} bytes: {error}");
+                scanned
+            }
+        }
+    }
+
+    /// Scans all that a reader gives and prints the matches that start at or after an offset.
+    fn reader(&mut self, input: &Input, reader: impl Read, from: u64) -> Result<(), ScanError> {
+        let output = &self.output;
+        let mut reader = Watched { reader, output, bar: &self.bar };
+        self.summary.stats += self.session.scan_reader(
+            self.backend,
+            &mut reader,
+            self.args.max_scan_bytes,
+            &mut self.scratch,
+            |found, bytes| {
+                if found.start >= from {
+                    output.borrow_mut().push(input.path(), found, bytes);
+                }
+            },
+        )?;
+        Ok(())
+    }
+
+    /// An error of one input, with rules and options for what the library calls patterns and parameters.
+    fn explain(&self, error: ScanError) -> String {
+        match error {
+            ScanError::Undecided { pattern_id, start, capacity } => format!(
+                "rule {} cannot be decided: {capacity} bytes after offset {start} it may still match; raise \
+                 --window-bytes, or bound matches with --max-scan-bytes",
+                self.rules.name(pattern_id)
+            ),
+            ScanError::TooManyMatches { found, at_least, max_matches } => format!(
+                "{}{found} matches in a window of {} bytes, and room for {max_matches}: raise \
+                 --max-matches, or lower --window-bytes",
+                if at_least { "at least " } else { "" },
+                self.session.haystack_capacity()
+            ),
+            ScanError::Read(error) => error.to_string(),
+            error => error.to_string(),
+        }
+    }
+
+    /// Gives the device back and says how it went.
+    fn finish(mut self) -> Result<Status, Box<dyn Error>> {
+        self.bar.finish_and_clear();
+        self.summary.window_bytes = self.session.haystack_capacity();
+        self.summary.matches = self.output.get_mut().printed();
+        self.session.free(self.backend)?;
+        if self.args.stats {
+            eprint!("{}", self.summary.describe(self.rules, self.backend.device_info()));
+        }
+        Ok(match (self.summary.failed, self.summary.matches) {
+            (1.., _) => Status::Failed,
+            (0, 1..) => Status::Found,
+            (0, 0) => Status::NothingFound,
+        })
+    }
+}
+
+/// A reader whose progress shows, and that has the matches of one window printed before the next is read:
+/// there may be no end to it.
+struct Watched<'a, 'rules, R> {
+    reader: R,
+    output: &'a RefCell<Output<'rules>>,
+    bar: &'a ProgressBar,
+}
+
+impl<R: Read> Read for Watched<'_, '_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.output.borrow_mut().flush()?;
+        let bytes = self.reader.read(buffer)?;
+        self.bar.inc(bytes as u64);
+        Ok(bytes)
+    }
+}

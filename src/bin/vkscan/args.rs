@@ -52,7 +52,7 @@ pub struct ScanArgs {
     /// Which matches of a rule count.
     #[arg(long, default_value = "leftmost-first", value_name = "KIND", help_heading = "Matching")]
     pub match_kind: Kind,
-    /// Most bytes of a match; longer ones are not reported.
+    /// Most bytes of a match.
     #[arg(
         long,
         default_value_t = u32::MAX,

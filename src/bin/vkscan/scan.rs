@@ -28,6 +28,9 @@ pub fn run(args: &ScanArgs) -> Result<Status, Box<dyn Error>> {
     let compiled = begin.elapsed();
 
     let (inputs, failed) = inputs::find(args);
+    if inputs.is_empty() {
+        tracing::warn!("there is no file to scan; --hidden and --no-ignore may show more");
+    }
     let backend = Backend::new(&args.device.backend_options())?;
     let begin = Instant::now();
     let session = prepare(args, &pipeline, &backend, window_bytes(args, &inputs))?;

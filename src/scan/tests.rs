@@ -72,8 +72,7 @@ fn no_limit_inside_shows_through() {
             let session = ResidentRulePipeline::new(&rules, &backend, &options, &tuning).unwrap();
             let mut matches = Vec::new();
             let mut scratch = ScanScratch::default();
-            let stats =
-                session.scan_into(&backend, &haystack, &mut matches, &mut scratch).unwrap();
+            let stats = session.scan_into(&backend, &haystack, &mut matches, &mut scratch).unwrap();
             assert_eq!(matches, expected, "{kind:?}");
             assert!(stats.submissions > 1 && stats.rounds > 2, "{stats:?}");
             session.free(&backend).unwrap();
@@ -118,7 +117,8 @@ fn stale_hits_are_never_seen() {
     for kind in KINDS {
         let rules = rules(kind, &["[a-z]"]);
         let session =
-            ResidentRulePipeline::new(&rules, &backend, &options(64, 64), &tight(&backend)).unwrap();
+            ResidentRulePipeline::new(&rules, &backend, &options(64, 64), &tight(&backend))
+                .unwrap();
         assert_eq!(scan(&session, &backend, &[b'a'; 64]).len(), 64);
         assert_eq!(scan(&session, &backend, &[b' '; 64]), []);
         assert_eq!(scan(&session, &backend, b"  z"), [Match { pattern_id: 0, start: 2, end: 3 }]);
@@ -131,7 +131,8 @@ fn limits_are_errors_that_name_both_numbers() {
     for kind in KINDS {
         let rules = rules(kind, &["[ab]"]);
         let session =
-            ResidentRulePipeline::new(&rules, &backend, &options(100, 10), &tight(&backend)).unwrap();
+            ResidentRulePipeline::new(&rules, &backend, &options(100, 10), &tight(&backend))
+                .unwrap();
         assert_eq!((session.haystack_capacity(), session.max_matches()), (100, 10));
         let mut matches = vec![Match { pattern_id: 9, start: 9, end: 10 }];
         let mut scratch = ScanScratch::default();
@@ -182,9 +183,8 @@ fn a_flood_of_matches_is_given_up() {
     let session = rules.prepare_resident(&backend, 1 << 17, 100).unwrap();
     let mut matches = Vec::new();
     let flood = vec![b'a'; 1 << 17];
-    let error = session
-        .scan_into(&backend, &flood, &mut matches, &mut ScanScratch::default())
-        .unwrap_err();
+    let error =
+        session.scan_into(&backend, &flood, &mut matches, &mut ScanScratch::default()).unwrap_err();
     let ScanError::TooManyMatches { found, at_least: true, max_matches: 100 } = error else {
         panic!("{error:?}");
     };
@@ -258,11 +258,8 @@ fn eight_threads_share_a_session() {
 
     let backend = TestBackend::new();
     let rules = rules(MatchKind::LeftmostFirst, PATTERNS);
-    let options = SessionOptions {
-        haystack_capacity_bytes: 100,
-        max_matches: 100,
-        scans_in_flight: Some(3),
-    };
+    let options =
+        SessionOptions { haystack_capacity_bytes: 100, max_matches: 100, scans_in_flight: Some(3) };
     let session = rules.prepare_resident_with(&backend, &options).unwrap();
     std::thread::scope(|scope| {
         for thread in 0..8_usize {
@@ -300,11 +297,17 @@ fn scan_windows(
 ) -> Result<Vec<Match>, ScanError> {
     let mut matches = Vec::new();
     let mut scratch = ScanScratch::default();
-    session.scan_reader(backend, &mut Trickle(haystack), u32::MAX, &mut scratch, |found, text| {
-        assert_eq!(text, &haystack[found.start as usize..found.end as usize]);
-        let [start, end] = [found.start as u32, found.end as u32];
-        matches.push(Match { pattern_id: found.pattern_id, start, end });
-    })?;
+    session.scan_reader(
+        backend,
+        &mut Trickle(haystack),
+        u32::MAX,
+        &mut scratch,
+        |found, text| {
+            assert_eq!(text, &haystack[found.start as usize..found.end as usize]);
+            let [start, end] = [found.start as u32, found.end as u32];
+            matches.push(Match { pattern_id: found.pattern_id, start, end });
+        },
+    )?;
     matches.sort_unstable();
     Ok(matches)
 }

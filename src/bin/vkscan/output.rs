@@ -56,7 +56,7 @@ impl<'a> Output<'a> {
             }
             Format::Json => {
                 let os = path.as_os_str();
-                let path_bytes = os.to_str().is_none().then(|| os.as_encoded_bytes());
+                let path_bytes = os.to_str().is_none().then_some(os.as_encoded_bytes());
                 let path = os.to_string_lossy();
                 let record = Record { path, path_bytes, pattern: pattern_id, rule, start, end };
                 let mut line = serde_json::to_string(&record).expect("a record is plain data");

@@ -16,5 +16,5 @@ pub use scan::{
 };
 pub use vulkan::{
     Backend, BackendError, BackendOptions, DeviceInfo, DeviceKind, DeviceSelector, DeviceUuid,
-    Memory, QueueFamily, Validation, ValidationLog,
+    Memory, NotAUuid, QueueFamily, Validation, ValidationLog,
 };

@@ -61,11 +61,8 @@ fn main() {
         );
         return;
     };
-    fs::write(
-        out.join("libvkscan_shaderc.so"),
-        format!("INPUT ( {way} )\n"),
-    )
-    .expect("OUT_DIR is writable");
+    fs::write(out.join("libvkscan_shaderc.so"), format!("INPUT ( {way} )\n"))
+        .expect("OUT_DIR is writable");
     println!("cargo::rustc-link-lib=vkscan_shaderc");
     for dir in library_dirs.iter().chain([&out]) {
         println!("cargo::rustc-link-search=native={}", dir.display());

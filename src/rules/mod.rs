@@ -162,7 +162,15 @@ impl Rule {
             pattern: pattern.to_owned(),
             reason,
         })?;
-        let thompson = thompson(&hir, options).map_err(|error| {
+        let mut look_matcher = LookMatcher::new();
+        look_matcher.set_line_terminator(options.line_terminator);
+        let config = thompson::Config::new()
+            .utf8(false)
+            .nfa_size_limit(Some(options.size_limit))
+            .which_captures(WhichCaptures::None)
+            .look_matcher(look_matcher);
+        let thompson = thompson::Compiler::new().configure(config).build_from_hir(&hir);
+        let thompson = thompson.map_err(|error| {
             let pattern = pattern.to_owned();
             match error.size_limit() {
                 Some(limit) => BuildError::TooLarge { index, pattern, limit },
@@ -198,15 +206,4 @@ fn parse(pattern: &str, options: &PipelineOptions) -> Result<(Hir, bool), String
         UnicodePolicy::Always => parse(true),
         UnicodePolicy::WhenNeeded => parse(false).or_else(|_| parse(true)),
     }
-}
-
-fn thompson(hir: &Hir, options: &PipelineOptions) -> Result<thompson::NFA, thompson::BuildError> {
-    let mut look_matcher = LookMatcher::new();
-    look_matcher.set_line_terminator(options.line_terminator);
-    let config = thompson::Config::new()
-        .utf8(false)
-        .nfa_size_limit(Some(options.size_limit))
-        .which_captures(WhichCaptures::None)
-        .look_matcher(look_matcher);
-    thompson::Compiler::new().configure(config).build_from_hir(hir)
 }

@@ -212,7 +212,7 @@ fn check_dfa(dfa: &PartialDfa) -> Result<(), String> {
         let fits = match row as u32 {
             layout::ROW_DEAD => index >= stride || !dfa::is_match(entry),
             layout::ROW_ESCAPE => index >= stride,
-            _ => row % stride == 0 && row < dfa.entries.len() && !is_end,
+            _ => row.is_multiple_of(stride) && row < dfa.entries.len() && !is_end,
         };
         if !fits {
             return Err(format!("entry {index} leads to {row}"));

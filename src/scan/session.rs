@@ -407,10 +407,13 @@ fn limit(
 
 /// Small sessions can afford to have several scans under way.
 fn default_lanes(haystack_bytes: u64) -> usize {
-    match haystack_bytes {
-        ..=0x40_0000 => 4,
-        ..=0x400_0000 => 2,
-        _ => 1,
+    const MIB: u64 = 1 << 20;
+    if haystack_bytes <= 4 * MIB {
+        4
+    } else if haystack_bytes <= 64 * MIB {
+        2
+    } else {
+        1
     }
 }
 

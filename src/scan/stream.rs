@@ -38,7 +38,8 @@ impl ResidentRulePipeline {
     ///
     /// As [`ResidentRulePipeline::scan_into`]; what the reader fails with; and
     /// [`ScanError::Undecided`] if a rule cannot be decided within a window. The matches that `on_match`
-    /// was called with until then are right.
+    /// was called with until then are right, and where a rule is undecided at `start` they are exactly those
+    /// that start before it.
     pub fn scan_reader(
         &self,
         backend: &Backend,

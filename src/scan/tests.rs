@@ -85,9 +85,9 @@ fn a_scan_moves_the_haystack_and_a_counter() {
     let backend = TestBackend::new();
     for kind in KINDS {
         let rules = rules(kind, PATTERNS);
-        let before = backend.device().allocated_bytes();
+        let before = backend.allocated_bytes();
         let session = rules.prepare_resident(&backend, 1000, 1000).unwrap();
-        let resident = backend.device().allocated_bytes();
+        let resident = backend.allocated_bytes();
         assert!(session.table_bytes() > 0 && resident > before + session.table_bytes());
         let mut matches = Vec::new();
         let mut scratch = ScanScratch::default();
@@ -104,10 +104,10 @@ fn a_scan_moves_the_haystack_and_a_counter() {
             if backend.device_info().timestamp_valid_bits() > 0 {
                 assert!(stats.device.unwrap().starts.as_nanos() > 0);
             }
-            assert_eq!(backend.device().allocated_bytes(), resident, "a scan allocates nothing");
+            assert_eq!(backend.allocated_bytes(), resident, "a scan allocates nothing");
         }
         session.free(&backend).unwrap();
-        assert_eq!(backend.device().allocated_bytes(), before);
+        assert_eq!(backend.allocated_bytes(), before);
     }
 }
 
@@ -249,7 +249,7 @@ fn a_lost_device_says_so_every_time_and_leaves_nothing_behind() {
     lost(rules.prepare_resident(&backend, 100, 100).unwrap_err());
     // Freeing makes no call that a lost device could fail.
     session.free(&backend).unwrap();
-    assert_eq!(backend.device().allocated_bytes(), 0);
+    assert_eq!(backend.allocated_bytes(), 0);
 }
 
 #[test]

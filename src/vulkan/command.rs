@@ -305,10 +305,12 @@ impl Recorder<'_> {
         self.barrier(Scope::TRANSFER, Scope::COMPUTE);
     }
 
+    #[cfg(test)]
     pub(crate) fn transfer_to_transfer(&mut self) {
         self.barrier(Scope::TRANSFER, Scope::TRANSFER);
     }
 
+    #[cfg(test)]
     pub(crate) fn transfer_to_host(&mut self) {
         self.barrier(Scope::TRANSFER, Scope::HOST);
     }
@@ -320,10 +322,6 @@ impl Recorder<'_> {
     /// Also orders what the kernels that follow read and write themselves.
     pub(crate) fn compute_to_indirect(&mut self) {
         self.barrier(Scope::COMPUTE, Scope::INDIRECT_AND_COMPUTE);
-    }
-
-    pub(crate) fn compute_to_transfer(&mut self) {
-        self.barrier(Scope::COMPUTE, Scope::TRANSFER);
     }
 
     pub(crate) fn compute_to_host(&mut self) {

@@ -108,6 +108,7 @@ impl Device {
     }
 
     /// Vulkan objects made from this device and not dropped yet.
+    #[cfg(test)]
     pub(crate) fn live_objects(&self) -> usize {
         self.live_objects.load(Ordering::Relaxed)
     }

@@ -124,6 +124,7 @@ impl Buffer {
     }
 
     /// Copies `bytes` to `offset` of an upload buffer. No one else uses that range meanwhile.
+    #[cfg(test)]
     pub(crate) fn write(&self, offset: u64, bytes: &[u8]) {
         let (start, len) = self.mapped_range(offset..offset + bytes.len() as u64);
         // SAFETY: `mapped_range` checked the range, and a slice of the caller's cannot overlap it but

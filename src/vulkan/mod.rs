@@ -145,6 +145,11 @@ impl Backend {
         self.device.is_lost()
     }
 
+    /// Bytes of all buffers that sessions on this device hold at the moment.
+    pub fn allocated_bytes(&self) -> u64 {
+        self.device.allocated_bytes()
+    }
+
     pub(crate) fn device(&self) -> &Arc<Device> {
         &self.device
     }

@@ -64,6 +64,7 @@ impl Timeline {
     }
 
     /// The highest value the device has reached so far.
+    #[cfg(test)]
     pub(crate) fn completed(&self) -> Result<u64> {
         let value = self.device.call("vkGetSemaphoreCounterValue", || {
             // SAFETY: the semaphore is a timeline of this device.

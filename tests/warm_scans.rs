@@ -1,0 +1,58 @@
+//! A warm session allocates nothing on the host: checked by counting this process's allocations.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use vkscan::{Backend, BackendOptions, MatchKind, PipelineOptions, RulePipeline, ScanScratch};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: passes everything on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+#[test]
+fn a_warm_scan_allocates_nothing() {
+    let backend = Backend::new(&BackendOptions::default()).unwrap();
+    let haystack = b"one 2 three 44 five ".repeat(50);
+    for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {
+        let options = PipelineOptions { match_kind, ..PipelineOptions::default() };
+        let rules = RulePipeline::with_options(&[r"\d+", r"[a-z]{3,5}"], options).unwrap();
+        let session = rules.prepare_resident(&backend, haystack.len(), 10_000).unwrap();
+        let mut matches = Vec::new();
+        let mut scratch = ScanScratch::default();
+        // Every lane in turn, with the longest haystack.
+        for _ in 0..8 {
+            session.scan_into(&backend, &haystack, &mut matches, &mut scratch).unwrap();
+            assert_eq!(matches, rules.reference_scan(&haystack));
+        }
+        for length in [haystack.len(), 100, 7, haystack.len() - 1] {
+            let before = ALLOCATIONS.load(Ordering::Relaxed);
+            session.scan_into(&backend, &haystack[..length], &mut matches, &mut scratch).unwrap();
+            let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+            assert_eq!(allocations, 0, "{match_kind:?}, {length} bytes");
+        }
+        session.free(&backend).unwrap();
+    }
+}

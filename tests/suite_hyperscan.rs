@@ -18,6 +18,16 @@ fn on_the_oracle() {
     run(&mut Oracle);
 }
 
+#[test]
+fn on_the_device() {
+    run(&mut common::gpu());
+}
+
+#[test]
+fn on_the_device_without_dfas() {
+    run(&mut common::gpu().without_dfas());
+}
+
 fn run(engine: &mut dyn Engine) {
     let Some(file) = common::data("suites/hscollider.jsonl", "12,218 cases are") else { return };
     let text = fs::read_to_string(file).unwrap();

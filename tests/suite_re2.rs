@@ -20,6 +20,26 @@ fn on_the_oracle() {
     run(&mut Oracle);
 }
 
+#[test]
+fn on_the_device() {
+    run(&mut common::gpu());
+}
+
+#[test]
+fn on_the_device_without_dfas() {
+    run(&mut common::gpu().without_dfas());
+}
+
+#[test]
+#[should_panic(expected = "2 passed, 0 skipped, 1 failed")]
+fn a_wrong_answer_fails() {
+    let mut suite = Suite::new("canary");
+    cases("right", "a+", "xaay", "-;1-3;-;1-3", &mut suite);
+    suite.cases[2].haystack.pop();
+    suite.cases[2].haystack.push(b'a');
+    suite.run(&mut Oracle, 0);
+}
+
 fn run(engine: &mut dyn Engine) {
     let Some(file) = common::data("suites/re2-search.txt", "5,664 cases are") else { return };
     let text = fs::read_to_string(file).unwrap();

@@ -15,6 +15,16 @@ fn on_the_oracle() {
     run(&mut Oracle);
 }
 
+#[test]
+fn on_the_device() {
+    run(&mut common::gpu());
+}
+
+#[test]
+fn on_the_device_without_dfas() {
+    run(&mut common::gpu().without_dfas());
+}
+
 fn run(engine: &mut dyn Engine) {
     let Some(folder) = common::data("suites/rust-regex-testdata", "1,203 cases are") else {
         return;

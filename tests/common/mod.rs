@@ -21,7 +21,10 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use vkscan::{Match, MatchKind, PipelineOptions, RulePipeline};
+use vkscan::{
+    Backend, BackendOptions, Match, MatchKind, PipelineOptions, RulePipeline, ScanScratch,
+    ValidationLog,
+};
 
 /// Half-open byte offsets.
 pub type Span = (usize, usize);
@@ -231,6 +234,119 @@ impl Engine for Oracle {
             spans(&rules.reference_scan(&case.haystack), 0)
         };
         cases.iter().map(answer).collect()
+    }
+}
+
+/// A device that fails its test if the validation layers had anything to say.
+pub struct Gpu {
+    pub backend: Backend,
+    log: ValidationLog,
+    name: String,
+    dfa_budget: usize,
+}
+
+/// Opens the device, with validation where `VKSCAN_VALIDATION` asks for it.
+pub fn gpu() -> Gpu {
+    let backend = Backend::new(&BackendOptions::default()).unwrap();
+    let log = backend.validation_log();
+    let name = backend.device_info().name.clone();
+    Gpu { backend, log, name, dfa_budget: PipelineOptions::default().dfa_budget }
+}
+
+impl Gpu {
+    /// Another engine: without DFAs, every walk is the NFA kernel's.
+    pub fn without_dfas(self) -> Gpu {
+        let mut gpu = self;
+        gpu.name += ", without DFAs";
+        gpu.dfa_budget = 0;
+        gpu
+    }
+
+    /// Prepares a session and scans each haystack.
+    pub fn scan(
+        &self,
+        rules: &RulePipeline,
+        haystacks: &[&[u8]],
+        max_matches: usize,
+    ) -> Vec<Vec<Match>> {
+        let capacity = haystacks.iter().map(|haystack| haystack.len()).max().unwrap_or(0);
+        let session = rules.prepare_resident(&self.backend, capacity, max_matches).unwrap();
+        let mut scratch = ScanScratch::default();
+        let scan = |haystack: &&[u8]| {
+            let mut matches = Vec::new();
+            session.scan_into(&self.backend, haystack, &mut matches, &mut scratch).unwrap();
+            matches
+        };
+        let matches = haystacks.iter().map(scan).collect();
+        session.free(&self.backend).unwrap();
+        matches
+    }
+}
+
+impl Drop for Gpu {
+    fn drop(&mut self) {
+        let messages = self.log.messages();
+        if !std::thread::panicking() {
+            assert!(messages.is_empty(), "validation says: {}", messages.join("\n"));
+        }
+    }
+}
+
+impl Engine for Gpu {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Asks cases of the same options together, so that a session serves many of them: it holds all their
+    /// patterns, and each haystack is scanned once for all of those.
+    fn answer(&mut self, cases: &[&Case]) -> Vec<Vec<Span>> {
+        /// Room for spans in a session. What a batch may find at most has to fit.
+        const MOST_SPANS: usize = 1 << 21;
+        const MOST_PATTERNS: usize = 256;
+
+        let mut order: Vec<usize> = (0..cases.len()).collect();
+        let options = |index: usize| format!("{:?}", cases[index].options);
+        // Long haystacks take much room, so they come together.
+        order.sort_by_cached_key(|&index| (options(index), cases[index].haystack.len()));
+        let mut answers = vec![Vec::new(); cases.len()];
+        for group in order.chunk_by(|&a, &b| cases[a].options == cases[b].options) {
+            let mut rest = group;
+            while !rest.is_empty() {
+                let mut patterns: Vec<&str> = Vec::new();
+                let mut ids: HashMap<&str, u32> = HashMap::new();
+                let (mut room, mut taken) = (1, 0);
+                for Case { pattern, haystack, .. } in rest.iter().map(|&index| cases[index]) {
+                    let is_new = !ids.contains_key(&**pattern);
+                    let count = patterns.len() + usize::from(is_new);
+                    let room_then = count * haystack.len() * (haystack.len() + 1) / 2;
+                    if taken > 0 && (room_then > MOST_SPANS || count > MOST_PATTERNS) {
+                        break;
+                    }
+                    if is_new {
+                        ids.insert(pattern, patterns.len() as u32);
+                        patterns.push(pattern);
+                    }
+                    room = room_then.max(1);
+                    taken += 1;
+                }
+                let batch;
+                (batch, rest) = rest.split_at(taken);
+                let options = PipelineOptions {
+                    dfa_budget: self.dfa_budget,
+                    ..cases[batch[0]].options.clone()
+                };
+                let rules = RulePipeline::with_options(&patterns, options).unwrap();
+                let haystacks: BTreeSet<&[u8]> =
+                    batch.iter().map(|&index| &*cases[index].haystack).collect();
+                let haystacks: Vec<&[u8]> = haystacks.into_iter().collect();
+                let found = self.scan(&rules, &haystacks, room);
+                for &index in batch {
+                    let place = haystacks.binary_search(&&*cases[index].haystack).unwrap();
+                    answers[index] = spans(&found[place], ids[&*cases[index].pattern]);
+                }
+            }
+        }
+        answers
     }
 }
 

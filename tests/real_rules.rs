@@ -1,0 +1,162 @@
+//! Real rule sets over real data: leftmost-first against the `regex` crate, all matches against the
+//! oracle.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use common::{data, flag, gpu, not_run, options, say, unpack};
+use regex::bytes::RegexBuilder;
+use vkscan::{Match, MatchKind, RulePipeline};
+
+/// A rule set, and the haystacks for both match kinds.
+struct Real {
+    rules: &'static str,
+    haystack: Haystack,
+    bytes: usize,
+    /// How much of it the default run scans.
+    usually: usize,
+}
+
+enum Haystack {
+    /// Sources with known secrets planted in them.
+    Planted,
+    Packed(&'static str),
+}
+
+use Haystack::{Packed, Planted};
+
+#[test]
+fn gitleaks() {
+    Real { rules: "gitleaks", haystack: Planted, bytes: 1 << 20, usually: 1 << 20 }.check();
+}
+
+#[test]
+fn nosey_parker() {
+    Real { rules: "noseyparker", haystack: Planted, bytes: 1 << 20, usually: 1 << 20 }.check();
+}
+
+#[test]
+fn keyhog() {
+    Real { rules: "keyhog", haystack: Planted, bytes: 1 << 20, usually: 1 << 20 }.check();
+}
+
+#[test]
+fn snort() {
+    let haystack = Packed("pcap-payloads-16M.bin");
+    Real { rules: "automatazoo-snort.bench", haystack, bytes: 256 << 10, usually: 256 << 10 }
+        .check();
+}
+
+#[test]
+fn dictionary() {
+    let haystack = Packed("linux-src-128M.txt");
+    Real { rules: "rebar-dictionary-length-15", haystack, bytes: 1 << 20, usually: 1 << 20 }
+        .check();
+}
+
+#[test]
+fn protomata() {
+    let haystack = Packed("uniprot-1M.txt");
+    Real { rules: "anmlzoo-protomata", haystack, bytes: 64 << 10, usually: 64 << 10 }.check();
+}
+
+#[test]
+fn yara() {
+    let haystack = Packed("pcap-payloads-16M.bin");
+    Real { rules: "yara-signature-base-hex", haystack, bytes: 256 << 10, usually: 256 << 10 }
+        .check();
+}
+
+impl Real {
+    fn check(&self) {
+        let Real { rules: name, bytes, usually, .. } = *self;
+        let unchecked = format!("{name} over {bytes} bytes is");
+        let Some(file) = data(&format!("rules/{name}.regex"), &unchecked) else { return };
+        let Some(haystack) = self.haystack.read(bytes, &unchecked) else { return };
+        let len = if flag("VKSCAN_FULL") { haystack.len() } else { usually.min(haystack.len()) };
+        let text = fs::read_to_string(file).unwrap();
+        let patterns: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+        self.leftmost_first(&patterns, &haystack[..len]);
+        // The least run of whole lines that holds a match, so that there is something to tell.
+        self.all(&patterns, &haystack[..16 << 10]);
+    }
+
+    fn leftmost_first(&self, patterns: &[&str], haystack: &[u8]) {
+        let clock = Instant::now();
+        let mut expected = Vec::new();
+        for (id, pattern) in patterns.iter().enumerate() {
+            let build = |unicode| RegexBuilder::new(pattern).unicode(unicode).build();
+            let regex = build(false).or_else(|_| build(true)).unwrap();
+            let found = regex.find_iter(haystack).filter(|found| !found.is_empty());
+            expected.extend(found.map(|found| Match {
+                pattern_id: id as u32,
+                start: found.start() as u32,
+                end: found.end() as u32,
+            }));
+        }
+        let regex_time = clock.elapsed();
+        let rules = RulePipeline::new(patterns).unwrap();
+        self.compare("leftmost-first", &rules, haystack, &expected);
+        say(&format!("  the regex crate took {:.1} s", regex_time.as_secs_f32()));
+    }
+
+    fn all(&self, patterns: &[&str], haystack: &[u8]) {
+        let rules = RulePipeline::with_options(patterns, options(MatchKind::All)).unwrap();
+        self.compare("all", &rules, haystack, &rules.reference_scan(haystack));
+    }
+
+    fn compare(&self, kind: &str, rules: &RulePipeline, haystack: &[u8], expected: &[Match]) {
+        let clock = Instant::now();
+        let gpu = gpu();
+        let found = gpu.scan(rules, &[haystack], expected.len() + 1).remove(0);
+        say(&format!(
+            "{}, {kind}: {} rules over {} bytes give {} matches of {} rules in {:.1} s",
+            self.rules,
+            rules.patterns().len(),
+            haystack.len(),
+            found.len(),
+            found.iter().map(|found| found.pattern_id).collect::<BTreeSet<_>>().len(),
+            clock.elapsed().as_secs_f32(),
+        ));
+        let [found, expected]: [BTreeSet<&Match>; 2] =
+            [found.iter().collect(), expected.iter().collect()];
+        let pattern = |found: &&Match| rules.patterns().nth(found.pattern_id as usize).unwrap();
+        let show = |of: &BTreeSet<&Match>, but: &BTreeSet<&Match>| {
+            let some = of.difference(but).take(10);
+            some.map(|found| format!("\n  {found:?} of {}", pattern(found))).collect::<String>()
+        };
+        let (missing, extra) = (show(&expected, &found), show(&found, &expected));
+        assert!(found == expected, "missing:{missing}\nextra:{extra}");
+        assert!(!found.is_empty(), "a haystack without matches shows little");
+    }
+}
+
+impl Haystack {
+    fn read(&self, len: usize, unchecked: &str) -> Option<Vec<u8>> {
+        match self {
+            Packed(name) => Some(unpack(&data(&format!("haystacks/{name}.xz"), unchecked)?, len)),
+            Planted => planted(&data("haystacks/make_planted.py", unchecked)?, len),
+        }
+    }
+}
+
+/// What the data's own script makes of the first `len` bytes.
+fn planted(script: &Path, len: usize) -> Option<Vec<u8>> {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, index) = (folder.path().join("planted"), folder.path().join("index"));
+    let mut python = Command::new("python3");
+    python.arg(script).args([&out, &index]).arg(len.to_string());
+    match python.output() {
+        Ok(output) => assert!(output.status.success(), "{output:?}"),
+        Err(error) => {
+            not_run(&format!("python3, which plants the secrets: {error}"));
+            return None;
+        }
+    }
+    Some(fs::read(out).unwrap())
+}

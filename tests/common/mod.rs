@@ -7,7 +7,6 @@
 //! |---|---|
 //! | `VKSCAN_DATA` | the folder of the peers' data; `../shared/data` without it |
 //! | `VKSCAN_REQUIRE_DATA=1` | a missing file fails its test instead of being reported |
-//! | `VKSCAN_FULL=1` | full sizes where the default run takes slices to stay short |
 
 // Every test binary compiles this module, and none uses all of it.
 #![allow(dead_code)]

@@ -38,6 +38,26 @@ fn generated_rules_match_as_the_oracle_says() {
     assert!(found.get() > 0);
 }
 
+/// Cases that once failed, as they shrank. A seed in the file of kept cases means another case as soon as
+/// the strategies below change, so they move here.
+#[test]
+fn kept_cases() {
+    let gpu = gpu();
+    let cases = [
+        // regex-automata's full DFA panics here.
+        Generated {
+            options: PipelineOptions { line_terminator: b'b', ..PipelineOptions::default() },
+            patterns: vec![r"a(?:c|\B)".into()],
+            haystacks: vec![b"ab".into()],
+            max_scan_bytes: u32::MAX,
+        },
+    ];
+    for case in cases {
+        let found = check(&gpu, &case).unwrap_or_else(|error| panic!("{case:?}: {error}"));
+        assert!(found > 0, "{case:?} finds nothing");
+    }
+}
+
 fn check(gpu: &common::Gpu, case: &Generated) -> Result<usize, TestCaseError> {
     let rules = RulePipeline::with_options(&case.patterns, case.options.clone())
         .map_err(|error| TestCaseError::fail(error.to_string()))?;
@@ -66,7 +86,7 @@ fn check(gpu: &common::Gpu, case: &Generated) -> Result<usize, TestCaseError> {
 fn generated() -> impl Strategy<Value = Generated> {
     let match_kind = prop_oneof![Just(MatchKind::All), Just(MatchKind::LeftmostFirst)];
     let unicode = prop_oneof![Just(UnicodePolicy::WhenNeeded), Just(UnicodePolicy::Always)];
-    let line_terminator = prop_oneof![4 => Just(b'\n'), 1 => Just(b'b'), 1 => Just(0xff)];
+    let line_terminator = prop_oneof![4 => Just(b'\n'), 1 => Just(b'b'), 1 => Just(b'\0')];
     // No DFA at all, one of a few states, the usual.
     let dfa_budget = prop_oneof![Just(0), 64_usize..1024, Just(32 << 10)];
     let flags = any::<[bool; 5]>();
@@ -89,11 +109,13 @@ fn generated() -> impl Strategy<Value = Generated> {
     );
     let max_scan_bytes = prop_oneof![2 => Just(u32::MAX), 1 => 0_u32..12];
     (options, vec(pattern(), 1..24), vec(haystack(), 1..6), max_scan_bytes).prop_map(
-        |(options, patterns, haystacks, max_scan_bytes)| Generated {
-            options,
-            patterns,
-            haystacks,
-            max_scan_bytes,
+        |(options, mut patterns, haystacks, max_scan_bytes)| {
+            if options.line_terminator != b'\n' {
+                // The lazy DFA of regex-automata mixes the two up: with `b` for a line terminator
+                // `(?mR:$)|.(?m:$)` finds `c` in "c\n".
+                patterns.iter_mut().for_each(|pattern| *pattern = pattern.replace("(?mR:", "(?m:"));
+            }
+            Generated { options, patterns, haystacks, max_scan_bytes }
         },
     )
 }
@@ -183,14 +205,8 @@ fn pattern() -> impl Strategy<Value = String> {
 }
 
 /// Rules whose matches do not overlap, so that both match kinds find the same.
-const PLANTED: [&str; 6] = [
-    r"KEY-[0-9]{4}",
-    r"(?-u:\b)EDGE(?-u:\b)",
-    r"\AK",
-    r"7777\z",
-    "[A-F]{2}[0-9]{38}",
-    "(?m)^=.=$",
-];
+const PLANTED: [&str; 6] =
+    [r"KEY-[0-9]{4}", r"(?-u:\b)EDGE(?-u:\b)", r"\AK", r"7777\z", "[A-F]{2}[0-9]{38}", "(?m)^=.=$"];
 
 /// Lower-case text of `len` bytes with matches at its edges, around each offset, and here and there.
 fn planted(len: usize, around: &[usize]) -> Vec<u8> {

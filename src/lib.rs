@@ -2,7 +2,7 @@
 
 mod matches;
 mod rules;
-mod scan;
+pub(crate) mod scan;
 pub mod shaders;
 #[cfg(test)]
 mod twin;

@@ -10,7 +10,7 @@
 //! | `stats.rs` | what a scan moved and how long it took |
 
 mod error;
-mod kernels;
+pub(crate) mod kernels;
 mod lane;
 mod session;
 mod stats;

@@ -1,26 +1,361 @@
 //! The session's contract, on a device under validation.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::io::Read;
+
+use proptest::prelude::*;
 
 use super::tuning::Tuning;
 use super::*;
 use crate::vulkan::testing::TestBackend;
 use crate::{BackendError, MatchKind, PipelineOptions};
 
-fn rules(kind: MatchKind, patterns: &[&str]) -> RulePipeline {
-    let options = PipelineOptions { match_kind: kind, ..PipelineOptions::default() };
-    RulePipeline::with_options(patterns, options).unwrap()
-}
+const KINDS: [MatchKind; 2] = [MatchKind::LeftmostFirst, MatchKind::All];
 
 const TEXT: &[u8] = b"abc foo_bar 12-34 aaab\nfood \xC3\xA9t\xC3\xA9 foo";
 const PATTERNS: &[&str] =
     &["a+b?", r"\bfoo\b", r"\w+", r"(?m)^\w+", r"\d+-\d+", r"[^\n]{9,30}o", r"(?u)\b\w{3}\b"];
 
+fn rules(kind: MatchKind, patterns: &[&str]) -> RulePipeline {
+    let options = PipelineOptions { match_kind: kind, ..PipelineOptions::default() };
+    RulePipeline::with_options(patterns, options).unwrap()
+}
+
+fn options(haystack_capacity_bytes: usize, max_matches: usize) -> SessionOptions {
+    SessionOptions { haystack_capacity_bytes, max_matches, scans_in_flight: Some(1) }
+}
+
+/// Sizes that make every queue, buffer and budget run out.
+fn tight(backend: &Backend) -> Tuning {
+    Tuning {
+        start_walkers: 64,
+        nfa_walkers: 3,
+        queue_capacity: 4,
+        step_budget: 200,
+        rounds: [1, 2],
+        candidate_hits: 1,
+        ..Tuning::for_device(backend.device_info())
+    }
+}
+
+fn scan(session: &ResidentRulePipeline, backend: &Backend, haystack: &[u8]) -> Vec<Match> {
+    let mut matches = Vec::new();
+    session.scan_into(backend, haystack, &mut matches, &mut ScanScratch::default()).unwrap();
+    matches
+}
+
 #[test]
 fn finds_what_the_oracle_finds() {
     let backend = TestBackend::new();
-    for kind in [MatchKind::LeftmostFirst, MatchKind::All] {
+    for kind in KINDS {
         let rules = rules(kind, PATTERNS);
         assert_eq!(rules.scan(&backend, TEXT).unwrap(), rules.reference_scan(TEXT), "{kind:?}");
+        for max_scan_bytes in [0, 1, 3, 7] {
+            let expected = rules.reference_scan_bounded(TEXT, max_scan_bytes);
+            let found = rules.scan_bounded(&backend, TEXT, max_scan_bytes).unwrap();
+            assert_eq!(found, expected, "{kind:?}, at most {max_scan_bytes}");
+        }
+    }
+}
+
+#[test]
+fn no_limit_inside_shows_through() {
+    let backend = TestBackend::new();
+    let haystack = TEXT.repeat(9);
+    for kind in KINDS {
+        let rules = rules(kind, PATTERNS);
+        let expected = rules.reference_scan(&haystack);
+        // Every rule in a pass of its own, or nearly so.
+        let least_pass = crate::rules::pass::pack(rules.rules(), u64::MAX).unwrap()[0].bytes();
+        for pass_bytes in [least_pass, least_pass - 1000] {
+            let tuning = Tuning { pass_bytes, ..tight(&backend) };
+            let options = options(haystack.len(), expected.len());
+            let session = ResidentRulePipeline::new(&rules, &backend, &options, &tuning).unwrap();
+            let mut matches = Vec::new();
+            let mut scratch = ScanScratch::default();
+            let stats = session.scan_into(&backend, &haystack, &mut matches, &mut scratch).unwrap();
+            assert_eq!(matches, expected, "{kind:?}");
+            assert!(stats.submissions > 1 && stats.rounds > 2, "{stats:?}");
+            session.free(&backend).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_scan_moves_the_haystack_and_a_counter() {
+    let backend = TestBackend::new();
+    for kind in KINDS {
+        let rules = rules(kind, PATTERNS);
+        let before = backend.device().allocated_bytes();
+        let session = rules.prepare_resident(&backend, 1000, 1000).unwrap();
+        let resident = backend.device().allocated_bytes();
+        assert!(session.table_bytes() > 0 && resident > before + session.table_bytes());
+        let mut matches = Vec::new();
+        let mut scratch = ScanScratch::default();
+        for length in [TEXT.len(), 5, 4, 1, TEXT.len()] {
+            let haystack = &TEXT[..length];
+            let stats = session.scan_into(&backend, haystack, &mut matches, &mut scratch).unwrap();
+            assert_eq!(matches, rules.reference_scan(haystack));
+            assert_eq!(stats.bytes_up, length.next_multiple_of(4) as u64 + 4);
+            assert_eq!((stats.uploads, stats.submissions), (2, 1));
+            if kind == MatchKind::All {
+                assert_eq!(stats.bytes_down, 16 + 12 * matches.len() as u64);
+            }
+            assert!(stats.wall >= stats.enqueue + stats.wait, "{stats:?}");
+            if backend.device_info().timestamp_valid_bits() > 0 {
+                assert!(stats.device.unwrap().starts.as_nanos() > 0);
+            }
+            assert_eq!(backend.device().allocated_bytes(), resident, "a scan allocates nothing");
+        }
+        session.free(&backend).unwrap();
+        assert_eq!(backend.device().allocated_bytes(), before);
+    }
+}
+
+#[test]
+fn stale_hits_are_never_seen() {
+    let backend = TestBackend::new();
+    for kind in KINDS {
+        let rules = rules(kind, &["[a-z]"]);
+        let session =
+            ResidentRulePipeline::new(&rules, &backend, &options(64, 64), &tight(&backend))
+                .unwrap();
+        assert_eq!(scan(&session, &backend, &[b'a'; 64]).len(), 64);
+        assert_eq!(scan(&session, &backend, &[b' '; 64]), []);
+        assert_eq!(scan(&session, &backend, b"  z"), [Match { pattern_id: 0, start: 2, end: 3 }]);
+    }
+}
+
+#[test]
+fn limits_are_errors_that_name_both_numbers() {
+    let backend = TestBackend::new();
+    for kind in KINDS {
+        let rules = rules(kind, &["[ab]"]);
+        let session =
+            ResidentRulePipeline::new(&rules, &backend, &options(100, 10), &tight(&backend))
+                .unwrap();
+        assert_eq!((session.haystack_capacity(), session.max_matches()), (100, 10));
+        let mut matches = vec![Match { pattern_id: 9, start: 9, end: 10 }];
+        let mut scratch = ScanScratch::default();
+        let mut fails = |haystack: &[u8]| {
+            let scanned = session.scan_into(&backend, haystack, &mut matches, &mut scratch);
+            assert!(matches.is_empty(), "a failed scan leaves no matches");
+            scanned.unwrap_err()
+        };
+
+        let error = fails(&[b' '; 101]);
+        assert!(
+            matches!(error, ScanError::HaystackTooLarge { bytes: 101, capacity: 100 }),
+            "{error:?}"
+        );
+        assert!(error.to_string().contains("101") && error.to_string().contains("100"));
+
+        let error = fails(b"abababababa");
+        assert!(
+            matches!(
+                error,
+                ScanError::TooManyMatches { found: 11, at_least: false, max_matches: 10 }
+            ),
+            "{error:?}"
+        );
+        assert!(error.to_string().contains("11") && error.to_string().contains("10"));
+
+        // The session goes on, and the cap itself is no error.
+        assert_eq!(scan(&session, &backend, b"ababababab").len(), 10);
+    }
+    let rules = rules(MatchKind::All, &["a"]);
+    let error = rules.prepare_resident(&backend, MAX_HAYSTACK_BYTES + 1, 1).unwrap_err();
+    assert!(matches!(error, ScanError::Limit { limit: 0x4000_0000, .. }), "{error:?}");
+    let error = rules.prepare_resident(&backend, 1, usize::MAX).unwrap_err();
+    assert!(matches!(error, ScanError::Limit { .. }), "{error:?}");
+    let tiny = Tuning { pass_bytes: 1000, ..tight(&backend) };
+    let error = ResidentRulePipeline::new(&rules, &backend, &options(1, 1), &tiny).unwrap_err();
+    assert!(
+        matches!(error, ScanError::RuleTooLarge { pattern_id: 0, limit: 1000, .. }),
+        "{error:?}"
+    );
+}
+
+/// Overlapping matches are quadratic in a run: the scan stops counting them at some point.
+#[test]
+fn a_flood_of_matches_is_given_up() {
+    let backend = TestBackend::new();
+    let rules = rules(MatchKind::All, &["a+"]);
+    let session = rules.prepare_resident(&backend, 1 << 17, 100).unwrap();
+    let mut matches = Vec::new();
+    let flood = vec![b'a'; 1 << 17];
+    let error =
+        session.scan_into(&backend, &flood, &mut matches, &mut ScanScratch::default()).unwrap_err();
+    let ScanError::TooManyMatches { found, at_least: true, max_matches: 100 } = error else {
+        panic!("{error:?}");
+    };
+    assert!(found > 100 + (1 << 24) && found < 1 << 26, "{found}");
+    assert_eq!(scan(&session, &backend, b"aa").len(), 3);
+}
+
+#[test]
+fn nothing_to_scan() {
+    let backend = TestBackend::new();
+    for kind in KINDS {
+        let none = rules(kind, &[]);
+        assert_eq!(none.scan(&backend, TEXT).unwrap(), []);
+        let rules = rules(kind, &["a*", "^$"]);
+        assert_eq!(rules.scan(&backend, b"").unwrap(), []);
+        let session = rules.prepare_resident(&backend, 0, 0).unwrap();
+        assert_eq!(scan(&session, &backend, b""), []);
+    }
+}
+
+#[test]
+fn free_and_drop_leave_nothing_behind() {
+    let backend = TestBackend::new();
+    let rules = rules(MatchKind::All, PATTERNS);
+    // Pipelines stay with the backend.
+    rules.scan(&backend, TEXT).unwrap();
+    let device = backend.device();
+    let before = (device.allocated_bytes(), device.live_objects());
+    let session = rules.prepare_resident(&backend, 100, 100).unwrap();
+    assert_ne!((device.allocated_bytes(), device.live_objects()), before);
+    session.free(&backend).unwrap();
+    assert_eq!((device.allocated_bytes(), device.live_objects()), before);
+    drop(rules.prepare_resident(&backend, 100, 100).unwrap());
+    assert_eq!((device.allocated_bytes(), device.live_objects()), before);
+
+    let other = TestBackend::new();
+    let session = rules.prepare_resident(&backend, 100, 100).unwrap();
+    let mut matches = Vec::new();
+    let error =
+        session.scan_into(&other, TEXT, &mut matches, &mut ScanScratch::default()).unwrap_err();
+    assert!(matches!(error, ScanError::WrongBackend), "{error:?}");
+    assert!(matches!(session.free(&other).unwrap_err(), ScanError::WrongBackend));
+    assert_eq!((device.allocated_bytes(), device.live_objects()), before);
+}
+
+#[test]
+fn a_lost_device_says_so_every_time_and_leaves_nothing_behind() {
+    let backend = TestBackend::new();
+    let rules = rules(MatchKind::All, PATTERNS);
+    let session = rules.prepare_resident(&backend, 100, 1000).unwrap();
+    scan(&session, &backend, TEXT);
+    backend.device().inject_lost();
+    let lost = |error: ScanError| {
+        assert!(matches!(error, ScanError::Backend(BackendError::DeviceLost)), "{error:?}");
+    };
+    let mut matches = vec![Match { pattern_id: 0, start: 0, end: 1 }];
+    for _ in 0..2 {
+        let mut scratch = ScanScratch::default();
+        lost(session.scan_into(&backend, TEXT, &mut matches, &mut scratch).unwrap_err());
+        assert!(matches.is_empty());
+    }
+    lost(rules.prepare_resident(&backend, 100, 100).unwrap_err());
+    // Freeing makes no call that a lost device could fail.
+    session.free(&backend).unwrap();
+    assert_eq!(backend.device().allocated_bytes(), 0);
+}
+
+#[test]
+fn eight_threads_share_a_session() {
+    const SCANS: usize = 1000;
+
+    let backend = TestBackend::new();
+    let rules = rules(MatchKind::LeftmostFirst, PATTERNS);
+    let options =
+        SessionOptions { haystack_capacity_bytes: 100, max_matches: 100, scans_in_flight: Some(3) };
+    let session = rules.prepare_resident_with(&backend, &options).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..8_usize {
+            let (session, rules, backend) = (&session, &rules, &*backend);
+            scope.spawn(move || {
+                let mut matches = Vec::new();
+                let mut scratch = ScanScratch::default();
+                for scan in (thread..SCANS).step_by(8) {
+                    let mut haystack = TEXT.to_vec();
+                    haystack.rotate_left(scan % TEXT.len());
+                    haystack.truncate(1 + scan * 7 % TEXT.len());
+                    session.scan_into(backend, &haystack, &mut matches, &mut scratch).unwrap();
+                    assert_eq!(matches, rules.reference_scan(&haystack), "scan {scan}");
+                }
+            });
+        }
+    });
+    session.free(&backend).unwrap();
+}
+
+/// Gives its bytes in pieces of odd sizes.
+struct Trickle<'a>(&'a [u8]);
+
+impl Read for Trickle<'_> {
+    fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+        let length = to.len().min(7);
+        self.0.read(&mut to[..length])
+    }
+}
+
+fn scan_windows(
+    session: &ResidentRulePipeline,
+    backend: &Backend,
+    haystack: &[u8],
+) -> Result<Vec<Match>, ScanError> {
+    let mut matches = Vec::new();
+    let mut scratch = ScanScratch::default();
+    session.scan_reader(
+        backend,
+        &mut Trickle(haystack),
+        u32::MAX,
+        &mut scratch,
+        |found, text| {
+            assert_eq!(text, &haystack[found.start as usize..found.end as usize]);
+            let [start, end] = [found.start as u32, found.end as u32];
+            matches.push(Match { pattern_id: found.pattern_id, start, end });
+        },
+    )?;
+    matches.sort_unstable();
+    Ok(matches)
+}
+
+#[test]
+fn windows_are_exact_or_an_error() {
+    let backend = TestBackend::new();
+    let haystack = TEXT.repeat(5);
+    for kind in KINDS {
+        let rules = rules(kind, PATTERNS);
+        let expected = rules.reference_scan(&haystack);
+        for capacity in [64, 65, 100, haystack.len() - 1, haystack.len(), 1000] {
+            let tuning = tight(&backend);
+            let options = options(capacity, 10_000);
+            let session = ResidentRulePipeline::new(&rules, &backend, &options, &tuning).unwrap();
+            assert_eq!(scan_windows(&session, &backend, &haystack).unwrap(), expected);
+        }
+    }
+    let rules = rules(MatchKind::LeftmostFirst, &["nothing", "(?s)bar.*"]);
+    let session = rules.prepare_resident(&backend, 64, 100).unwrap();
+    let error = scan_windows(&session, &backend, &haystack).unwrap_err();
+    assert!(
+        matches!(error, ScanError::Undecided { pattern_id: 1, start: 8, capacity: 64 }),
+        "{error:?}"
+    );
+    let short = &haystack[..50];
+    assert_eq!(scan_windows(&session, &backend, short).unwrap(), rules.reference_scan(short));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Windows of all sizes, wherever their edges fall, give the matches of the whole or an error.
+    #[test]
+    fn window_edges_do_not_show(
+        haystack in prop::collection::vec(prop::sample::select(&b"aab o1-\n\xC3\xA9"[..]), 0..200),
+        capacity in 9_usize..90,
+        all in any::<bool>(),
+    ) {
+        let backend = TestBackend::new();
+        let rules = rules(KINDS[usize::from(all)], PATTERNS);
+        let tuning = tight(&backend);
+        let session =
+            ResidentRulePipeline::new(&rules, &backend, &options(capacity, 10_000), &tuning).unwrap();
+        match scan_windows(&session, &backend, &haystack) {
+            Ok(found) => prop_assert_eq!(found, rules.reference_scan(&haystack)),
+            Err(ScanError::Undecided { .. }) => prop_assert!(haystack.len() > capacity),
+            Err(error) => panic!("{error}"),
+        }
     }
 }

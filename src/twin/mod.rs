@@ -5,6 +5,7 @@
 //! and items differs, and nothing else.
 
 mod advance;
+mod look;
 mod nfa;
 mod readback;
 mod starts;
@@ -97,5 +98,5 @@ impl Buffers {
     }
 }
 
-#[cfg(test)]
+mod kernels;
 mod tests;

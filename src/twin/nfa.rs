@@ -1,8 +1,8 @@
 //! The twin of `shaders/nfa.comp`.
 
-use super::Buffers;
+use super::{Buffers, look};
 use crate::MatchKind;
-use crate::rules::look;
+use crate::rules::look::is_word_byte;
 use crate::shaders::layout::{self, Hit, NfaWalker, RuleRecord, ScanParams};
 
 pub(crate) fn nfa(buffers: &mut Buffers, params: &ScanParams) {
@@ -11,6 +11,28 @@ pub(crate) fn nfa(buffers: &mut Buffers, params: &ScanParams) {
 
 fn can_judge(params: &ScanParams, at: u32, lookahead: u32) -> bool {
     params.is_final != 0 || params.haystack_len - at >= lookahead
+}
+
+/// Searches the ranges of `\w`, and charges every turn to the budget.
+fn is_word(buffers: &Buffers, character: char, step_count: &mut u32) -> bool {
+    if let Ok(byte @ 0..0x80) = u8::try_from(character) {
+        return is_word_byte(byte);
+    }
+    let range = |index: u32| {
+        let at = buffers.header().word_ranges + index * 2;
+        [buffers.word(at), buffers.word(at + 1)]
+    };
+    let (mut low, mut high) = (0, buffers.header().word_range_count);
+    while low < high {
+        *step_count += 1;
+        let middle = (low + high) / 2;
+        if range(middle)[1] < character as u32 {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low < buffers.header().word_range_count && range(low)[0] <= character as u32
 }
 
 fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
@@ -36,10 +58,8 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     }
     let mut given_up = buffers.hit_count > params.hit_stop;
 
-    for _ in 0..params.step_budget {
-        if given_up {
-            break;
-        }
+    let mut step_count = 0;
+    while step_count < params.step_budget && !given_up {
         let hit = |end| Hit { pattern_id: rule.pattern_id, start: walker.start, end };
         if walker.mode == layout::NFA_IDLE {
             let taken = buffers.control.queue_head;
@@ -115,6 +135,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                         node.operand as u8,
                         &buffers.haystack[..params.haystack_len as usize],
                         walker.at as usize,
+                        |character| is_word(buffers, character, &mut step_count),
                     )
                 {
                     if walker.edge < walker.edge_end {
@@ -161,6 +182,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             walker.epoch += 1;
             walker.emitted = 0;
         }
+        step_count += 1;
     }
 
     if given_up {

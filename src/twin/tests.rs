@@ -34,9 +34,7 @@ fn scan(rules: &RulePipeline, haystack: &[u8], max_scan: u32, pass_bytes: u64) -
         params.pass = index as u32;
         let mut buffers = Buffers::new(kind, tables.clone(), haystack, &params);
         buffers.control = control;
-        if index == 0 {
-            advance(&mut buffers, &ScanParams { begin: 1, ..params });
-        }
+        advance(&mut buffers, &ScanParams { begin: u32::from(index == 0), ..params });
         while buffers.control.pass == params.pass {
             starts(&mut buffers, &params);
             nfa(&mut buffers, &params);

@@ -1,0 +1,254 @@
+//! Every kernel against its twin, on the same buffers, stage by stage.
+
+use ash::vk;
+use bytemuck::{Pod, bytes_of, cast_slice, pod_read_unaligned};
+
+use super::*;
+use crate::rules::pass;
+use crate::scan::kernels::Kernels;
+use crate::shaders::layout::{self, ReadbackHeader};
+use crate::vulkan::command::Commands;
+use crate::vulkan::memory::{Buffer, Location};
+use crate::vulkan::pipeline::{Binding, ComputePipeline, DescriptorSet};
+use crate::vulkan::testing::TestBackend;
+use crate::vulkan::timeline::Timeline;
+use crate::{Backend, PipelineOptions, RulePipeline};
+
+/// Device buffers with the contents of a twin's.
+struct OnDevice<'a> {
+    backend: &'a Backend,
+    buffers: Vec<(u32, Buffer)>,
+}
+
+impl<'a> OnDevice<'a> {
+    fn new(backend: &'a Backend, twin: &Buffers) -> OnDevice<'a> {
+        let tables = [bytes_of(twin.header()), cast_slice(&twin.tables.words)].concat();
+        let hits = [bytes_of(&twin.hit_count), cast_slice(&twin.hits)].concat();
+        let readback = vec![0xEE; 16 + 12 * twin.hits.len()];
+        let mut haystack = twin.haystack.clone();
+        haystack.resize(haystack.len().next_multiple_of(4).max(4), 0xEE);
+        let contents: [(u32, &[u8]); 9] = [
+            (layout::BINDING_TABLES, &tables),
+            (layout::BINDING_HITS, &hits),
+            (layout::BINDING_CONTROL, bytes_of(&twin.control)),
+            (layout::BINDING_START_WALKERS, cast_slice(&twin.start_walkers)),
+            (layout::BINDING_QUEUE, cast_slice(&twin.queue)),
+            (layout::BINDING_NFA_WALKERS, cast_slice(&twin.nfa_walkers)),
+            (layout::BINDING_SCRATCH, cast_slice(&twin.scratch)),
+            (layout::BINDING_READBACK, &readback),
+            (layout::BINDING_HAYSTACK, &haystack),
+        ];
+        let buffers = contents.map(|(binding, bytes)| {
+            let (usage, location) = (vk::BufferUsageFlags::STORAGE_BUFFER, Location::Readback);
+            let size = (bytes.len() as u64).max(4);
+            let name = format!("binding {binding}");
+            let buffer = Buffer::new(backend.device(), &name, size, location, usage).unwrap();
+            buffer.write(0, bytes);
+            buffer.flush(0..size).unwrap();
+            (binding, buffer)
+        });
+        OnDevice { backend, buffers: buffers.into() }
+    }
+
+    fn run(
+        &self,
+        kernels: &Kernels,
+        kernel: &std::sync::Arc<ComputePipeline>,
+        params: &ScanParams,
+        groups: u32,
+    ) {
+        let device = self.backend.device();
+        let bindings: Vec<Binding> = self
+            .buffers
+            .iter()
+            .flat_map(|(binding, buffer)| {
+                let is_haystack = *binding == layout::BINDING_HAYSTACK;
+                let count = if is_haystack { layout::MAX_SEGMENTS } else { 1 };
+                (0..count).map(|array_index| Binding {
+                    binding: *binding,
+                    array_index,
+                    buffer,
+                    offset: 0,
+                    range: buffer.size(),
+                })
+            })
+            .collect();
+        let set = DescriptorSet::new(device, "set", &kernels.set_layout, &bindings).unwrap();
+        let mut commands = Commands::new(device, "kernel").unwrap();
+        commands
+            .record(|to| {
+                to.bind(kernel, &set);
+                to.push_constants(bytes_of(params));
+                to.dispatch(groups);
+                to.compute_to_host();
+            })
+            .unwrap();
+        let timeline = Timeline::new(device, "kernel").unwrap();
+        let value = device.submit(&mut [&mut commands], &timeline).unwrap();
+        timeline.wait(value, device.wait_timeout()).unwrap();
+    }
+
+    fn bytes(&self, binding: u32) -> &[u8] {
+        let (_, buffer) = self.buffers.iter().find(|(at, _)| *at == binding).unwrap();
+        buffer.invalidate(0..buffer.size()).unwrap();
+        buffer.mapped(0..buffer.size())
+    }
+
+    fn array<T: Pod>(&self, binding: u32, count: usize) -> Vec<T> {
+        let bytes = &self.bytes(binding)[..count * size_of::<T>()];
+        bytemuck::allocation::pod_collect_to_vec(bytes)
+    }
+
+    /// What the kernel left, as a twin's buffers.
+    fn read(&self, before: &Buffers) -> Buffers {
+        let hits = self.bytes(layout::BINDING_HITS);
+        Buffers {
+            hit_count: pod_read_unaligned(&hits[..4]),
+            hits: bytemuck::allocation::pod_collect_to_vec(&hits[4..]),
+            control: self.array(layout::BINDING_CONTROL, 1)[0],
+            start_walkers: self.array(layout::BINDING_START_WALKERS, before.start_walkers.len()),
+            queue: self.array(layout::BINDING_QUEUE, before.queue.len()),
+            nfa_walkers: self.array(layout::BINDING_NFA_WALKERS, before.nfa_walkers.len()),
+            scratch: self.array(layout::BINDING_SCRATCH, before.scratch.len()),
+            ..before.clone()
+        }
+    }
+}
+
+/// Runs kernel and twin on the same buffers and compares all that they leave. Hits and queue items may
+/// come in another order, for invocations race for them.
+fn compare(
+    backend: &Backend,
+    kernels: &Kernels,
+    state: &mut Buffers,
+    params: &ScanParams,
+    stage: &str,
+) {
+    let device = OnDevice::new(backend, state);
+    let groups = |walkers: u32| walkers.div_ceil(layout::WORKGROUP);
+    let (kernel, groups, twin): (_, _, fn(&mut Buffers, &ScanParams)) = match stage {
+        "advance" => (&kernels.advance, 1, advance),
+        "starts" => (&kernels.starts, groups(params.start_walkers), starts),
+        "nfa" => (&kernels.nfa, groups(params.nfa_walkers), nfa),
+        other => panic!("no kernel {other}"),
+    };
+    device.run(kernels, kernel, params, groups);
+    let mut theirs = device.read(state);
+    twin(state, params);
+    let mut ours = state.clone();
+    let sort = |buffers: &mut Buffers| {
+        let hits = buffers.hit_count.min(params.hit_capacity) as usize;
+        buffers.hits[..hits].sort_unstable_by_key(|hit| (hit.pattern_id, hit.start, hit.end));
+        buffers.queue.sort_unstable_by_key(|item| (item.rule, item.start, item.from));
+    };
+    sort(&mut ours);
+    sort(&mut theirs);
+    assert_eq!(theirs.hit_count, ours.hit_count, "{stage}");
+    assert_eq!(theirs.hits, ours.hits, "{stage}");
+    assert_eq!(theirs.queue, ours.queue, "{stage}");
+    assert_eq!(theirs.control, ours.control, "{stage}");
+    assert_eq!(theirs.start_walkers, ours.start_walkers, "{stage}");
+    assert_eq!(theirs.nfa_walkers, ours.nfa_walkers, "{stage}");
+    assert_eq!(theirs.scratch, ours.scratch, "{stage}");
+}
+
+/// Compares every stage of a whole scan.
+fn compare_scan(backend: &Backend, rules: &RulePipeline, haystack: &[u8], params: ScanParams) {
+    let kind = rules.options().match_kind;
+    let kernels = Kernels::new(backend, 1, kind).unwrap();
+    let [tables] = &pass::pack(rules.rules(), u64::MAX).unwrap()[..] else { panic!("one pass") };
+    let mut state = Buffers::new(kind, tables.clone(), haystack, &params);
+    compare(backend, &kernels, &mut state, &ScanParams { begin: 1, ..params }, "advance");
+    while state.control.pass == 0 {
+        compare(backend, &kernels, &mut state, &params, "starts");
+        if params.nfa_walkers == 1 {
+            compare(backend, &kernels, &mut state, &params, "nfa");
+        } else {
+            // Which walker takes which item is a race: only a round that finishes them all has one
+            // outcome, and the walkers themselves are not part of it.
+            let device = OnDevice::new(backend, &state);
+            let groups = params.nfa_walkers.div_ceil(layout::WORKGROUP);
+            device.run(&kernels, &kernels.nfa, &params, groups);
+            let theirs = device.read(&state);
+            nfa(&mut state, &params);
+            let hits = |buffers: &Buffers| {
+                let mut hits = buffers.hits[..buffers.hit_count as usize].to_vec();
+                hits.sort_unstable_by_key(|hit| (hit.pattern_id, hit.start, hit.end));
+                hits
+            };
+            assert_eq!(state.control.unfinished, 0, "the round is to finish them all");
+            assert_eq!(theirs.control.unfinished, 0);
+            assert_eq!(hits(&theirs), hits(&state));
+            assert!(theirs.nfa_walkers.iter().all(|walker| walker.mode == layout::NFA_IDLE));
+        }
+        compare(backend, &kernels, &mut state, &params, "advance");
+    }
+    let device = OnDevice::new(backend, &state);
+    device.run(&kernels, &kernels.readback, &params, 2);
+    let bytes = device.bytes(layout::BINDING_READBACK);
+    let (header, hits) = readback(&state, &params);
+    assert_eq!(pod_read_unaligned::<ReadbackHeader>(&bytes[..16]), header);
+    assert_eq!(&bytes[16..16 + 12 * hits.len()], cast_slice::<_, u8>(&hits));
+    let untouched = &bytes[16 + 12 * hits.len()..];
+    assert!(untouched.iter().all(|&byte| byte == 0xEE), "more than the hits was written");
+    assert!(!hits.is_empty());
+}
+
+#[test]
+fn kernels_do_what_their_twins_do() {
+    let backend = TestBackend::new();
+    let haystack = b"abcabc foo_bar\r\nfood foo\n\xC3\xA9t\xC3\xA9 \xFFaaab\xE2\x82\xAC x1-22-333 \xF0\x9F\x98\x80z";
+    let patterns = [
+        "abc",
+        "a+?b",
+        r"\w+",
+        r"(?mR)^.*$",
+        "(?i)FOO|bar|",
+        r"\b{start}f|o\b{end}",
+        r"\Aabc|333\z|^$",
+        r"(?:b||a)+c",
+        r"(?u:\w+)\b",
+        r"(?u)\B.\B",
+        r"(?u:\b{start-half})z|(?u:\b{end-half}).",
+        r"(?:\b|a)*b",
+        r"[^\n]{5,19}o",
+    ];
+    let whole = ScanParams {
+        haystack_len: haystack.len() as u32,
+        end_start: haystack.len() as u32,
+        is_final: 1,
+        max_scan: u32::MAX,
+        hit_capacity: 1 << 12,
+        hit_stop: 1 << 12,
+        queue_capacity: 1 << 10,
+        start_walkers: 40,
+        nfa_walkers: 64,
+        pass_count: 1,
+        step_budget: 1 << 15,
+        ..ScanParams::default()
+    };
+    // One walker each, which stops all the time and soon finds the queue full.
+    let tight = ScanParams {
+        start_walkers: 1,
+        nfa_walkers: 1,
+        queue_capacity: 2,
+        step_budget: 37,
+        ..whole
+    };
+    let window = ScanParams {
+        first_start: 4,
+        end_start: whole.end_start - 4,
+        is_final: 0,
+        max_scan: 9,
+        ..tight
+    };
+    for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {
+        for dfa_budget in [32 << 10, 64] {
+            let options = PipelineOptions { match_kind, dfa_budget, ..PipelineOptions::default() };
+            let rules = RulePipeline::with_options(&patterns, options).unwrap();
+            for params in [whole, tight, window] {
+                compare_scan(&backend, &rules, haystack, params);
+            }
+        }
+    }
+}

@@ -143,6 +143,8 @@ pub struct Suite {
     pub name: &'static str,
     pub cases: Vec<Case>,
     pub skipped: BTreeMap<String, usize>,
+    /// What else the report has to say.
+    pub note: String,
 }
 
 impl Suite {
@@ -204,8 +206,11 @@ impl Suite {
         for (reason, count) in &self.skipped {
             report += &format!("\n  {count:6} skipped: {reason}");
         }
+        if !self.note.is_empty() {
+            report += &format!("\n  {}", self.note);
+        }
         say(&report);
-        let shown = failures.len().min(400);
+        let shown = failures.len().min(20);
         assert!(failures.is_empty(), "{report}\n{}", failures[..shown].join("\n"));
         assert!(passed >= floor, "{report}\nonce {floor} passed");
     }

@@ -1,0 +1,163 @@
+//! Real rule sets over real data: leftmost-first against the `regex` crate, all matches against the
+//! oracle.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use common::{data, gpu, not_run, options, say, unpack};
+use regex::bytes::RegexBuilder;
+use vkscan::{Match, MatchKind, RulePipeline};
+
+/// How much of a haystack is scanned for all matches.
+const ALL_BYTES: usize = 16 << 10;
+
+/// A rule set and its haystack.
+struct Real {
+    rules: &'static str,
+    haystack: Haystack,
+    bytes: usize,
+}
+
+enum Haystack {
+    /// Sources with known secrets planted in them.
+    Planted,
+    Packed(&'static str),
+}
+
+use Haystack::{Packed, Planted};
+
+#[test]
+fn gitleaks() {
+    Real { rules: "gitleaks", haystack: Planted, bytes: 1 << 20 }.check();
+}
+
+#[test]
+fn nosey_parker() {
+    Real { rules: "noseyparker", haystack: Planted, bytes: 1 << 20 }.check();
+}
+
+#[test]
+fn keyhog() {
+    Real { rules: "keyhog", haystack: Planted, bytes: 1 << 20 }.check();
+}
+
+#[test]
+fn snort() {
+    let haystack = Packed("pcap-payloads-16M.bin");
+    Real { rules: "automatazoo-snort.bench", haystack, bytes: 256 << 10 }.check();
+}
+
+#[test]
+fn dictionary() {
+    let haystack = Packed("linux-src-128M.txt");
+    Real { rules: "rebar-dictionary-length-15", haystack, bytes: 1 << 20 }.check();
+}
+
+#[test]
+fn protomata() {
+    let haystack = Packed("uniprot-1M.txt");
+    Real { rules: "anmlzoo-protomata", haystack, bytes: 64 << 10 }.check();
+}
+
+#[test]
+fn yara() {
+    let haystack = Packed("pcap-payloads-16M.bin");
+    Real { rules: "yara-signature-base-hex", haystack, bytes: 256 << 10 }.check();
+}
+
+impl Real {
+    fn check(&self) {
+        let Real { rules: name, bytes, .. } = *self;
+        let unchecked = format!("{name} over {bytes} bytes is");
+        let Some(file) = data(&format!("rules/{name}.regex"), &unchecked) else { return };
+        let Some(haystack) = self.haystack.read(bytes, &unchecked) else { return };
+        let text = fs::read_to_string(file).unwrap();
+        let patterns: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+
+        let expected = regex_matches(&patterns, &haystack);
+        let rules = RulePipeline::new(&patterns).unwrap();
+        self.compare("leftmost-first", &rules, &haystack, &expected);
+
+        // Where most is found there is most to tell.
+        let starts = expected.iter().map(|found| (found.start as usize).saturating_sub(100));
+        let found_from = |&start: &usize| {
+            let found = expected.iter().filter(|found| found.start as usize >= start);
+            found.filter(|found| found.end as usize <= start + ALL_BYTES).count()
+        };
+        let start = starts.max_by_key(found_from).expect("there are matches");
+        let haystack = &haystack[start..haystack.len().min(start + ALL_BYTES)];
+        let rules = RulePipeline::with_options(&patterns, options(MatchKind::All)).unwrap();
+        self.compare("all", &rules, haystack, &rules.reference_scan(haystack));
+    }
+
+    fn compare(&self, kind: &str, rules: &RulePipeline, haystack: &[u8], expected: &[Match]) {
+        let clock = Instant::now();
+        let gpu = gpu();
+        let found = gpu.scan(rules, &[haystack], expected.len() + 1).remove(0);
+        say(&format!(
+            "{}, {kind}: {} rules over {} bytes give {} matches of {} rules in {:.1} s",
+            self.rules,
+            rules.patterns().len(),
+            haystack.len(),
+            found.len(),
+            found.iter().map(|found| found.pattern_id).collect::<BTreeSet<_>>().len(),
+            clock.elapsed().as_secs_f32(),
+        ));
+        let [found, expected]: [BTreeSet<&Match>; 2] =
+            [found.iter().collect(), expected.iter().collect()];
+        let pattern = |found: &&Match| rules.patterns().nth(found.pattern_id as usize).unwrap();
+        let show = |of: &BTreeSet<&Match>, but: &BTreeSet<&Match>| {
+            let some = of.difference(but).take(10);
+            some.map(|found| format!("\n  {found:?} of {}", pattern(found))).collect::<String>()
+        };
+        let (missing, extra) = (show(&expected, &found), show(&found, &expected));
+        assert!(found == expected, "missing:{missing}\nextra:{extra}");
+        assert!(!found.is_empty(), "a haystack without matches shows little");
+    }
+}
+
+/// What `find_iter` finds for each pattern on its own.
+fn regex_matches(patterns: &[&str], haystack: &[u8]) -> Vec<Match> {
+    let mut matches = Vec::new();
+    for (id, pattern) in patterns.iter().enumerate() {
+        let build = |unicode| RegexBuilder::new(pattern).unicode(unicode).build();
+        let regex = build(false).or_else(|_| build(true)).unwrap();
+        let found = regex.find_iter(haystack).filter(|found| !found.is_empty());
+        matches.extend(found.map(|found| Match {
+            pattern_id: id as u32,
+            start: found.start() as u32,
+            end: found.end() as u32,
+        }));
+    }
+    matches
+}
+
+impl Haystack {
+    fn read(&self, len: usize, unchecked: &str) -> Option<Vec<u8>> {
+        match self {
+            Packed(name) => Some(unpack(&data(&format!("haystacks/{name}.xz"), unchecked)?, len)),
+            Planted => planted(&data("haystacks/make_planted.py", unchecked)?, len),
+        }
+    }
+}
+
+/// What the data's own script makes of the first `len` bytes.
+fn planted(script: &Path, len: usize) -> Option<Vec<u8>> {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, index) = (folder.path().join("planted"), folder.path().join("index"));
+    let mut python = Command::new("python3");
+    python.arg(script).args([&out, &index]).arg(len.to_string());
+    match python.output() {
+        Ok(output) => assert!(output.status.success(), "{output:?}"),
+        Err(error) => {
+            not_run(&format!("python3, which plants the secrets: {error}"));
+            return None;
+        }
+    }
+    Some(fs::read(out).unwrap())
+}

@@ -1,6 +1,7 @@
 //! The Vulkan loader and instance, with validation where it was asked for.
 
 use std::ffi::CStr;
+use std::mem::forget;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use ash::{ext, vk};
 
 use super::debug::ValidationLog;
 use super::error::{BackendError, Result};
+use super::quirks;
 
 const VALIDATION_LAYER: &CStr = c"VK_LAYER_KHRONOS_validation";
 
@@ -97,12 +99,21 @@ impl Instance {
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        // SAFETY: devices hold an `Arc<Instance>`, so all of them are gone.
+        // SAFETY: devices hold an `Arc<Instance>`, so all of them are gone, and nothing uses the instance
+        // from here on.
         unsafe {
             if let Some((debug_utils, messenger)) = self.messenger.take() {
                 debug_utils.destroy_debug_utils_messenger(messenger, None);
             }
-            self.raw.destroy_instance(None);
+            let devices = self.raw.enumerate_physical_devices().unwrap_or_default();
+            let properties = |device| self.raw.get_physical_device_properties(device);
+            let devices: Vec<_> = devices.into_iter().map(properties).collect();
+            if quirks::keeps_instance(&devices) {
+                // What it is made of stays open with it.
+                forget(self._entry.clone());
+            } else {
+                self.raw.destroy_instance(None);
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ mod instance;
 pub(crate) mod memory;
 pub(crate) mod pipeline;
 pub(crate) mod query;
+mod quirks;
 mod select;
 pub(crate) mod staging;
 pub(crate) mod timeline;

@@ -6,8 +6,8 @@
 // Takes items from the queue; reads the tables and the haystack; writes hits and its own walkers. Each
 // walker keeps two thread lists in order of preference, the stamps of the nodes met at the position, and
 // a stack of edge ranges, in scratch. Grid: Control::nfa_*, params.nfa_walkers invocations. The main loop
-// is bounded by params.step_budget, and what is left goes on in the next round; the search for a code
-// point in the ranges of `\w` takes at most 32 turns more, charged to the budget. CPU twin:
+// is bounded by params.step_budget, and what is left goes on in the next round; the turns that
+// Unicode look-arounds take, over bytes and in the ranges of `\w`, are charged to the budget. CPU twin:
 // src/twin/nfa.rs.
 
 #include "bindings.glsl"
@@ -108,6 +108,7 @@ bool is_word_char(uint code) {
 }
 
 bool unicode_look_holds(uint kind, uint at) {
+    step_count += UNICODE_LOOK_STEPS;
     bool valid_before = at == 0u;
     bool word_before = false;
     if (at > 0u) {
@@ -181,7 +182,8 @@ void main() {
     stamps = 2u * node_limit;
     stack = 3u * node_limit;
     // Overshot by walks that found the queue full.
-    uint queue_end = min(control.queue_tail, control.queue_base + params.queue_capacity);
+    uint queue_end =
+        control.queue_base + min(control.queue_tail - control.queue_base, params.queue_capacity);
     RuleRecord rule;
     if (walker.mode != NFA_IDLE) {
         rule = rule_record(walker.rule);

@@ -24,6 +24,13 @@ pub enum MatchKind {
     LeftmostFirst,
 }
 
+/// A start from which a pattern may match or not: the haystack went on where its walk ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Undecided {
+    pub(crate) pattern_id: u32,
+    pub(crate) start: u32,
+}
+
 /// Picks leftmost-first matches out of the preferred match of every start.
 ///
 /// `find_iter` looks for the least start at or after the end of its last match. So, for each pattern, the
@@ -38,6 +45,41 @@ pub(crate) struct Chains {
 impl Chains {
     pub(crate) fn clear(&mut self) {
         self.ends.clear();
+    }
+
+    /// The first of `undecided`, sorted starts of patterns, that no match covers: what lies before it is
+    /// settled. A start inside a match of its pattern does not count, decided or not. `candidates` are
+    /// sorted, and none of them counts before it has been selected.
+    pub(crate) fn first_undecided<'a>(
+        &self,
+        candidates: &[Match],
+        undecided: &'a [Undecided],
+        base: u64,
+    ) -> Option<&'a Undecided> {
+        let mut candidates = candidates.iter().peekable();
+        let mut pattern = None;
+        let mut free = 0;
+        undecided
+            .iter()
+            .filter(|undecided| {
+                let Undecided { pattern_id, start } = **undecided;
+                if pattern != Some(pattern_id) {
+                    pattern = Some(pattern_id);
+                    free = self.ends.get(&pattern_id).copied().unwrap_or(0);
+                }
+                let before = |candidate: &&Match| {
+                    (candidate.pattern_id, candidate.start) < (pattern_id, start)
+                };
+                while let Some(candidate) = candidates.next_if(before) {
+                    if candidate.pattern_id == pattern_id
+                        && base + u64::from(candidate.start) >= free
+                    {
+                        free = base + u64::from(candidate.end);
+                    }
+                }
+                base + u64::from(start) >= free
+            })
+            .min_by_key(|undecided| undecided.start)
     }
 
     /// Sorts `candidates` and drops those that are no part of their pattern's chain. `base` is the offset

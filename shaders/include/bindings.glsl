@@ -63,15 +63,12 @@ RuleRecord rule_record(uint rule) {
 
 // Reports a hit. False if the scan has been given up.
 bool emit(uint pattern_id, uint start, uint end) {
-    // The counter never comes near its end, so that it cannot wrap: nobody adds past hit_stop.
-    if (hits.count > params.hit_stop) {
-        return false;
-    }
     uint at = atomicAdd(hits.count, 1u);
     if (at < params.hit_capacity) {
         hits.words[at * 3u] = pattern_id;
         hits.words[at * 3u + 1u] = start;
         hits.words[at * 3u + 2u] = end;
     }
-    return true;
+    // The counter cannot wrap: each invocation adds to it once more at most after it has passed hit_stop.
+    return at <= params.hit_stop;
 }

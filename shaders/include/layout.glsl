@@ -62,6 +62,9 @@ const uint NODE_WORD_END_HALF_UNICODE = 19u;
 // Longest UTF-8 sequence, in bytes: how far a Unicode look-around sees.
 const uint UTF8_MAX = 4u;
 
+// Most loop turns over bytes that such a look-around takes.
+const uint UNICODE_LOOK_STEPS = 9u;
+
 // Words of a RuleRecord and of an NfaNode, which kernels read word by word.
 const uint RULE_WORDS = 6u;
 const uint NODE_WORDS = 4u;
@@ -71,7 +74,6 @@ const uint PAIR_COLUMNS = 257u;
 
 // The head of a pass's tables. Offsets count words from the end of this head.
 struct PassHeader {
-    uint rule_count;
     // RuleRecord array.
     uint rules;
     // 256 words, one for each first byte of a candidate: the offset of its list, which is a length and
@@ -83,14 +85,12 @@ struct PassHeader {
     uint nodes;
     // Edges of the nodes: node indices within the rule, or EDGE_MATCH.
     uint edges;
-    // Byte class maps, 64 words each.
-    uint classes;
     // DFA entries, two to a word, low half first.
     uint entries;
     // Code point ranges of `\w`, two words each (first, last), sorted.
     uint word_ranges;
     uint word_range_count;
-    // Scratch words that an NFA walker needs for the largest rule: nodes and stack.
+    // Nodes and stack depth of the largest NFA of all passes, for they share their scratch.
     uint nfa_nodes;
     uint nfa_stack;
 };

@@ -69,6 +69,12 @@ enum Step {
     To { matched: bool, state: State },
 }
 
+/// States that a walk is less likely to meet than this are not worth a row.
+const LEAST_WEIGHT: f64 = 1e-12;
+
+/// Most items of all states together: bounds time and memory for rules with thousands of positions.
+const MOST_ITEMS: usize = 1 << 20;
+
 struct Determiniser<'a> {
     nfa: &'a PositionNfa,
     kind: MatchKind,
@@ -142,7 +148,8 @@ impl<'a> Determiniser<'a> {
             if states.is_stale(&candidate) {
                 continue;
             }
-            if (rows.len() + 1) * stride > budget {
+            let is_full = (rows.len() + 1) * stride > budget || states.items > MOST_ITEMS;
+            if is_full || candidate.weight < LEAST_WEIGHT {
                 break;
             }
             row_of.insert(candidate.state, (rows.len() * stride) as u32);
@@ -195,6 +202,7 @@ impl<'a> Determiniser<'a> {
     fn state(&self, mut items: Vec<u32>, before: Option<u8>) -> Option<State> {
         if self.kind == MatchKind::All {
             items.sort_unstable();
+            items.dedup();
         }
         let waits = |item: &u32| {
             *item != layout::EDGE_MATCH && self.nfa.nodes[*item as usize].kind != layout::NODE_BYTE
@@ -211,12 +219,12 @@ impl<'a> Determiniser<'a> {
     /// jump nodes wait too, because a judged one may lead back to them. `false` if nothing less
     /// preferred can count any more.
     fn reach_edges(&mut self, node: u32, items: &mut Vec<u32>) -> bool {
-        let nfa = self.nfa;
-        for &edge in nfa.edges_of(node) {
+        let mut pending = vec![self.nfa.edges_of(node)];
+        while let Some(list) = pending.pop() {
+            let Some((&edge, rest)) = list.split_first() else { continue };
+            pending.push(rest);
             if edge == layout::EDGE_MATCH {
-                if items.last() != Some(&layout::EDGE_MATCH) {
-                    items.push(layout::EDGE_MATCH);
-                }
+                items.push(layout::EDGE_MATCH);
                 if self.kind == MatchKind::LeftmostFirst {
                     return false;
                 }
@@ -225,11 +233,11 @@ impl<'a> Determiniser<'a> {
             if std::mem::replace(&mut self.met[edge as usize], self.closure) == self.closure {
                 continue;
             }
-            let is_jump = nfa.nodes[edge as usize].kind == layout::NODE_JUMP;
+            let is_jump = self.nfa.nodes[edge as usize].kind == layout::NODE_JUMP;
             if !is_jump || self.has_looks {
                 items.push(edge);
-            } else if !self.reach_edges(edge, items) {
-                return false;
+            } else {
+                pending.push(self.nfa.edges_of(edge));
             }
         }
         true
@@ -305,6 +313,8 @@ impl Target {
 #[derive(Default)]
 struct States {
     list: Vec<State>,
+    /// Items of all of them.
+    items: usize,
     index: HashMap<State, u32>,
     /// How likely a walk is to meet the state, as far as explored.
     weights: Vec<f64>,
@@ -322,6 +332,7 @@ impl States {
             }
             Entry::Vacant(entry) => {
                 let index = self.list.len() as u32;
+                self.items += entry.key().items.len();
                 self.list.push(entry.key().clone());
                 entry.insert(index);
                 self.weights.push(weight);

@@ -108,8 +108,6 @@ pub struct RulePipeline {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Rule {
     pub(crate) pattern: String,
-    /// Whether the pattern was parsed in Unicode mode.
-    pub(crate) unicode: bool,
     pub(crate) nfa: PositionNfa,
     pub(crate) dfa: PartialDfa,
 }
@@ -157,7 +155,7 @@ impl RulePipeline {
 
 impl Rule {
     fn new(index: usize, pattern: &str, options: &PipelineOptions) -> Result<Rule, BuildError> {
-        let (hir, unicode) = parse(pattern, options).map_err(|reason| BuildError::Syntax {
+        let hir = parse(pattern, options).map_err(|reason| BuildError::Syntax {
             index,
             pattern: pattern.to_owned(),
             reason,
@@ -179,12 +177,12 @@ impl Rule {
         })?;
         let nfa = PositionNfa::new(&thompson);
         let dfa = PartialDfa::new(&nfa, options.match_kind, options.dfa_budget / size_of::<u16>());
-        Ok(Rule { pattern: pattern.to_owned(), unicode, nfa, dfa })
+        Ok(Rule { pattern: pattern.to_owned(), nfa, dfa })
     }
 }
 
-/// Parses a pattern as [`UnicodePolicy`] asks, and says whether that was in Unicode mode.
-fn parse(pattern: &str, options: &PipelineOptions) -> Result<(Hir, bool), String> {
+/// Parses a pattern as [`UnicodePolicy`] asks.
+fn parse(pattern: &str, options: &PipelineOptions) -> Result<Hir, String> {
     let parse = |unicode| {
         ParserBuilder::new()
             .utf8(false)
@@ -198,7 +196,6 @@ fn parse(pattern: &str, options: &PipelineOptions) -> Result<(Hir, bool), String
             .line_terminator(options.line_terminator)
             .build()
             .parse(pattern)
-            .map(|hir| (hir, unicode))
             .map_err(|error| error.to_string())
     };
     match options.unicode {

@@ -32,7 +32,7 @@ impl RulePipeline {
         assert!(u32::try_from(haystack.len()).is_ok(), "offsets are 32 bits wide");
         let mut matches = Vec::new();
         for (id, pattern) in self.patterns().enumerate() {
-            let (hir, _) = parse(pattern, &self.options).expect("it parsed before");
+            let hir = parse(pattern, &self.options).expect("it parsed before");
             let mut report = |start: usize, end: usize| {
                 if start < end {
                     let [start, end] = [start as u32, end as u32];
@@ -63,11 +63,9 @@ fn leftmost_first(
         // As in the `regex` crate. Full DFAs get `\B` wrong beside a line terminator that is a letter.
         .dfa(false)
         .line_terminator(options.line_terminator)
-        .nfa_size_limit(Some(options.size_limit));
-    let regex = meta::Builder::new()
-        .configure(config)
-        .build_from_hir(hir)
-        .expect("it compiled before, under the same limit");
+        .nfa_size_limit(None);
+    let regex =
+        meta::Builder::new().configure(config).build_from_hir(hir).expect("it compiled before");
     let max = max_scan_bytes as usize;
     if max >= haystack.len() {
         regex.find_iter(haystack).for_each(|found| report(found.start(), found.end()));

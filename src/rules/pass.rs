@@ -24,6 +24,11 @@ impl Pass {
     pub(crate) fn bytes(&self) -> u64 {
         (PassHeader::WORDS + self.words.len()) as u64 * 4
     }
+
+    /// Scratch words that an NFA walker needs: two thread lists, stamps, and a stack of edge ranges.
+    pub(crate) fn walker_words(&self) -> u32 {
+        3 * self.header.nfa_nodes + 2 * self.header.nfa_stack
+    }
 }
 
 /// A single rule's tables are larger than a buffer of this device may be.
@@ -60,6 +65,12 @@ pub(crate) fn pack(rules: &[Rule], limit: u64) -> Result<Vec<Pass>, RuleTooLarge
         passes.push(pass);
         first += count;
     }
+    // Passes take turns with the same scratch, and stamps have to stay stamps from one to the next.
+    let nodes = passes.iter().map(|pass| pass.header.nfa_nodes).max().unwrap_or(0);
+    let stack = passes.iter().map(|pass| pass.header.nfa_stack).max().unwrap_or(0);
+    for pass in &mut passes {
+        (pass.header.nfa_nodes, pass.header.nfa_stack) = (nodes, stack);
+    }
     Ok(passes)
 }
 
@@ -78,8 +89,7 @@ struct Layout<'a> {
 
 impl<'a> Layout<'a> {
     fn new(first_id: usize, rules: &'a [Rule]) -> Layout<'a> {
-        let header = PassHeader { rule_count: rules.len() as u32, ..PassHeader::default() };
-        Layout { first_id, rules, words: Vec::new(), header }
+        Layout { first_id, rules, words: Vec::new(), header: PassHeader::default() }
     }
 
     fn finish(mut self) -> Pass {
@@ -109,7 +119,6 @@ impl<'a> Layout<'a> {
     }
 
     fn classes(&mut self, records: &mut [RuleRecord]) {
-        self.header.classes = self.words.len() as u32;
         let mut known: HashMap<[u8; 256], u32> = HashMap::new();
         for (rule, record) in self.rules.iter().zip(records) {
             record.classes = *known.entry(rule.dfa.classes).or_insert_with(|| {

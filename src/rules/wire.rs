@@ -41,7 +41,6 @@ impl RulePipeline {
         body.word(self.rules.len() as u32);
         for rule in &self.rules {
             body.bytes(rule.pattern.as_bytes());
-            body.word(rule.unicode.into());
             body.bytes(cast_slice(&rule.nfa.sets));
             let nodes: Vec<[u32; 4]> = rule
                 .nfa
@@ -150,7 +149,6 @@ fn read(bytes: &[u8]) -> Result<RulePipeline, String> {
 
 fn rule(reader: &mut Reader) -> Result<Rule, String> {
     let pattern = str::from_utf8(reader.bytes()?).map_err(|error| error.to_string())?.to_owned();
-    let unicode = reader.word()? != 0;
     let sets: Vec<ByteSet> = reader.array("byte sets")?;
     let nodes: Vec<[u32; 4]> = reader.array("nodes")?;
     let nodes = nodes
@@ -167,7 +165,7 @@ fn rule(reader: &mut Reader) -> Result<Rule, String> {
     let classes = reader.bytes()?.try_into().map_err(|_| "its class map is not 256 bytes long")?;
     let dfa = PartialDfa { classes, stride: reader.word()?, entries: reader.array("entries")? };
     check_dfa(&dfa)?;
-    Ok(Rule { pattern, unicode, nfa, dfa })
+    Ok(Rule { pattern, nfa, dfa })
 }
 
 fn check_nfa(nfa: &PositionNfa) -> Result<(), String> {

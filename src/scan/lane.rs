@@ -52,19 +52,25 @@ impl LaneShape {
         }
     }
 
-    /// Sizes a lane for rules that need `nfa_words` of scratch for a walker, or no NFA at all.
+    /// Sizes a lane for rules that need `nfa_words` of scratch for a walker, or no NFA at all, and that can
+    /// have `most_walks` under way at once.
     pub(crate) fn new(
         tuning: &Tuning,
         haystack_bytes: u64,
         segments: u32,
         hit_capacity: u32,
         nfa_words: u32,
+        most_walks: u64,
     ) -> LaneShape {
         let nfa_walkers = match nfa_words {
             0 => 0,
             words => (tuning.nfa_scratch_bytes / (u64::from(words) * 4))
-                .clamp(1, u64::from(tuning.nfa_walkers)) as u32,
+                .min(tuning.nfa_walkers.into())
+                .min(most_walks)
+                .max(1) as u32,
         };
+        let queue_capacity =
+            most_walks.next_power_of_two().min(tuning.queue_capacity.into()) as u32;
         let starts = haystack_bytes.next_multiple_of(u64::from(layout::WORKGROUP));
         LaneShape {
             haystack_bytes,
@@ -73,7 +79,7 @@ impl LaneShape {
             start_walkers: starts.min(u64::from(tuning.start_walkers)) as u32,
             nfa_walkers,
             nfa_scratch_words: nfa_words * nfa_walkers,
-            queue_capacity: if nfa_walkers == 0 { 1 } else { tuning.queue_capacity },
+            queue_capacity: if nfa_walkers == 0 { 1 } else { queue_capacity },
             step_budget: tuning.step_budget,
             rounds: tuning.rounds,
         }
@@ -94,7 +100,7 @@ pub(crate) struct Lane {
     resume: Recording,
     nanoseconds: Vec<u64>,
     /// The haystack of a scan whose end has not been seen: the device may be reading it still.
-    staged: Option<StagingSpan>,
+    pub(super) staged: Option<StagingSpan>,
 }
 
 /// What commands name.
@@ -250,6 +256,13 @@ impl Lane {
         self.timeline.wait(self.submitted, self.device.wait_timeout())
     }
 
+    /// Waits for an earlier scan that timed out, if there was one, and gives its staging memory back.
+    pub(crate) fn settle(&mut self) -> Result<(), BackendError> {
+        self.timeline.wait(self.submitted, self.device.wait_timeout())?;
+        self.staged = None;
+        Ok(())
+    }
+
     /// Runs a scan over what `params` names, of the haystack in `span` or, without one, of the haystack
     /// that is on the device already. Its preparation began at `since`.
     pub(crate) fn run(
@@ -259,8 +272,6 @@ impl Lane {
         since: Instant,
         stats: &mut ScanStats,
     ) -> Result<Outcome, BackendError> {
-        // An earlier scan that timed out may be running still.
-        self.timeline.wait(self.submitted, self.device.wait_timeout())?;
         self.staged = span;
         self.record_upload(stats)?;
         self.resources.record_scan(&mut self.begin, params, self.rounds[0], true)?;
@@ -290,8 +301,7 @@ impl Lane {
         stages: fn(&Lane) -> &[Stage],
     ) -> Result<ReadbackHeader, BackendError> {
         let waiting = Instant::now();
-        self.timeline.wait(self.submitted, self.device.wait_timeout())?;
-        self.staged = None;
+        self.settle()?;
         stats.wait += waiting.elapsed();
         stats.submissions += 1;
         if let Some(timestamps) = &self.resources.timestamps {

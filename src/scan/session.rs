@@ -11,7 +11,7 @@ use super::lane::{Lane, LaneShape};
 use super::stats::ScanStats;
 use super::tuning::Tuning;
 use super::{ScanError, SessionOptions};
-use crate::matches::Chains;
+use crate::matches::{Chains, Undecided};
 use crate::rules::pass::{self, Pass};
 use crate::shaders::layout::{self, Hit, ScanParams};
 use crate::vulkan::command::Commands;
@@ -23,6 +23,15 @@ use crate::{Backend, BackendError, Match, MatchKind, RulePipeline};
 
 /// Longest haystack that a session can be prepared for: 1 GiB.
 pub const MAX_HAYSTACK_BYTES: usize = 1 << 30;
+
+/// Most scans in flight: more lanes would only take memory.
+const MOST_LANES: usize = 256;
+
+/// What spans in the staging ring are rounded up to, or a multiple of it, in bytes.
+const STAGING_UNIT: u64 = 4096;
+
+/// Least staging memory, in bytes.
+const LEAST_STAGING: u64 = 1 << 20;
 
 /// Hits beyond capacity after which a scan that can only fail is given up instead of counted to its end.
 const COUNTED_BEYOND: u32 = 1 << 24;
@@ -50,15 +59,9 @@ pub struct ResidentRulePipeline {
 #[derive(Debug, Default)]
 pub struct ScanScratch {
     pub(super) candidates: Vec<Match>,
+    pub(super) undecided: Vec<Undecided>,
     pub(super) chains: Chains,
     pub(super) window: Vec<u8>,
-}
-
-/// A match whose start is known but whose end, or very existence, is not: the window was too short.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Undecided {
-    pub(super) start: u32,
-    pub(super) pattern_id: u32,
 }
 
 /// What to scan of a haystack.
@@ -92,9 +95,10 @@ impl ResidentRulePipeline {
         )?;
 
         // Leftmost-first matches are picked on the host among the preferred matches of all starts, which
-        // may be many more. A single start has one for each rule at most, and has to fit.
+        // may be many more. A single start has one for each rule at most, and so many undecided ones where a
+        // haystack goes on elsewhere; they have to fit.
         let candidates = match match_kind {
-            MatchKind::All => max_matches,
+            MatchKind::All => max_matches.saturating_add(pipeline.rules().len()),
             MatchKind::LeftmostFirst => max_matches
                 .saturating_mul(2)
                 .max(tuning.candidate_hits as usize)
@@ -109,42 +113,48 @@ impl ResidentRulePipeline {
             let pass::RuleTooLarge { pattern_id, bytes } = error;
             ScanError::RuleTooLarge { pattern_id, bytes, limit: tuning.pass_bytes }
         })?;
-        let words = passes.iter().map(|pass| 3 * pass.header.nfa_nodes + 2 * pass.header.nfa_stack);
+        let nfa_words = passes.first().map_or(0, Pass::walker_words);
         let haystack_bytes = (haystack_capacity_bytes.max(1) as u64).next_multiple_of(4);
-        let segments = if haystack_bytes <= info.max_storage_buffer_range && tuning.one_segment {
+        let segments = if haystack_bytes <= info.max_storage_buffer_range {
             1
         } else {
             haystack_bytes.div_ceil(1 << layout::SEGMENT_SHIFT) as u32
         };
-        let shape = LaneShape::new(
-            tuning,
-            haystack_bytes,
-            segments,
-            hit_capacity,
-            words.max().unwrap_or(0),
-        );
+        let most_walks = haystack_bytes.saturating_mul(pipeline.rules().len() as u64);
+        let shape =
+            LaneShape::new(tuning, haystack_bytes, segments, hit_capacity, nfa_words, most_walks);
+        // However many passes there are, a submission stays about as long.
+        let pass_count = passes.len() as u32;
+        let rounds = tuning.rounds.map(|rounds| rounds.div_ceil(pass_count.max(1)));
+        let shape = LaneShape { rounds, ..shape };
+        let lane_count =
+            options.scans_in_flight.unwrap_or_else(|| default_lanes(haystack_bytes)).max(1);
+        limit("number of scans in flight", lane_count, MOST_LANES, "a session has lanes for")?;
 
         let mut session = ResidentRulePipeline {
             device: device.clone(),
             match_kind,
             haystack_capacity: haystack_capacity_bytes,
             max_matches,
-            pass_count: passes.len() as u32,
+            pass_count,
             shape,
             tables: Vec::new(),
             ring: None,
             lanes: Mutex::new(Vec::new()),
-            lane_count: options
-                .scans_in_flight
-                .unwrap_or_else(|| default_lanes(haystack_bytes))
-                .max(1),
+            lane_count,
             returned: Condvar::new(),
         };
         if passes.is_empty() {
             return Ok(session);
         }
         let kernels = Arc::new(Kernels::new(backend, segments, match_kind)?);
-        let ring_bytes = haystack_bytes.next_multiple_of(256) * session.lane_count as u64;
+        // A haystack for every lane where the device allows it, one at least, and never so little that
+        // tables go up in crumbs.
+        let haystack = haystack_bytes.next_multiple_of(STAGING_UNIT);
+        let ring_bytes = (haystack * session.lane_count as u64)
+            .min(info.max_allocation_bytes / STAGING_UNIT * STAGING_UNIT)
+            .max(haystack)
+            .max(LEAST_STAGING);
         let ring = StagingRing::new(device, "staging", ring_bytes)?;
         session.tables = passes
             .iter()
@@ -218,22 +228,22 @@ impl ResidentRulePipeline {
             base: 0,
         };
         scratch.chains.clear();
-        let mut undecided = Vec::new();
-        self.scan_range(backend, haystack, range, matches, &mut undecided, scratch)
+        let (stats, _) = self.scan_range(backend, haystack, range, matches, scratch)?;
+        Ok(stats)
     }
 
     /// Scans a range of starts, and chains the leftmost-first matches to those that `scratch` has seen.
+    /// Where the haystack goes on elsewhere, says the first start that has to be scanned again with more of
+    /// it, and leaves out all that starts from there on.
     pub(super) fn scan_range(
         &self,
         backend: &Backend,
         haystack: &[u8],
         range: Range,
         matches: &mut Vec<Match>,
-        undecided: &mut Vec<Undecided>,
         scratch: &mut ScanScratch,
-    ) -> Result<ScanStats, ScanError> {
+    ) -> Result<(ScanStats, Option<Undecided>), ScanError> {
         matches.clear();
-        undecided.clear();
         let began = Instant::now();
         let mut stats = ScanStats::default();
         if !Arc::ptr_eq(backend.device(), &self.device) {
@@ -244,20 +254,17 @@ impl ResidentRulePipeline {
             let (bytes, capacity) = (haystack.len(), self.haystack_capacity);
             return Err(ScanError::HaystackTooLarge { bytes, capacity });
         }
+        let mut undecided = None;
         let nothing = range.first_start >= range.end_start || range.max_scan_bytes == 0;
         if let (Some(ring), false) = (&self.ring, nothing) {
-            let mut lane = self.take_lane()?;
-            let scanned = self
-                .scan_on(&mut lane, ring, haystack, range, matches, undecided, scratch, &mut stats);
+            let mut lane = self.take_lane();
+            let scanned =
+                self.scan_on(&mut lane, ring, haystack, range, matches, scratch, &mut stats);
             self.return_lane(lane);
-            if let Err(error) = scanned {
-                matches.clear();
-                undecided.clear();
-                return Err(error);
-            }
+            undecided = scanned.inspect_err(|_| matches.clear())?;
         }
         stats.wall = began.elapsed();
-        Ok(stats)
+        Ok((stats, undecided))
     }
 
     /// Scans on a lane: at once or, where hits do not fit, in as many parts as it takes.
@@ -269,10 +276,10 @@ impl ResidentRulePipeline {
         haystack: &[u8],
         range: Range,
         matches: &mut Vec<Match>,
-        undecided: &mut Vec<Undecided>,
         scratch: &mut ScanScratch,
         stats: &mut ScanStats,
-    ) -> Result<(), ScanError> {
+    ) -> Result<Option<Undecided>, ScanError> {
+        lane.settle()?;
         let since = Instant::now();
         // Where every hit is a match of its own, too many of them are the answer; elsewhere the scan is
         // done again in parts, and need not count on.
@@ -293,6 +300,7 @@ impl ResidentRulePipeline {
         let mut span = Some(span);
         let mut since = Some(since);
         let mut found = 0;
+        let mut first_undecided = None;
         let mut first_start = range.first_start;
         let mut part = range.end_start - range.first_start;
         while first_start < range.end_start {
@@ -307,29 +315,38 @@ impl ResidentRulePipeline {
                 part = (end_start - first_start) / 2;
                 continue;
             }
-            let candidates = &mut scratch.candidates;
+            let ScanScratch { candidates, undecided, chains, .. } = scratch;
             candidates.clear();
+            undecided.clear();
             for hit in lane.hits(count, stats)? {
                 let Hit { pattern_id, start, end } = *hit;
                 if end == layout::UNDECIDED {
-                    undecided.push(Undecided { start, pattern_id });
+                    undecided.push(Undecided { pattern_id, start });
                 } else {
                     candidates.push(Match { pattern_id, start, end });
                 }
             }
-            // Later starts are scanned again, with more bytes behind them.
-            if let Some(first) = undecided.iter().map(|undecided| undecided.start).min() {
-                candidates.retain(|candidate| candidate.start < first);
+            candidates.sort_unstable();
+            undecided.sort_unstable();
+            first_undecided = match self.match_kind {
+                MatchKind::LeftmostFirst => {
+                    chains.first_undecided(candidates, undecided, range.base).copied()
+                }
+                MatchKind::All => undecided.iter().min_by_key(|undecided| undecided.start).copied(),
+            };
+            if let Some(Undecided { start, .. }) = first_undecided {
+                candidates.retain(|candidate| candidate.start < start);
             }
-            match self.match_kind {
-                MatchKind::LeftmostFirst => scratch.chains.select(candidates, range.base),
-                MatchKind::All => candidates.sort_unstable(),
+            if self.match_kind == MatchKind::LeftmostFirst {
+                chains.select(candidates, range.base);
             }
             found += candidates.len() as u64;
             if found <= self.max_matches as u64 {
                 matches.extend_from_slice(candidates);
+            } else if found > self.max_matches as u64 + u64::from(COUNTED_BEYOND) {
+                return Err(self.too_many(found, true));
             }
-            if !undecided.is_empty() {
+            if first_undecided.is_some() {
                 break;
             }
             first_start = end_start;
@@ -339,29 +356,36 @@ impl ResidentRulePipeline {
             return Err(self.too_many(found, false));
         }
         matches.sort_unstable();
-        Ok(())
+        Ok(first_undecided)
     }
 
     fn too_many(&self, found: u64, at_least: bool) -> ScanError {
         ScanError::TooManyMatches { found, at_least, max_matches: self.max_matches }
     }
 
-    fn take_lane(&self) -> Result<Lane, BackendError> {
-        let timeout = self.device.wait_timeout();
-        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut lanes, _) = self
-            .returned
-            .wait_timeout_while(lanes, timeout, |lanes| lanes.is_empty())
-            .unwrap_or_else(PoisonError::into_inner);
-        lanes.pop().ok_or_else(|| BackendError::Timeout {
-            waited: timeout,
-            what: format!("one of {} scans in flight to end", self.lane_count),
-        })
+    /// Waits for a lane: scans end, if only by their own time-out.
+    fn take_lane(&self) -> Lane {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match lanes.pop() {
+                Some(lane) => return lane,
+                None => lanes = self.returned.wait(lanes).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
     }
 
     fn return_lane(&self, lane: Lane) {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner).push(lane);
         self.returned.notify_one();
+    }
+
+    /// Leaves every lane as a scan does that has timed out: its staging memory is still taken.
+    #[cfg(test)]
+    pub(super) fn strand_staging(&self) {
+        let ring = self.ring.as_ref().expect("a session with rules");
+        for lane in &mut *self.lanes.lock().unwrap() {
+            lane.staged = Some(ring.acquire(ring.capacity(), Duration::ZERO).unwrap());
+        }
     }
 
     /// Frees all that the session holds, on device and host.
@@ -375,9 +399,9 @@ impl ResidentRulePipeline {
         let ResidentRulePipeline { tables, ring, lanes, .. } = self;
         let lanes = lanes.into_inner().unwrap_or_else(PoisonError::into_inner);
         let lanes = lanes.into_iter().map(Lane::free).fold(Ok(()), Result::and);
-        drop(ring);
+        let ring = ring.map_or(Ok(()), StagingRing::destroy);
         let tables = tables.into_iter().map(Buffer::destroy).fold(Ok(()), Result::and);
-        lanes.and(tables)?;
+        lanes.and(ring).and(tables)?;
         if is_own { Ok(()) } else { Err(ScanError::WrongBackend) }
     }
 }

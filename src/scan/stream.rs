@@ -10,6 +10,7 @@ use std::io::Read;
 
 use super::session::{Range, ResidentRulePipeline, ScanScratch};
 use super::{ScanError, ScanStats};
+use crate::matches::Undecided;
 use crate::shaders::layout;
 use crate::{Backend, Match};
 
@@ -53,7 +54,6 @@ impl ResidentRulePipeline {
         window.clear();
         scratch.chains.clear();
         let mut matches: Vec<Match> = Vec::new();
-        let mut undecided = Vec::new();
         let mut stats = ScanStats::default();
         let mut base = 0_u64;
         let mut first_start = 0;
@@ -75,8 +75,9 @@ impl ResidentRulePipeline {
                 max_scan_bytes,
                 base,
             };
-            stats +=
-                self.scan_range(backend, haystack, range, &mut matches, &mut undecided, scratch)?;
+            let (scanned, undecided) =
+                self.scan_range(backend, haystack, range, &mut matches, scratch)?;
+            stats += scanned;
             for found in &matches {
                 let at = StreamMatch {
                     pattern_id: found.pattern_id,
@@ -90,20 +91,16 @@ impl ResidentRulePipeline {
                 scratch.window = window;
                 return Ok(stats);
             }
-            let next_start = match undecided.iter().min() {
+            let next_start = match undecided {
                 None if end_start == first_start => {
                     return Err(ScanError::HaystackTooLarge { bytes: window.len(), capacity });
                 }
                 None => end_start,
-                Some(first) if first.start as usize == first_start => {
-                    let start = base + u64::from(first.start);
-                    return Err(ScanError::Undecided {
-                        pattern_id: first.pattern_id,
-                        start,
-                        capacity,
-                    });
+                Some(Undecided { pattern_id, start }) if start as usize == first_start => {
+                    let start = base + u64::from(start);
+                    return Err(ScanError::Undecided { pattern_id, start, capacity });
                 }
-                Some(first) => first.start as usize,
+                Some(Undecided { start, .. }) => start as usize,
             };
             let dropped = next_start.saturating_sub(CONTEXT);
             window.drain(..dropped);

@@ -359,3 +359,90 @@ proptest! {
         }
     }
 }
+
+/// Passes take turns with the same scratch. Epochs go up with every scan and pass over the small numbers
+/// that lists and stacks hold, and must not take them for stamps.
+#[test]
+fn passes_do_not_see_each_others_scratch() {
+    let backend = TestBackend::new();
+    for kind in KINDS {
+        let options =
+            PipelineOptions { match_kind: kind, dfa_budget: 0, ..PipelineOptions::default() };
+        let patterns = ["(?:[ab]?){20}c", "ab"];
+        let rules = RulePipeline::with_options(&patterns, options).unwrap();
+        let pass_bytes =
+            crate::rules::pass::pack(&rules.rules()[..1], u64::MAX).unwrap()[0].bytes();
+        let tuning = Tuning { pass_bytes, nfa_walkers: 1, ..tight(&backend) };
+        let options = SessionOptions {
+            haystack_capacity_bytes: 40,
+            max_matches: 1000,
+            scans_in_flight: Some(1),
+        };
+        let session = ResidentRulePipeline::new(&rules, &backend, &options, &tuning).unwrap();
+        for scan_index in 0..60 {
+            let haystack = b"ab".repeat(1 + scan_index % 7);
+            let expected = rules.reference_scan(&haystack);
+            assert_eq!(scan(&session, &backend, &haystack), expected, "scan {scan_index}");
+        }
+    }
+}
+
+/// What a scan that timed out leaves behind does not keep the next one from its staging memory.
+#[test]
+fn a_session_goes_on_after_a_time_out() {
+    let backend = TestBackend::new();
+    let rules = rules(MatchKind::All, &["a"]);
+    let session =
+        ResidentRulePipeline::new(&rules, &backend, &options(2 << 20, 10), &tight(&backend))
+            .unwrap();
+    session.strand_staging();
+    assert_eq!(scan(&session, &backend, &vec![b' '; 2 << 20]), []);
+    assert_eq!(scan(&session, &backend, b"a").len(), 1);
+}
+
+#[test]
+fn free_frees_all_and_reports_the_first_fault() {
+    let backend = TestBackend::new();
+    let rules = rules(MatchKind::All, PATTERNS);
+    let session = rules.prepare_resident(&backend, 100, 100).unwrap();
+    backend.device().inject_free_faults(3);
+    let error = session.free(&backend).unwrap_err().to_string();
+    // Faults count down: this is the first of the three.
+    assert!(error.contains("-1003"), "{error}");
+    assert_eq!(backend.allocated_bytes(), 0);
+    rules.prepare_resident(&backend, 100, 100).unwrap().free(&backend).unwrap();
+}
+
+#[test]
+fn undecided_starts_take_no_room_from_matches() {
+    let backend = TestBackend::new();
+    let rules = rules(MatchKind::All, &["abcdefgh", "abcdefgi"]);
+    let session =
+        ResidentRulePipeline::new(&rules, &backend, &options(20, 1), &tight(&backend)).unwrap();
+    let mut haystack = vec![b' '; 14];
+    haystack.extend_from_slice(b"abcdefgi    ");
+    assert_eq!(scan_windows(&session, &backend, &haystack).unwrap().len(), 1);
+}
+
+#[test]
+fn what_a_match_covers_need_not_be_decided() {
+    let backend = TestBackend::new();
+    let rules = rules(MatchKind::LeftmostFirst, &["(?s)ab|b.*z", "x[^y]*y"]);
+    let session = rules.prepare_resident(&backend, 32, 100).unwrap();
+    let mut haystack = b"ab x12345y ab".to_vec();
+    haystack.extend([b' '; 100]);
+    let found = scan_windows(&session, &backend, &haystack).unwrap();
+    assert_eq!(found, rules.reference_scan(&haystack));
+}
+
+#[test]
+fn rules_with_thousands_of_positions() {
+    let backend = TestBackend::new();
+    let haystack = [b"b".as_slice(), &b"a".repeat(70), b"c", &b"x".repeat(3000), b"y"].concat();
+    for kind in KINDS {
+        let rules = rules(kind, &["(?:a?){20000}c", "[^b]{2500}y"]);
+        let expected = rules.reference_scan_bounded(&haystack, 2600);
+        assert!(expected.len() > 1);
+        assert_eq!(rules.scan_bounded(&backend, &haystack, 2600).unwrap(), expected, "{kind:?}");
+    }
+}

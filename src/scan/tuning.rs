@@ -21,8 +21,6 @@ pub(crate) struct Tuning {
     pub(crate) pass_bytes: u64,
     /// Least hits that the hit buffer holds where matches are picked among them on the host.
     pub(crate) candidate_hits: u32,
-    /// Whether a haystack that fits one storage buffer is bound as one.
-    pub(crate) one_segment: bool,
 }
 
 impl Tuning {
@@ -36,7 +34,6 @@ impl Tuning {
             rounds: [4, 16],
             pass_bytes: info.max_storage_buffer_range.min(info.max_allocation_bytes),
             candidate_hits: 1 << 18,
-            one_segment: true,
         };
         match info.kind {
             DeviceKind::Cpu => Tuning {
@@ -48,7 +45,9 @@ impl Tuning {
                 candidate_hits: 1 << 16,
                 ..gpu
             },
-            _ => gpu,
+            DeviceKind::Discrete => gpu,
+            // A dispatch must not last long: a slow device's watchdog may take it for hung.
+            _ => Tuning { start_walkers: 1 << 15, step_budget: 4 << 10, rounds: [8, 32], ..gpu },
         }
     }
 }

@@ -44,7 +44,7 @@ impl Buffers {
         haystack: &[u8],
         params: &ScanParams,
     ) -> Buffers {
-        let walker_words = 3 * tables.header.nfa_nodes + 2 * tables.header.nfa_stack;
+        let walker_words = tables.walker_words();
         Buffers {
             match_kind,
             tables,
@@ -87,14 +87,12 @@ impl Buffers {
 
     /// Reports a hit. False if the scan has been given up.
     fn emit(&mut self, params: &ScanParams, hit: Hit) -> bool {
-        if self.hit_count > params.hit_stop {
-            return false;
-        }
+        let at = self.hit_count;
         if self.hit_count < params.hit_capacity {
             self.hits[self.hit_count as usize] = hit;
         }
         self.hit_count += 1;
-        true
+        at <= params.hit_stop
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::{Buffers, look};
 use crate::MatchKind;
-use crate::rules::look::is_word_byte;
-use crate::shaders::layout::{self, Hit, NfaWalker, RuleRecord, ScanParams};
+use crate::rules::look::{is_unicode, is_word_byte};
+use crate::shaders::layout::{self, Hit, NfaNode, NfaWalker, RuleRecord, ScanParams};
 
 pub(crate) fn nfa(buffers: &mut Buffers, params: &ScanParams) {
     (0..params.nfa_walkers).for_each(|id| invocation(buffers, params, id));
@@ -11,6 +11,22 @@ pub(crate) fn nfa(buffers: &mut Buffers, params: &ScanParams) {
 
 fn can_judge(params: &ScanParams, at: u32, lookahead: u32) -> bool {
     params.is_final != 0 || params.haystack_len - at >= lookahead
+}
+
+fn look_holds(
+    buffers: &Buffers,
+    params: &ScanParams,
+    node: &NfaNode,
+    at: u32,
+    step_count: &mut u32,
+) -> bool {
+    if is_unicode(node.kind) {
+        *step_count += layout::UNICODE_LOOK_STEPS;
+    }
+    let haystack = &buffers.haystack[..params.haystack_len as usize];
+    look::holds(node.kind, node.operand as u8, haystack, at as usize, |character| {
+        is_word(buffers, character, step_count)
+    })
 }
 
 /// Searches the ranges of `\w`, and charges every turn to the budget.
@@ -51,7 +67,8 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     let stamps = 2 * node_limit;
     let stack = 3 * node_limit;
     let control = &buffers.control;
-    let queue_end = control.queue_tail.min(control.queue_base + params.queue_capacity);
+    let filled = (control.queue_tail - control.queue_base).min(params.queue_capacity);
+    let queue_end = control.queue_base + filled;
     let mut rule = RuleRecord::default();
     if walker.mode != layout::NFA_IDLE {
         rule = buffers.rule(walker.rule);
@@ -130,13 +147,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                     buffers.scratch[slot(side * node_limit + walker.next_len)] = target;
                     walker.next_len += 1;
                 } else if node.kind == layout::NODE_JUMP
-                    || look::holds(
-                        node.kind,
-                        node.operand as u8,
-                        &buffers.haystack[..params.haystack_len as usize],
-                        walker.at as usize,
-                        |character| is_word(buffers, character, &mut step_count),
-                    )
+                    || look_holds(buffers, params, &node, walker.at, &mut step_count)
                 {
                     if walker.edge < walker.edge_end {
                         let top = stack + 2 * walker.stack_len;

@@ -33,6 +33,8 @@ pub(crate) struct Device {
     lost: AtomicBool,
     live_objects: AtomicUsize,
     allocated_bytes: AtomicU64,
+    #[cfg(test)]
+    free_faults: AtomicUsize,
     instance: Arc<Instance>,
 }
 
@@ -53,13 +55,10 @@ impl Device {
             .queue_priorities(&priorities)];
         let mut v12_features =
             vk::PhysicalDeviceVulkan12Features::default().timeline_semaphore(true);
-        let features = vk::PhysicalDeviceFeatures::default()
-            .shader_storage_buffer_array_dynamic_indexing(true);
         let create = vk::DeviceCreateInfo::default()
             .queue_create_infos(&queues)
-            .enabled_features(&features)
             .push_next(&mut v12_features);
-        // SAFETY: the family exists and the features are there: `info` was found suitable.
+        // SAFETY: the family exists and the feature is there: `info` was found suitable.
         let raw = unsafe { vulkan.create_device(physical, &create, None) }
             .map_err(|result| BackendError::from_vk("vkCreateDevice", result))?;
         // SAFETY: the family was created with one queue.
@@ -94,6 +93,8 @@ impl Device {
             lost: AtomicBool::new(false),
             live_objects: AtomicUsize::new(0),
             allocated_bytes: AtomicU64::new(0),
+            #[cfg(test)]
+            free_faults: AtomicUsize::new(0),
             instance,
         }))
     }
@@ -126,6 +127,24 @@ impl Device {
     #[cfg(test)]
     pub(crate) fn inject_lost(&self) {
         self.lost.store(true, Ordering::Release);
+    }
+
+    /// Makes the next `count` buffers that are freed report a fault. They are freed all the same.
+    #[cfg(test)]
+    pub(crate) fn inject_free_faults(&self, count: usize) {
+        self.free_faults.store(count, Ordering::Relaxed);
+    }
+
+    #[cfg(test)]
+    pub(super) fn injected_free_fault(&self) -> Result<()> {
+        let spend = |left: usize| left.checked_sub(1);
+        match self.free_faults.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend) {
+            Ok(left) => Err(BackendError::Vulkan {
+                call: "vkFreeMemory",
+                result: vk::Result::from_raw(-1000 - left as i32),
+            }),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Fails if the device has been lost.

@@ -13,8 +13,8 @@ pub enum BackendError {
     /// The Vulkan loader could not be opened, or is older than Vulkan 1.2.
     #[error(
         "no usable Vulkan loader: {reason}; install one of version 1.2 or later \
-         (Debian, Ubuntu: `apt install libvulkan1 mesa-vulkan-drivers`; Windows: the GPU \
-         vendor's driver; macOS: the Vulkan SDK)"
+         (Debian, Ubuntu: `apt install libvulkan1 mesa-vulkan-drivers`; elsewhere: the GPU \
+         vendor's driver)"
     )]
     LoaderMissing {
         /// What the dynamic linker or the loader said.

@@ -188,7 +188,6 @@ fn describe(instance: &Instance, physical: vk::PhysicalDevice, index: usize) -> 
     let mut v11 = vk::PhysicalDeviceVulkan11Properties::default();
     let mut v12 = vk::PhysicalDeviceVulkan12Properties::default();
     let mut v12_features = vk::PhysicalDeviceVulkan12Features::default();
-    let mut dynamic_indexing = vk::FALSE;
     if has_1_2 {
         let mut properties =
             vk::PhysicalDeviceProperties2::default().push_next(&mut v11).push_next(&mut v12);
@@ -197,7 +196,6 @@ fn describe(instance: &Instance, physical: vk::PhysicalDevice, index: usize) -> 
         let mut features = vk::PhysicalDeviceFeatures2::default().push_next(&mut v12_features);
         // SAFETY: as above.
         unsafe { raw.get_physical_device_features2(physical, &mut features) };
-        dynamic_indexing = features.features.shader_storage_buffer_array_dynamic_indexing;
     }
 
     let (device_local_bytes, device_local_budget_bytes) = device_local_heap(instance, physical)?;
@@ -241,11 +239,7 @@ fn describe(instance: &Instance, physical: vk::PhysicalDevice, index: usize) -> 
         unsuitable: None,
         preference: None,
     };
-    let missing = missing_requirements(
-        &info,
-        v12_features.timeline_semaphore == vk::TRUE,
-        dynamic_indexing == vk::TRUE,
-    );
+    let missing = missing_requirements(&info, v12_features.timeline_semaphore == vk::TRUE);
     if !missing.is_empty() {
         info.unsuitable = Some(missing.join("; "));
     }
@@ -253,11 +247,7 @@ fn describe(instance: &Instance, physical: vk::PhysicalDevice, index: usize) -> 
 }
 
 /// Everything that the device lacks, each with what is needed and what is there.
-fn missing_requirements(
-    info: &DeviceInfo,
-    timeline_semaphore: bool,
-    dynamic_indexing: bool,
-) -> Vec<String> {
+fn missing_requirements(info: &DeviceInfo, timeline_semaphore: bool) -> Vec<String> {
     let mut missing = Vec::new();
     let (major, minor, _) = info.api_version;
     if (major, minor) < (1, 2) {
@@ -270,9 +260,6 @@ fn missing_requirements(
     }
     if !timeline_semaphore {
         missing.push("the feature timelineSemaphore is needed".to_owned());
-    }
-    if !dynamic_indexing {
-        missing.push("the feature shaderStorageBufferArrayDynamicIndexing is needed".to_owned());
     }
     for (what, needed, found) in [
         ("storage buffers in a kernel", MIN_STORAGE_BUFFERS, info.max_storage_buffers),
@@ -387,16 +374,15 @@ pub(super) mod tests {
     #[test]
     fn names_everything_that_is_missing() {
         let mut info = fake(0, "gpu");
-        assert!(missing_requirements(&info, true, true).is_empty());
+        assert!(missing_requirements(&info, true).is_empty());
         info.queue_families.clear();
         info.max_storage_buffers = 4;
         info.max_push_constant_bytes = 32;
         info.max_workgroup_invocations = 1;
-        let missing = missing_requirements(&info, false, false).join("; ");
+        let missing = missing_requirements(&info, false).join("; ");
         for part in [
             "queue for compute",
             "timelineSemaphore",
-            "shaderStorageBufferArrayDynamicIndexing",
             "16 storage buffers in a kernel are needed, it has 4",
             "64 bytes of push constants are needed, it has 32",
             "64 invocations in a workgroup are needed, it has 1",
@@ -404,7 +390,7 @@ pub(super) mod tests {
             assert!(missing.contains(part), "{part:?} not in {missing:?}");
         }
         info.api_version = (1, 1, 200);
-        assert_eq!(missing_requirements(&info, true, true), ["Vulkan 1.2 is needed, it has 1.1"]);
+        assert_eq!(missing_requirements(&info, true), ["Vulkan 1.2 is needed, it has 1.1"]);
     }
 
     #[test]

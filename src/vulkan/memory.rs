@@ -213,6 +213,8 @@ impl Owned {
         unsafe { device.raw().destroy_buffer(take(&mut self.raw), None) };
         let freed = device.allocator().free(take(&mut self.allocation));
         device.count_bytes().fetch_sub(take(&mut self.size), Ordering::Relaxed);
+        #[cfg(test)]
+        device.injected_free_fault()?;
         freed.map_err(|error| allocation_error(device, error))
     }
 }
@@ -246,7 +248,8 @@ fn allocate(
             continue;
         }
         requirements.memory_type_bits = 1 << index;
-        let allocated = device.allocator().allocate(&AllocationCreateDesc {
+        let mut allocator = device.allocator();
+        let allocated = allocator.allocate(&AllocationCreateDesc {
             name,
             requirements,
             // The one type that is left decides; gpu-allocator maps it if it is host-visible.
@@ -256,7 +259,8 @@ fn allocate(
         });
         match allocated {
             Ok(allocation) => {
-                // SAFETY: the memory exists; it is only given a name.
+                // SAFETY: the memory exists; it is only given a name, which other buffers in the same block
+                // give it too: hence under the allocator's lock.
                 device.names().set(unsafe { allocation.memory() }, "memory block");
                 return Ok(allocation);
             }

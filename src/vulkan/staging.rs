@@ -49,6 +49,11 @@ impl StagingRing {
         }))
     }
 
+    /// Frees the ring, or leaves that to the last of its spans where there are any.
+    pub(crate) fn destroy(self: Arc<Self>) -> Result<()> {
+        Arc::into_inner(self).map_or(Ok(()), |ring| ring.buffer.destroy())
+    }
+
     /// Bytes the ring holds in all.
     pub(crate) fn capacity(&self) -> u64 {
         self.buffer.size()

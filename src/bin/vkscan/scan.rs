@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use vkscan::{
-    Backend, MAX_HAYSTACK_BYTES, PipelineOptions, ResidentRulePipeline, RulePipeline, ScanError,
-    ScanScratch, SessionOptions,
+    Backend, BackendError, MAX_HAYSTACK_BYTES, PipelineOptions, ResidentRulePipeline, RulePipeline,
+    ScanError, ScanScratch, SessionOptions,
 };
 
 use crate::args::ScanArgs;
@@ -59,9 +59,12 @@ pub fn run(args: &ScanArgs) -> Result<Status, Box<dyn Error>> {
 /// As much as is allowed, but no more than the largest input takes: a session's capacity costs device
 /// memory.
 fn window_bytes(args: &ScanArgs, inputs: &[Input]) -> usize {
+    /// Small files cost little, and may have grown or give no size at all.
+    const LEAST: usize = 64 << 10;
+
     let largest = inputs.iter().map(|input| input.bytes().unwrap_or(u64::MAX)).max().unwrap_or(0);
     let most = args.window_bytes as usize;
-    usize::try_from(largest).unwrap_or(most).min(most)
+    usize::try_from(largest).unwrap_or(most).max(LEAST).min(most)
 }
 
 fn prepare(
@@ -112,7 +115,7 @@ impl Scan<'_> {
         self.output.get_mut().flush()?;
         match scanned {
             Ok(()) => {}
-            Err(error @ ScanError::Backend(_)) => return Err(error.into()),
+            Err(error @ ScanError::Backend(BackendError::DeviceLost)) => return Err(error.into()),
             Err(error) => {
                 self.summary.failed += 1;
                 let error = self.explain(error);

@@ -292,3 +292,31 @@ impl Beginnings<'_> {
         (0..=255_u8).map(|first| by_class[usize::from(self.dfa.classes[usize::from(first)])]).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{PipelineOptions, RulePipeline};
+
+    /// A stamp of one pass must not lie where another keeps its lists: an epoch would come to equal what
+    /// was left there, and a thread be taken for one that was met already.
+    #[test]
+    fn passes_divide_their_scratch_alike() {
+        let options = PipelineOptions { dfa_budget: 0, ..PipelineOptions::default() };
+        let patterns = ["ab", "(?:[ab]?){200}c", r"(?:\b|a)*b"];
+        let rules = RulePipeline::with_options(&patterns, options).unwrap();
+        let alone = |rule| pack(std::slice::from_ref(rule), u64::MAX).unwrap()[0].bytes();
+        let limit = rules.rules().iter().map(alone).max().unwrap();
+        let passes = pack(rules.rules(), limit).unwrap();
+        assert!(passes.len() > 1);
+        for pass in &passes {
+            assert!(pass.bytes() <= limit);
+            assert_eq!(pass.header.nfa_nodes, passes[0].header.nfa_nodes);
+            assert_eq!(pass.header.nfa_stack, passes[0].header.nfa_stack);
+        }
+        assert!(passes[0].header.nfa_nodes > 200);
+        let RuleTooLarge { pattern_id, bytes } = pack(rules.rules(), 1000).unwrap_err();
+        assert_eq!(pattern_id, 0);
+        assert!(bytes > 1000);
+    }
+}

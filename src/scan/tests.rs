@@ -360,33 +360,6 @@ proptest! {
     }
 }
 
-/// Passes take turns with the same scratch. Epochs go up with every scan and pass over the small numbers
-/// that lists and stacks hold, and must not take them for stamps.
-#[test]
-fn passes_do_not_see_each_others_scratch() {
-    let backend = TestBackend::new();
-    for kind in KINDS {
-        let options =
-            PipelineOptions { match_kind: kind, dfa_budget: 0, ..PipelineOptions::default() };
-        let patterns = ["(?:[ab]?){20}c", "ab"];
-        let rules = RulePipeline::with_options(&patterns, options).unwrap();
-        let pass_bytes =
-            crate::rules::pass::pack(&rules.rules()[..1], u64::MAX).unwrap()[0].bytes();
-        let tuning = Tuning { pass_bytes, nfa_walkers: 1, ..tight(&backend) };
-        let options = SessionOptions {
-            haystack_capacity_bytes: 40,
-            max_matches: 1000,
-            scans_in_flight: Some(1),
-        };
-        let session = ResidentRulePipeline::new(&rules, &backend, &options, &tuning).unwrap();
-        for scan_index in 0..60 {
-            let haystack = b"ab".repeat(1 + scan_index % 7);
-            let expected = rules.reference_scan(&haystack);
-            assert_eq!(scan(&session, &backend, &haystack), expected, "scan {scan_index}");
-        }
-    }
-}
-
 /// What a scan that timed out leaves behind does not keep the next one from its staging memory.
 #[test]
 fn a_session_goes_on_after_a_time_out() {

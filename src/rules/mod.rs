@@ -5,12 +5,16 @@
 //! | `nfa.rs` | a pattern as a position NFA, which every rule can fall back on |
 //! | `look.rs` | what `\b`, `^` and their like mean |
 //! | `dfa.rs` | the likely part of the pattern's DFA, where most walks end |
+//! | `factor.rs` | what every match contains, to look for first |
+//! | `frequency.rs` | what typical text is made of |
 //! | `pass.rs` | rules laid out as the buffers that kernels read |
 //! | `wire.rs` | pipelines as bytes, and back |
 //! | `oracle.rs` | the same matches by definition, slowly, on the CPU |
 
 pub(crate) mod dfa;
 mod error;
+pub(crate) mod factor;
+mod frequency;
 pub(crate) mod look;
 pub(crate) mod nfa;
 mod oracle;
@@ -26,6 +30,7 @@ pub use error::BuildError;
 
 use crate::MatchKind;
 use dfa::PartialDfa;
+use factor::Gram;
 use nfa::PositionNfa;
 
 /// How patterns are read and compiled. The defaults are those of `regex::bytes::RegexBuilder`, except
@@ -110,6 +115,18 @@ pub(crate) struct Rule {
     pub(crate) pattern: String,
     pub(crate) nfa: PositionNfa,
     pub(crate) dfa: PartialDfa,
+    /// Where to look for matches; nothing if that is everywhere.
+    pub(crate) branches: Vec<Branch>,
+}
+
+/// One alternative of a rule: a front of bounded length, and a tail that begins with one of few grams.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Branch {
+    /// Least and greatest length of the front, in bytes.
+    pub(crate) front: [u32; 2],
+    pub(crate) grams: Vec<Gram>,
+    /// Tells most candidates of which the tail cannot match.
+    pub(crate) tail: PartialDfa,
 }
 
 impl RulePipeline {
@@ -160,15 +177,7 @@ impl Rule {
             pattern: pattern.to_owned(),
             reason,
         })?;
-        let mut look_matcher = LookMatcher::new();
-        look_matcher.set_line_terminator(options.line_terminator);
-        let config = thompson::Config::new()
-            .utf8(false)
-            .nfa_size_limit(Some(options.size_limit))
-            .which_captures(WhichCaptures::None)
-            .look_matcher(look_matcher);
-        let thompson = thompson::Compiler::new().configure(config).build_from_hir(&hir);
-        let thompson = thompson.map_err(|error| {
+        let thompson = compiler(options).build_from_hir(&hir).map_err(|error| {
             let pattern = pattern.to_owned();
             match error.size_limit() {
                 Some(limit) => BuildError::TooLarge { index, pattern, limit },
@@ -177,8 +186,44 @@ impl Rule {
         })?;
         let nfa = PositionNfa::new(&thompson);
         let dfa = PartialDfa::new(&nfa, options.match_kind, options.dfa_budget / size_of::<u16>());
-        Ok(Rule { pattern: pattern.to_owned(), nfa, dfa })
+        let branches = factor::factors(&hir)
+            .into_iter()
+            .flatten()
+            .map(|branch| Branch::new(branch, options))
+            .collect::<Option<_>>()
+            .unwrap_or_default();
+        Ok(Rule { pattern: pattern.to_owned(), nfa, dfa, branches })
     }
+}
+
+impl Branch {
+    /// Entries of a tail's DFA: it need not tell much to be worth it.
+    const TAIL_BUDGET: usize = 1 << 10;
+
+    /// None if the tail is too large, though the rule is not.
+    fn new(branch: factor::Branch, options: &PipelineOptions) -> Option<Branch> {
+        let thompson = compiler(options).build_from_hir(&branch.tail).ok()?;
+        let nfa = PositionNfa::new(&thompson);
+        Some(Branch {
+            front: branch.front.map(|length| length as u32),
+            grams: branch.grams.into_iter().collect(),
+            // Whether there is a match is all that counts, and that takes no order of preference.
+            tail: PartialDfa::new(&nfa, MatchKind::All, Branch::TAIL_BUDGET),
+        })
+    }
+}
+
+fn compiler(options: &PipelineOptions) -> thompson::Compiler {
+    let mut look_matcher = LookMatcher::new();
+    look_matcher.set_line_terminator(options.line_terminator);
+    let config = thompson::Config::new()
+        .utf8(false)
+        .nfa_size_limit(Some(options.size_limit))
+        .which_captures(WhichCaptures::None)
+        .look_matcher(look_matcher);
+    let mut compiler = thompson::Compiler::new();
+    compiler.configure(config);
+    compiler
 }
 
 /// Parses a pattern as [`UnicodePolicy`] asks.

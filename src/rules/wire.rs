@@ -8,9 +8,10 @@ use bytemuck::allocation::pod_collect_to_vec;
 use bytemuck::cast_slice;
 
 use super::dfa::{self, PartialDfa};
+use super::factor::{self, Gram};
 use super::look;
 use super::nfa::{ByteSet, Node, PositionNfa};
-use super::{BuildError, PipelineOptions, Rule, RulePipeline, UnicodePolicy};
+use super::{Branch, BuildError, PipelineOptions, Rule, RulePipeline, UnicodePolicy};
 use crate::MatchKind;
 use crate::shaders::layout;
 
@@ -50,9 +51,19 @@ impl RulePipeline {
                 .collect();
             body.bytes(cast_slice(&nodes));
             body.bytes(cast_slice(&rule.nfa.edges));
-            body.bytes(&rule.dfa.classes);
-            body.word(rule.dfa.stride);
-            body.bytes(cast_slice(&rule.dfa.entries));
+            body.dfa(&rule.dfa);
+            body.word(rule.branches.len() as u32);
+            for branch in &rule.branches {
+                body.word(branch.front[0]);
+                body.word(branch.front[1]);
+                let grams: Vec<[u8; 5]> = branch
+                    .grams
+                    .iter()
+                    .map(|Gram { bytes: [a, b, c, d], offset }| [*a, *b, *c, *d, *offset])
+                    .collect();
+                body.bytes(cast_slice(&grams));
+                body.dfa(&branch.tail);
+            }
         }
         let body = body.0;
         let mut bytes = Writer(Vec::with_capacity(HEAD + body.len()));
@@ -162,10 +173,22 @@ fn rule(reader: &mut Reader) -> Result<Rule, String> {
         .collect();
     let nfa = PositionNfa { nodes, edges: reader.array("edges")?, sets };
     check_nfa(&nfa)?;
-    let classes = reader.bytes()?.try_into().map_err(|_| "its class map is not 256 bytes long")?;
-    let dfa = PartialDfa { classes, stride: reader.word()?, entries: reader.array("entries")? };
-    check_dfa(&dfa)?;
-    Ok(Rule { pattern, nfa, dfa })
+    let dfa = reader.dfa()?;
+    let mut branches = Vec::new();
+    for _ in 0..reader.word()? {
+        let front = [reader.word()?, reader.word()?];
+        let grams: Vec<[u8; 5]> = reader.array("grams")?;
+        let grams = grams
+            .into_iter()
+            .map(|[a, b, c, d, offset]| Gram { bytes: [a, b, c, d], offset })
+            .collect();
+        let branch = Branch { front, grams, tail: reader.dfa()? };
+        if front[0] > front[1] || front[1] - front[0] > factor::MOST_SPREAD as u32 {
+            return Err(format!("a front of {front:?} bytes makes no sense"));
+        }
+        branches.push(branch);
+    }
+    Ok(Rule { pattern, nfa, dfa, branches })
 }
 
 fn check_nfa(nfa: &PositionNfa) -> Result<(), String> {
@@ -241,6 +264,12 @@ impl Writer {
         self.0.extend_from_slice(&value.to_le_bytes());
     }
 
+    fn dfa(&mut self, dfa: &PartialDfa) {
+        self.bytes(&dfa.classes);
+        self.word(dfa.stride);
+        self.bytes(cast_slice(&dfa.entries));
+    }
+
     fn bytes(&mut self, bytes: &[u8]) {
         self.long(bytes.len() as u64);
         self.0.extend_from_slice(bytes);
@@ -271,6 +300,14 @@ impl<'a> Reader<'a> {
     fn bytes(&mut self) -> Result<&'a [u8], String> {
         let length = self.long()?;
         self.take(usize::try_from(length).map_err(|_| "it ends too early")?)
+    }
+
+    fn dfa(&mut self) -> Result<PartialDfa, String> {
+        let classes =
+            self.bytes()?.try_into().map_err(|_| "its class map is not 256 bytes long")?;
+        let dfa = PartialDfa { classes, stride: self.word()?, entries: self.array("entries")? };
+        check_dfa(&dfa)?;
+        Ok(dfa)
     }
 
     fn array<T: bytemuck::Pod>(&mut self, what: &str) -> Result<Vec<T>, String> {

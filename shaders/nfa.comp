@@ -232,7 +232,7 @@ void main() {
             uint target = tables.words[edges + walker.edge];
             walker.edge += 1u;
             if (target == EDGE_MATCH) {
-                if (MATCH_ALL) {
+                if (MATCH_ALL == 1u) {
                     if (walker.at >= walker.from && walker.emitted == 0u) {
                         walker.emitted = 1u;
                         given_up = !emit(rule.pattern_id, walker.start, walker.at);
@@ -276,7 +276,7 @@ void main() {
             }
         } else if (walker.next_len == 0u || walker.at == params.haystack_len
                    || walker.at - walker.start == params.max_scan) {
-            if (!MATCH_ALL && walker.last > walker.start) {
+            if (MATCH_ALL == 0u && walker.last > walker.start) {
                 given_up = !emit(rule.pattern_id, walker.start, walker.last);
             }
             walker.mode = NFA_IDLE;

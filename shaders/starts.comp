@@ -80,7 +80,7 @@ void main() {
             uint entry = dfa_entry(entries, rule, walker.row, byte_class);
             bool escapes = entry >> 1 == ROW_ESCAPE;
             if ((entry & ENTRY_MATCH) != 0u && !escapes) {
-                if (MATCH_ALL && walker.at > walker.start) {
+                if (MATCH_ALL == 1u && walker.at > walker.start) {
                     if (!emit(rule.pattern_id, walker.start, walker.at)) {
                         walker.mode = START_DONE;
                         continue;
@@ -93,7 +93,7 @@ void main() {
                 walker.mode |= START_ESCAPED;
             } else if (walker.row == ROW_DEAD || at_end || walker.at - walker.start == params.max_scan) {
                 walker.mode &= START_PAIRS;
-                if (!MATCH_ALL && walker.last > walker.start) {
+                if (MATCH_ALL == 0u && walker.last > walker.start) {
                     if (!emit(rule.pattern_id, walker.start, walker.last)) {
                         walker.mode = START_DONE;
                     }

@@ -3,7 +3,8 @@
 #include "layout.glsl"
 
 layout(constant_id = 0) const uint SEGMENTS = 1;
-layout(constant_id = 1) const bool MATCH_ALL = false;
+// 1 for MatchKind::All, 0 for MatchKind::LeftmostFirst.
+layout(constant_id = 1) const uint MATCH_ALL = 0;
 
 layout(push_constant) uniform Push {
     ScanParams params;

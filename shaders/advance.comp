@@ -1,12 +1,13 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 
-// Begins a scan, and after every round decides what comes next.
+// Begins a scan, and after every kernel of it decides what comes next.
 //
-// One invocation. Reads and writes Control: judges the round that ran, if one did, by putting the queue's
-// counters right and going on to the next pass once no walker and no queue item is left; then sets the
-// grids of the round that follows, which are empty if that round belongs to a pass that is over or not yet
-// begun. CPU twin: src/twin/advance.rs.
+// One invocation. Reads the tables' head, reads and writes Control. After a round it judges the round, if
+// one ran, by putting the queue's counters right and going on to the next pass once no walker and no queue
+// item is left; after the filter and after the tails it sees whether candidates fit. It sets the grids of
+// what follows, which are empty if that belongs to a pass that is over or not yet begun.
+// CPU twin: src/twin/advance.rs.
 
 #include "bindings.glsl"
 
@@ -16,36 +17,57 @@ uint groups(uint walkers) {
     return (walkers + WORKGROUP - 1u) / WORKGROUP;
 }
 
-void main() {
-    Control next = control;
-    if (params.begin != 0u) {
-        next.pass = 0u;
-        next.generation += 1u;
-        next.rounds = 0u;
-        next.queue_tail = 0u;
-        next.queue_head = 0u;
-    } else if (next.starts_x != 0u) {
-        next.rounds += 1u;
-        next.queue_tail = next.queue_base + min(next.queue_tail - next.queue_base, params.queue_capacity);
-        next.queue_head =
-            next.queue_base + min(next.queue_head - next.queue_base, next.queue_tail - next.queue_base);
-        bool given_up = hits.count > params.hit_stop;
-        if (given_up || (next.unfinished == 0u && next.queue_head == next.queue_tail)) {
-            next.pass = given_up ? params.pass_count : next.pass + 1u;
-            next.generation += 1u;
-            next.queue_tail = 0u;
-            next.queue_head = 0u;
-        }
+void begin_pass(uint pass) {
+    control.pass = pass;
+    control.generation += 1u;
+    control.queue_tail = 0u;
+    control.queue_head = 0u;
+    control.candidate_count = 0u;
+    control.item_count = 0u;
+    control.filtered = 0u;
+}
+
+// Judges the round that has run.
+void end_round() {
+    control.rounds += 1u;
+    uint filled = min(control.queue_tail - control.queue_base, params.queue_capacity);
+    control.queue_tail = control.queue_base + filled;
+    control.queue_head = control.queue_base + min(control.queue_head - control.queue_base, filled);
+    if (hits.count > params.hit_stop) {
+        begin_pass(params.pass_count);
+    } else if (control.unfinished == 0u && control.queue_head == control.queue_tail) {
+        begin_pass(control.pass + 1u);
     }
-    next.queue_base = next.queue_head;
-    next.unfinished = 0u;
+}
+
+void main() {
+    if (params.stage == ADVANCE_BEGIN) {
+        control.rounds = 0u;
+        control.overflowed = 0u;
+        begin_pass(0u);
+    } else if (params.stage == ADVANCE_ROUND && control.starts_x != 0u) {
+        end_round();
+    } else if (params.stage == ADVANCE_FILTER && control.filter_x != 0u) {
+        control.filtered = 1u;
+    }
+    if (max(control.candidate_count, control.item_count) > params.candidate_capacity) {
+        control.overflowed = 1u;
+        begin_pass(params.pass_count);
+    }
+    control.queue_base = control.queue_head;
+    control.unfinished = 0u;
+
+    bool runs = control.pass == params.pass;
+    bool filters = runs && params.use_filter != 0u && control.filtered == 0u;
+    uint bytes = FILTER_WORKGROUP * FILTER_BYTES * FILTER_TURNS;
+    bool tails = runs && params.stage == ADVANCE_FILTER && control.filter_x != 0u;
+    control.filter_x = filters ? (params.haystack_len + bytes - 1u) / bytes : 0u;
+    control.tails_x = tails ? groups(control.candidate_count) : 0u;
+    bool lists = params.use_filter == 0u || tables.header.has_rest != 0u;
+    uint walkers = lists ? params.start_walkers : min(control.item_count, params.start_walkers);
     // Never 0 in a round that runs: that is how the next `advance` knows.
-    bool runs = next.pass == params.pass;
-    next.starts_x = runs ? groups(params.start_walkers) : 0u;
-    next.starts_y = 1u;
-    next.starts_z = 1u;
-    next.nfa_x = runs ? groups(params.nfa_walkers) : 0u;
-    next.nfa_y = 1u;
-    next.nfa_z = 1u;
-    control = next;
+    control.starts_x = runs ? groups(max(walkers, 1u)) : 0u;
+    control.nfa_x = runs ? groups(params.nfa_walkers) : 0u;
+    control.filter_y = control.tails_y = control.starts_y = control.nfa_y = 1u;
+    control.filter_z = control.tails_z = control.starts_z = control.nfa_z = 1u;
 }

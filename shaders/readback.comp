@@ -21,7 +21,7 @@ void main() {
     uint id = gl_GlobalInvocationID.x;
     uint count = hits.count;
     if (id == 0u) {
-        readback.header = ReadbackHeader(control.pass, count, control.rounds, 0u);
+        readback.header = ReadbackHeader(control.pass, count, control.rounds, control.overflowed);
     }
     if (control.pass < params.pass_count || count > params.hit_capacity) {
         return;

@@ -5,8 +5,9 @@
 //
 // Reads the tables, the haystack and the queue's fill; writes hits, queue items for walks that leave the
 // DFA, and its own walkers. Grid: Control::starts_*, params.start_walkers invocations; invocation i takes
-// the starts first_start + i, first_start + i + start_walkers, ... and for each the rules of its two
-// candidate lists. The one loop is bounded by params.step_budget; what is left then, and a walk that finds
+// the candidate starts i, i + start_walkers, ..., if there is a filter, then for the rules that cannot be
+// filtered the starts first_start + i, first_start + i + start_walkers, ... and for each the rules of its
+// two lists. The one loop is bounded by params.step_budget; what is left then, and a walk that finds
 // the queue full, goes on in the next round. CPU twin: src/twin/starts.rs.
 
 #include "bindings.glsl"
@@ -24,14 +25,8 @@ void open_list(inout StartWalker walker, uint index) {
     walker.entry_end = walker.entry + tables.words[list];
 }
 
-uint class_of(RuleRecord rule, uint byte) {
-    return (tables.words[rule.classes + (byte >> 2)] >> ((byte & 3u) * 8u)) & 0xFFu;
-}
-
-uint dfa_entry(uint entries, RuleRecord rule, uint row, uint byte_class) {
-    uint at = rule.first_entry + row + byte_class;
-    return (tables.words[entries + (at >> 1)] >> ((at & 1u) * 16u)) & 0xFFFFu;
-}
+// What a walker takes its starts from.
+const uint SOURCE = START_PAIRS | START_ITEMS;
 
 void main() {
     uint id = gl_GlobalInvocationID.x;
@@ -40,20 +35,23 @@ void main() {
     }
     StartWalker walker = state.walkers[id];
     if (walker.generation != control.generation) {
-        // Before the first start, with both lists behind it. The addition may wrap, and wraps back.
-        walker = StartWalker(control.generation, START_PAIRS,
-                             params.first_start + id - params.start_walkers, 0u, 0u, 0u, 0u, 0u);
+        walker = StartWalker(control.generation, START_ITEMS, 0u, id, 0u, 0u, 0u, 0u);
     }
     if ((walker.mode & START_DONE) != 0u) {
         return;
     }
-    uint firsts = tables.header.firsts;
-    uint pairs = tables.header.pairs;
-    uint entries = tables.header.entries;
+    bool filtered = params.use_filter != 0u;
+    uint firsts = filtered ? tables.header.rest_firsts : tables.header.firsts;
+    uint pairs = filtered ? tables.header.rest_pairs : tables.header.pairs;
+    bool has_lists = !filtered || tables.header.has_rest != 0u;
+    uint item_count = control.item_count;
+    uint first_item = params.queue_capacity + params.candidate_capacity;
     RuleRecord rule;
     uint rule_index = 0u;
     if ((walker.mode & START_WALKING) != 0u) {
-        rule_index = tables.words[walker.entry - 1u];
+        rule_index = (walker.mode & START_ITEMS) != 0u
+            ? queue.items[first_item + walker.entry - params.start_walkers].rule
+            : tables.words[walker.entry - 1u];
         rule = rule_record(rule_index);
     }
     if (hits.count > params.hit_stop) {
@@ -68,16 +66,16 @@ void main() {
             }
             queue.items[at & (params.queue_capacity - 1u)] =
                 QueueItem(rule_index, walker.start, max(walker.at, walker.start + 1u));
-            walker.mode &= START_PAIRS;
+            walker.mode &= SOURCE;
         } else if ((walker.mode & START_WALKING) != 0u) {
             bool at_end = walker.at == params.haystack_len;
             if (at_end && params.is_final == 0u) {
                 bool going = emit(rule.pattern_id, walker.start, UNDECIDED);
-                walker.mode = going ? walker.mode & START_PAIRS : START_DONE;
+                walker.mode = going ? walker.mode & SOURCE : START_DONE;
                 continue;
             }
-            uint byte_class = at_end ? rule.stride - 1u : class_of(rule, byte_at(walker.at));
-            uint entry = dfa_entry(entries, rule, walker.row, byte_class);
+            uint byte_class = at_end ? rule.stride - 1u : class_of(rule.classes, byte_at(walker.at));
+            uint entry = dfa_entry(rule.first_entry, walker.row, byte_class);
             bool escapes = entry >> 1 == ROW_ESCAPE;
             if ((entry & ENTRY_MATCH) != 0u && !escapes) {
                 if (MATCH_ALL == 1u && walker.at > walker.start) {
@@ -92,7 +90,7 @@ void main() {
             if (escapes) {
                 walker.mode |= START_ESCAPED;
             } else if (walker.row == ROW_DEAD || at_end || walker.at - walker.start == params.max_scan) {
-                walker.mode &= START_PAIRS;
+                walker.mode &= SOURCE;
                 if (MATCH_ALL == 0u && walker.last > walker.start) {
                     if (!emit(rule.pattern_id, walker.start, walker.last)) {
                         walker.mode = START_DONE;
@@ -101,17 +99,31 @@ void main() {
             } else {
                 walker.at += 1u;
             }
-        } else if (walker.entry < walker.entry_end) {
-            rule_index = tables.words[walker.entry];
+        } else if ((walker.mode & START_ITEMS) != 0u
+                   ? walker.entry < item_count : walker.entry < walker.entry_end) {
+            if ((walker.mode & START_ITEMS) != 0u) {
+                QueueItem item = queue.items[first_item + walker.entry];
+                rule_index = item.rule;
+                walker.start = item.start;
+                walker.entry += params.start_walkers;
+            } else {
+                rule_index = tables.words[walker.entry];
+                walker.entry += 1u;
+            }
             rule = rule_record(rule_index);
-            walker.entry += 1u;
-            uint before = walker.start == 0u ? rule.stride - 1u : class_of(rule, byte_at(walker.start - 1u));
-            walker.row = dfa_entry(entries, rule, 0u, before) >> 1;
+            uint before = walker.start == 0u ? rule.stride - 1u : class_of(rule.classes, byte_at(walker.start - 1u));
+            walker.row = dfa_entry(rule.first_entry, 0u, before) >> 1;
             walker.at = walker.start;
             walker.last = walker.start;
             if (walker.row != ROW_DEAD) {
                 walker.mode |= START_WALKING;
             }
+        } else if ((walker.mode & START_ITEMS) != 0u) {
+            // Before the first start, with both lists behind it. The addition may wrap, and wraps back.
+            walker.mode = has_lists ? START_PAIRS : START_DONE;
+            walker.start = params.first_start + id - params.start_walkers;
+            walker.entry = 0u;
+            walker.entry_end = 0u;
         } else if ((walker.mode & START_PAIRS) == 0u) {
             walker.mode = START_PAIRS;
             uint second = walker.start + 1u < params.haystack_len ? byte_at(walker.start + 1u) : 256u;

@@ -28,12 +28,18 @@ layout(set = 0, binding = BINDING_QUEUE) buffer Queue {
     QueueItem items[];
 } queue;
 
+// Kernels that read the haystack in other pieces say so before they include this.
+#ifndef HAYSTACK_UNIT
+#define HAYSTACK_UNIT uint
+#define HAYSTACK_UNIT_LOG2 2
+#endif
+
 layout(set = 0, binding = BINDING_HAYSTACK) readonly buffer Haystack {
-    uint words[];
+    HAYSTACK_UNIT words[];
 } haystack[MAX_SEGMENTS];
 
 // Constant indices: a device need not index descriptors dynamically.
-uint segment_word(uint segment, uint word) {
+HAYSTACK_UNIT segment_word(uint segment, uint word) {
     switch (segment) {
         case 0u: return haystack[0].words[word];
         case 1u: return haystack[1].words[word];
@@ -46,14 +52,30 @@ uint segment_word(uint segment, uint word) {
     }
 }
 
-uint byte_at(uint at) {
-    uint word;
+// The unit that holds the byte at `at`.
+HAYSTACK_UNIT unit_at(uint at) {
     if (SEGMENTS == 1u) {
-        word = haystack[0].words[at >> 2];
-    } else {
-        word = segment_word(at >> SEGMENT_SHIFT, (at & ((1u << SEGMENT_SHIFT) - 1u)) >> 2);
+        return haystack[0].words[at >> HAYSTACK_UNIT_LOG2];
     }
-    return (word >> ((at & 3u) * 8u)) & 0xFFu;
+    uint within = at & ((1u << SEGMENT_SHIFT) - 1u);
+    return segment_word(at >> SEGMENT_SHIFT, within >> HAYSTACK_UNIT_LOG2);
+}
+
+#if HAYSTACK_UNIT_LOG2 == 2
+uint byte_at(uint at) {
+    return (unit_at(at) >> ((at & 3u) * 8u)) & 0xFFu;
+}
+#endif
+
+// The class of a byte in the map at `classes`.
+uint class_of(uint classes, uint byte) {
+    return (tables.words[classes + (byte >> 2)] >> ((byte & 3u) * 8u)) & 0xFFu;
+}
+
+// The entry of a DFA that begins at `first_entry`.
+uint dfa_entry(uint first_entry, uint row, uint byte_class) {
+    uint at = first_entry + row + byte_class;
+    return (tables.words[tables.header.entries + (at >> 1)] >> ((at & 1u) * 16u)) & 0xFFFFu;
 }
 
 RuleRecord rule_record(uint rule) {

@@ -65,9 +65,29 @@ const uint UTF8_MAX = 4u;
 // Most loop turns over bytes that such a look-around takes.
 const uint UNICODE_LOOK_STEPS = 9u;
 
-// Words of a RuleRecord and of an NfaNode, which kernels read word by word.
+// Words of a RuleRecord, a BranchRecord and an NfaNode, which kernels read word by word.
 const uint RULE_WORDS = 6u;
+const uint BRANCH_WORDS = 6u;
 const uint NODE_WORDS = 4u;
+
+// A gram is four bytes as a little-endian word, with these bits set: they fold ASCII case.
+const uint GRAM_FOLD = 0x20202020u;
+// A gram's hash is its product with this, which is Knuth's multiplicative hashing (The Art of Computer
+// Programming, volume 3, section 6.4); its high bits choose.
+const uint GRAM_HASH = 0x9E3779B1u;
+// Bits of a pass's gram bitmap, as a power of two: 16 KiB, the least shared memory there may be.
+const uint BITMAP_LOG2 = 17u;
+const uint BITMAP_WORDS = 4096u;
+// An entry of a gram's list is a branch, and above it the gram's distance from the tail's start.
+const uint GRAM_OFFSET_SHIFT = 24u;
+
+// Invocations of a workgroup of `filter`, bytes that one of them looks at in a turn, and its turns.
+const uint FILTER_WORKGROUP = 256u;
+const uint FILTER_BYTES = 16u;
+const uint FILTER_TURNS = 16u;
+
+// Bytes of a tail that are walked before it passes unchecked.
+const uint TAIL_STEPS = 256u;
 
 // Second bytes of a candidate, and the end of the haystack.
 const uint PAIR_COLUMNS = 257u;
@@ -93,6 +113,18 @@ struct PassHeader {
     // Nodes and stack depth of the largest NFA of all passes, for they share their scratch.
     uint nfa_nodes;
     uint nfa_stack;
+    // Bitmap of gram hashes.
+    uint bitmap;
+    // Hash table of grams, of 2^gram_table_log2 pairs: the gram, and the offset of its list or 0.
+    uint gram_table;
+    uint gram_table_log2;
+    // BranchRecord array.
+    uint branches;
+    // As firsts and pairs, for the rules without branches alone.
+    uint rest_firsts;
+    uint rest_pairs;
+    // 1 if there are rules without branches.
+    uint has_rest;
 };
 
 // One rule of a pass.
@@ -108,6 +140,19 @@ struct RuleRecord {
     uint first_node;
     // Bytes that must follow a position before its look-arounds can be judged: 1, or UTF8_MAX.
     uint lookahead;
+};
+
+// One alternative of a rule: where its matches begin, seen from a tail, and a DFA that tells most tails
+// that do not match.
+struct BranchRecord {
+    uint rule;
+    // Least and greatest distance of a match's start from the tail's.
+    uint front_min;
+    uint front_max;
+    // As in RuleRecord.
+    uint classes;
+    uint first_entry;
+    uint stride;
 };
 
 struct NfaNode {
@@ -142,9 +187,19 @@ struct ScanParams {
     uint pass_count;
     // Loop iterations that an invocation may take before it stops until the next round.
     uint step_budget;
-    // 1 for the `advance` that begins a scan.
-    uint begin;
+    // What an `advance` comes after: ADVANCE_*.
+    uint stage;
+    // 1 to look for grams first and verify only where they are; 0 to verify every start.
+    uint use_filter;
+    // Candidate tails, and candidate starts, that there is room for.
+    uint candidate_capacity;
 };
+
+// ScanParams::stage.
+const uint ADVANCE_ROUND = 0u;
+const uint ADVANCE_BEGIN = 1u;
+const uint ADVANCE_FILTER = 2u;
+const uint ADVANCE_TAILS = 3u;
 
 // What rounds and passes have come to, and the grids of the next round.
 struct Control {
@@ -160,17 +215,32 @@ struct Control {
     // queue_head when the round began.
     uint queue_base;
     uint rounds;
+    // Candidate tails and starts of the pass. More than there is room for end the scan.
+    uint candidate_count;
+    uint item_count;
+    // 1 once the pass has been filtered.
+    uint filtered;
+    // 1 if candidates did not fit.
+    uint overflowed;
     uint starts_x;
     uint starts_y;
     uint starts_z;
     uint nfa_x;
     uint nfa_y;
     uint nfa_z;
+    uint filter_x;
+    uint filter_y;
+    uint filter_z;
+    uint tails_x;
+    uint tails_y;
+    uint tails_z;
 };
 
 // Byte offsets of the grids in Control, for indirect dispatch.
-const uint CONTROL_STARTS_GRID = 28u;
-const uint CONTROL_NFA_GRID = 40u;
+const uint CONTROL_STARTS_GRID = 44u;
+const uint CONTROL_NFA_GRID = 56u;
+const uint CONTROL_FILTER_GRID = 68u;
+const uint CONTROL_TAILS_GRID = 80u;
 
 // StartWalker::mode.
 const uint START_FIRSTS = 0u;
@@ -178,14 +248,16 @@ const uint START_PAIRS = 1u;
 const uint START_WALKING = 2u;
 const uint START_ESCAPED = 4u;
 const uint START_DONE = 8u;
+const uint START_ITEMS = 16u;
 
 // An invocation of `starts`: where it stopped.
 struct StartWalker {
     uint generation;
-    // The list that `entry` runs through (START_FIRSTS or START_PAIRS), and flags.
+    // The list that `entry` runs through (START_FIRSTS, START_PAIRS or START_ITEMS), and flags.
     uint mode;
     uint start;
-    // Word offsets in the tables: the next entry of the list, and the list's end.
+    // Word offsets in the tables: the next entry of the list, and the list's end. For START_ITEMS the next
+    // candidate start's index.
     uint entry;
     uint entry_end;
     // Row offset.
@@ -195,7 +267,8 @@ struct StartWalker {
     uint last;
 };
 
-// A walk for the NFA: matches that end before `from` are out already.
+// A walk for the NFA: matches that end before `from` are out already. Candidates lie in the same buffer,
+// behind the queue: first tails (a branch, and the tail's start), then starts.
 struct QueueItem {
     uint rule;
     uint start;
@@ -245,5 +318,6 @@ struct ReadbackHeader {
     uint pass;
     uint hit_count;
     uint rounds;
-    uint reserved;
+    // 1 if there were more candidates than there is room for: nothing has been found out then.
+    uint overflowed;
 };

@@ -2,15 +2,16 @@
 //!
 //! A pass is as many rules as one table buffer holds. Beside the automata it carries, for every first
 //! byte and pair of first bytes, the list of rules that could match there, so that a candidate start
-//! meets only those.
+//! meets only those; and for the rules that can be filtered the grams to look for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bytemuck::cast_slice;
 
 use super::dfa::{self, PartialDfa};
-use super::{Rule, look};
-use crate::shaders::layout::{self, NfaNode, PassHeader, RuleRecord};
+use super::factor::GRAM;
+use super::{Branch, Rule, look};
+use crate::shaders::layout::{self, BranchRecord, NfaNode, PassHeader, RuleRecord};
 
 /// The tables of one pass.
 #[derive(Clone, Debug)]
@@ -77,7 +78,25 @@ pub(crate) fn pack(rules: &[Rule], limit: u64) -> Result<Vec<Pass>, RuleTooLarge
 fn own_bytes(rule: &Rule) -> u64 {
     let nfa =
         if rule.dfa.escapes() { rule.nfa.nodes.len() * 16 + rule.nfa.edges.len() * 4 } else { 0 };
-    (nfa + rule.dfa.entries.len() * 2) as u64
+    let branches: usize = rule
+        .branches
+        .iter()
+        .map(|branch| branch.tail.entries.len() * 2 + branch.grams.len() * 24)
+        .sum();
+    (nfa + branches + rule.dfa.entries.len() * 2) as u64
+}
+
+/// Bytes from a match's start within which its gram ends, whatever the rule; none if no rule has any.
+pub(crate) fn reach(rules: &[Rule]) -> Option<u32> {
+    let branches = rules.iter().flat_map(|rule| &rule.branches);
+    branches
+        .flat_map(|branch| {
+            branch
+                .grams
+                .iter()
+                .map(|gram| branch.front[1].saturating_add(u32::from(gram.offset) + GRAM as u32))
+        })
+        .max()
 }
 
 struct Layout<'a> {
@@ -93,22 +112,58 @@ impl<'a> Layout<'a> {
     }
 
     fn finish(mut self) -> Pass {
-        let mut records = vec![RuleRecord::default(); self.rules.len()];
-        self.classes(&mut records);
-        self.entries(&mut records);
+        let filtered = self.filtered_rules();
+        let rules = self.rules;
+        let branches: Vec<(u32, &Branch)> = (0..)
+            .zip(rules)
+            .filter(|(rule, _)| filtered[*rule as usize])
+            .flat_map(|(index, rule)| rule.branches.iter().map(move |branch| (index, branch)))
+            .collect();
+        let dfas: Vec<&PartialDfa> = rules
+            .iter()
+            .map(|rule| &rule.dfa)
+            .chain(branches.iter().map(|(_, branch)| &branch.tail))
+            .collect();
+        let placed = self.dfas(&dfas);
+        let mut records: Vec<RuleRecord> = (self.first_id as u32..)
+            .zip(&placed)
+            .take(rules.len())
+            .map(|(pattern_id, &[classes, first_entry, stride])| RuleRecord {
+                pattern_id,
+                classes,
+                first_entry,
+                stride,
+                ..RuleRecord::default()
+            })
+            .collect();
         self.nfas(&mut records);
         self.header.rules = self.append(cast_slice(&records));
-        self.candidate_lists();
-        if self
-            .rules
-            .iter()
-            .any(|rule| rule.nfa.nodes.iter().any(|node| look::is_unicode(node.kind)))
-        {
+        self.grams(&branches, &placed[rules.len()..]);
+        self.candidate_lists(&filtered);
+        if rules.iter().any(|rule| rule.nfa.nodes.iter().any(|node| look::is_unicode(node.kind))) {
             let ranges = look::word_ranges();
             self.header.word_ranges = self.append(cast_slice(&ranges));
             self.header.word_range_count = ranges.len() as u32;
         }
         Pass { header: self.header, words: self.words }
+    }
+
+    /// The rules to look for by gram: those that have any, as long as there are not too many in all.
+    fn filtered_rules(&self) -> Vec<bool> {
+        /// Grams at which half of the bitmap would be set.
+        const MOST_GRAMS: usize = 1 << (layout::BITMAP_LOG2 - 1);
+
+        let grams_of = |rule: &Rule| rule.branches.iter().map(|branch| branch.grams.len()).sum();
+        let mut by_grams: Vec<(usize, usize)> =
+            self.rules.iter().map(grams_of).zip(0..).filter(|(grams, _)| *grams > 0).collect();
+        by_grams.sort_unstable();
+        let mut filtered = vec![false; self.rules.len()];
+        let mut total = 0;
+        for (grams, index) in by_grams {
+            total += grams;
+            filtered[index] = total <= MOST_GRAMS;
+        }
+        filtered
     }
 
     /// Appends words and says where they begin.
@@ -118,25 +173,20 @@ impl<'a> Layout<'a> {
         at
     }
 
-    fn classes(&mut self, records: &mut [RuleRecord]) {
+    /// Appends DFAs, and says of each where its class map and its first entry are, and its stride.
+    fn dfas(&mut self, dfas: &[&PartialDfa]) -> Vec<[u32; 3]> {
         let mut known: HashMap<[u8; 256], u32> = HashMap::new();
-        for (rule, record) in self.rules.iter().zip(records) {
-            record.classes = *known.entry(rule.dfa.classes).or_insert_with(|| {
-                let at = self.words.len() as u32;
-                let words = rule.dfa.classes.as_chunks::<4>().0;
-                self.words.extend(words.iter().map(|bytes| u32::from_le_bytes(*bytes)));
-                at
-            });
-        }
-    }
-
-    fn entries(&mut self, records: &mut [RuleRecord]) {
         let mut entries = Vec::new();
-        for (index, (rule, record)) in self.rules.iter().zip(records).enumerate() {
-            record.pattern_id = (self.first_id + index) as u32;
-            record.first_entry = entries.len() as u32;
-            record.stride = rule.dfa.stride;
-            entries.extend_from_slice(&rule.dfa.entries);
+        let mut placed = Vec::with_capacity(dfas.len());
+        for dfa in dfas {
+            let classes = *known.entry(dfa.classes).or_insert_with(|| {
+                let words = dfa.classes.as_chunks::<4>().0;
+                let words: Vec<u32> =
+                    words.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect();
+                self.append(&words)
+            });
+            placed.push([classes, entries.len() as u32, dfa.stride]);
+            entries.extend_from_slice(&dfa.entries);
         }
         if entries.len() % 2 == 1 {
             entries.push(0);
@@ -144,6 +194,46 @@ impl<'a> Layout<'a> {
         self.header.entries = self.words.len() as u32;
         let pairs = entries.as_chunks::<2>().0;
         self.words.extend(pairs.iter().map(|[low, high]| u32::from(*low) | u32::from(*high) << 16));
+        placed
+    }
+
+    /// Appends branches, a bitmap of their grams' hashes, and a hash table of lists of branches.
+    fn grams(&mut self, branches: &[(u32, &Branch)], tails: &[[u32; 3]]) {
+        let records: Vec<BranchRecord> = branches
+            .iter()
+            .zip(tails)
+            .map(|((rule, branch), &[classes, first_entry, stride])| {
+                let [front_min, front_max] = branch.front;
+                BranchRecord { rule: *rule, front_min, front_max, classes, first_entry, stride }
+            })
+            .collect();
+        self.header.branches = self.append(cast_slice(&records));
+
+        let mut lists: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for (index, (_, branch)) in (0..).zip(branches) {
+            for gram in &branch.grams {
+                let item = index | u32::from(gram.offset) << layout::GRAM_OFFSET_SHIFT;
+                lists.entry(u32::from_le_bytes(gram.bytes)).or_default().push(item);
+            }
+        }
+        let mut bitmap = vec![0_u32; layout::BITMAP_WORDS as usize];
+        // At most half full, so that probing ends soon.
+        let log2 = (lists.len() * 2).next_power_of_two().trailing_zeros().max(1);
+        let mut table = vec![[0_u32; 2]; 1 << log2];
+        let mut known = HashMap::new();
+        for (&gram, list) in &lists {
+            let hash = gram.wrapping_mul(layout::GRAM_HASH);
+            let bit = hash >> (32 - layout::BITMAP_LOG2);
+            bitmap[(bit >> 5) as usize] |= 1 << (bit & 31);
+            let mut slot = (hash >> (32 - log2)) as usize;
+            while table[slot][1] != 0 {
+                slot = (slot + 1) % table.len();
+            }
+            table[slot] = [gram, self.list(list, &mut known)];
+        }
+        self.header.bitmap = self.append(&bitmap);
+        self.header.gram_table = self.append(cast_slice(&table));
+        self.header.gram_table_log2 = log2;
     }
 
     fn nfas(&mut self, records: &mut [RuleRecord]) {
@@ -188,14 +278,31 @@ impl<'a> Layout<'a> {
     ///
     /// A rule that many pairs may begin (as `\w+` would) is listed by its first byte, the others by pair:
     /// that keeps the lists small.
-    fn candidate_lists(&mut self) {
+    fn candidate_lists(&mut self, filtered: &[bool]) {
+        let mut known = HashMap::new();
+        let all = vec![true; filtered.len()];
+        [self.header.firsts, self.header.pairs] = self.candidate_index(&all, &mut known);
+        let rest: Vec<bool> = filtered.iter().map(|filtered| !filtered).collect();
+        self.header.has_rest = rest.contains(&true).into();
+        if self.header.has_rest != 0 {
+            let index = self.candidate_index(&rest, &mut known);
+            [self.header.rest_firsts, self.header.rest_pairs] = index;
+        }
+    }
+
+    /// Appends the lists of the rules that are `included`, and says where their two indices begin.
+    fn candidate_index(
+        &mut self,
+        included: &[bool],
+        known: &mut HashMap<Vec<u32>, u32>,
+    ) -> [u32; 2] {
         /// Pairs from which a rule is better listed by first byte.
         const WIDE: usize = 512;
         const PAIR_COLUMNS: usize = layout::PAIR_COLUMNS as usize;
 
         let mut by_first = vec![Vec::new(); 256];
         let mut by_pair = vec![Vec::new(); 256 * PAIR_COLUMNS];
-        for (index, rule) in self.rules.iter().enumerate() {
+        for (index, rule) in self.rules.iter().enumerate().filter(|(index, _)| included[*index]) {
             let begin = Beginnings::of(&rule.dfa);
             let is_wide = begin.pair_count() > WIDE;
             for first in 0..256 {
@@ -214,26 +321,24 @@ impl<'a> Layout<'a> {
                 }
             }
         }
-        let mut known = HashMap::new();
-        self.header.firsts = self.lists(&by_first, &mut known);
-        self.header.pairs = self.lists(&by_pair, &mut known);
+        [self.lists(&by_first, known), self.lists(&by_pair, known)]
     }
 
-    /// Appends lists, each distinct one once, and then an index of them; says where the index begins.
+    /// Appends lists and then an index of them; says where the index begins.
     fn lists(&mut self, lists: &[Vec<u32>], known: &mut HashMap<Vec<u32>, u32>) -> u32 {
-        let index: Vec<u32> = lists
-            .iter()
-            .map(|list| match known.get(list) {
-                Some(&at) => at,
-                None => {
-                    let at = self.append(&[list.len() as u32]);
-                    self.append(list);
-                    known.insert(list.clone(), at);
-                    at
-                }
-            })
-            .collect();
+        let index: Vec<u32> = lists.iter().map(|list| self.list(list, known)).collect();
         self.append(&index)
+    }
+
+    /// Appends a list, its length first, unless it is known; says where it is.
+    fn list(&mut self, list: &[u32], known: &mut HashMap<Vec<u32>, u32>) -> u32 {
+        if let Some(&at) = known.get(list) {
+            return at;
+        }
+        let at = self.append(&[list.len() as u32]);
+        self.append(list);
+        known.insert(list.to_vec(), at);
+        at
     }
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct Kernels {
     pub(crate) starts: Arc<ComputePipeline>,
     pub(crate) nfa: Arc<ComputePipeline>,
     pub(crate) readback: Arc<ComputePipeline>,
+    pub(crate) filter: Arc<ComputePipeline>,
+    pub(crate) tails: Arc<ComputePipeline>,
 }
 
 impl Kernels {
@@ -48,6 +50,8 @@ impl Kernels {
             starts: pipeline(&shaders::STARTS)?,
             nfa: pipeline(&shaders::NFA)?,
             readback: pipeline(&shaders::READBACK)?,
+            filter: pipeline(&shaders::FILTER)?,
+            tails: pipeline(&shaders::TAILS)?,
             set_layout,
         })
     }

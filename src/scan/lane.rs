@@ -25,7 +25,7 @@ use crate::vulkan::timeline::Timeline;
 /// Sizes of a lane's buffers, alike for all lanes of a session.
 #[derive(Clone, Debug)]
 pub(crate) struct LaneShape {
-    /// Bytes, whole words.
+    /// Bytes, whole units of the filter.
     pub(crate) haystack_bytes: u64,
     /// Storage buffers that the haystack is bound as.
     pub(crate) segments: u32,
@@ -34,6 +34,7 @@ pub(crate) struct LaneShape {
     pub(crate) nfa_walkers: u32,
     pub(crate) nfa_scratch_words: u32,
     pub(crate) queue_capacity: u32,
+    pub(crate) candidate_capacity: u32,
     pub(crate) step_budget: u32,
     pub(crate) rounds: [u32; 2],
 }
@@ -44,6 +45,7 @@ impl LaneShape {
         ScanParams {
             hit_capacity: self.hit_capacity,
             queue_capacity: self.queue_capacity,
+            candidate_capacity: self.candidate_capacity,
             start_walkers: self.start_walkers,
             nfa_walkers: self.nfa_walkers,
             step_budget: self.step_budget,
@@ -80,11 +82,19 @@ impl LaneShape {
             nfa_walkers,
             nfa_scratch_words: nfa_words * nfa_walkers,
             queue_capacity: if nfa_walkers == 0 { 1 } else { queue_capacity },
+            candidate_capacity: haystack_bytes
+                .div_ceil(tuning.bytes_per_candidate.into())
+                .clamp(LEAST_CANDIDATES, MOST_CANDIDATES) as u32,
             step_budget: tuning.step_budget,
             rounds: tuning.rounds,
         }
     }
 }
+
+/// Candidates that there is room for.
+const LEAST_CANDIDATES: u64 = 1 << 10;
+/// A tail has up to 1,025 starts, and their count must not come near 2^32.
+const MOST_CANDIDATES: u64 = 1 << 20;
 
 pub(crate) struct Lane {
     device: Arc<Device>,
@@ -136,6 +146,8 @@ impl Recording {
 enum Stage {
     Begin,
     Upload,
+    Filter,
+    Tails,
     Starts,
     Nfa,
     Readback,
@@ -145,6 +157,8 @@ enum Stage {
 pub(crate) struct Outcome {
     /// Hits counted. If they are more than the lane holds, none are there to read.
     pub(crate) hit_count: u32,
+    /// There were more candidates than the lane holds, and nothing was found out.
+    pub(crate) overflowed: bool,
 }
 
 impl Lane {
@@ -170,7 +184,11 @@ impl Lane {
         let control = local("control", Control::WORDS as u64 * 4, copied | grids)?;
         let starts =
             local("start walkers", records(shape.start_walkers, StartWalker::WORDS), copied)?;
-        let queue = local("queue", records(shape.queue_capacity, QueueItem::WORDS), none)?;
+        let queue = local(
+            "queue",
+            records(shape.queue_capacity + 2 * shape.candidate_capacity, QueueItem::WORDS),
+            none,
+        )?;
         let nfa = local("nfa walkers", records(shape.nfa_walkers, NfaWalker::WORDS), copied)?;
         let scratch = local("scratch", records(shape.nfa_scratch_words, 1), copied)?;
         let readback_bytes =
@@ -226,7 +244,11 @@ impl Lane {
                 control,
                 readback,
                 readback_groups: readback_groups(shape),
-                timestamps: Timestamps::new(device, name, 3 + 2 * rounds)?,
+                timestamps: Timestamps::new(
+                    device,
+                    name,
+                    3 + 2 * rounds + 2 * tables.len() as u32,
+                )?,
             },
             rounds: shape.rounds,
             others: [starts, queue, nfa, scratch],
@@ -291,7 +313,7 @@ impl Lane {
             header = self.finish(stats, |lane| &lane.resume.stages)?;
         }
         stats.rounds += header.rounds;
-        Ok(Outcome { hit_count: header.hit_count })
+        Ok(Outcome { hit_count: header.hit_count, overflowed: header.overflowed != 0 })
     }
 
     /// Waits for the last submission, whose timestamps end `stages`, and says how far the scan has come.
@@ -399,6 +421,8 @@ fn stage_times(stages: &[Stage], nanoseconds: &[u64]) -> StageTimes {
         match stage {
             Stage::Begin => {}
             Stage::Upload => times.upload += passed,
+            Stage::Filter => times.filter += passed,
+            Stage::Tails => times.tails += passed,
             Stage::Starts => times.starts += passed,
             Stage::Nfa => times.nfa += passed,
             Stage::Readback => times.readback += passed,
@@ -440,9 +464,20 @@ impl Resources {
             } else {
                 mark_begin(to, self.timestamps.as_ref());
             }
-            self.advance(to, 0, ScanParams { begin: u32::from(begins), ..params });
+            let stage = if begins { layout::ADVANCE_BEGIN } else { layout::ADVANCE_ROUND };
+            self.advance(to, ScanParams { stage, ..params });
             for pass in params.pass..params.pass_count {
                 let params = ScanParams { pass, ..params };
+                if params.use_filter != 0 {
+                    let grid = layout::CONTROL_FILTER_GRID;
+                    self.walk(to, c"filter", &self.kernels.filter, params, grid);
+                    self.advance(to, ScanParams { stage: layout::ADVANCE_FILTER, ..params });
+                    mark(to, Stage::Filter);
+                    let grid = layout::CONTROL_TAILS_GRID;
+                    self.walk(to, c"tails", &self.kernels.tails, params, grid);
+                    self.advance(to, ScanParams { stage: layout::ADVANCE_TAILS, ..params });
+                    mark(to, Stage::Tails);
+                }
                 for round in 0..rounds {
                     let grid = layout::CONTROL_STARTS_GRID;
                     self.walk(to, c"starts", &self.kernels.starts, params, grid);
@@ -452,7 +487,7 @@ impl Resources {
                         self.walk(to, c"nfa", &self.kernels.nfa, params, grid);
                     }
                     let next = if round + 1 < rounds { pass } else { pass + 1 };
-                    self.advance(to, pass, ScanParams { pass: next, ..params });
+                    self.advance(to, ScanParams { pass: next, ..params });
                     mark(to, Stage::Nfa);
                 }
             }
@@ -468,9 +503,11 @@ impl Resources {
         Ok(())
     }
 
-    /// Records the kernel that decides what comes next.
-    fn advance(&self, to: &mut Recorder, pass: u32, params: ScanParams) {
+    /// Records the kernel that decides what comes next, which belongs to `params.pass`.
+    fn advance(&self, to: &mut Recorder, params: ScanParams) {
         to.label_begin(c"advance");
+        // After the last pass any tables serve.
+        let pass = params.pass.min(params.pass_count - 1);
         to.bind(&self.kernels.advance, &self.sets[pass as usize]);
         to.push_constants(bytes_of(&params));
         to.dispatch(1);

@@ -47,6 +47,9 @@ pub struct ResidentRulePipeline {
     haystack_capacity: usize,
     max_matches: usize,
     pass_count: u32,
+    /// Bytes from a match's start within which all that the filter looks for lies; none if there is no rule
+    /// to filter.
+    reach: Option<u32>,
     shape: LaneShape,
     tables: Vec<Buffer>,
     ring: Option<Arc<StagingRing>>,
@@ -114,7 +117,9 @@ impl ResidentRulePipeline {
             ScanError::RuleTooLarge { pattern_id, bytes, limit: tuning.pass_bytes }
         })?;
         let nfa_words = passes.first().map_or(0, Pass::walker_words);
-        let haystack_bytes = (haystack_capacity_bytes.max(1) as u64).next_multiple_of(4);
+        // The filter reads whole units.
+        let unit = u64::from(layout::FILTER_BYTES);
+        let haystack_bytes = (haystack_capacity_bytes.max(1) as u64).next_multiple_of(unit);
         let segments = if haystack_bytes <= info.max_storage_buffer_range {
             1
         } else {
@@ -137,6 +142,7 @@ impl ResidentRulePipeline {
             haystack_capacity: haystack_capacity_bytes,
             max_matches,
             pass_count,
+            reach: pass::reach(pipeline.rules()),
             shape,
             tables: Vec::new(),
             ring: None,
@@ -285,9 +291,10 @@ impl ResidentRulePipeline {
         // done again in parts, and need not count on.
         let all_count = self.match_kind == MatchKind::All && range.is_final;
         let counted_beyond = if all_count { COUNTED_BEYOND } else { 0 };
-        let params = ScanParams {
+        let mut params = ScanParams {
             haystack_len: haystack.len() as u32,
             is_final: range.is_final.into(),
+            use_filter: self.can_filter(haystack.len(), range).into(),
             max_scan: range.max_scan_bytes,
             hit_stop: self.shape.hit_capacity.saturating_add(counted_beyond),
             ..self.shape.params(self.pass_count)
@@ -305,9 +312,15 @@ impl ResidentRulePipeline {
         let mut part = range.end_start - range.first_start;
         while first_start < range.end_start {
             let end_start = first_start + part.min(range.end_start - first_start);
-            let params = ScanParams { first_start, end_start, ..params };
+            let part_params = ScanParams { first_start, end_start, ..params };
             let since = since.take().unwrap_or_else(Instant::now);
-            let count = lane.run(span.take(), params, since, stats)?.hit_count;
+            let outcome = lane.run(span.take(), part_params, since, stats)?;
+            let count = outcome.hit_count;
+            if params.use_filter != 0 && (outcome.overflowed || count > self.shape.hit_capacity) {
+                // Too much to look at: every start is verified instead, and each hit comes once.
+                params.use_filter = 0;
+                continue;
+            }
             if count > self.shape.hit_capacity {
                 if all_count || end_start - first_start == 1 {
                     return Err(self.too_many(count.into(), count > params.hit_stop));
@@ -327,6 +340,8 @@ impl ResidentRulePipeline {
                 }
             }
             candidates.sort_unstable();
+            // A start that two candidates led to was verified twice.
+            candidates.dedup();
             undecided.sort_unstable();
             first_undecided = match self.match_kind {
                 MatchKind::LeftmostFirst => {
@@ -357,6 +372,19 @@ impl ResidentRulePipeline {
         }
         matches.sort_unstable();
         Ok(first_undecided)
+    }
+
+    /// Whether all that a filter would have to see is in the haystack.
+    fn can_filter(&self, haystack_len: usize, range: Range) -> bool {
+        let rest = haystack_len - range.end_start as usize;
+        self.reach.is_some_and(|reach| range.is_final || rest >= reach as usize)
+    }
+
+    /// Bytes before a window's end whose starts are left to the next window.
+    pub(super) fn margin(&self) -> usize {
+        let reach = self.reach.unwrap_or(0) as usize;
+        // In small windows filtering would leave too little.
+        if reach <= self.haystack_capacity / 4 { reach } else { 0 }
     }
 
     fn too_many(&self, found: u64, at_least: bool) -> ScanError {

@@ -33,6 +33,10 @@ pub struct ScanStats {
 pub struct StageTimes {
     /// Staging memory to device memory.
     pub upload: Duration,
+    /// Every byte's gram against those of the rules.
+    pub filter: Duration,
+    /// Tails of candidates.
+    pub tails: Duration,
     /// Candidate starts on partial DFAs.
     pub starts: Duration,
     /// Position NFAs, and the kernel that ends a round.
@@ -43,13 +47,15 @@ pub struct StageTimes {
 
 impl StageTimes {
     pub fn total(&self) -> Duration {
-        self.upload + self.starts + self.nfa + self.readback
+        self.upload + self.filter + self.tails + self.starts + self.nfa + self.readback
     }
 }
 
 impl AddAssign for StageTimes {
     fn add_assign(&mut self, other: StageTimes) {
         self.upload += other.upload;
+        self.filter += other.filter;
+        self.tails += other.tails;
         self.starts += other.starts;
         self.nfa += other.nfa;
         self.readback += other.readback;

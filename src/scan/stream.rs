@@ -66,7 +66,7 @@ impl ResidentRulePipeline {
             let end_start = if is_final {
                 haystack.len()
             } else {
-                haystack.len().saturating_sub(CONTEXT).max(first_start)
+                haystack.len().saturating_sub(CONTEXT.max(self.margin())).max(first_start)
             };
             let range = Range {
                 first_start: first_start as u32,

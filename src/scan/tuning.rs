@@ -21,6 +21,8 @@ pub(crate) struct Tuning {
     pub(crate) pass_bytes: u64,
     /// Least hits that the hit buffer holds where matches are picked among them on the host.
     pub(crate) candidate_hits: u32,
+    /// Bytes of the haystack for each candidate that there is room for.
+    pub(crate) bytes_per_candidate: u32,
 }
 
 impl Tuning {
@@ -34,6 +36,7 @@ impl Tuning {
             rounds: [4, 16],
             pass_bytes: info.max_storage_buffer_range.min(info.max_allocation_bytes),
             candidate_hits: 1 << 18,
+            bytes_per_candidate: 64,
         };
         match info.kind {
             DeviceKind::Cpu => Tuning {

@@ -3,32 +3,65 @@
 use super::Buffers;
 use crate::shaders::layout::{self, ScanParams};
 
-pub(crate) fn advance(buffers: &mut Buffers, params: &ScanParams) {
-    let next = &mut buffers.control;
-    if params.begin != 0 {
-        next.pass = 0;
-        next.generation = next.generation.wrapping_add(1);
-        next.rounds = 0;
-        next.queue_tail = 0;
-        next.queue_head = 0;
-    } else if next.starts_x != 0 {
-        next.rounds += 1;
-        let filled = (next.queue_tail - next.queue_base).min(params.queue_capacity);
-        next.queue_tail = next.queue_base + filled;
-        next.queue_head = next.queue_base + (next.queue_head - next.queue_base).min(filled);
-        let given_up = buffers.hit_count > params.hit_stop;
-        if given_up || (next.unfinished == 0 && next.queue_head == next.queue_tail) {
-            next.pass = if given_up { params.pass_count } else { next.pass + 1 };
-            next.generation = next.generation.wrapping_add(1);
-            next.queue_tail = 0;
-            next.queue_head = 0;
-        }
+fn begin_pass(buffers: &mut Buffers, pass: u32) {
+    let control = &mut buffers.control;
+    control.pass = pass;
+    control.generation = control.generation.wrapping_add(1);
+    control.queue_tail = 0;
+    control.queue_head = 0;
+    control.candidate_count = 0;
+    control.item_count = 0;
+    control.filtered = 0;
+}
+
+fn end_round(buffers: &mut Buffers, params: &ScanParams) {
+    let control = &mut buffers.control;
+    control.rounds += 1;
+    let filled = (control.queue_tail - control.queue_base).min(params.queue_capacity);
+    control.queue_tail = control.queue_base + filled;
+    control.queue_head = control.queue_base + (control.queue_head - control.queue_base).min(filled);
+    if buffers.hit_count > params.hit_stop {
+        begin_pass(buffers, params.pass_count);
+    } else if control.unfinished == 0 && control.queue_head == control.queue_tail {
+        let next = control.pass + 1;
+        begin_pass(buffers, next);
     }
-    next.queue_base = next.queue_head;
-    next.unfinished = 0;
-    let runs = u32::from(next.pass == params.pass);
-    [next.starts_x, next.starts_y, next.starts_z] =
-        [runs * params.start_walkers.div_ceil(layout::WORKGROUP), 1, 1];
-    [next.nfa_x, next.nfa_y, next.nfa_z] =
-        [runs * params.nfa_walkers.div_ceil(layout::WORKGROUP), 1, 1];
+}
+
+pub(crate) fn advance(buffers: &mut Buffers, params: &ScanParams) {
+    match params.stage {
+        layout::ADVANCE_BEGIN => {
+            buffers.control.rounds = 0;
+            buffers.control.overflowed = 0;
+            begin_pass(buffers, 0);
+        }
+        layout::ADVANCE_ROUND if buffers.control.starts_x != 0 => end_round(buffers, params),
+        layout::ADVANCE_FILTER if buffers.control.filter_x != 0 => buffers.control.filtered = 1,
+        _ => {}
+    }
+    let candidates = buffers.control.candidate_count.max(buffers.control.item_count);
+    if candidates > params.candidate_capacity {
+        buffers.control.overflowed = 1;
+        begin_pass(buffers, params.pass_count);
+    }
+    let lists = params.use_filter == 0 || buffers.header().has_rest != 0;
+    let control = &mut buffers.control;
+    control.queue_base = control.queue_head;
+    control.unfinished = 0;
+
+    let runs = control.pass == params.pass;
+    let filters = runs && params.use_filter != 0 && control.filtered == 0;
+    let tails = runs && params.stage == layout::ADVANCE_FILTER && control.filter_x != 0;
+    let groups = |runs: bool, walkers: u32| {
+        if runs { walkers.div_ceil(layout::WORKGROUP) } else { 0 }
+    };
+    let bytes = layout::FILTER_WORKGROUP * layout::FILTER_BYTES * layout::FILTER_TURNS;
+    control.filter_x = if filters { params.haystack_len.div_ceil(bytes) } else { 0 };
+    control.tails_x = groups(tails, control.candidate_count);
+    let walkers =
+        if lists { params.start_walkers } else { control.item_count.min(params.start_walkers) };
+    control.starts_x = groups(runs, walkers.max(1));
+    control.nfa_x = groups(runs, params.nfa_walkers);
+    [control.filter_y, control.tails_y, control.starts_y, control.nfa_y] = [1; 4];
+    [control.filter_z, control.tails_z, control.starts_z, control.nfa_z] = [1; 4];
 }

@@ -14,6 +14,9 @@ use crate::vulkan::testing::TestBackend;
 use crate::vulkan::timeline::Timeline;
 use crate::{Backend, PipelineOptions, RulePipeline};
 
+/// What lies behind a haystack on the device.
+const PAST_END: u8 = 0xEE;
+
 /// Device buffers with the contents of a twin's.
 struct OnDevice<'a> {
     backend: &'a Backend,
@@ -26,7 +29,7 @@ impl<'a> OnDevice<'a> {
         let hits = [bytes_of(&twin.hit_count), cast_slice(&twin.hits)].concat();
         let readback = vec![0xEE; 16 + 12 * twin.hits.len()];
         let mut haystack = twin.haystack.clone();
-        haystack.resize(haystack.len().next_multiple_of(4).max(4), 0xEE);
+        haystack.resize(haystack.len().next_multiple_of(16).max(16), PAST_END);
         let contents: [(u32, &[u8]); 9] = [
             (layout::BINDING_TABLES, &tables),
             (layout::BINDING_HITS, &hits),
@@ -130,6 +133,8 @@ fn compare(
         "advance" => (&kernels.advance, 1, advance),
         "starts" => (&kernels.starts, groups(params.start_walkers), starts),
         "nfa" => (&kernels.nfa, groups(params.nfa_walkers), nfa),
+        "filter" => (&kernels.filter, state.control.filter_x, filter),
+        "tails" => (&kernels.tails, state.control.tails_x.max(1), tails),
         other => panic!("no kernel {other}"),
     };
     device.run(kernels, kernel, params, groups);
@@ -158,7 +163,16 @@ fn compare_scan(backend: &Backend, rules: &RulePipeline, haystack: &[u8], params
     let kernels = Kernels::new(backend, 1, kind).unwrap();
     let [tables] = &pass::pack(rules.rules(), u64::MAX).unwrap()[..] else { panic!("one pass") };
     let mut state = Buffers::new(kind, tables.clone(), haystack, &params);
-    compare(backend, &kernels, &mut state, &ScanParams { begin: 1, ..params }, "advance");
+    state.past_end = PAST_END;
+    let stage = |stage| ScanParams { stage, ..params };
+    compare(backend, &kernels, &mut state, &stage(layout::ADVANCE_BEGIN), "advance");
+    if params.use_filter != 0 {
+        compare(backend, &kernels, &mut state, &params, "filter");
+        compare(backend, &kernels, &mut state, &stage(layout::ADVANCE_FILTER), "advance");
+        compare(backend, &kernels, &mut state, &params, "tails");
+        compare(backend, &kernels, &mut state, &stage(layout::ADVANCE_TAILS), "advance");
+        assert!(state.control.item_count > 0);
+    }
     while state.control.pass == 0 {
         compare(backend, &kernels, &mut state, &params, "starts");
         if params.nfa_walkers == 1 {
@@ -225,6 +239,7 @@ fn kernels_do_what_their_twins_do() {
         nfa_walkers: 64,
         pass_count: 1,
         step_budget: 1 << 15,
+        candidate_capacity: 1 << 10,
         ..ScanParams::default()
     };
     // One walker each, which stops all the time and soon finds the queue full.
@@ -242,11 +257,13 @@ fn kernels_do_what_their_twins_do() {
         max_scan: 9,
         ..tight
     };
+    let filtered = ScanParams { use_filter: 1, ..whole };
+    let filtered_tight = ScanParams { use_filter: 1, ..tight };
     for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {
         for dfa_budget in [32 << 10, 64] {
             let options = PipelineOptions { match_kind, dfa_budget, ..PipelineOptions::default() };
             let rules = RulePipeline::with_options(&patterns, options).unwrap();
-            for params in [whole, tight, window] {
+            for params in [whole, tight, window, filtered, filtered_tight] {
                 compare_scan(&backend, &rules, haystack, params);
             }
         }

@@ -5,15 +5,19 @@
 //! and items differs, and nothing else.
 
 mod advance;
+mod filter;
 mod look;
 mod nfa;
 mod readback;
 mod starts;
+mod tails;
 
 pub(crate) use advance::advance;
+pub(crate) use filter::filter;
 pub(crate) use nfa::nfa;
 pub(crate) use readback::readback;
 pub(crate) use starts::starts;
+pub(crate) use tails::tails;
 
 use crate::MatchKind;
 use crate::rules::pass::Pass;
@@ -27,6 +31,8 @@ pub(crate) struct Buffers {
     pub(crate) match_kind: MatchKind,
     pub(crate) tables: Pass,
     pub(crate) haystack: Vec<u8>,
+    /// The bytes behind it.
+    pub(crate) past_end: u8,
     pub(crate) hit_count: u32,
     pub(crate) hits: Vec<Hit>,
     pub(crate) control: Control,
@@ -49,11 +55,15 @@ impl Buffers {
             match_kind,
             tables,
             haystack: haystack.to_vec(),
+            past_end: 0,
             hit_count: 0,
             hits: vec![Hit::default(); params.hit_capacity as usize],
             control: Control::default(),
             start_walkers: vec![StartWalker::default(); params.start_walkers as usize],
-            queue: vec![QueueItem::default(); params.queue_capacity as usize],
+            queue: vec![
+                QueueItem::default();
+                (params.queue_capacity + 2 * params.candidate_capacity) as usize
+            ],
             nfa_walkers: vec![NfaWalker::default(); params.nfa_walkers as usize],
             scratch: vec![0; (walker_words * params.nfa_walkers) as usize],
         }
@@ -79,6 +89,15 @@ impl Buffers {
 
     fn node(&self, index: u32) -> NfaNode {
         self.record(self.header().nodes, index)
+    }
+
+    fn class_of(&self, classes: u32, byte: u8) -> u32 {
+        self.word(classes + u32::from(byte >> 2)).to_le_bytes()[usize::from(byte & 3)].into()
+    }
+
+    fn dfa_entry(&self, first_entry: u32, row: u32, class: u32) -> u32 {
+        let at = first_entry + row + class;
+        self.word(self.header().entries + (at >> 1)) >> ((at & 1) * 16) & 0xFFFF
     }
 
     fn byte(&self, at: u32) -> u8 {

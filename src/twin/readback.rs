@@ -8,7 +8,7 @@ pub(crate) fn readback(buffers: &Buffers, params: &ScanParams) -> (ReadbackHeade
         pass: buffers.control.pass,
         hit_count: buffers.hit_count,
         rounds: buffers.control.rounds,
-        reserved: 0,
+        overflowed: buffers.control.overflowed,
     };
     let is_done = header.pass >= params.pass_count && header.hit_count <= params.hit_capacity;
     let count = if is_done { header.hit_count as usize } else { 0 };

@@ -14,16 +14,8 @@ fn open_list(buffers: &Buffers, walker: &mut StartWalker, index: u32) {
     walker.entry_end = walker.entry + buffers.word(list);
 }
 
-fn class_of(buffers: &Buffers, rule: &RuleRecord, byte: u8) -> u32 {
-    u32::from(
-        buffers.word(rule.classes + u32::from(byte >> 2)).to_le_bytes()[usize::from(byte & 3)],
-    )
-}
-
-fn dfa_entry(buffers: &Buffers, rule: &RuleRecord, row: u32, class: u32) -> u32 {
-    let at = rule.first_entry + row + class;
-    buffers.word(buffers.header().entries + (at >> 1)) >> ((at & 1) * 16) & 0xFFFF
-}
+/// What a walker takes its starts from.
+const SOURCE: u32 = layout::START_PAIRS | layout::START_ITEMS;
 
 fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     if buffers.control.pass != params.pass {
@@ -34,18 +26,32 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     if walker.generation != buffers.control.generation {
         walker = StartWalker {
             generation: buffers.control.generation,
-            mode: layout::START_PAIRS,
-            start: params.first_start.wrapping_add(id).wrapping_sub(params.start_walkers),
+            mode: layout::START_ITEMS,
+            entry: id,
             ..StartWalker::default()
         };
     }
     if walker.mode & layout::START_DONE != 0 {
         return;
     }
+    let filtered = params.use_filter != 0;
+    let header = *buffers.header();
+    let (firsts, pairs) = if filtered {
+        (header.rest_firsts, header.rest_pairs)
+    } else {
+        (header.firsts, header.pairs)
+    };
+    let has_lists = !filtered || header.has_rest != 0;
+    let item_count = buffers.control.item_count;
+    let first_item = params.queue_capacity + params.candidate_capacity;
     let mut rule = RuleRecord::default();
     let mut rule_index = 0;
     if walker.mode & layout::START_WALKING != 0 {
-        rule_index = buffers.word(walker.entry - 1);
+        rule_index = if walker.mode & layout::START_ITEMS != 0 {
+            buffers.queue[(first_item + walker.entry - params.start_walkers) as usize].rule
+        } else {
+            buffers.word(walker.entry - 1)
+        };
         rule = buffers.rule(rule_index);
     }
     if buffers.hit_count > params.hit_stop {
@@ -68,21 +74,20 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 start: walker.start,
                 from: walker.at.max(walker.start + 1),
             };
-            walker.mode &= layout::START_PAIRS;
+            walker.mode &= SOURCE;
         } else if walker.mode & layout::START_WALKING != 0 {
             let at_end = walker.at == params.haystack_len;
             if at_end && params.is_final == 0 {
                 let going = buffers.emit(params, hit(layout::UNDECIDED));
-                walker.mode =
-                    if going { walker.mode & layout::START_PAIRS } else { layout::START_DONE };
+                walker.mode = if going { walker.mode & SOURCE } else { layout::START_DONE };
                 continue;
             }
             let class = if at_end {
                 rule.stride - 1
             } else {
-                class_of(buffers, &rule, buffers.byte(walker.at))
+                buffers.class_of(rule.classes, buffers.byte(walker.at))
             };
-            let entry = dfa_entry(buffers, &rule, walker.row, class);
+            let entry = buffers.dfa_entry(rule.first_entry, walker.row, class);
             let escapes = entry >> 1 == layout::ROW_ESCAPE;
             if entry & layout::ENTRY_MATCH != 0 && !escapes {
                 if all && walker.at > walker.start && !buffers.emit(params, hit(walker.at)) {
@@ -96,7 +101,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             if escapes {
                 walker.mode |= layout::START_ESCAPED;
             } else if walker.row == layout::ROW_DEAD || at_end || is_longest {
-                walker.mode &= layout::START_PAIRS;
+                walker.mode &= SOURCE;
                 if !all
                     && walker.last > walker.start
                     && !buffers.emit(
@@ -109,20 +114,34 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             } else {
                 walker.at += 1;
             }
-        } else if walker.entry < walker.entry_end {
-            rule_index = buffers.word(walker.entry);
+        } else if walker.mode & layout::START_ITEMS != 0 && walker.entry < item_count
+            || walker.mode & layout::START_ITEMS == 0 && walker.entry < walker.entry_end
+        {
+            if walker.mode & layout::START_ITEMS != 0 {
+                let item = buffers.queue[(first_item + walker.entry) as usize];
+                rule_index = item.rule;
+                walker.start = item.start;
+                walker.entry += params.start_walkers;
+            } else {
+                rule_index = buffers.word(walker.entry);
+                walker.entry += 1;
+            }
             rule = buffers.rule(rule_index);
-            walker.entry += 1;
             let before = match walker.start {
                 0 => rule.stride - 1,
-                start => class_of(buffers, &rule, buffers.byte(start - 1)),
+                start => buffers.class_of(rule.classes, buffers.byte(start - 1)),
             };
-            walker.row = dfa_entry(buffers, &rule, 0, before) >> 1;
+            walker.row = buffers.dfa_entry(rule.first_entry, 0, before) >> 1;
             walker.at = walker.start;
             walker.last = walker.start;
             if walker.row != layout::ROW_DEAD {
                 walker.mode |= layout::START_WALKING;
             }
+        } else if walker.mode & layout::START_ITEMS != 0 {
+            walker.mode = if has_lists { layout::START_PAIRS } else { layout::START_DONE };
+            walker.start = params.first_start.wrapping_add(id).wrapping_sub(params.start_walkers);
+            walker.entry = 0;
+            walker.entry_end = 0;
         } else if walker.mode & layout::START_PAIRS == 0 {
             walker.mode = layout::START_PAIRS;
             let second = match walker.start + 1 {
@@ -130,7 +149,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 _ => 256,
             };
             let first = u32::from(buffers.byte(walker.start));
-            let index = buffers.header().pairs + first * layout::PAIR_COLUMNS + second;
+            let index = pairs + first * layout::PAIR_COLUMNS + second;
             open_list(buffers, &mut walker, index);
         } else {
             walker.start = walker.start.wrapping_add(params.start_walkers);
@@ -138,7 +157,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 walker.mode = layout::START_DONE;
             } else {
                 walker.mode = layout::START_FIRSTS;
-                let index = buffers.header().firsts + u32::from(buffers.byte(walker.start));
+                let index = firsts + u32::from(buffers.byte(walker.start));
                 open_list(buffers, &mut walker, index);
             }
         }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::rules::pass;
+use crate::shaders::layout;
 use crate::{Match, MatchKind, PipelineOptions, RulePipeline};
 
 /// Sizes that make everything stop and go on as often as possible.
@@ -20,6 +21,8 @@ fn tight(haystack: &[u8], pass_count: usize) -> ScanParams {
         nfa_walkers: 2,
         pass_count: pass_count as u32,
         step_budget: 7,
+        use_filter: 1,
+        candidate_capacity: 1 << 12,
         ..ScanParams::default()
     }
 }
@@ -34,7 +37,14 @@ fn scan(rules: &RulePipeline, haystack: &[u8], max_scan: u32, pass_bytes: u64) -
         params.pass = index as u32;
         let mut buffers = Buffers::new(kind, tables.clone(), haystack, &params);
         buffers.control = control;
-        advance(&mut buffers, &ScanParams { begin: u32::from(index == 0), ..params });
+        let stage = if index == 0 { layout::ADVANCE_BEGIN } else { layout::ADVANCE_ROUND };
+        advance(&mut buffers, &ScanParams { stage, ..params });
+        if params.use_filter != 0 {
+            filter(&mut buffers, &params);
+            advance(&mut buffers, &ScanParams { stage: layout::ADVANCE_FILTER, ..params });
+            tails(&mut buffers, &params);
+            advance(&mut buffers, &ScanParams { stage: layout::ADVANCE_TAILS, ..params });
+        }
         while buffers.control.pass == params.pass {
             starts(&mut buffers, &params);
             nfa(&mut buffers, &params);
@@ -51,7 +61,10 @@ fn scan(rules: &RulePipeline, haystack: &[u8], max_scan: u32, pass_bytes: u64) -
         control = buffers.control;
     }
     match kind {
-        MatchKind::All => matches.sort_unstable(),
+        MatchKind::All => {
+            matches.sort_unstable();
+            matches.dedup();
+        }
         MatchKind::LeftmostFirst => crate::matches::Chains::default().select(&mut matches, 0),
     }
     matches
@@ -114,7 +127,7 @@ fn curated_patterns() {
         ],
         haystack,
         // Several passes.
-        500 << 10,
+        900 << 10,
     );
 }
 

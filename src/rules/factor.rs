@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 
-use super::frequency::byte_probability;
+use super::frequency::window_probability;
 use super::nfa::{ByteSet, contains};
 
 /// Bytes of a gram.
@@ -226,22 +226,17 @@ fn rarest_window(path: &[ByteSet]) -> Option<(usize, usize, f64)> {
         return Some((
             0,
             window_grams(path, 0).iter().map(BTreeSet::len).product(),
-            probability(path),
+            window_probability(path),
         ));
     }
     path.windows(GRAM)
         .enumerate()
         .map(|(offset, window)| {
             let count = window_grams(path, offset).iter().map(BTreeSet::len).product();
-            (offset, count, probability(window))
+            (offset, count, window_probability(window))
         })
         .filter(|(_, count, _)| (1..=MOST_GRAMS).contains(count))
         .min_by(|one, other| one.2.total_cmp(&other.2))
-}
-
-fn probability(sets: &[ByteSet]) -> f64 {
-    let of = |set: &ByteSet| bytes_of(set).map(byte_probability).sum::<f64>();
-    sets.iter().map(of).product()
 }
 
 /// The folded bytes at each place of the window at `offset`.

@@ -36,7 +36,7 @@ impl Tuning {
             rounds: [4, 16],
             pass_bytes: info.max_storage_buffer_range.min(info.max_allocation_bytes),
             candidate_hits: 1 << 18,
-            bytes_per_candidate: 64,
+            bytes_per_candidate: 16,
         };
         match info.kind {
             DeviceKind::Cpu => Tuning {

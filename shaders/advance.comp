@@ -61,7 +61,8 @@ void main() {
     bool filters = runs && params.use_filter != 0u && control.filtered == 0u;
     uint bytes = FILTER_WORKGROUP * FILTER_BYTES * FILTER_TURNS;
     bool tails = runs && params.stage == ADVANCE_FILTER && control.filter_x != 0u;
-    control.filter_x = filters ? (params.haystack_len + bytes - 1u) / bytes : 0u;
+    uint begin = params.first_start & ~(FILTER_BYTES - 1u);
+    control.filter_x = filters ? (filter_end() - begin + bytes - 1u) / bytes : 0u;
     control.tails_x = tails ? groups(control.candidate_count) : 0u;
     bool lists = params.use_filter == 0u || tables.header.has_rest != 0u;
     uint walkers = lists ? params.start_walkers : min(control.item_count, params.start_walkers);

@@ -3,7 +3,8 @@
 
 // Finds the grams that a match could contain.
 //
-// Reads the haystack and the tables; writes candidate tails and counts them in Control. Grid:
+// Reads the haystack, from params.first_start to what a match that starts before params.end_start can
+// reach, and the tables; writes candidate tails and counts them in Control. Grid:
 // Control::filter_*, a workgroup for every FILTER_WORKGROUP * FILTER_BYTES * FILTER_TURNS bytes. Every
 // byte's gram is tested against a bitmap in shared memory; a survivor is looked up in the hash table, and
 // each branch that has the gram gets a candidate. Loops: FILTER_TURNS turns, in each at most FILTER_BYTES
@@ -56,10 +57,12 @@ void main() {
     }
     barrier();
     uint last_unit = (params.haystack_len - 1u) & ~(FILTER_BYTES - 1u);
-    uint base = gl_WorkGroupID.x * (FILTER_WORKGROUP * FILTER_BYTES * FILTER_TURNS);
+    uint base = (params.first_start & ~(FILTER_BYTES - 1u))
+        + gl_WorkGroupID.x * (FILTER_WORKGROUP * FILTER_BYTES * FILTER_TURNS);
+    uint end = filter_end();
     for (uint turn = 0u; turn < FILTER_TURNS; ++turn) {
         uint at = base + (turn * FILTER_WORKGROUP + local) * FILTER_BYTES;
-        if (at >= params.haystack_len) {
+        if (at >= end) {
             break;
         }
         uvec4 unit = unit_at(at);
@@ -78,7 +81,7 @@ void main() {
         while (survivors != 0u) {
             uint i = uint(findLSB(survivors));
             survivors &= survivors - 1u;
-            if (at + i < params.haystack_len) {
+            if (at + i >= params.first_start && at + i < end) {
                 uint shift = (i & 3u) * 8u;
                 uint low = words[i >> 2];
                 uint gram = shift == 0u ? low : low >> shift | words[(i >> 2) + 1u] << (32u - shift);

@@ -67,6 +67,11 @@ uint byte_at(uint at) {
 }
 #endif
 
+// Where the grams of matches that start before params.end_start end.
+uint filter_end() {
+    return min(params.end_start + params.reach, params.haystack_len);
+}
+
 // The class of a byte in the map at `classes`.
 uint class_of(uint classes, uint byte) {
     return (tables.words[classes + (byte >> 2)] >> ((byte & 3u) * 8u)) & 0xFFu;

@@ -191,6 +191,8 @@ struct ScanParams {
     uint stage;
     // 1 to look for grams first and verify only where they are; 0 to verify every start.
     uint use_filter;
+    // Bytes from a match's start within which its gram ends.
+    uint reach;
     // Candidate tails, and candidate starts, that there is room for.
     uint candidate_capacity;
 };

@@ -27,7 +27,7 @@ const TAIL_BYTES: usize = 12;
 /// may vary by, all at most.
 const MOST_PATHS: usize = 256;
 const MOST_GRAMS: usize = 1 << 11;
-pub(super) const MOST_SPREAD: usize = 1024;
+pub(super) const MOST_SPREAD: usize = 512;
 
 /// Candidates for each byte of typical text beyond which looking for grams does not pay.
 const MOST_FREQUENT: f64 = 1e-2;

@@ -93,8 +93,8 @@ impl LaneShape {
 
 /// Candidates that there is room for.
 const LEAST_CANDIDATES: u64 = 1 << 10;
-/// A tail has up to 1,025 starts, and their count must not come near 2^32.
-const MOST_CANDIDATES: u64 = 1 << 20;
+/// A tail has up to 513 starts, and their count must not come near 2^32.
+const MOST_CANDIDATES: u64 = 1 << 22;
 
 pub(crate) struct Lane {
     device: Arc<Device>,

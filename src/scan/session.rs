@@ -33,6 +33,9 @@ const STAGING_UNIT: u64 = 4096;
 /// Least staging memory, in bytes.
 const LEAST_STAGING: u64 = 1 << 20;
 
+/// Starts below which a part that has too many candidates is not filtered.
+const LEAST_FILTERED: u32 = 1 << 12;
+
 /// Hits beyond capacity after which a scan that can only fail is given up instead of counted to its end.
 const COUNTED_BEYOND: u32 = 1 << 24;
 
@@ -291,10 +294,11 @@ impl ResidentRulePipeline {
         // done again in parts, and need not count on.
         let all_count = self.match_kind == MatchKind::All && range.is_final;
         let counted_beyond = if all_count { COUNTED_BEYOND } else { 0 };
-        let mut params = ScanParams {
+        let can_filter = self.can_filter(haystack.len(), range);
+        let params = ScanParams {
             haystack_len: haystack.len() as u32,
             is_final: range.is_final.into(),
-            use_filter: self.can_filter(haystack.len(), range).into(),
+            reach: self.reach.unwrap_or(0),
             max_scan: range.max_scan_bytes,
             hit_stop: self.shape.hit_capacity.saturating_add(counted_beyond),
             ..self.shape.params(self.pass_count)
@@ -310,15 +314,23 @@ impl ResidentRulePipeline {
         let mut first_undecided = None;
         let mut first_start = range.first_start;
         let mut part = range.end_start - range.first_start;
+        let mut filter_part = true;
         while first_start < range.end_start {
             let end_start = first_start + part.min(range.end_start - first_start);
-            let part_params = ScanParams { first_start, end_start, ..params };
+            // Where even few starts have too many candidates, each start is verified instead.
+            let use_filter = can_filter && filter_part;
+            let params =
+                ScanParams { first_start, end_start, use_filter: use_filter.into(), ..params };
             let since = since.take().unwrap_or_else(Instant::now);
-            let outcome = lane.run(span.take(), part_params, since, stats)?;
+            let outcome = lane.run(span.take(), params, since, stats)?;
             let count = outcome.hit_count;
-            if params.use_filter != 0 && (outcome.overflowed || count > self.shape.hit_capacity) {
-                // Too much to look at: every start is verified instead, and each hit comes once.
-                params.use_filter = 0;
+            if use_filter && (outcome.overflowed || count > self.shape.hit_capacity) {
+                // Starts that several candidates lead to make several hits: counts are not right here.
+                if end_start - first_start > LEAST_FILTERED {
+                    part = (end_start - first_start) / 2;
+                } else {
+                    filter_part = false;
+                }
                 continue;
             }
             if count > self.shape.hit_capacity {
@@ -365,6 +377,7 @@ impl ResidentRulePipeline {
                 break;
             }
             first_start = end_start;
+            filter_part = true;
             part = part.saturating_mul(2);
         }
         if found > self.max_matches as u64 {

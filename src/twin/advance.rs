@@ -56,7 +56,9 @@ pub(crate) fn advance(buffers: &mut Buffers, params: &ScanParams) {
         if runs { walkers.div_ceil(layout::WORKGROUP) } else { 0 }
     };
     let bytes = layout::FILTER_WORKGROUP * layout::FILTER_BYTES * layout::FILTER_TURNS;
-    control.filter_x = if filters { params.haystack_len.div_ceil(bytes) } else { 0 };
+    let begin = params.first_start & !(layout::FILTER_BYTES - 1);
+    let end = (params.end_start + params.reach).min(params.haystack_len);
+    control.filter_x = if filters { (end - begin).div_ceil(bytes) } else { 0 };
     control.tails_x = groups(tails, control.candidate_count);
     let walkers =
         if lists { params.start_walkers } else { control.item_count.min(params.start_walkers) };

@@ -4,7 +4,8 @@ use super::Buffers;
 use crate::shaders::layout::{self, QueueItem, ScanParams};
 
 pub(crate) fn filter(buffers: &mut Buffers, params: &ScanParams) {
-    for at in 0..params.haystack_len {
+    let end = (params.end_start + params.reach).min(params.haystack_len);
+    for at in params.first_start..end {
         // What lies past the end is whatever the device's buffer holds there.
         let byte = |index: u32| {
             let at = (at + index) as usize;

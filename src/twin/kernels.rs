@@ -259,11 +259,14 @@ fn kernels_do_what_their_twins_do() {
     };
     let filtered = ScanParams { use_filter: 1, ..whole };
     let filtered_tight = ScanParams { use_filter: 1, ..tight };
+    let filtered_part = ScanParams { first_start: 1, end_start: 40, ..filtered };
     for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {
         for dfa_budget in [32 << 10, 64] {
             let options = PipelineOptions { match_kind, dfa_budget, ..PipelineOptions::default() };
             let rules = RulePipeline::with_options(&patterns, options).unwrap();
-            for params in [whole, tight, window, filtered, filtered_tight] {
+            let reach = pass::reach(rules.rules()).unwrap();
+            for params in [whole, tight, window, filtered, filtered_tight, filtered_part] {
+                let params = ScanParams { reach, ..params };
                 compare_scan(&backend, &rules, haystack, params);
             }
         }

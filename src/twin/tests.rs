@@ -33,7 +33,8 @@ fn scan(rules: &RulePipeline, haystack: &[u8], max_scan: u32, pass_bytes: u64) -
     let passes = pass::pack(rules.rules(), pass_bytes).unwrap();
     let mut control = Control::default();
     for (index, tables) in passes.iter().enumerate() {
-        let mut params = ScanParams { max_scan, ..tight(haystack, passes.len()) };
+        let reach = pass::reach(rules.rules()).unwrap_or(0);
+        let mut params = ScanParams { max_scan, reach, ..tight(haystack, passes.len()) };
         params.pass = index as u32;
         let mut buffers = Buffers::new(kind, tables.clone(), haystack, &params);
         buffers.control = control;

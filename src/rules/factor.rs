@@ -360,10 +360,11 @@ mod tests {
             let hir = parse(&pattern);
             let Some(branches) = factors(&hir) else { return Ok(()) };
             let config = || meta::Config::new().utf8_empty(false);
-            let build = |hir: &Hir| meta::Builder::new().configure(config()).build_from_hir(hir);
-            let whole = build(&hir).unwrap();
+            let build =
+                |hir: &Hir| meta::Builder::new().configure(config()).build_from_hir(hir).unwrap();
+            let whole = build(&hir);
             let tails: Vec<_> =
-                branches.iter().map(|branch| build(&branch.tail).unwrap()).collect();
+                branches.iter().map(|branch| build(&branch.tail)).collect();
             for start in 0..haystack.len() {
                 let input = Input::new(&haystack).range(start..).anchored(Anchored::Yes);
                 let Some(found) = whole.find(input) else { continue };

@@ -419,3 +419,28 @@ fn rules_with_thousands_of_positions() {
         assert_eq!(rules.scan_bounded(&backend, &haystack, 2600).unwrap(), expected, "{kind:?}");
     }
 }
+
+/// Grams where there are rules that have them, and every start for the others: a flood of candidates makes
+/// a scan slower and changes nothing else.
+#[test]
+fn a_candidate_flood_is_filtered_in_parts() {
+    let backend = TestBackend::new();
+    let mut rare = vec![b' '; 100_000];
+    rare[70_000..70_006].copy_from_slice(b"foobar");
+    let flood = b"fooba foobar-".repeat(3000);
+    for kind in KINDS {
+        let rules = rules(kind, &[r"\bfoobar\b", "(?:[a-z]{0,9}?)fooba[r ]", "[0-9]-"]);
+        let tuning =
+            Tuning { bytes_per_candidate: u32::MAX, ..Tuning::for_device(backend.device_info()) };
+        let options = options(rare.len(), 100_000);
+        let session = ResidentRulePipeline::new(&rules, &backend, &options, &tuning).unwrap();
+        let mut matches = Vec::new();
+        let mut scratch = ScanScratch::default();
+        let stats = session.scan_into(&backend, &rare, &mut matches, &mut scratch).unwrap();
+        assert_eq!(matches, rules.reference_scan(&rare));
+        assert_eq!((stats.submissions, stats.rounds), (1, 1));
+        let stats = session.scan_into(&backend, &flood, &mut matches, &mut scratch).unwrap();
+        assert_eq!(matches, rules.reference_scan(&flood));
+        assert!(stats.submissions > 3, "{stats:?}");
+    }
+}

@@ -43,7 +43,7 @@ mod twin;
 mod vulkan;
 
 pub use matches::{Match, MatchKind};
-pub use rules::{BuildError, PipelineOptions, RulePipeline, UnicodePolicy};
+pub use rules::{BuildError, Factor, PipelineOptions, RulePipeline, RulePlan, UnicodePolicy};
 pub use scan::{
     MAX_HAYSTACK_BYTES, ResidentRulePipeline, ScanError, ScanScratch, ScanStats, SessionOptions,
     StageTimes, StreamMatch,

@@ -594,3 +594,22 @@ fn no_loader_is_an_error_that_says_what_to_install() {
     assert!(stderr.contains("vkscan: no usable Vulkan loader"), "{stderr}");
     assert!(stderr.contains("libvulkan1"), "{stderr}");
 }
+
+#[test]
+fn rules_are_explained_costliest_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rules.regex");
+    fs::write(&file, "zebra[0-9]\n[a-z]+\n[x-z]{0,9}?tion\n").unwrap();
+    let (status, output) =
+        run(vkscan().args(["explain", "--format", "json", "--rules"]).arg(&file));
+    assert_eq!(status, 0);
+    let plans = records(&output.stdout);
+    let order: Vec<_> = plans.iter().map(|plan| plan["pattern"].as_u64().unwrap()).collect();
+    assert_eq!(order, [1, 2, 0]);
+    assert!(plans[0]["factor"].is_null());
+    assert_eq!(plans[1]["factor"]["most_starts"], 10);
+    assert_eq!(plans[2]["factor"]["grams"], 1);
+    let (status, output) = run(vkscan().args(["explain", "--rules"]).arg(&file));
+    assert_eq!(status, 0);
+    assert!(String::from_utf8(output.stdout).unwrap().contains("no factor"));
+}

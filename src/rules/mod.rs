@@ -7,12 +7,14 @@
 //! | `dfa.rs` | the likely part of the pattern's DFA, where most walks end |
 //! | `factor.rs` | what every match contains, to look for first |
 //! | `frequency.rs` | what typical text is made of |
+//! | `explain.rs` | how each rule is looked for, for those who write rules |
 //! | `pass.rs` | rules laid out as the buffers that kernels read |
 //! | `wire.rs` | pipelines as bytes, and back |
 //! | `oracle.rs` | the same matches by definition, slowly, on the CPU |
 
 pub(crate) mod dfa;
 mod error;
+mod explain;
 pub(crate) mod factor;
 mod frequency;
 pub(crate) mod look;
@@ -27,6 +29,7 @@ use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Hir;
 
 pub use error::BuildError;
+pub use explain::{Factor, RulePlan};
 
 use crate::MatchKind;
 use dfa::PartialDfa;

@@ -27,6 +27,8 @@ pub enum Command {
     /// The exit status is 0 with matches, 1 without, and 2 if anything failed; what can be scanned is
     /// scanned all the same.
     Scan(ScanArgs),
+    /// Say how each rule is looked for and verified, the ones that cost most first. Needs no device.
+    Explain(ExplainArgs),
     /// List the Vulkan devices, and say which one a scan would take and why.
     ///
     /// The exit status is 0 if there is such a device and 2 if there is none.
@@ -91,6 +93,16 @@ pub struct ScanArgs {
     /// Most matches in one window.
     #[arg(long, default_value_t = 1 << 20, value_name = "N", help_heading = "Device")]
     pub max_matches: usize,
+}
+
+#[derive(clap::Args)]
+pub struct ExplainArgs {
+    /// A file of rules, as for `scan`.
+    #[arg(short, long, value_name = "FILE")]
+    pub rules: PathBuf,
+    /// How the rules are printed.
+    #[arg(long, default_value = "text", value_name = "FORMAT")]
+    pub format: Format,
 }
 
 #[derive(clap::Args)]

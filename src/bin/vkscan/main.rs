@@ -8,10 +8,12 @@
 //! | `scan.rs` | `vkscan scan`: every input through one resident session |
 //! | `output.rs` | how a match is printed |
 //! | `summary.rs` | what `--stats` tells |
+//! | `explain.rs` | `vkscan explain` |
 //! | `devices.rs` | `vkscan devices` |
 
 mod args;
 mod devices;
+mod explain;
 mod inputs;
 mod output;
 mod rules_file;
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
     log_to_stderr(args.verbose);
     let status = match &args.command {
         Command::Scan(args) => scan::run(args),
+        Command::Explain(args) => explain::run(args),
         Command::Devices(args) => devices::run(args),
     };
     status

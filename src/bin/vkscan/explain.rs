@@ -1,0 +1,70 @@
+//! `vkscan explain`.
+
+use std::error::Error;
+use std::io::{self, Write};
+
+use serde_json::json;
+use vkscan::{PipelineOptions, RulePlan};
+
+use crate::Status;
+use crate::args::{ExplainArgs, Format};
+use crate::rules_file::RulesFile;
+
+pub fn run(args: &ExplainArgs) -> Result<Status, Box<dyn Error>> {
+    let rules = RulesFile::read(&args.rules)?;
+    let mut plans = rules.compile(PipelineOptions::default())?.explain();
+    // What costs most first: rules without a factor, then those with the commonest ones.
+    plans.sort_by(|one, other| cost(other).total_cmp(&cost(one)));
+    let mut stdout = io::stdout().lock();
+    for plan in &plans {
+        let name = rules.name(plan.pattern_id);
+        match args.format {
+            Format::Text => print_text(&mut stdout, name, plan)?,
+            Format::Json => writeln!(stdout, "{}", to_json(name, plan))?,
+        }
+    }
+    Ok(Status::Found)
+}
+
+fn cost(plan: &RulePlan) -> f64 {
+    plan.factor.as_ref().map_or(f64::INFINITY, |factor| factor.expected_per_mib)
+}
+
+fn print_text(to: &mut impl Write, name: &str, plan: &RulePlan) -> io::Result<()> {
+    writeln!(to, "{}: {}", plan.pattern_id, name.escape_debug())?;
+    match &plan.factor {
+        None => writeln!(to, "    no factor: every start is verified")?,
+        Some(factor) => {
+            let shown = factor.grams.iter().take(4).map(|gram| gram.escape_ascii().to_string());
+            let shown = shown.collect::<Vec<_>>().join(" ");
+            let more = if factor.grams.len() > 4 { " ..." } else { "" };
+            writeln!(
+                to,
+                "    {} grams ({shown}{more}), {:.1} candidates a MiB of text, up to {} starts each",
+                factor.grams.len(),
+                factor.expected_per_mib,
+                factor.most_starts
+            )?;
+        }
+    }
+    match plan.nfa_nodes {
+        None => writeln!(to, "    DFA of {} bytes", plan.dfa_bytes),
+        Some(nodes) => {
+            writeln!(to, "    DFA of {} bytes, then NFA of {nodes} nodes", plan.dfa_bytes)
+        }
+    }
+}
+
+fn to_json(name: &str, plan: &RulePlan) -> serde_json::Value {
+    json!({
+        "pattern": plan.pattern_id,
+        "rule": name,
+        "factor": plan.factor.as_ref().map(|factor| json!({
+            "grams": factor.grams.len(),
+            "expected_per_mib": factor.expected_per_mib,
+            "most_starts": factor.most_starts,
+        })),
+        "dfa_bytes": plan.dfa_bytes,
+        "nfa_nodes": plan.nfa_nodes,
+    })
+}

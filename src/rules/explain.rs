@@ -1,0 +1,71 @@
+//! How a pipeline looks for each of its rules, for those who write rules.
+
+use super::factor::{self, GRAM};
+use super::{RulePipeline, parse};
+
+/// How one rule is looked for and verified.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct RulePlan {
+    /// The pattern's index in the list that the pipeline was built from.
+    pub pattern_id: u32,
+    /// What a match must contain; none if every start has to be verified.
+    pub factor: Option<Factor>,
+    /// Bytes of the rule's DFA.
+    pub dfa_bytes: usize,
+    /// Whether some walks have to be finished by the NFA, and how many nodes that has.
+    pub nfa_nodes: Option<usize>,
+}
+
+/// What every match of a rule contains.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Factor {
+    /// Four-byte strings, one of which a match contains, with ASCII case folded by setting bit 5.
+    pub grams: Vec<[u8; GRAM]>,
+    /// How many of a mebibyte's bytes begin one of them, in typical text.
+    pub expected_per_mib: f64,
+    /// Most starts that one of them makes candidates.
+    pub most_starts: u32,
+}
+
+impl RulePipeline {
+    /// How each rule is looked for and verified, in order of pattern ids.
+    ///
+    /// ```
+    /// let rules = vkscan::RulePipeline::new(&["[a-z]{0,9}?zebra[0-9]", "[a-z]+"])?;
+    /// let plan = rules.explain();
+    /// assert_eq!(plan[0].factor.as_ref().unwrap().most_starts, 10);
+    /// assert!(plan[1].factor.is_none());
+    /// # Ok::<(), vkscan::BuildError>(())
+    /// ```
+    pub fn explain(&self) -> Vec<RulePlan> {
+        let rules = (0..).zip(self.rules());
+        rules
+            .map(|(pattern_id, rule)| {
+                let hir = parse(&rule.pattern, &self.options).expect("it parsed before");
+                let branches = factor::factors(&hir).filter(|_| !rule.branches.is_empty());
+                let factor = branches.map(|branches| {
+                    let mut grams: Vec<[u8; GRAM]> =
+                        branches.iter().flat_map(|b| &b.grams).map(|gram| gram.bytes).collect();
+                    grams.sort_unstable();
+                    grams.dedup();
+                    let frequency: f64 = branches.iter().map(|branch| branch.frequency).sum();
+                    let starts =
+                        branches.iter().map(|branch| branch.front[1] - branch.front[0] + 1);
+                    Factor {
+                        grams,
+                        expected_per_mib: frequency * f64::from(1 << 20),
+                        most_starts: starts.max().unwrap_or(0) as u32,
+                    }
+                });
+                RulePlan {
+                    pattern_id,
+                    factor,
+                    dfa_bytes: rule.dfa.entries.len() * size_of::<u16>(),
+                    nfa_nodes: rule.dfa.escapes().then_some(rule.nfa.nodes.len()),
+                }
+            })
+            .collect()
+    }
+}

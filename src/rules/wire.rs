@@ -183,7 +183,10 @@ fn rule(reader: &mut Reader) -> Result<Rule, String> {
             .map(|[a, b, c, d, offset]| Gram { bytes: [a, b, c, d], offset })
             .collect();
         let branch = Branch { front, grams, tail: reader.dfa()? };
-        if front[0] > front[1] || front[1] - front[0] > factor::MOST_SPREAD as u32 {
+        let spread = front[1].checked_sub(front[0]);
+        // Offsets of a haystack and a front are added up in 32 bits.
+        let is_short = front[1] as usize <= crate::MAX_HAYSTACK_BYTES;
+        if !is_short || spread.is_none_or(|spread| spread > factor::MOST_SPREAD as u32) {
             return Err(format!("a front of {front:?} bytes makes no sense"));
         }
         branches.push(branch);
@@ -350,6 +353,15 @@ mod tests {
             RulePipeline::from_bytes(&bytes[..length]).unwrap_err();
         }
         RulePipeline::from_bytes(&[&bytes[..], &[0]].concat()).unwrap_err();
+    }
+
+    #[test]
+    fn a_front_that_offsets_cannot_hold_is_refused() {
+        let mut pipeline = RulePipeline::new(&["zebra"]).unwrap();
+        for front in [[u32::MAX; 2], [2, 1], [0, 5000]] {
+            pipeline.rules[0].branches[0].front = front;
+            RulePipeline::from_bytes(&pipeline.to_bytes()).unwrap_err();
+        }
     }
 
     proptest! {

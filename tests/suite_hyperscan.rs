@@ -1,32 +1,20 @@
 //! Hyperscan's cases: every end of every match.
 
+#[macro_use]
 mod common;
 
 use std::error::Error as _;
 use std::fs;
 
 use common::dialect::{Dialect, Translated};
-use common::{Case, Engine, Expected, Oracle, Suite, View, options};
+use common::{Case, Engine, Expected, Suite, View, options};
 use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input};
 use serde_json::Value;
 use vkscan::{MatchKind, PipelineOptions, UnicodePolicy};
 
-#[test]
-fn on_the_oracle() {
-    run(&mut Oracle);
-}
-
-#[test]
-fn on_the_device() {
-    run(&mut common::gpu());
-}
-
-#[test]
-fn on_the_device_without_dfas() {
-    run(&mut common::gpu().without_dfas());
-}
+on_every_engine!(run);
 
 fn run(engine: &mut dyn Engine) {
     let Some(file) = common::data("suites/hscollider.jsonl", "12,218 cases are") else { return };

@@ -4,6 +4,7 @@
 //! line for each string, with four answers: the leftmost-first match of the whole string, the one found
 //! anywhere, and the same two for leftmost-longest. An answer is `-` or the spans of all groups.
 
+#[macro_use]
 mod common;
 
 use std::fs;
@@ -15,20 +16,7 @@ use vkscan::{MatchKind, PipelineOptions, UnicodePolicy};
 /// Perl classes are ASCII, everything else is code points.
 const RE2: Dialect = Dialect { utf8: true, properties: false, caseless: false };
 
-#[test]
-fn on_the_oracle() {
-    run(&mut Oracle);
-}
-
-#[test]
-fn on_the_device() {
-    run(&mut common::gpu());
-}
-
-#[test]
-fn on_the_device_without_dfas() {
-    run(&mut common::gpu().without_dfas());
-}
+on_every_engine!(run);
 
 #[test]
 #[should_panic(expected = "2 passed, 0 skipped, 1 failed")]

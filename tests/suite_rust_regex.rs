@@ -1,29 +1,17 @@
 //! The `regex` crate's own suite.
 
+#[macro_use]
 mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{Case, Engine, Expected, Oracle, Span, Suite, View};
+use common::{Case, Engine, Expected, Span, Suite, View};
 use regex_test::{MatchKind as Kind, RegexTest, RegexTests, SearchKind};
 use toml::Value;
 use vkscan::{MatchKind, PipelineOptions, UnicodePolicy};
 
-#[test]
-fn on_the_oracle() {
-    run(&mut Oracle);
-}
-
-#[test]
-fn on_the_device() {
-    run(&mut common::gpu());
-}
-
-#[test]
-fn on_the_device_without_dfas() {
-    run(&mut common::gpu().without_dfas());
-}
+on_every_engine!(run);
 
 fn run(engine: &mut dyn Engine) {
     let Some(folder) = common::data("suites/rust-regex-testdata", "1,203 cases are") else {

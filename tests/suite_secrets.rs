@@ -1,29 +1,17 @@
 //! Secret scanners' rules with texts that each must match or must not.
 
+#[macro_use]
 mod common;
 
 use std::fs;
 
-use common::{Case, Engine, Expected, Oracle, Suite, View, options};
+use common::{Case, Engine, Expected, Suite, View, options};
 use regex::Regex;
 use regex::bytes::RegexBuilder;
 use serde_json::Value;
 use vkscan::MatchKind;
 
-#[test]
-fn on_the_oracle() {
-    run(&mut Oracle);
-}
-
-#[test]
-fn on_the_device() {
-    run(&mut common::gpu());
-}
-
-#[test]
-fn on_the_device_without_dfas() {
-    run(&mut common::gpu().without_dfas());
-}
+on_every_engine!(run);
 
 fn run(engine: &mut dyn Engine) {
     let Some(file) = common::data("suites/secrets-examples.jsonl", "2,016 cases are") else {

@@ -9,7 +9,7 @@
 //! | `VKSCAN_REQUIRE_DATA=1` | a missing file fails its test instead of being reported |
 
 // Every test binary compiles this module, and none uses all of it.
-#![allow(dead_code)]
+#![allow(dead_code, unused_macros)]
 
 pub mod dialect;
 
@@ -24,6 +24,26 @@ use vkscan::{
     Backend, BackendOptions, Match, MatchKind, PipelineOptions, RulePipeline, ScanScratch,
     ValidationLog,
 };
+
+/// A test of a suite for each engine. Another engine is a line here.
+macro_rules! on_every_engine {
+    ($run:path) => {
+        #[test]
+        fn on_the_oracle() {
+            $run(&mut common::Oracle);
+        }
+
+        #[test]
+        fn on_the_device() {
+            $run(&mut common::gpu());
+        }
+
+        #[test]
+        fn on_the_device_without_dfas() {
+            $run(&mut common::gpu().without_dfas());
+        }
+    };
+}
 
 /// Half-open byte offsets.
 pub type Span = (usize, usize);

@@ -50,25 +50,29 @@ void main() {
     } else if (params.stage == ADVANCE_FILTER && control.filter_x != 0u) {
         control.filtered = 1u;
     }
-    if (max(control.candidate_count, control.item_count) > params.candidate_capacity) {
-        control.overflowed = 1u;
+    if (control.candidate_count > params.candidate_capacity || control.item_count > params.item_capacity) {
+        control.overflowed |= OVERFLOW_CANDIDATES;
+    }
+    if (control.overflowed != 0u) {
         begin_pass(params.pass_count);
     }
     control.queue_base = control.queue_head;
     control.unfinished = 0u;
 
     bool runs = control.pass == params.pass;
-    bool filters = runs && params.use_filter != 0u && control.filtered == 0u;
-    uint bytes = FILTER_WORKGROUP * FILTER_BYTES * FILTER_TURNS;
+    bool filters = runs && params.use_filter != FILTER_NONE && control.filtered == 0u;
+    uint bytes = FILTER_WORKGROUP * FILTER_BYTES * params.filter_turns;
     bool tails = runs && params.stage == ADVANCE_FILTER && control.filter_x != 0u;
-    uint begin = params.first_start & ~(FILTER_BYTES - 1u);
-    control.filter_x = filters ? (filter_end() - begin + bytes - 1u) / bytes : 0u;
+    uint begin = params.filter_first & ~(FILTER_BYTES - 1u);
+    control.filter_x = filters ? (params.filter_end - begin + bytes - 1u) / bytes : 0u;
+    control.sequences_x = tables.header.has_sequences != 0u ? control.filter_x : 0u;
     control.tails_x = tails ? groups(control.candidate_count) : 0u;
-    bool lists = params.use_filter == 0u || tables.header.has_rest != 0u;
+    bool lists = params.use_filter == FILTER_NONE
+        || (params.use_filter == FILTER_ALL ? tables.header.has_rest : tables.header.has_long) != 0u;
     uint walkers = lists ? params.start_walkers : min(control.item_count, params.start_walkers);
     // Never 0 in a round that runs: that is how the next `advance` knows.
     control.starts_x = runs ? groups(max(walkers, 1u)) : 0u;
     control.nfa_x = runs ? groups(params.nfa_walkers) : 0u;
-    control.filter_y = control.tails_y = control.starts_y = control.nfa_y = 1u;
-    control.filter_z = control.tails_z = control.starts_z = control.nfa_z = 1u;
+    control.filter_y = control.sequences_y = control.tails_y = control.starts_y = control.nfa_y = 1u;
+    control.filter_z = control.sequences_z = control.tails_z = control.starts_z = control.nfa_z = 1u;
 }

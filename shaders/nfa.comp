@@ -192,6 +192,11 @@ void main() {
 
     for (step_count = 0u; step_count < params.step_budget && !given_up; ++step_count) {
         if (walker.mode == NFA_IDLE) {
+            // Most find nothing to do, and need not meet at the counter to see it. The value may be stale,
+            // but it only ever grows.
+            if (int(queue_end - control.queue_head) <= 0) {
+                break;
+            }
             uint taken = atomicAdd(control.queue_head, 1u);
             if (int(queue_end - taken) <= 0) {
                 break;

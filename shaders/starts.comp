@@ -40,17 +40,24 @@ void main() {
     if ((walker.mode & START_DONE) != 0u) {
         return;
     }
-    bool filtered = params.use_filter != 0u;
-    uint firsts = filtered ? tables.header.rest_firsts : tables.header.firsts;
-    uint pairs = filtered ? tables.header.rest_pairs : tables.header.pairs;
-    bool has_lists = !filtered || tables.header.has_rest != 0u;
+    uint firsts = tables.header.firsts;
+    uint pairs = tables.header.pairs;
+    bool has_lists = true;
+    if (params.use_filter == FILTER_ALL) {
+        firsts = tables.header.rest_firsts;
+        pairs = tables.header.rest_pairs;
+        has_lists = tables.header.has_rest != 0u;
+    } else if (params.use_filter == FILTER_BOUNDED) {
+        firsts = tables.header.long_firsts;
+        pairs = tables.header.long_pairs;
+        has_lists = tables.header.has_long != 0u;
+    }
     uint item_count = control.item_count;
-    uint first_item = params.queue_capacity + params.candidate_capacity;
     RuleRecord rule;
     uint rule_index = 0u;
     if ((walker.mode & START_WALKING) != 0u) {
         rule_index = (walker.mode & START_ITEMS) != 0u
-            ? queue.items[first_item + walker.entry - params.start_walkers].rule
+            ? candidates.tails_then_items[params.candidate_capacity + walker.entry - params.start_walkers].of
             : tables.words[walker.entry - 1u];
         rule = rule_record(rule_index);
     }
@@ -102,9 +109,9 @@ void main() {
         } else if ((walker.mode & START_ITEMS) != 0u
                    ? walker.entry < item_count : walker.entry < walker.entry_end) {
             if ((walker.mode & START_ITEMS) != 0u) {
-                QueueItem item = queue.items[first_item + walker.entry];
-                rule_index = item.rule;
-                walker.start = item.start;
+                Candidate item = candidates.tails_then_items[params.candidate_capacity + walker.entry];
+                rule_index = item.of;
+                walker.start = item.at;
                 walker.entry += params.start_walkers;
             } else {
                 rule_index = tables.words[walker.entry];

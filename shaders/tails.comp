@@ -5,8 +5,9 @@
 //
 // Reads candidate tails, the tables and the haystack; writes candidate starts and counts them in Control.
 // Grid: Control::tails_*, an invocation for each candidate. Nothing is decided here: a tail passes if its
-// DFA accepts, is not built far enough, or has not come to an end after TAIL_STEPS bytes. Loops: that many
-// steps, and the starts of one tail. CPU twin: src/twin/tails.rs.
+// DFA accepts, is not built far enough, or has not come to an end after TAIL_STEPS bytes. The front is then
+// walked back to all the places where it may begin. Loops: TAIL_STEPS and FRONT_STEPS.
+// CPU twin: src/twin/tails.rs.
 
 #include "bindings.glsl"
 
@@ -15,7 +16,8 @@ layout(local_size_x = WORKGROUP) in;
 BranchRecord branch_record(uint branch) {
     uint at = tables.header.branches + branch * BRANCH_WORDS;
     return BranchRecord(tables.words[at], tables.words[at + 1u], tables.words[at + 2u],
-                        tables.words[at + 3u], tables.words[at + 4u], tables.words[at + 5u]);
+                        tables.words[at + 3u], tables.words[at + 4u], tables.words[at + 5u],
+                        tables.words[at + 6u], tables.words[at + 7u], tables.words[at + 8u]);
 }
 
 bool may_match(BranchRecord branch, uint start) {
@@ -44,28 +46,68 @@ bool may_match(BranchRecord branch, uint start) {
     return true;
 }
 
+// Hands a start on. False if there is no room for more, and then every invocation stops, which keeps the
+// counter from wrapping.
+bool hand_on(uint rule, uint start) {
+    if (start < params.first_start || start >= params.end_start) {
+        return true;
+    }
+    uint index = atomicAdd(control.item_count, 1u);
+    if (index < params.item_capacity) {
+        candidates.tails_then_items[params.candidate_capacity + index] = Candidate(rule, start);
+    }
+    return index < params.item_capacity;
+}
+
+// Hands on all starts from which the front may lead to `tail`.
+void walk_back(BranchRecord branch, uint tail) {
+    uint end_class = branch.back_stride - 1u;
+    // The front's DFA has no assertions, so the byte behind it does not matter.
+    uint row = dfa_entry(branch.back_first_entry, 0u, end_class) >> 1;
+    uint at = tail;
+    for (uint step = 0u; row != ROW_DEAD && step < FRONT_STEPS; ++step) {
+        uint byte_class = at == 0u ? end_class : class_of(branch.back_classes, byte_at(at - 1u));
+        uint entry = dfa_entry(branch.back_first_entry, row, byte_class);
+        if ((entry & ENTRY_MATCH) != 0u && !hand_on(branch.rule, at)) {
+            return;
+        }
+        row = entry >> 1;
+        if (at <= params.first_start) {
+            return;
+        }
+        at -= 1u;
+    }
+    if (row != ROW_DEAD) {
+        atomicOr(control.overflowed, OVERFLOW_FRONTS);
+    }
+}
+
 void main() {
     uint id = gl_GlobalInvocationID.x;
     if (id >= min(control.candidate_count, params.candidate_capacity)) {
         return;
     }
-    QueueItem candidate = queue.items[params.queue_capacity + id];
-    BranchRecord branch = branch_record(candidate.rule);
-    uint tail = candidate.start;
-    if (tail < branch.front_min || !may_match(branch, tail)) {
+    Candidate candidate = candidates.tails_then_items[id];
+    BranchRecord branch = branch_record(candidate.of);
+    uint tail = candidate.at;
+    if (tail < branch.front_min) {
         return;
     }
-    uint first = tail < branch.front_max ? 0u : tail - branch.front_max;
-    first = max(first, params.first_start);
-    uint end = min(tail - branch.front_min + 1u, params.end_start);
-    if (first >= end) {
-        return;
-    }
-    uint index = atomicAdd(control.item_count, end - first);
-    for (uint start = first; start < end; ++start, ++index) {
-        if (index < params.candidate_capacity) {
-            queue.items[params.queue_capacity + params.candidate_capacity + index] =
-                QueueItem(branch.rule, start, 0u);
+    if (branch.front_min == branch.front_max) {
+        uint start = tail - branch.front_min;
+        if (start >= params.first_start && start < params.end_start && may_match(branch, start)) {
+            hand_on(branch.rule, start);
+        }
+    } else if (may_match(branch, tail)) {
+        if (branch.back_stride != 0u) {
+            walk_back(branch, tail);
+            return;
+        }
+        uint first = tail < branch.front_max ? 0u : tail - branch.front_max;
+        for (uint start = first; start <= tail - branch.front_min; ++start) {
+            if (!hand_on(branch.rule, start)) {
+                return;
+            }
         }
     }
 }

@@ -28,6 +28,10 @@ layout(set = 0, binding = BINDING_QUEUE) buffer Queue {
     QueueItem items[];
 } queue;
 
+layout(set = 0, binding = BINDING_CANDIDATES) buffer Candidates {
+    Candidate tails_then_items[];
+} candidates;
+
 // Kernels that read the haystack in other pieces say so before they include this.
 #ifndef HAYSTACK_UNIT
 #define HAYSTACK_UNIT uint
@@ -66,11 +70,6 @@ uint byte_at(uint at) {
     return (unit_at(at) >> ((at & 3u) * 8u)) & 0xFFu;
 }
 #endif
-
-// Where the grams of matches that start before params.end_start end.
-uint filter_end() {
-    return min(params.end_start + params.reach, params.haystack_len);
-}
 
 // The class of a byte in the map at `classes`.
 uint class_of(uint classes, uint byte) {

@@ -10,7 +10,8 @@ const uint BINDING_QUEUE = 4u;
 const uint BINDING_NFA_WALKERS = 5u;
 const uint BINDING_SCRATCH = 6u;
 const uint BINDING_READBACK = 7u;
-const uint BINDING_HAYSTACK = 8u;
+const uint BINDING_CANDIDATES = 8u;
+const uint BINDING_HAYSTACK = 9u;
 
 // Invocations in a workgroup of every kernel but `advance`, which is a single invocation.
 const uint WORKGROUP = 64u;
@@ -67,27 +68,53 @@ const uint UNICODE_LOOK_STEPS = 9u;
 
 // Words of a RuleRecord, a BranchRecord and an NfaNode, which kernels read word by word.
 const uint RULE_WORDS = 6u;
-const uint BRANCH_WORDS = 6u;
+const uint BRANCH_WORDS = 9u;
 const uint NODE_WORDS = 4u;
 
-// A gram is four bytes as a little-endian word, with these bits set: they fold ASCII case.
-const uint GRAM_FOLD = 0x20202020u;
+// A gram is four bytes as a little-endian word, with ASCII letters in lower case.
 // A gram's hash is its product with this, which is Knuth's multiplicative hashing (The Art of Computer
-// Programming, volume 3, section 6.4); its high bits choose.
+// Programming, volume 3, section 6.4); its high bits choose a slot of the hash table. A pass's bitmap is a
+// blocked Bloom filter (F. Putze, P. Sanders, J. Singler, "Cache-, Hash- and Space-Efficient Bloom
+// Filters", 2007): the highest bits choose a word of it, and the fields below two bits there, both of
+// which a gram sets.
 const uint GRAM_HASH = 0x9E3779B1u;
-// Bits of a pass's gram bitmap, as a power of two: 16 KiB, the least shared memory there may be.
-const uint BITMAP_LOG2 = 17u;
-const uint BITMAP_WORDS = 4096u;
-// An entry of a gram's list is a branch, and above it the gram's distance from the tail's start.
+const uint GRAM_FIRST_BIT = 14u;
+const uint GRAM_SECOND_BIT = 9u;
+// Where a rule has no rare grams, eight bytes in a row are looked for, of which a pass tells apart but four
+// classes, its letters: that makes an index of 16 bits.
+const uint SEQUENCE_BYTES = 8u;
+const uint SEQUENCE_LETTER_BITS = 2u;
+const uint SEQUENCE_WORDS = 2048u;
+
+// An entry of a gram's or a sequence's list is a branch, and above it the distance from the tail's start.
 const uint GRAM_OFFSET_SHIFT = 24u;
 
-// Invocations of a workgroup of `filter`, bytes that one of them looks at in a turn, and its turns.
+// Invocations of a workgroup of `filter`, bytes that one of them looks at in a turn, turns between two
+// looks at the survivors, and survivors kept until then.
 const uint FILTER_WORKGROUP = 256u;
 const uint FILTER_BYTES = 16u;
-const uint FILTER_TURNS = 16u;
+const uint FILTER_DRAIN = 4u;
+const uint FILTER_SURVIVORS = 1024u;
+// Candidates and look-ups of an invocation of `filter`; one that has more says that they do not fit.
+const uint FILTER_STEPS = 0x4000u;
 
-// Bytes of a tail that are walked before it passes unchecked.
+// ScanParams::use_filter. Where the haystack goes on elsewhere, or fronts turn out long, rules with
+// unbounded fronts are verified from every start.
+const uint FILTER_NONE = 0u;
+const uint FILTER_BOUNDED = 1u;
+const uint FILTER_ALL = 2u;
+
+// Control::overflowed, a bit each: more candidates than there is room for; a front that goes on for more
+// than FRONT_STEPS.
+const uint OVERFLOW_CANDIDATES = 1u;
+const uint OVERFLOW_FRONTS = 2u;
+
+// Bytes of a tail that are walked before it passes unchecked, and of a front before it counts as long.
 const uint TAIL_STEPS = 256u;
+const uint FRONT_STEPS = 1024u;
+
+// BranchRecord::front_max of a front whose length has no bound.
+const uint UNBOUNDED = 0xFFFFFFFFu;
 
 // Second bytes of a candidate, and the end of the haystack.
 const uint PAIR_COLUMNS = 257u;
@@ -113,18 +140,29 @@ struct PassHeader {
     // Nodes and stack depth of the largest NFA of all passes, for they share their scratch.
     uint nfa_nodes;
     uint nfa_stack;
-    // Bitmap of gram hashes.
+    // Bitmap of gram hashes, of 2^bitmap_log2 words.
     uint bitmap;
+    uint bitmap_log2;
     // Hash table of grams, of 2^gram_table_log2 pairs: the gram, and the offset of its list or 0.
     uint gram_table;
     uint gram_table_log2;
-    // BranchRecord array.
+    // BranchRecord array, and a list of the branches that match at the start of the haystack only.
     uint branches;
-    // As firsts and pairs, for the rules without branches alone.
+    uint anchored;
+    // 1 if there are sequences. Then: the letter of every byte, four to a word; a bitmap of sequences; and
+    // for every sequence the offset of its list.
+    uint has_sequences;
+    uint letters;
+    uint sequences;
+    uint sequence_lists;
+    // As firsts and pairs, for the rules without branches alone, and whether there are any: 0 or 1.
     uint rest_firsts;
     uint rest_pairs;
-    // 1 if there are rules without branches.
     uint has_rest;
+    // As these, for rules with unbounded fronts too.
+    uint long_firsts;
+    uint long_pairs;
+    uint has_long;
 };
 
 // One rule of a pass.
@@ -142,17 +180,22 @@ struct RuleRecord {
     uint lookahead;
 };
 
-// One alternative of a rule: where its matches begin, seen from a tail, and a DFA that tells most tails
+// One alternative of a rule: where its matches begin, seen from a tail, and DFAs that tell most of those
 // that do not match.
 struct BranchRecord {
     uint rule;
-    // Least and greatest distance of a match's start from the tail's.
+    // Least and greatest distance of a match's start from the tail's, which may be UNBOUNDED. If they are
+    // the same, the DFA is the rule's, and walks begin at the start; else it is the tail's.
     uint front_min;
     uint front_max;
     // As in RuleRecord.
     uint classes;
     uint first_entry;
     uint stride;
+    // The DFA that walks back from the tail over the front; stride 0 if there is none.
+    uint back_classes;
+    uint back_first_entry;
+    uint back_stride;
 };
 
 struct NfaNode {
@@ -189,12 +232,16 @@ struct ScanParams {
     uint step_budget;
     // What an `advance` comes after: ADVANCE_*.
     uint stage;
-    // 1 to look for grams first and verify only where they are; 0 to verify every start.
+    // Which rules to look for by their grams: FILTER_*. The others are verified from every start.
     uint use_filter;
-    // Bytes from a match's start within which its gram ends.
-    uint reach;
+    // Grams are looked for that begin from filter_first up to, and without, filter_end, by workgroups that
+    // take so many turns each.
+    uint filter_first;
+    uint filter_end;
+    uint filter_turns;
     // Candidate tails, and candidate starts, that there is room for.
     uint candidate_capacity;
+    uint item_capacity;
 };
 
 // ScanParams::stage.
@@ -222,7 +269,7 @@ struct Control {
     uint item_count;
     // 1 once the pass has been filtered.
     uint filtered;
-    // 1 if candidates did not fit.
+    // OVERFLOW_* bits.
     uint overflowed;
     uint starts_x;
     uint starts_y;
@@ -233,6 +280,9 @@ struct Control {
     uint filter_x;
     uint filter_y;
     uint filter_z;
+    uint sequences_x;
+    uint sequences_y;
+    uint sequences_z;
     uint tails_x;
     uint tails_y;
     uint tails_z;
@@ -242,7 +292,8 @@ struct Control {
 const uint CONTROL_STARTS_GRID = 44u;
 const uint CONTROL_NFA_GRID = 56u;
 const uint CONTROL_FILTER_GRID = 68u;
-const uint CONTROL_TAILS_GRID = 80u;
+const uint CONTROL_SEQUENCES_GRID = 80u;
+const uint CONTROL_TAILS_GRID = 92u;
 
 // StartWalker::mode.
 const uint START_FIRSTS = 0u;
@@ -269,8 +320,14 @@ struct StartWalker {
     uint last;
 };
 
-// A walk for the NFA: matches that end before `from` are out already. Candidates lie in the same buffer,
-// behind the queue: first tails (a branch, and the tail's start), then starts.
+// A tail that may match: a branch, and the tail's start. Or, behind all tails, a start that may match: a
+// rule, and the start.
+struct Candidate {
+    uint of;
+    uint at;
+};
+
+// A walk for the NFA: matches that end before `from` are out already.
 struct QueueItem {
     uint rule;
     uint start;
@@ -320,6 +377,6 @@ struct ReadbackHeader {
     uint pass;
     uint hit_count;
     uint rounds;
-    // 1 if there were more candidates than there is room for: nothing has been found out then.
+    // OVERFLOW_* bits: nothing has been found out if there are any.
     uint overflowed;
 };

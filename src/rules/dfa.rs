@@ -1,7 +1,7 @@
 //! The partial DFA: most walks end here.
 //!
 //! A rule's whole DFA can be exponentially larger than its NFA. Nearly all walks, though, die within a few
-//! likely bytes, so only the likeliest states are built: determinisation takes states in order of the
+//! likely bytes, so the likeliest states are built first: determinisation takes states in order of the
 //! probability that a walk over typical text meets them, and stops when the table's budget is spent.
 //! Transitions to states that were not built lead to [`layout::ROW_ESCAPE`], where the NFA takes over, so
 //! a budget costs speed and never a match.
@@ -69,9 +69,6 @@ enum Step {
     Escape,
     To { matched: bool, state: State },
 }
-
-/// States that a walk is less likely to meet than this are not worth a row.
-const LEAST_WEIGHT: f64 = 1e-12;
 
 /// Most items of all states together: bounds time and memory for rules with thousands of positions.
 const MOST_ITEMS: usize = 1 << 20;
@@ -150,7 +147,7 @@ impl<'a> Determiniser<'a> {
                 continue;
             }
             let is_full = (rows.len() + 1) * stride > budget || states.items > MOST_ITEMS;
-            if is_full || candidate.weight < LEAST_WEIGHT {
+            if is_full {
                 break;
             }
             row_of.insert(candidate.state, (rows.len() * stride) as u32);

@@ -1,7 +1,7 @@
 //! How a pipeline looks for each of its rules, for those who write rules.
 
-use super::factor::{self, GRAM};
-use super::{RulePipeline, parse};
+use super::factor::GRAM;
+use super::{Branch, RulePipeline};
 
 /// How one rule is looked for and verified.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,12 +21,13 @@ pub struct RulePlan {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Factor {
-    /// Four-byte strings, one of which a match contains, with ASCII case folded by setting bit 5.
+    /// Four-byte strings, one of which a match contains, with ASCII letters in lower case. None if it is
+    /// sequences of byte classes instead, or if all matches begin where the haystack does.
     pub grams: Vec<[u8; GRAM]>,
     /// How many of a mebibyte's bytes begin one of them, in typical text.
     pub expected_per_mib: f64,
-    /// Most starts that one of them makes candidates.
-    pub most_starts: u32,
+    /// Most starts that one of them makes candidates; none if a match may begin anywhere before it.
+    pub most_starts: Option<u32>,
 }
 
 impl RulePipeline {
@@ -35,7 +36,7 @@ impl RulePipeline {
     /// ```
     /// let rules = vkscan::RulePipeline::new(&["[a-z]{0,9}?zebra[0-9]", "[a-z]+"])?;
     /// let plan = rules.explain();
-    /// assert_eq!(plan[0].factor.as_ref().unwrap().most_starts, 10);
+    /// assert_eq!(plan[0].factor.as_ref().unwrap().most_starts, Some(10));
     /// assert!(plan[1].factor.is_none());
     /// # Ok::<(), vkscan::BuildError>(())
     /// ```
@@ -43,22 +44,7 @@ impl RulePipeline {
         let rules = (0..).zip(self.rules());
         rules
             .map(|(pattern_id, rule)| {
-                let hir = parse(&rule.pattern, &self.options).expect("it parsed before");
-                let branches = factor::factors(&hir).filter(|_| !rule.branches.is_empty());
-                let factor = branches.map(|branches| {
-                    let mut grams: Vec<[u8; GRAM]> =
-                        branches.iter().flat_map(|b| &b.grams).map(|gram| gram.bytes).collect();
-                    grams.sort_unstable();
-                    grams.dedup();
-                    let frequency: f64 = branches.iter().map(|branch| branch.frequency).sum();
-                    let starts =
-                        branches.iter().map(|branch| branch.front[1] - branch.front[0] + 1);
-                    Factor {
-                        grams,
-                        expected_per_mib: frequency * f64::from(1 << 20),
-                        most_starts: starts.max().unwrap_or(0) as u32,
-                    }
-                });
+                let factor = (!rule.branches.is_empty()).then(|| factor(&rule.branches));
                 RulePlan {
                     pattern_id,
                     factor,
@@ -67,5 +53,21 @@ impl RulePipeline {
                 }
             })
             .collect()
+    }
+}
+
+fn factor(branches: &[Branch]) -> Factor {
+    let mut grams: Vec<[u8; GRAM]> =
+        branches.iter().flat_map(|branch| &branch.grams).map(|gram| gram.bytes).collect();
+    grams.sort_unstable();
+    grams.dedup();
+    let frequency: f64 = branches.iter().map(|branch| branch.frequency).sum();
+    let is_bounded = !branches.iter().any(Branch::is_unbounded);
+    let starts =
+        branches.iter().map(|branch| (branch.front[1] - branch.front[0]).saturating_add(1));
+    Factor {
+        grams,
+        expected_per_mib: frequency * f64::from(1 << 20),
+        most_starts: if is_bounded { starts.max() } else { None },
     }
 }

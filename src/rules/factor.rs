@@ -1,114 +1,295 @@
 //! Factors: what every match of a rule has to contain.
 //!
 //! Running automata from every byte is slow; finding the few bytes where a match could be is fast. So a
-//! rule is cut in two: a *front*, whose length is bounded, and a *tail*, whose first bytes are one of few
-//! strings of byte classes. Four bytes in a row of each such string, its *gram*, are chosen to be rare.
-//! A match can only be where one of the grams is, at a known distance from the tail's start, which in turn
-//! is at a bounded distance from the match's start. This is the required-literal analysis of RE2's
+//! rule is cut in two: a *front*, and a *tail*, whose first bytes are one of few strings of byte classes.
+//! Four bytes in a row of each such string, its *gram*, are chosen to be rare. A match can only be where
+//! one of the grams is, at a known distance from the tail's start; how far the front reaches back from
+//! there is known too, or walked backwards. This is the required-literal analysis of RE2's
 //! `prefilter.cc` and Hyperscan's `ng_literal_analysis.cpp`, with byte classes in the place of letters.
 //!
-//! Grams are compared with bit 5 of every byte set, which folds ASCII case, so that a letter in either
-//! case is one gram.
+//! Grams are compared with ASCII letters in lower case, so that a letter in either case is one gram.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 
-use super::frequency::window_probability;
+use super::frequency::{Letter, window_probability};
 use super::nfa::{ByteSet, contains};
+use crate::shaders::layout;
 
 /// Bytes of a gram.
 pub(crate) const GRAM: usize = 4;
 
-/// Bytes of a tail that are looked at for a gram.
-const TAIL_BYTES: usize = 12;
+/// Bytes of a tail that are looked at for a gram: the fewer, the fewer strings there are to it.
+const TAIL_BYTES: [usize; 3] = [12, 8, 5];
 
-/// Strings of byte classes that a tail may begin with, grams of a rule, and bytes that a front's length
-/// may vary by, all at most.
-const MOST_PATHS: usize = 256;
-const MOST_GRAMS: usize = 1 << 11;
+/// Strings of byte classes that a tail may begin with, and grams of a rule, at most.
+const MOST_PATHS: usize = 512;
+const MOST_GRAMS: usize = 1 << 12;
+
+/// Bytes that a front's length may vary by to count as bounded.
 pub(super) const MOST_SPREAD: usize = 512;
 
 /// Candidates for each byte of typical text beyond which looking for grams does not pay.
-const MOST_FREQUENT: f64 = 1e-2;
-
-/// Bit 5 of every byte, which tells an ASCII letter's case.
-const FOLD: u8 = 0x20;
+const MOST_FREQUENT: f64 = 5e-2;
 
 /// One alternative of a rule, cut into front and tail.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Branch {
-    /// Least and greatest length of the front, in bytes.
+    /// Least and greatest length of the front, in bytes; [`UNBOUNDED`] if there is no greatest.
     pub(crate) front: [usize; 2],
+    /// What the front matches, and more: it has no assertions.
+    pub(crate) front_hir: Hir,
     pub(crate) tail: Hir,
-    /// The tail begins with one of these.
+    /// The tail begins with one of these: grams or, where there are no rare ones, sequences.
     pub(crate) grams: BTreeSet<Gram>,
+    pub(crate) sequences: BTreeSet<Sequence>,
     /// Expected candidates for each byte of typical text.
     pub(crate) frequency: f64,
 }
 
-/// Four bytes, folded, and where they lie from the tail's start.
+pub(crate) const UNBOUNDED: usize = usize::MAX;
+
+/// Four bytes, letters in lower case, and where they lie from the tail's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Gram {
     pub(crate) bytes: [u8; GRAM],
     pub(crate) offset: u8,
 }
 
-/// The alternatives of a rule, of which every match is one; none if it has no usable factors.
-pub(crate) fn factors(hir: &Hir) -> Option<Vec<Branch>> {
-    let alternatives = match hir.kind() {
-        HirKind::Alternation(alternatives) => alternatives.as_slice(),
-        HirKind::Capture(capture) => return factors(&capture.sub),
-        _ => std::slice::from_ref(hir),
-    };
-    alternatives.iter().map(branch).collect()
+/// Bytes of a sequence.
+pub(crate) const SEQUENCE: usize = layout::SEQUENCE_BYTES as usize;
+
+/// A byte of each of these sets in a row, and where they lie from the tail's start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Sequence {
+    pub(crate) sets: [ByteSet; SEQUENCE],
+    pub(crate) offset: u8,
 }
 
-/// Cuts an alternative where its grams cost least.
-fn branch(hir: &Hir) -> Option<Branch> {
-    let parts = parts(hir);
-    let mut best: Option<Cut> = None;
-    let mut front = [0_usize; 2];
-    for (at, part) in parts.iter().enumerate() {
-        if let Some(windows) = windows(&parts[at..]) {
-            // A candidate costs a walk over the tail, and now and then one from every start; a gram costs
-            // what others are taken for it in a bitmap of this many bits.
-            const BITMAP: f64 = (1 << 18) as f64;
-            let [frequency, grams] = [windows.frequency, windows.gram_count as f64];
-            let score = frequency * (10.0 + 0.1 * (front[1] - front[0]) as f64) + grams / BITMAP;
-            if best.as_ref().is_none_or(|best| score < best.score) {
-                best = Some(Cut { score, at, front, windows });
+/// For each alternative of a rule, one of which every match is, the places to cut it; none if some
+/// alternative has no usable factors.
+pub(crate) fn factors(hir: &Hir) -> Option<Vec<Cuts>> {
+    /// Alternatives that a rule is taken apart into where it has no factors as a whole, times so many.
+    const MOST_ALTERNATIVES: usize = 8;
+    const DEEPEST: usize = 2;
+
+    fn add(hir: &Hir, depth: usize, all: &mut Vec<Cuts>) -> Option<()> {
+        let cuts = Cuts::of(hir);
+        if !cuts.list.is_empty() {
+            all.push(cuts);
+            return Some(());
+        }
+        let parts = parts(hir);
+        let alternatives = parts.iter().enumerate().find_map(|(at, part)| match part.kind() {
+            HirKind::Alternation(subs) => Some((at, subs)),
+            _ => None,
+        });
+        let (at, subs) = alternatives.filter(|_| depth < DEEPEST)?;
+        if depth > 0 && subs.len() > MOST_ALTERNATIVES {
+            return None;
+        }
+        subs.iter().try_for_each(|sub| {
+            let rest = [&parts[..at], std::slice::from_ref(sub), &parts[at + 1..]];
+            add(&Hir::concat(rest.concat()), depth + 1, all)
+        })
+    }
+
+    let mut all = Vec::new();
+    add(hir, 0, &mut all)?;
+    Some(all)
+}
+
+/// As [`factors`], by sequences, for a rule as a whole.
+pub(crate) fn sequences(hir: &Hir) -> Option<Vec<Cuts>> {
+    let mut cuts = Cuts::by(hir, sequence_windows);
+    cuts.list.retain(|cut| !cut.is_unbounded());
+    (!cuts.list.is_empty()).then(|| vec![cuts])
+}
+
+/// The places where an alternative can be cut, best first.
+pub(crate) struct Cuts {
+    parts: Vec<Hir>,
+    alphabet: Alphabet,
+    list: Vec<Cut>,
+}
+
+impl Cuts {
+    fn of(hir: &Hir) -> Cuts {
+        Cuts::by(hir, windows)
+    }
+
+    fn by(hir: &Hir, windows: fn(&[Hir], &mut Alphabet) -> Option<Windows>) -> Cuts {
+        /// Ten candidates a MiB.
+        const GOOD_ENOUGH: f64 = 1e-4;
+
+        let parts = parts(hir);
+        let mut alphabet = Alphabet::default();
+        let mut list = Vec::new();
+        let mut front = [0_usize; 2];
+        // Bytes that a walk back over the front may be expected to take.
+        let mut walked = 0.0;
+        for (at, part) in parts.iter().enumerate() {
+            if let Some(windows) = windows(&parts[at..], &mut alphabet) {
+                let score = cost(windows.frequency, windows.gram_count, walked);
+                list.push(Cut { score, at, front, windows });
+                if score <= GOOD_ENOUGH {
+                    break;
+                }
+            }
+            let properties = part.properties();
+            let Some(least) = properties.minimum_len() else { break };
+            front[0] = front[0].saturating_add(least);
+            front[1] = front[1].saturating_add(properties.maximum_len().unwrap_or(UNBOUNDED));
+            if front[1] - front[0] > MOST_SPREAD {
+                front[1] = UNBOUNDED;
+            }
+            walked += expected_walk(part);
+        }
+        list.sort_by(|one, other| one.score.total_cmp(&other.score));
+        Cuts { parts, alphabet, list }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Cut> {
+        self.list.iter()
+    }
+
+    pub(crate) fn branch(&self, cut: &Cut) -> Branch {
+        let Cut { at, front, windows, .. } = cut;
+        let mut grams = BTreeSet::new();
+        let mut sequences = BTreeSet::new();
+        for (path, offset) in &windows.of_paths {
+            let path = self.alphabet.sets_of(path);
+            if windows.gram_count == 0 {
+                let set = |at| path.get(offset + at).copied().unwrap_or(ANY);
+                let sets = std::array::from_fn(set);
+                sequences.insert(Sequence { sets, offset: *offset as u8 });
+            } else {
+                add_grams(&path, *offset, &mut grams);
             }
         }
-        // Beyond a part of unbounded length no cut is any good.
-        let properties = part.properties();
-        front[0] += properties.minimum_len()?;
-        let Some(most) = properties.maximum_len() else { break };
-        front[1] += most;
-        if front[1] - front[0] > MOST_SPREAD {
-            break;
+        Branch {
+            front: *front,
+            front_hir: without_looks(&Hir::concat(self.parts[..*at].to_vec())),
+            tail: Hir::concat(self.parts[*at..].to_vec()),
+            grams,
+            sequences,
+            frequency: windows.frequency,
         }
     }
-    let Cut { at, front, windows, .. } = best?;
-    let mut grams = BTreeSet::new();
-    for (path, offset) in &windows.of_paths {
-        add_grams(path, *offset, &mut grams);
+}
+
+/// What it costs to look for so many grams that are so frequent, and to walk so far back from each.
+///
+/// A candidate costs a walk over the tail, and now and then one over the front and from every start; a gram
+/// costs what others are taken for it in the bitmap.
+fn cost(frequency: f64, gram_count: usize, walked: f64) -> f64 {
+    const OF_GRAM: f64 = 1e-5;
+    frequency * (10.0 + 0.1 * walked) + OF_GRAM * gram_count as f64
+}
+
+/// How many bytes in typical text something matches, as far as that varies.
+fn expected_walk(hir: &Hir) -> f64 {
+    /// For what goes on and on: a walk that long is given up, and that is dear.
+    const ENDLESS: f64 = 1e6;
+
+    let properties = hir.properties();
+    let bounded = properties.maximum_len().zip(properties.minimum_len());
+    let spread = bounded.map_or(f64::INFINITY, |(most, least)| (most - least) as f64);
+    if spread == 0.0 {
+        return 0.0;
     }
-    let tail = Hir::concat(parts[at..].to_vec());
-    Some(Branch { front, tail, grams, frequency: windows.frequency })
+    let expected = match hir.kind() {
+        HirKind::Repetition(repetition) => match repetition.sub.kind() {
+            HirKind::Class(class) => {
+                let probability = byte_set(class).map_or(1.0, |set| Letter::new(set).probability);
+                let expected = probability / (1.0 - probability).max(1e-9);
+                if expected > 500.0 { ENDLESS } else { expected }
+            }
+            _ => expected_walk(&repetition.sub) * 2.0 + 20.0,
+        },
+        HirKind::Concat(subs) => subs.iter().map(expected_walk).sum(),
+        HirKind::Alternation(subs) => subs.iter().map(expected_walk).fold(10.0, f64::max),
+        HirKind::Capture(capture) => expected_walk(&capture.sub),
+        _ => 4.0,
+    };
+    expected.min(spread)
+}
+
+/// What `hir` matches if all assertions hold.
+fn without_looks(hir: &Hir) -> Hir {
+    match hir.kind() {
+        HirKind::Look(_) => Hir::empty(),
+        HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) => hir.clone(),
+        HirKind::Capture(capture) => without_looks(&capture.sub),
+        HirKind::Concat(subs) => Hir::concat(subs.iter().map(without_looks).collect()),
+        HirKind::Alternation(subs) => Hir::alternation(subs.iter().map(without_looks).collect()),
+        HirKind::Repetition(repetition) => Hir::repetition(Repetition {
+            sub: Box::new(without_looks(&repetition.sub)),
+            ..repetition.clone()
+        }),
+    }
 }
 
 /// A place to cut a rule, and what it would cost.
-struct Cut {
+pub(crate) struct Cut {
     score: f64,
     at: usize,
     front: [usize; 2],
     windows: Windows,
 }
 
-/// Where the grams lie in each string that a tail may begin with.
+impl Cut {
+    pub(crate) fn is_unbounded(&self) -> bool {
+        self.front[1] == UNBOUNDED
+    }
+}
+
+/// A string of byte sets, by their numbers in an alphabet.
+type Path = Vec<u16>;
+
+/// The byte sets of a rule, and what is known of each, and of each four in a row.
+#[derive(Default)]
+struct Alphabet {
+    letters: Vec<Letter>,
+    numbers: HashMap<ByteSet, u16>,
+    /// How many grams four in a row make, and how often typical text has them.
+    costs: HashMap<Path, (usize, f64)>,
+}
+
+impl Alphabet {
+    fn number(&mut self, set: ByteSet) -> u16 {
+        *self.numbers.entry(set).or_insert_with(|| {
+            self.letters.push(Letter::new(set));
+            self.letters.len() as u16 - 1
+        })
+    }
+
+    fn sets_of(&self, path: &[u16]) -> Vec<ByteSet> {
+        path.iter().map(|&number| self.letters[usize::from(number)].set).collect()
+    }
+
+    fn cost(&mut self, window: &[u16]) -> (usize, f64) {
+        if let Some(cost) = self.costs.get(window) {
+            return *cost;
+        }
+        let letters: Vec<&Letter> =
+            window.iter().map(|&number| &self.letters[usize::from(number)]).collect();
+        // Past the end of a short one comes any byte.
+        let any = if window.len() < GRAM { 256 - 26 } else { 1 };
+        let count = letters.iter().map(|letter| letter.folded.len()).product::<usize>() * any;
+        let cost = (count, window_probability(&letters));
+        self.costs.insert(window.to_vec(), cost);
+        cost
+    }
+}
+
+/// Every byte.
+const ANY: ByteSet = [u32::MAX; 8];
+
+/// Where the grams lie in each string that a tail may begin with; or the sequences, if there are no grams.
 struct Windows {
-    of_paths: Vec<(Vec<ByteSet>, usize)>,
+    of_paths: Vec<(Path, usize)>,
     gram_count: usize,
     frequency: f64,
 }
@@ -134,7 +315,7 @@ fn parts(hir: &Hir) -> Vec<Hir> {
 
 /// How many copies of a repetition come first, as far as a gram needs them, and what is left of it.
 fn unroll(repetition: &Repetition) -> (u32, Option<Hir>) {
-    let copies = repetition.min.min(TAIL_BYTES as u32);
+    let copies = repetition.min.min(TAIL_BYTES[0] as u32);
     let rest = Repetition {
         min: repetition.min - copies,
         max: repetition.max.map(|max| max - copies),
@@ -145,21 +326,52 @@ fn unroll(repetition: &Repetition) -> (u32, Option<Hir>) {
 }
 
 /// The rarest grams that what `parts` match has to begin with; none if they are too many or too common.
-fn windows(parts: &[Hir]) -> Option<Windows> {
-    let mut windows = Windows { of_paths: Vec::new(), gram_count: 0, frequency: 0.0 };
-    for path in paths(parts)? {
-        let (offset, count, frequency) = rarest_window(&path)?;
-        windows.gram_count += count;
-        windows.frequency += frequency;
-        windows.of_paths.push((path, offset));
-    }
-    let is_usable = windows.gram_count <= MOST_GRAMS && windows.frequency <= MOST_FREQUENT;
-    is_usable.then_some(windows)
+fn windows(parts: &[Hir], alphabet: &mut Alphabet) -> Option<Windows> {
+    TAIL_BYTES.into_iter().find_map(|bytes| {
+        let mut windows = Windows { of_paths: Vec::new(), gram_count: 0, frequency: 0.0 };
+        // Paths often share a window.
+        let mut known = HashSet::new();
+        for path in paths(parts, bytes, alphabet)? {
+            let (offset, count, frequency) = rarest_window(&path, alphabet)?;
+            let window: Path = path.iter().skip(offset).take(GRAM).copied().collect();
+            if known.insert((window.clone(), None)) {
+                windows.gram_count += count;
+            }
+            if known.insert((window, Some(offset))) {
+                windows.frequency += frequency;
+                windows.of_paths.push((path, offset));
+            }
+            if windows.gram_count > MOST_GRAMS || windows.frequency > MOST_FREQUENT {
+                return None;
+            }
+        }
+        Some(windows)
+    })
 }
 
-/// The strings of byte classes, of up to [`TAIL_BYTES`], that what `parts` match begins with. A string
-/// ends early where something of any length follows.
-fn paths(parts: &[Hir]) -> Option<BTreeSet<Vec<ByteSet>>> {
+/// As [`windows`], for sequences.
+fn sequence_windows(parts: &[Hir], alphabet: &mut Alphabet) -> Option<Windows> {
+    let mut windows = Windows { of_paths: Vec::new(), gram_count: 0, frequency: 0.0 };
+    let mut known = HashSet::new();
+    for path in paths(parts, TAIL_BYTES[0], alphabet)? {
+        let probability = |at: usize| -> f64 {
+            let letters = path.iter().skip(at).take(SEQUENCE);
+            letters.map(|&number| alphabet.letters[usize::from(number)].probability).product()
+        };
+        let offsets = 0..=path.len().saturating_sub(SEQUENCE);
+        let offset = offsets.min_by(|a, b| probability(*a).total_cmp(&probability(*b)))?;
+        let window: Path = path.iter().skip(offset).take(SEQUENCE).copied().collect();
+        if known.insert((window, offset)) {
+            windows.frequency += probability(offset);
+            windows.of_paths.push((path, offset));
+        }
+    }
+    (windows.frequency <= MOST_FREQUENT).then_some(windows)
+}
+
+/// The strings of byte sets, of up to so many bytes, that what `parts` match begins with. A string ends
+/// early where something of any length follows.
+fn paths(parts: &[Hir], bytes: usize, alphabet: &mut Alphabet) -> Option<BTreeSet<Path>> {
     let mut done = BTreeSet::new();
     // What follows is a stack; `None` stands for what is not looked into.
     let rest: Vec<Option<&Hir>> = parts.iter().rev().map(Some).collect();
@@ -168,7 +380,7 @@ fn paths(parts: &[Hir]) -> Option<BTreeSet<Vec<ByteSet>>> {
         if done.len() + open.len() > MOST_PATHS {
             return None;
         }
-        let next = if path.len() < TAIL_BYTES { rest.pop().flatten() } else { None };
+        let next = if path.len() < bytes { rest.pop().flatten() } else { None };
         let Some(hir) = next else {
             done.insert(path);
             continue;
@@ -176,10 +388,10 @@ fn paths(parts: &[Hir]) -> Option<BTreeSet<Vec<ByteSet>>> {
         match hir.kind() {
             HirKind::Empty | HirKind::Look(_) => {}
             HirKind::Literal(literal) => {
-                path.extend(literal.0.iter().map(|&byte| set_of(&[[byte; 2]])));
+                path.extend(literal.0.iter().map(|&byte| alphabet.number(set_of(&[[byte; 2]]))));
             }
             HirKind::Class(class) => match byte_set(class) {
-                Some(set) => path.push(set),
+                Some(set) => path.push(alphabet.number(set)),
                 None => rest.push(None),
             },
             HirKind::Capture(capture) => rest.push(Some(&capture.sub)),
@@ -194,24 +406,21 @@ fn paths(parts: &[Hir]) -> Option<BTreeSet<Vec<ByteSet>>> {
                 rest.push(Some(first));
             }
             HirKind::Repetition(repetition) => {
-                let (copies, left) = unroll(repetition);
+                let copies = repetition.min.min(bytes as u32) as usize;
+                let left = repetition.max.map(|max| (max - repetition.min) as usize);
                 let sub = std::iter::repeat(Some(&*repetition.sub));
-                match left.as_ref().map(Hir::kind) {
-                    // What comes a few times at most is worth trying each way.
-                    Some(HirKind::Repetition(Repetition { max: Some(most @ ..=2), .. }))
-                        if copies == 0 =>
-                    {
-                        for copies in 1..=*most {
-                            let mut rest = rest.clone();
-                            rest.extend(sub.clone().take(copies as usize));
-                            open.push((path.clone(), rest));
-                        }
-                    }
-                    left => {
-                        rest.extend(left.map(|_| None));
-                        rest.extend(sub.take(copies as usize));
-                    }
+                // What may come more often is not followed beyond the third time.
+                let most = left.unwrap_or(MOST_COPIES).min(MOST_COPIES);
+                let is_whole = copies == repetition.min as usize;
+                for more in 1..=if is_whole { most } else { 0 } {
+                    let mut rest = rest.clone();
+                    let goes_on = more == MOST_COPIES && left != Some(MOST_COPIES);
+                    rest.extend(goes_on.then_some(None));
+                    rest.extend(sub.clone().take(copies + more));
+                    open.push((path.clone(), rest));
                 }
+                rest.extend((!is_whole).then_some(None));
+                rest.extend(sub.take(copies));
             }
         }
         open.push((path, rest));
@@ -219,32 +428,31 @@ fn paths(parts: &[Hir]) -> Option<BTreeSet<Vec<ByteSet>>> {
     Some(done)
 }
 
+/// Times that an optional part is tried.
+const MOST_COPIES: usize = 3;
+
 /// The four bytes in a row of which typical text has fewest: where, how many grams they make, and how
 /// often it has them. A string of three bytes is taken with whatever follows.
-fn rarest_window(path: &[ByteSet]) -> Option<(usize, usize, f64)> {
+fn rarest_window(path: &[u16], alphabet: &mut Alphabet) -> Option<(usize, usize, f64)> {
     if path.len() == GRAM - 1 {
-        return Some((
-            0,
-            window_grams(path, 0).iter().map(BTreeSet::len).product(),
-            window_probability(path),
-        ));
+        let (count, frequency) = alphabet.cost(path);
+        return Some((0, count, frequency));
     }
     path.windows(GRAM)
         .enumerate()
         .map(|(offset, window)| {
-            let count = window_grams(path, offset).iter().map(BTreeSet::len).product();
-            (offset, count, window_probability(window))
+            let (count, frequency) = alphabet.cost(window);
+            (offset, count, frequency)
         })
         .filter(|(_, count, _)| (1..=MOST_GRAMS).contains(count))
-        .min_by(|one, other| one.2.total_cmp(&other.2))
+        .min_by(|one, other| cost(one.2, one.1, 0.0).total_cmp(&cost(other.2, other.1, 0.0)))
 }
 
 /// The folded bytes at each place of the window at `offset`.
 fn window_grams(path: &[ByteSet], offset: usize) -> [BTreeSet<u8>; GRAM] {
-    let any = [u32::MAX; 8];
     std::array::from_fn(|at| {
-        let set = path.get(offset + at).unwrap_or(&any);
-        bytes_of(set).map(|byte| byte | FOLD).collect()
+        let set = path.get(offset + at).unwrap_or(&ANY);
+        bytes_of(set).map(|byte| byte.to_ascii_lowercase()).collect()
     })
 }
 
@@ -293,6 +501,7 @@ mod tests {
     use proptest::prelude::*;
     use regex_automata::{Anchored, Input, meta};
     use regex_syntax::ParserBuilder;
+    use regex_syntax::hir::Look;
 
     use super::*;
 
@@ -301,9 +510,9 @@ mod tests {
     }
 
     fn one(pattern: &str) -> Branch {
-        let mut branches = factors(&parse(pattern)).unwrap();
-        assert_eq!(branches.len(), 1, "{pattern}");
-        branches.remove(0)
+        let alternatives = factors(&parse(pattern)).unwrap();
+        let [cuts] = &alternatives[..] else { panic!("{pattern}") };
+        cuts.branch(&cuts.list[0])
     }
 
     fn texts(branch: &Branch) -> Vec<String> {
@@ -318,7 +527,7 @@ mod tests {
         assert!("adafruit".contains(&texts(&branch)[0]));
 
         let branch = one(r"\bghp_[0-9A-Za-z]{36}\b");
-        assert_eq!((branch.front[1], texts(&branch)), (0, vec!["ghp\x7f".to_owned()]));
+        assert_eq!((branch.front[1], texts(&branch)), (0, vec!["ghp_".to_owned()]));
 
         let branch = one("(?:foo|bar)[xy]z");
         assert_eq!(branch.front, [0, 0]);
@@ -327,9 +536,8 @@ mod tests {
 
     #[test]
     fn says_where_there_is_nothing_to_look_for() {
-        for pattern in ["a+", ".*", "ab", "x|yyyy", "(?:abc)?", r"\w{20}", "[a-z]+foo_"] {
-            let found = factors(&parse(pattern));
-            assert_eq!(found, None, "{pattern}");
+        for pattern in ["a+", ".*", "ab", "x|yyyy", "(?:abc)?", r"\w{20}", "[a-z]+xy"] {
+            assert!(factors(&parse(pattern)).is_none(), "{pattern}");
         }
     }
 
@@ -358,13 +566,21 @@ mod tests {
             haystack in prop::collection::vec(prop::sample::select(&b"aabbccddABCDxyz "[..]), 0..30),
         ) {
             let hir = parse(&pattern);
-            let Some(branches) = factors(&hir) else { return Ok(()) };
+            let Some(alternatives) = factors(&hir) else { return Ok(()) };
+            for place in 0..alternatives.iter().map(|cuts| cuts.list.len()).max().unwrap_or(0) {
+            let branches: Vec<Branch> = alternatives
+                .iter()
+                .map(|cuts| cuts.branch(&cuts.list[place.min(cuts.list.len() - 1)]))
+                .collect();
             let config = || meta::Config::new().utf8_empty(false);
             let build =
                 |hir: &Hir| meta::Builder::new().configure(config()).build_from_hir(hir).unwrap();
             let whole = build(&hir);
             let tails: Vec<_> =
                 branches.iter().map(|branch| build(&branch.tail)).collect();
+            let ended = |hir: &Hir| Hir::concat(vec![hir.clone(), Hir::look(Look::End)]);
+            let fronts: Vec<_> =
+                branches.iter().map(|branch| build(&ended(&branch.front_hir))).collect();
             for start in 0..haystack.len() {
                 let input = Input::new(&haystack).range(start..).anchored(Anchored::Yes);
                 let Some(found) = whole.find(input) else { continue };
@@ -373,20 +589,23 @@ mod tests {
                         let at = tail + usize::from(gram.offset);
                         // Past the end, a gram of three bytes is met by anything.
                         (0..GRAM).all(|byte| match haystack.get(at + byte) {
-                            Some(found) => found | FOLD == gram.bytes[byte],
+                            Some(found) => found.to_ascii_lowercase() == gram.bytes[byte],
                             None => byte == GRAM - 1,
                         })
                     })
                 };
-                let explained = branches.iter().zip(&tails).any(|(branch, tail_regex)| {
-                    (branch.front[0]..=branch.front[1]).map(|front| start + front).any(|tail| {
-                        let input = || Input::new(&haystack).range(tail..).anchored(Anchored::Yes);
-                        tail <= haystack.len()
-                            && gram_at(branch, tail)
-                            && tail_regex.is_match(input())
+                let explained = branches.iter().zip(&tails).zip(&fronts).any(|((branch, tail_regex), front_regex)| {
+                    let most = branch.front[1].min(haystack.len() - start);
+                    (branch.front[0]..=most).map(|front| start + front).any(|tail| {
+                        let input = Input::new(&haystack).range(tail..).anchored(Anchored::Yes);
+                        let front = Input::new(&haystack[start..tail]).anchored(Anchored::Yes);
+                        gram_at(branch, tail)
+                            && tail_regex.is_match(input)
+                            && front_regex.is_match(front)
                     })
                 });
                 prop_assert!(explained, "{} at {:?}: {:?}", pattern, found, branches);
+            }
             }
         }
     }

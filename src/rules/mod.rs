@@ -26,15 +26,17 @@ mod wire;
 use regex_automata::nfa::thompson::{self, WhichCaptures};
 use regex_automata::util::look::LookMatcher;
 use regex_syntax::ParserBuilder;
-use regex_syntax::hir::Hir;
+use regex_syntax::hir::{Hir, Look};
 
 pub use error::BuildError;
 pub use explain::{Factor, RulePlan};
 
 use crate::MatchKind;
 use dfa::PartialDfa;
-use factor::Gram;
+use factor::{Gram, Sequence};
 use nfa::PositionNfa;
+
+use crate::shaders::layout;
 
 /// How patterns are read and compiled. The defaults are those of `regex::bytes::RegexBuilder`, except
 /// for [`UnicodePolicy`].
@@ -118,18 +120,48 @@ pub(crate) struct Rule {
     pub(crate) pattern: String,
     pub(crate) nfa: PositionNfa,
     pub(crate) dfa: PartialDfa,
-    /// Where to look for matches; nothing if that is everywhere.
+    /// Where to look for matches; none if that is everywhere.
     pub(crate) branches: Vec<Branch>,
 }
 
-/// One alternative of a rule: a front of bounded length, and a tail that begins with one of few grams.
+/// One alternative of a rule: a front, and a tail that begins with one of few grams or sequences, or, if
+/// there are none, at the start of the haystack.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Branch {
-    /// Least and greatest length of the front, in bytes.
+    /// Least and greatest length of the front, in bytes; [`layout::UNBOUNDED`] if there is no greatest.
     pub(crate) front: [u32; 2],
     pub(crate) grams: Vec<Gram>,
-    /// Tells most candidates of which the tail cannot match.
-    pub(crate) tail: PartialDfa,
+    pub(crate) sequences: Vec<Sequence>,
+    /// Expected candidates for each byte of typical text.
+    pub(crate) frequency: f64,
+    /// Tells most candidates of which the tail cannot match. None where the front has but one length: the
+    /// rule's own DFA tells then.
+    pub(crate) tail: Option<PartialDfa>,
+    /// Tells, walking backwards from the tail, where the front may begin. None where that is in one place
+    /// only, or this is no cheaper than trying all.
+    pub(crate) back: Option<PartialDfa>,
+}
+
+impl Branch {
+    /// What matches at the start of the haystack only needs nothing to look for.
+    fn anchored() -> Branch {
+        Branch {
+            front: [0; 2],
+            grams: Vec::new(),
+            sequences: Vec::new(),
+            frequency: 0.0,
+            tail: None,
+            back: None,
+        }
+    }
+
+    pub(crate) fn is_anchored(&self) -> bool {
+        self.grams.is_empty() && self.sequences.is_empty()
+    }
+
+    pub(crate) fn is_unbounded(&self) -> bool {
+        self.front[1] == layout::UNBOUNDED
+    }
 }
 
 impl RulePipeline {
@@ -189,30 +221,54 @@ impl Rule {
         })?;
         let nfa = PositionNfa::new(&thompson);
         let dfa = PartialDfa::new(&nfa, options.match_kind, options.dfa_budget / size_of::<u16>());
-        let branches = factor::factors(&hir)
-            .into_iter()
-            .flatten()
-            .map(|branch| Branch::new(branch, options))
-            .collect::<Option<_>>()
-            .unwrap_or_default();
+        let branches = cut(&hir, options).unwrap_or_default();
         Ok(Rule { pattern: pattern.to_owned(), nfa, dfa, branches })
     }
 }
 
-impl Branch {
-    /// Entries of a tail's DFA: it need not tell much to be worth it.
-    const TAIL_BUDGET: usize = 1 << 10;
+/// Cuts every alternative of a rule where it costs least, among the places where automata can tell what
+/// front and tail may be; none if there is no such place.
+fn cut(hir: &Hir, options: &PipelineOptions) -> Option<Vec<Branch>> {
+    /// Automata are not cheap to try.
+    const MOST_TRIED: usize = 4;
 
-    /// None if the tail is too large, though the rule is not.
+    let best_of = |cuts: factor::Cuts| {
+        let bounded = cuts.iter().filter(|cut| !cut.is_unbounded()).take(1);
+        let tried = cuts.iter().take(MOST_TRIED).chain(bounded);
+        tried.into_iter().find_map(|cut| Branch::new(cuts.branch(cut), options))
+    };
+    let by = |factors: fn(&Hir) -> Option<Vec<factor::Cuts>>| -> Option<Vec<Branch>> {
+        factors(hir)?.into_iter().map(best_of).collect()
+    };
+    if hir.properties().look_set_prefix().contains(Look::Start) {
+        return Some(vec![Branch::anchored()]);
+    }
+    by(factor::factors).or_else(|| by(factor::sequences))
+}
+
+impl Branch {
+    /// None if tail or front take too large an automaton, though the rule does not.
     fn new(branch: factor::Branch, options: &PipelineOptions) -> Option<Branch> {
-        let thompson = compiler(options).build_from_hir(&branch.tail).ok()?;
-        let nfa = PositionNfa::new(&thompson);
-        Some(Branch {
-            front: branch.front.map(|length| length as u32),
-            grams: branch.grams.into_iter().collect(),
-            // Whether there is a match is all that counts, and that takes no order of preference.
-            tail: PartialDfa::new(&nfa, MatchKind::All, Branch::TAIL_BUDGET),
-        })
+        let front = branch.front.map(|length| u32::try_from(length).unwrap_or(layout::UNBOUNDED));
+        // Whether there is a match is all that counts, and that takes no order of preference.
+        let dfa = |compiler: &thompson::Compiler, hir| {
+            let nfa = PositionNfa::new(&compiler.build_from_hir(hir).ok()?);
+            Some(PartialDfa::new(&nfa, MatchKind::All, options.dfa_budget / size_of::<u16>()))
+        };
+        let grams = branch.grams.into_iter().collect();
+        let sequences = branch.sequences.into_iter().collect();
+        let frequency = branch.frequency;
+        if front[0] == front[1] {
+            return Some(Branch { front, grams, sequences, frequency, tail: None, back: None });
+        }
+        let tail = dfa(&compiler(options), &branch.tail)?;
+        let mut backwards = compiler(options);
+        backwards.configure(thompson::Config::new().reverse(true));
+        let back = dfa(&backwards, &branch.front_hir).filter(|back| !back.escapes());
+        if back.is_none() && front[1] == layout::UNBOUNDED {
+            return None;
+        }
+        Some(Branch { front, grams, sequences, frequency, tail: Some(tail), back })
     }
 }
 

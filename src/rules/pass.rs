@@ -4,12 +4,14 @@
 //! byte and pair of first bytes, the list of rules that could match there, so that a candidate start
 //! meets only those; and for the rules that can be filtered the grams to look for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bytemuck::cast_slice;
 
 use super::dfa::{self, PartialDfa};
-use super::factor::GRAM;
+use super::factor::{GRAM, SEQUENCE, Sequence};
+use super::frequency::byte_probability;
+use super::nfa::{ByteSet, contains};
 use super::{Branch, Rule, look};
 use crate::shaders::layout::{self, BranchRecord, NfaNode, PassHeader, RuleRecord};
 
@@ -39,8 +41,13 @@ pub(crate) struct RuleTooLarge {
     pub(crate) bytes: u64,
 }
 
-/// Splits rules into passes whose tables take at most `limit` bytes each.
-pub(crate) fn pack(rules: &[Rule], limit: u64) -> Result<Vec<Pass>, RuleTooLarge> {
+/// Splits rules into passes whose tables take at most `limit` bytes each, with gram bitmaps of
+/// 2^`bitmap_log2` words.
+pub(crate) fn pack(
+    rules: &[Rule],
+    limit: u64,
+    bitmap_log2: u32,
+) -> Result<Vec<Pass>, RuleTooLarge> {
     let mut passes = Vec::new();
     let mut first = 0;
     while first < rules.len() {
@@ -53,7 +60,7 @@ pub(crate) fn pack(rules: &[Rule], limit: u64) -> Result<Vec<Pass>, RuleTooLarge
             count += 1;
         }
         let pass = loop {
-            let pass = Layout::new(first, &rules[first..first + count]).finish();
+            let pass = Layout::new(first, &rules[first..first + count], bitmap_log2).finish();
             let bytes = pass.bytes();
             if bytes <= limit {
                 break pass;
@@ -81,21 +88,27 @@ fn own_bytes(rule: &Rule) -> u64 {
     let branches: usize = rule
         .branches
         .iter()
-        .map(|branch| branch.tail.entries.len() * 2 + branch.grams.len() * 24)
+        .map(|branch| {
+            let dfas = branch.tail.iter().chain(&branch.back);
+            branch.grams.len() * 24 + dfas.map(|dfa| dfa.entries.len() * 2).sum::<usize>()
+        })
         .sum();
     (nfa + branches + rule.dfa.entries.len() * 2) as u64
 }
 
-/// Bytes from a match's start within which its gram ends, whatever the rule; none if no rule has any.
+/// Bytes from a match's start within which its gram ends, for every rule whose fronts are bounded; none if
+/// no rule has any grams.
 pub(crate) fn reach(rules: &[Rule]) -> Option<u32> {
     let branches = rules.iter().flat_map(|rule| &rule.branches);
+    let offsets = |branch: &Branch| {
+        let grams = branch.grams.iter().map(|gram| u32::from(gram.offset) + GRAM as u32);
+        let sequences =
+            branch.sequences.iter().map(|found| u32::from(found.offset) + SEQUENCE as u32);
+        grams.chain(sequences).max()
+    };
     branches
-        .flat_map(|branch| {
-            branch
-                .grams
-                .iter()
-                .map(|gram| branch.front[1].saturating_add(u32::from(gram.offset) + GRAM as u32))
-        })
+        .filter(|branch| !branch.is_unbounded())
+        .map(|branch| branch.front[1].saturating_add(offsets(branch).unwrap_or(0)))
         .max()
 }
 
@@ -107,24 +120,24 @@ struct Layout<'a> {
 }
 
 impl<'a> Layout<'a> {
-    fn new(first_id: usize, rules: &'a [Rule]) -> Layout<'a> {
-        Layout { first_id, rules, words: Vec::new(), header: PassHeader::default() }
+    fn new(first_id: usize, rules: &'a [Rule], bitmap_log2: u32) -> Layout<'a> {
+        let header = PassHeader { bitmap_log2, ..PassHeader::default() };
+        Layout { first_id, rules, words: Vec::new(), header }
     }
 
     fn finish(mut self) -> Pass {
-        let filtered = self.filtered_rules();
+        let mut filtered = self.filtered_rules();
         let rules = self.rules;
+        let letters = Letters::of(rules, &mut filtered);
         let branches: Vec<(u32, &Branch)> = (0..)
             .zip(rules)
             .filter(|(rule, _)| filtered[*rule as usize])
             .flat_map(|(index, rule)| rule.branches.iter().map(move |branch| (index, branch)))
             .collect();
-        let dfas: Vec<&PartialDfa> = rules
-            .iter()
-            .map(|rule| &rule.dfa)
-            .chain(branches.iter().map(|(_, branch)| &branch.tail))
-            .collect();
-        let placed = self.dfas(&dfas);
+        let own = rules.iter().map(|rule| &rule.dfa);
+        let of_branches =
+            branches.iter().flat_map(|(_, branch)| branch.tail.iter().chain(&branch.back));
+        let placed = self.dfas(&own.chain(of_branches).collect::<Vec<_>>());
         let mut records: Vec<RuleRecord> = (self.first_id as u32..)
             .zip(&placed)
             .take(rules.len())
@@ -138,7 +151,9 @@ impl<'a> Layout<'a> {
             .collect();
         self.nfas(&mut records);
         self.header.rules = self.append(cast_slice(&records));
-        self.grams(&branches, &placed[rules.len()..]);
+        self.branches(&branches, &placed);
+        self.grams(&branches);
+        self.sequences(&branches, &letters);
         self.candidate_lists(&filtered);
         if rules.iter().any(|rule| rule.nfa.nodes.iter().any(|node| look::is_unicode(node.kind))) {
             let ranges = look::word_ranges();
@@ -150,18 +165,23 @@ impl<'a> Layout<'a> {
 
     /// The rules to look for by gram: those that have any, as long as there are not too many in all.
     fn filtered_rules(&self) -> Vec<bool> {
-        /// Grams at which half of the bitmap would be set.
-        const MOST_GRAMS: usize = 1 << (layout::BITMAP_LOG2 - 1);
+        // At two bits each, not quite half of the bitmap's bits would be set.
+        let most_grams = 1 << (self.header.bitmap_log2 + 5 - 2);
 
         let grams_of = |rule: &Rule| rule.branches.iter().map(|branch| branch.grams.len()).sum();
+        let rules = self.rules.iter().zip(0..).filter(|(rule, _)| !rule.branches.is_empty());
         let mut by_grams: Vec<(usize, usize)> =
-            self.rules.iter().map(grams_of).zip(0..).filter(|(grams, _)| *grams > 0).collect();
+            rules.map(|(rule, index)| (grams_of(rule), index)).collect();
         by_grams.sort_unstable();
         let mut filtered = vec![false; self.rules.len()];
-        let mut total = 0;
-        for (grams, index) in by_grams {
-            total += grams;
-            filtered[index] = total <= MOST_GRAMS;
+        let mut known = HashSet::new();
+        for (_, index) in by_grams {
+            let grams = self.rules[index].branches.iter().flat_map(|branch| &branch.grams);
+            known.extend(grams.map(|gram| gram.bytes));
+            if known.len() > most_grams {
+                break;
+            }
+            filtered[index] = true;
         }
         filtered
     }
@@ -197,18 +217,46 @@ impl<'a> Layout<'a> {
         placed
     }
 
-    /// Appends branches, a bitmap of their grams' hashes, and a hash table of lists of branches.
-    fn grams(&mut self, branches: &[(u32, &Branch)], tails: &[[u32; 3]]) {
+    /// Appends branches, whose DFAs are `placed` behind those of all rules.
+    fn branches(&mut self, branches: &[(u32, &Branch)], placed: &[[u32; 3]]) {
+        let (of_rules, mut of_branches) = placed.split_at(self.rules.len());
+        let mut take = || of_branches.split_off_first().copied().expect("all DFAs have places");
         let records: Vec<BranchRecord> = branches
             .iter()
-            .zip(tails)
-            .map(|((rule, branch), &[classes, first_entry, stride])| {
+            .map(|(rule, branch)| {
                 let [front_min, front_max] = branch.front;
-                BranchRecord { rule: *rule, front_min, front_max, classes, first_entry, stride }
+                let [classes, first_entry, stride] = match branch.tail {
+                    Some(_) => take(),
+                    None => of_rules[*rule as usize],
+                };
+                let [back_classes, back_first_entry, back_stride] = match branch.back {
+                    Some(_) => take(),
+                    None => [0; 3],
+                };
+                BranchRecord {
+                    rule: *rule,
+                    front_min,
+                    front_max,
+                    classes,
+                    first_entry,
+                    stride,
+                    back_classes,
+                    back_first_entry,
+                    back_stride,
+                }
             })
             .collect();
         self.header.branches = self.append(cast_slice(&records));
+        let anchored: Vec<u32> = (0..)
+            .zip(branches)
+            .filter(|(_, (_, branch))| branch.is_anchored())
+            .map(|(index, _)| index)
+            .collect();
+        self.header.anchored = self.list(&anchored, &mut HashMap::new());
+    }
 
+    /// Appends a bitmap of the grams' hashes, and a hash table of lists of branches.
+    fn grams(&mut self, branches: &[(u32, &Branch)]) {
         let mut lists: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for (index, (_, branch)) in (0..).zip(branches) {
             for gram in &branch.grams {
@@ -216,15 +264,17 @@ impl<'a> Layout<'a> {
                 lists.entry(u32::from_le_bytes(gram.bytes)).or_default().push(item);
             }
         }
-        let mut bitmap = vec![0_u32; layout::BITMAP_WORDS as usize];
+        let mut bitmap = vec![0_u32; 1 << self.header.bitmap_log2];
         // At most half full, so that probing ends soon.
         let log2 = (lists.len() * 2).next_power_of_two().trailing_zeros().max(1);
         let mut table = vec![[0_u32; 2]; 1 << log2];
         let mut known = HashMap::new();
         for (&gram, list) in &lists {
             let hash = gram.wrapping_mul(layout::GRAM_HASH);
-            let bit = hash >> (32 - layout::BITMAP_LOG2);
-            bitmap[(bit >> 5) as usize] |= 1 << (bit & 31);
+            let word = &mut bitmap[(hash >> (32 - self.header.bitmap_log2)) as usize];
+            for field in [layout::GRAM_FIRST_BIT, layout::GRAM_SECOND_BIT] {
+                *word |= 1 << (hash >> field & 31);
+            }
             let mut slot = (hash >> (32 - log2)) as usize;
             while table[slot][1] != 0 {
                 slot = (slot + 1) % table.len();
@@ -236,8 +286,39 @@ impl<'a> Layout<'a> {
         self.header.gram_table_log2 = log2;
     }
 
+    /// Appends what tells sequences apart, a bitmap of them and their lists of branches.
+    fn sequences(&mut self, branches: &[(u32, &Branch)], letters: &Letters) {
+        let mut lists: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for (index, (_, branch)) in (0..).zip(branches) {
+            for sequence in &branch.sequences {
+                let item = index | u32::from(sequence.offset) << layout::GRAM_OFFSET_SHIFT;
+                for number in letters.spell(sequence) {
+                    lists.entry(number).or_default().push(item);
+                }
+            }
+        }
+        self.header.has_sequences = (!lists.is_empty()).into();
+        if lists.is_empty() {
+            return;
+        }
+        let classes = letters.of_byte.as_chunks::<4>().0;
+        let classes: Vec<u32> = classes.iter().map(|four| u32::from_le_bytes(*four)).collect();
+        self.header.letters = self.append(&classes);
+        let mut bitmap = vec![0_u32; layout::SEQUENCE_WORDS as usize];
+        let mut index = vec![0_u32; 32 * bitmap.len()];
+        let mut known = HashMap::new();
+        for (number, mut list) in lists {
+            list.sort_unstable();
+            list.dedup();
+            bitmap[(number >> 5) as usize] |= 1 << (number & 31);
+            index[number as usize] = self.list(&list, &mut known);
+        }
+        self.header.sequences = self.append(&bitmap);
+        self.header.sequence_lists = self.append(&index);
+    }
+
     fn nfas(&mut self, records: &mut [RuleRecord]) {
-        let mut known: HashMap<super::nfa::ByteSet, u32> = HashMap::new();
+        let mut known: HashMap<ByteSet, u32> = HashMap::new();
         let mut nodes: Vec<NfaNode> = Vec::new();
         let mut edges: Vec<u32> = Vec::new();
         for (rule, record) in self.rules.iter().zip(records) {
@@ -281,13 +362,27 @@ impl<'a> Layout<'a> {
     fn candidate_lists(&mut self, filtered: &[bool]) {
         let mut known = HashMap::new();
         let all = vec![true; filtered.len()];
-        [self.header.firsts, self.header.pairs] = self.candidate_index(&all, &mut known);
         let rest: Vec<bool> = filtered.iter().map(|filtered| !filtered).collect();
+        let is_long = |rule: &Rule| rule.branches.iter().any(Branch::is_unbounded);
+        let long: Vec<bool> =
+            rest.iter().zip(self.rules).map(|(rest, rule)| *rest || is_long(rule)).collect();
         self.header.has_rest = rest.contains(&true).into();
-        if self.header.has_rest != 0 {
-            let index = self.candidate_index(&rest, &mut known);
-            [self.header.rest_firsts, self.header.rest_pairs] = index;
-        }
+        self.header.has_long = long.contains(&true).into();
+        let [all, rest, long] = {
+            let mut indices: HashMap<Vec<bool>, [u32; 2]> = HashMap::new();
+            [all, rest, long].map(|included| match indices.get(&included) {
+                Some(index) => *index,
+                None if !included.contains(&true) => [0; 2],
+                None => {
+                    let index = self.candidate_index(&included, &mut known);
+                    indices.insert(included, index);
+                    index
+                }
+            })
+        };
+        [self.header.firsts, self.header.pairs] = all;
+        [self.header.rest_firsts, self.header.rest_pairs] = rest;
+        [self.header.long_firsts, self.header.long_pairs] = long;
     }
 
     /// Appends the lists of the rules that are `included`, and says where their two indices begin.
@@ -339,6 +434,106 @@ impl<'a> Layout<'a> {
         self.append(list);
         known.insert(list.to_vec(), at);
         at
+    }
+}
+
+/// The four classes of bytes that a pass's sequences are told by.
+struct Letters {
+    of_byte: [u8; 256],
+}
+
+impl Letters {
+    const COUNT: usize = 1 << layout::SEQUENCE_LETTER_BITS;
+
+    /// Divides the bytes so that sequences are rare. Rules whose sequences are not, for want of letters, are
+    /// no longer `filtered`.
+    fn of(rules: &[Rule], filtered: &mut [bool]) -> Letters {
+        /// Rules beyond which four letters cannot be enough.
+        const MOST_RULES: usize = 32;
+        /// Sequences for each byte beyond which looking for them does not pay.
+        const MOST_FREQUENT: f64 = 1e-2;
+
+        let of_rule = |rule: &Rule| -> Vec<Sequence> {
+            rule.branches.iter().flat_map(|branch| &branch.sequences).copied().collect()
+        };
+        let sequences: Vec<(usize, Vec<Sequence>)> =
+            rules.iter().map(of_rule).enumerate().filter(|(_, found)| !found.is_empty()).collect();
+        let mut letters = Letters { of_byte: [0; 256] };
+        if sequences.len() <= MOST_RULES {
+            letters = Letters::least_frequent(&sequences);
+        }
+        for (rule, sequences) in &sequences {
+            filtered[*rule] = letters.frequency(sequences) <= MOST_FREQUENT;
+        }
+        letters
+    }
+
+    /// Tells all bytes apart that any set does, and then joins classes where it costs least.
+    fn least_frequent(sequences: &[(usize, Vec<Sequence>)]) -> Letters {
+        let mut letters = Letters { of_byte: [0; 256] };
+        let mut renamed: HashMap<Vec<bool>, u8> = HashMap::new();
+        let sets: BTreeSet<_> =
+            sequences.iter().flat_map(|(_, found)| found).flat_map(|found| found.sets).collect();
+        for byte in 0..=255_u8 {
+            let key = sets.iter().map(|set| contains(set, byte)).collect();
+            let next = renamed.len() as u8;
+            letters.of_byte[usize::from(byte)] = *renamed.entry(key).or_insert(next);
+        }
+        let mut count = renamed.len() as u8;
+        while usize::from(count) > Letters::COUNT {
+            let pairs = (0..count).flat_map(|a| (a + 1..count).map(move |b| (a, b)));
+            let joined = pairs.map(|(a, b)| {
+                let join = |letter: u8| match letter {
+                    letter if letter == b => a,
+                    letter if letter > b => letter - 1,
+                    letter => letter,
+                };
+                Letters { of_byte: letters.of_byte.map(join) }
+            });
+            let cost = |letters: &Letters| -> f64 {
+                sequences.iter().map(|(_, found)| letters.frequency(found)).sum()
+            };
+            let costs = joined.map(|letters| (cost(&letters), letters));
+            let best = costs.min_by(|one, other| one.0.total_cmp(&other.0));
+            letters = best.expect("more than four classes make pairs").1;
+            count -= 1;
+        }
+        letters
+    }
+
+    /// Which letters the bytes of a set have.
+    fn in_set(&self, set: &ByteSet) -> [bool; 256] {
+        let mut found = [false; 256];
+        for byte in (0..=255).filter(|&byte| contains(set, byte)) {
+            found[usize::from(self.of_byte[usize::from(byte)])] = true;
+        }
+        found
+    }
+
+    /// How often typical text has what these letters cannot tell from one of the sequences.
+    fn frequency(&self, sequences: &[Sequence]) -> f64 {
+        let mut of_letter = [0.0; 256];
+        for byte in 0..=255_u8 {
+            of_letter[usize::from(self.of_byte[usize::from(byte)])] += byte_probability(byte);
+        }
+        let of_set = |set: &ByteSet| -> f64 {
+            let found = self.in_set(set);
+            of_letter.iter().zip(found).filter(|(_, found)| *found).map(|(share, _)| share).sum()
+        };
+        sequences.iter().map(|found| found.sets.iter().map(of_set).product::<f64>()).sum()
+    }
+
+    /// The numbers of all rows of letters that a sequence may be.
+    fn spell(&self, sequence: &Sequence) -> Vec<u32> {
+        sequence.sets.iter().fold(vec![0], |rows, set| {
+            let found = self.in_set(set);
+            let letters = (0..Letters::COUNT as u32).filter(|&letter| found[letter as usize]);
+            letters
+                .flat_map(|letter| {
+                    rows.iter().map(move |row| row << layout::SEQUENCE_LETTER_BITS | letter)
+                })
+                .collect()
+        })
     }
 }
 
@@ -410,9 +605,9 @@ mod tests {
         let options = PipelineOptions { dfa_budget: 0, ..PipelineOptions::default() };
         let patterns = ["ab", "(?:[ab]?){200}c", r"(?:\b|a)*b"];
         let rules = RulePipeline::with_options(&patterns, options).unwrap();
-        let alone = |rule| pack(std::slice::from_ref(rule), u64::MAX).unwrap()[0].bytes();
+        let alone = |rule| pack(std::slice::from_ref(rule), u64::MAX, 11).unwrap()[0].bytes();
         let limit = rules.rules().iter().map(alone).max().unwrap();
-        let passes = pack(rules.rules(), limit).unwrap();
+        let passes = pack(rules.rules(), limit, 11).unwrap();
         assert!(passes.len() > 1);
         for pass in &passes {
             assert!(pass.bytes() <= limit);
@@ -420,7 +615,7 @@ mod tests {
             assert_eq!(pass.header.nfa_stack, passes[0].header.nfa_stack);
         }
         assert!(passes[0].header.nfa_nodes > 200);
-        let RuleTooLarge { pattern_id, bytes } = pack(rules.rules(), 1000).unwrap_err();
+        let RuleTooLarge { pattern_id, bytes } = pack(rules.rules(), 1000, 11).unwrap_err();
         assert_eq!(pattern_id, 0);
         assert!(bytes > 1000);
     }

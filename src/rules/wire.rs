@@ -8,7 +8,7 @@ use bytemuck::allocation::pod_collect_to_vec;
 use bytemuck::cast_slice;
 
 use super::dfa::{self, PartialDfa};
-use super::factor::{self, Gram};
+use super::factor::{self, Gram, SEQUENCE, Sequence};
 use super::look;
 use super::nfa::{ByteSet, Node, PositionNfa};
 use super::{Branch, BuildError, PipelineOptions, Rule, RulePipeline, UnicodePolicy};
@@ -17,7 +17,7 @@ use crate::shaders::layout;
 
 const MAGIC: [u8; 8] = *b"vkscan\0\n";
 /// Goes up with every change of the format.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Bytes of magic, version, length and checksum.
 const HEAD: usize = 8 + 4 + 8 + 8;
 
@@ -62,7 +62,17 @@ impl RulePipeline {
                     .map(|Gram { bytes: [a, b, c, d], offset }| [*a, *b, *c, *d, *offset])
                     .collect();
                 body.bytes(cast_slice(&grams));
-                body.dfa(&branch.tail);
+                let sequences: Vec<[ByteSet; SEQUENCE]> =
+                    branch.sequences.iter().map(|sequence| sequence.sets).collect();
+                body.bytes(cast_slice(&sequences));
+                let offsets: Vec<u8> =
+                    branch.sequences.iter().map(|sequence| sequence.offset).collect();
+                body.bytes(&offsets);
+                body.long(branch.frequency.to_bits());
+                for dfa in [&branch.tail, &branch.back] {
+                    body.word(dfa.is_some().into());
+                    dfa.iter().for_each(|dfa| body.dfa(dfa));
+                }
             }
         }
         let body = body.0;
@@ -182,16 +192,44 @@ fn rule(reader: &mut Reader) -> Result<Rule, String> {
             .into_iter()
             .map(|[a, b, c, d, offset]| Gram { bytes: [a, b, c, d], offset })
             .collect();
-        let branch = Branch { front, grams, tail: reader.dfa()? };
-        let spread = front[1].checked_sub(front[0]);
-        // Offsets of a haystack and a front are added up in 32 bits.
-        let is_short = front[1] as usize <= crate::MAX_HAYSTACK_BYTES;
-        if !is_short || spread.is_none_or(|spread| spread > factor::MOST_SPREAD as u32) {
-            return Err(format!("a front of {front:?} bytes makes no sense"));
+        let sets: Vec<[ByteSet; SEQUENCE]> = reader.array("sequences")?;
+        let offsets: Vec<u8> = reader.array("offsets")?;
+        if sets.len() != offsets.len() {
+            return Err("its sequences are cut off".into());
         }
+        let sequences =
+            sets.into_iter().zip(offsets).map(|(sets, offset)| Sequence { sets, offset }).collect();
+        let frequency = f64::from_bits(reader.long()?);
+        if !(0.0..=f64::MAX).contains(&frequency) {
+            return Err(format!("a frequency of {frequency} makes no sense"));
+        }
+        let [tail, back] = [reader.some_dfa()?, reader.some_dfa()?];
+        let branch = Branch { front, grams, sequences, frequency, tail, back };
+        check_front(&branch)?;
         branches.push(branch);
     }
     Ok(Rule { pattern, nfa, dfa, branches })
+}
+
+fn check_front(branch: &Branch) -> Result<(), String> {
+    let [least, most] = branch.front;
+    let Branch { tail, back, sequences, .. } = branch;
+    // Offsets of a haystack and a front are added up in 32 bits.
+    let is_short = |length: u32| length as usize <= crate::MAX_HAYSTACK_BYTES;
+    let fits = if branch.is_unbounded() {
+        is_short(least) && tail.is_some() && back.is_some() && sequences.is_empty()
+    } else {
+        let spread = most.checked_sub(least);
+        let is_close = spread.is_some_and(|spread| spread <= factor::MOST_SPREAD as u32);
+        is_short(most) && is_close && tail.is_some() == (least != most)
+    };
+    if !fits {
+        return Err(format!("a front of {least} to {most} bytes makes no sense"));
+    }
+    if back.as_ref().is_some_and(|back| back.escapes() || least == most) {
+        return Err("a front's DFA is incomplete or of no use".into());
+    }
+    Ok(())
 }
 
 fn check_nfa(nfa: &PositionNfa) -> Result<(), String> {
@@ -313,6 +351,14 @@ impl<'a> Reader<'a> {
         Ok(dfa)
     }
 
+    fn some_dfa(&mut self) -> Result<Option<PartialDfa>, String> {
+        match self.word()? {
+            0 => Ok(None),
+            1 => self.dfa().map(Some),
+            other => Err(format!("{other} DFAs make no sense")),
+        }
+    }
+
     fn array<T: bytemuck::Pod>(&mut self, what: &str) -> Result<Vec<T>, String> {
         let bytes = self.bytes()?;
         if !bytes.len().is_multiple_of(size_of::<T>()) {
@@ -358,7 +404,7 @@ mod tests {
     #[test]
     fn a_front_that_offsets_cannot_hold_is_refused() {
         let mut pipeline = RulePipeline::new(&["zebra"]).unwrap();
-        for front in [[u32::MAX; 2], [2, 1], [0, 5000]] {
+        for front in [[u32::MAX; 2], [2, 1], [0, 5000], [0, layout::UNBOUNDED], [1, 2]] {
             pipeline.rules[0].branches[0].front = front;
             RulePipeline::from_bytes(&pipeline.to_bytes()).unwrap_err();
         }

@@ -9,6 +9,8 @@ use crate::{Backend, BackendError, MatchKind};
 /// Ids of the specialisation constants in `shaders/include/bindings.glsl`.
 const SEGMENTS: u32 = 0;
 const MATCH_ALL: u32 = 1;
+/// Declared in `shaders/filter.comp`.
+const BITMAP_WORDS: u32 = 2;
 
 pub(crate) struct Kernels {
     pub(crate) set_layout: Arc<SetLayout>,
@@ -17,6 +19,7 @@ pub(crate) struct Kernels {
     pub(crate) nfa: Arc<ComputePipeline>,
     pub(crate) readback: Arc<ComputePipeline>,
     pub(crate) filter: Arc<ComputePipeline>,
+    pub(crate) sequences: Arc<ComputePipeline>,
     pub(crate) tails: Arc<ComputePipeline>,
 }
 
@@ -24,13 +27,18 @@ impl Kernels {
     pub(crate) fn new(
         backend: &Backend,
         segments: u32,
+        bitmap_log2: u32,
         match_kind: MatchKind,
     ) -> Result<Kernels, BackendError> {
         let mut bindings: Vec<(u32, u32)> =
             (0..layout::BINDING_HAYSTACK).map(|binding| (binding, 1)).collect();
         bindings.push((layout::BINDING_HAYSTACK, layout::MAX_SEGMENTS));
         let set_layout = SetLayout::new(backend.device(), "kernels", &bindings)?;
-        let values = [(SEGMENTS, segments), (MATCH_ALL, u32::from(match_kind == MatchKind::All))];
+        let values = [
+            (SEGMENTS, segments),
+            (MATCH_ALL, u32::from(match_kind == MatchKind::All)),
+            (BITMAP_WORDS, 1 << bitmap_log2),
+        ];
         let pipeline = |kernel: &Kernel| {
             // A kernel declares only the constants it uses.
             let declared = |id| kernel.spec_constants.iter().any(|constant| constant.id == id);
@@ -51,6 +59,7 @@ impl Kernels {
             nfa: pipeline(&shaders::NFA)?,
             readback: pipeline(&shaders::READBACK)?,
             filter: pipeline(&shaders::FILTER)?,
+            sequences: pipeline(&shaders::SEQUENCES)?,
             tails: pipeline(&shaders::TAILS)?,
             set_layout,
         })

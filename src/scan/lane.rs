@@ -12,7 +12,7 @@ use super::stats::{ScanStats, StageTimes};
 use super::tuning::Tuning;
 use crate::BackendError;
 use crate::shaders::layout::{
-    self, Control, Hit, NfaWalker, QueueItem, ReadbackHeader, ScanParams, StartWalker,
+    self, Candidate, Control, Hit, NfaWalker, QueueItem, ReadbackHeader, ScanParams, StartWalker,
 };
 use crate::vulkan::command::{Commands, Recorder};
 use crate::vulkan::device::Device;
@@ -35,6 +35,8 @@ pub(crate) struct LaneShape {
     pub(crate) nfa_scratch_words: u32,
     pub(crate) queue_capacity: u32,
     pub(crate) candidate_capacity: u32,
+    pub(crate) item_capacity: u32,
+    pub(crate) filter_groups: u32,
     pub(crate) step_budget: u32,
     pub(crate) rounds: [u32; 2],
 }
@@ -46,12 +48,21 @@ impl LaneShape {
             hit_capacity: self.hit_capacity,
             queue_capacity: self.queue_capacity,
             candidate_capacity: self.candidate_capacity,
+            item_capacity: self.item_capacity,
             start_walkers: self.start_walkers,
             nfa_walkers: self.nfa_walkers,
             step_budget: self.step_budget,
             pass_count,
             ..ScanParams::default()
         }
+    }
+
+    /// Turns of a workgroup of the filter over so many bytes.
+    pub(crate) fn filter_turns(&self, bytes: u32) -> u32 {
+        /// More would keep a device too long with too little.
+        const MOST: u32 = 64;
+        let turns = bytes.div_ceil(layout::FILTER_WORKGROUP * layout::FILTER_BYTES);
+        turns.div_ceil(self.filter_groups).clamp(1, MOST)
     }
 
     /// Sizes a lane for rules that need `nfa_words` of scratch for a walker, or no NFA at all, and that can
@@ -74,6 +85,9 @@ impl LaneShape {
         let queue_capacity =
             most_walks.next_power_of_two().min(tuning.queue_capacity.into()) as u32;
         let starts = haystack_bytes.next_multiple_of(u64::from(layout::WORKGROUP));
+        let candidates = haystack_bytes
+            .div_ceil(tuning.bytes_per_candidate.into())
+            .clamp(LEAST_CANDIDATES, MOST_CANDIDATES) as u32;
         LaneShape {
             haystack_bytes,
             segments,
@@ -82,26 +96,26 @@ impl LaneShape {
             nfa_walkers,
             nfa_scratch_words: nfa_words * nfa_walkers,
             queue_capacity: if nfa_walkers == 0 { 1 } else { queue_capacity },
-            candidate_capacity: haystack_bytes
-                .div_ceil(tuning.bytes_per_candidate.into())
-                .clamp(LEAST_CANDIDATES, MOST_CANDIDATES) as u32,
+            candidate_capacity: candidates,
+            item_capacity: (candidates / 4).max(LEAST_CANDIDATES as u32),
+            filter_groups: tuning.filter_groups,
             step_budget: tuning.step_budget,
             rounds: tuning.rounds,
         }
     }
 }
 
-/// Candidates that there is room for.
+/// Candidate tails that there is room for. For candidate starts, of which there are fewer, there is a
+/// fourth of it.
 const LEAST_CANDIDATES: u64 = 1 << 10;
-/// A tail has up to 513 starts, and their count must not come near 2^32.
-const MOST_CANDIDATES: u64 = 1 << 22;
+const MOST_CANDIDATES: u64 = 1 << 23;
 
 pub(crate) struct Lane {
     device: Arc<Device>,
     resources: Resources,
     rounds: [u32; 2],
     /// The buffers that only kernels use.
-    others: [Buffer; 4],
+    others: [Buffer; 5],
     timeline: Arc<Timeline>,
     /// The timeline's value once all submissions have run.
     submitted: u64,
@@ -157,8 +171,8 @@ enum Stage {
 pub(crate) struct Outcome {
     /// Hits counted. If they are more than the lane holds, none are there to read.
     pub(crate) hit_count: u32,
-    /// There were more candidates than the lane holds, and nothing was found out.
-    pub(crate) overflowed: bool,
+    /// `layout::OVERFLOW_*` bits: nothing was found out if there are any.
+    pub(crate) overflowed: u32,
 }
 
 impl Lane {
@@ -184,11 +198,9 @@ impl Lane {
         let control = local("control", Control::WORDS as u64 * 4, copied | grids)?;
         let starts =
             local("start walkers", records(shape.start_walkers, StartWalker::WORDS), copied)?;
-        let queue = local(
-            "queue",
-            records(shape.queue_capacity + 2 * shape.candidate_capacity, QueueItem::WORDS),
-            none,
-        )?;
+        let queue = local("queue", records(shape.queue_capacity, QueueItem::WORDS), none)?;
+        let candidates = shape.candidate_capacity + shape.item_capacity;
+        let candidates = local("candidates", records(candidates, Candidate::WORDS), none)?;
         let nfa = local("nfa walkers", records(shape.nfa_walkers, NfaWalker::WORDS), copied)?;
         let scratch = local("scratch", records(shape.nfa_scratch_words, 1), copied)?;
         let readback_bytes =
@@ -213,6 +225,7 @@ impl Lane {
                     (layout::BINDING_NFA_WALKERS, &nfa),
                     (layout::BINDING_SCRATCH, &scratch),
                     (layout::BINDING_READBACK, &readback),
+                    (layout::BINDING_CANDIDATES, &candidates),
                 ];
                 let mut bindings: Vec<Binding> = plain
                     .into_iter()
@@ -251,7 +264,7 @@ impl Lane {
                 )?,
             },
             rounds: shape.rounds,
-            others: [starts, queue, nfa, scratch],
+            others: [starts, nfa, scratch, queue, candidates],
             timeline: Timeline::new(device, name)?,
             submitted: 0,
             upload: Commands::new(device, &format!("{name}/upload"))?,
@@ -266,7 +279,7 @@ impl Lane {
 
     /// Zeroes what kernels rely on across scans: generations and stamps.
     fn clear(&mut self) -> Result<(), BackendError> {
-        let [starts, _, nfa, scratch] = &self.others;
+        let [starts, nfa, scratch, ..] = &self.others;
         let cleared = [&self.resources.control, starts, nfa, scratch];
         self.upload.record(|to| {
             for buffer in cleared {
@@ -313,7 +326,7 @@ impl Lane {
             header = self.finish(stats, |lane| &lane.resume.stages)?;
         }
         stats.rounds += header.rounds;
-        Ok(Outcome { hit_count: header.hit_count, overflowed: header.overflowed != 0 })
+        Ok(Outcome { hit_count: header.hit_count, overflowed: header.overflowed })
     }
 
     /// Waits for the last submission, whose timestamps end `stages`, and says how far the scan has come.
@@ -468,9 +481,11 @@ impl Resources {
             self.advance(to, ScanParams { stage, ..params });
             for pass in params.pass..params.pass_count {
                 let params = ScanParams { pass, ..params };
-                if params.use_filter != 0 {
+                if params.use_filter != layout::FILTER_NONE {
                     let grid = layout::CONTROL_FILTER_GRID;
                     self.walk(to, c"filter", &self.kernels.filter, params, grid);
+                    let grid = layout::CONTROL_SEQUENCES_GRID;
+                    self.walk(to, c"sequences", &self.kernels.sequences, params, grid);
                     self.advance(to, ScanParams { stage: layout::ADVANCE_FILTER, ..params });
                     mark(to, Stage::Filter);
                     let grid = layout::CONTROL_TAILS_GRID;

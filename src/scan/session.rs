@@ -12,6 +12,7 @@ use super::stats::ScanStats;
 use super::tuning::Tuning;
 use super::{ScanError, SessionOptions};
 use crate::matches::{Chains, Undecided};
+use crate::rules::Branch;
 use crate::rules::pass::{self, Pass};
 use crate::shaders::layout::{self, Hit, ScanParams};
 use crate::vulkan::command::Commands;
@@ -50,9 +51,11 @@ pub struct ResidentRulePipeline {
     haystack_capacity: usize,
     max_matches: usize,
     pass_count: u32,
-    /// Bytes from a match's start within which all that the filter looks for lies; none if there is no rule
-    /// to filter.
+    /// Bytes from a match's start within which its gram lies, if its rule's fronts are bounded; none if no
+    /// rule has any.
     reach: Option<u32>,
+    /// Whether there are rules whose fronts are not bounded.
+    has_long: bool,
     shape: LaneShape,
     tables: Vec<Buffer>,
     ring: Option<Arc<StagingRing>>,
@@ -115,8 +118,8 @@ impl ResidentRulePipeline {
         limit("match capacity", max_matches, most_hits, "this device binds in one buffer")?;
         let hit_capacity = candidates.clamp(1, most_hits) as u32;
 
-        let passes = pass::pack(pipeline.rules(), tuning.pass_bytes).map_err(|error| {
-            let pass::RuleTooLarge { pattern_id, bytes } = error;
+        let passes = pass::pack(pipeline.rules(), tuning.pass_bytes, tuning.bitmap_log2);
+        let passes = passes.map_err(|pass::RuleTooLarge { pattern_id, bytes }| {
             ScanError::RuleTooLarge { pattern_id, bytes, limit: tuning.pass_bytes }
         })?;
         let nfa_words = passes.first().map_or(0, Pass::walker_words);
@@ -146,6 +149,11 @@ impl ResidentRulePipeline {
             max_matches,
             pass_count,
             reach: pass::reach(pipeline.rules()),
+            has_long: pipeline
+                .rules()
+                .iter()
+                .flat_map(|rule| &rule.branches)
+                .any(Branch::is_unbounded),
             shape,
             tables: Vec::new(),
             ring: None,
@@ -156,7 +164,7 @@ impl ResidentRulePipeline {
         if passes.is_empty() {
             return Ok(session);
         }
-        let kernels = Arc::new(Kernels::new(backend, segments, match_kind)?);
+        let kernels = Arc::new(Kernels::new(backend, segments, tuning.bitmap_log2, match_kind)?);
         // A haystack for every lane where the device allows it, one at least, and never so little that
         // tables go up in crumbs.
         let haystack = haystack_bytes.next_multiple_of(STAGING_UNIT);
@@ -294,11 +302,10 @@ impl ResidentRulePipeline {
         // done again in parts, and need not count on.
         let all_count = self.match_kind == MatchKind::All && range.is_final;
         let counted_beyond = if all_count { COUNTED_BEYOND } else { 0 };
-        let can_filter = self.can_filter(haystack.len(), range);
+        let mut filter = self.filter_for(haystack.len(), range);
         let params = ScanParams {
             haystack_len: haystack.len() as u32,
             is_final: range.is_final.into(),
-            reach: self.reach.unwrap_or(0),
             max_scan: range.max_scan_bytes,
             hit_stop: self.shape.hit_capacity.saturating_add(counted_beyond),
             ..self.shape.params(self.pass_count)
@@ -318,13 +325,18 @@ impl ResidentRulePipeline {
         while first_start < range.end_start {
             let end_start = first_start + part.min(range.end_start - first_start);
             // Where even few starts have too many candidates, each start is verified instead.
-            let use_filter = can_filter && filter_part;
-            let params =
-                ScanParams { first_start, end_start, use_filter: use_filter.into(), ..params };
+            let use_filter = if filter_part { filter } else { layout::FILTER_NONE };
+            let params = ScanParams { first_start, end_start, use_filter, ..params };
+            let params = self.filter_range(params);
             let since = since.take().unwrap_or_else(Instant::now);
             let outcome = lane.run(span.take(), params, since, stats)?;
             let count = outcome.hit_count;
-            if use_filter && (outcome.overflowed || count > self.shape.hit_capacity) {
+            if outcome.overflowed & layout::OVERFLOW_FRONTS != 0 {
+                filter = layout::FILTER_BOUNDED;
+                continue;
+            }
+            let is_filtered = use_filter != layout::FILTER_NONE;
+            if is_filtered && (outcome.overflowed != 0 || count > self.shape.hit_capacity) {
                 // Starts that several candidates lead to make several hits: counts are not right here.
                 if end_start - first_start > LEAST_FILTERED {
                     part = (end_start - first_start) / 2;
@@ -387,10 +399,29 @@ impl ResidentRulePipeline {
         Ok(first_undecided)
     }
 
-    /// Whether all that a filter would have to see is in the haystack.
-    fn can_filter(&self, haystack_len: usize, range: Range) -> bool {
+    /// Which rules to look for by their grams: those whose grams have to be in the haystack.
+    fn filter_for(&self, haystack_len: usize, range: Range) -> u32 {
         let rest = haystack_len - range.end_start as usize;
-        self.reach.is_some_and(|reach| range.is_final || rest >= reach as usize)
+        let is_within = self.reach.is_some_and(|reach| rest >= reach as usize);
+        if range.is_final && (self.has_long || self.reach.is_some()) {
+            layout::FILTER_ALL
+        } else if is_within {
+            layout::FILTER_BOUNDED
+        } else {
+            layout::FILTER_NONE
+        }
+    }
+
+    /// Sets where to look for the grams of matches that start in the range of `params`.
+    fn filter_range(&self, params: ScanParams) -> ScanParams {
+        let ScanParams { first_start, end_start, haystack_len, .. } = params;
+        let filter_end = if self.has_long && params.use_filter == layout::FILTER_ALL {
+            haystack_len
+        } else {
+            end_start.saturating_add(self.reach.unwrap_or(0)).min(haystack_len)
+        };
+        let filter_turns = self.shape.filter_turns(filter_end - first_start);
+        ScanParams { filter_first: first_start, filter_end, filter_turns, ..params }
     }
 
     /// Bytes before a window's end whose starts are left to the next window.

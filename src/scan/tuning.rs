@@ -1,5 +1,6 @@
 //! How much work a session puts into one dispatch, by kind of device.
 
+use crate::shaders::layout;
 use crate::{DeviceInfo, DeviceKind};
 
 #[derive(Clone, Debug)]
@@ -23,6 +24,10 @@ pub(crate) struct Tuning {
     pub(crate) candidate_hits: u32,
     /// Bytes of the haystack for each candidate that there is room for.
     pub(crate) bytes_per_candidate: u32,
+    /// Workgroups of `filter` that a haystack is divided among, as far as each has enough to do.
+    pub(crate) filter_groups: u32,
+    /// Words of a pass's gram bitmap, as a power of two.
+    pub(crate) bitmap_log2: u32,
 }
 
 impl Tuning {
@@ -37,6 +42,8 @@ impl Tuning {
             pass_bytes: info.max_storage_buffer_range.min(info.max_allocation_bytes),
             candidate_hits: 1 << 18,
             bytes_per_candidate: 16,
+            filter_groups: 1 << 10,
+            bitmap_log2: bitmap_log2(info.shared_memory_bytes),
         };
         match info.kind {
             DeviceKind::Cpu => Tuning {
@@ -46,11 +53,28 @@ impl Tuning {
                 queue_capacity: 1 << 14,
                 rounds: [4, 8],
                 candidate_hits: 1 << 16,
+                filter_groups: 1 << 4,
                 ..gpu
             },
             DeviceKind::Discrete => gpu,
             // A dispatch must not last long: a slow device's watchdog may take it for hung.
             _ => Tuning { start_walkers: 1 << 15, step_budget: 4 << 10, rounds: [8, 32], ..gpu },
         }
+    }
+}
+
+/// The largest bitmap, as words and a power of two, that fits beside the survivors.
+fn bitmap_log2(shared_memory_bytes: u32) -> u32 {
+    let survivors = (layout::FILTER_SURVIVORS + 1) * 4;
+    let words = shared_memory_bytes.saturating_sub(survivors) / 4;
+    words.max(1).ilog2().clamp(10, 13)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn bitmaps_fit_beside_survivors() {
+        let sizes = [16, 32, 48, 64, 100].map(|kib| super::bitmap_log2(kib << 10));
+        assert_eq!(sizes, [11, 12, 13, 13, 13]);
     }
 }

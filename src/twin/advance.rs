@@ -1,7 +1,7 @@
 //! The twin of `shaders/advance.comp`.
 
 use super::Buffers;
-use crate::shaders::layout::{self, ScanParams};
+use crate::shaders::layout::{self, Control, ScanParams};
 
 fn begin_pass(buffers: &mut Buffers, pass: u32) {
     let control = &mut buffers.control;
@@ -39,31 +39,40 @@ pub(crate) fn advance(buffers: &mut Buffers, params: &ScanParams) {
         layout::ADVANCE_FILTER if buffers.control.filter_x != 0 => buffers.control.filtered = 1,
         _ => {}
     }
-    let candidates = buffers.control.candidate_count.max(buffers.control.item_count);
-    if candidates > params.candidate_capacity {
-        buffers.control.overflowed = 1;
+    let Control { candidate_count, item_count, .. } = buffers.control;
+    if candidate_count > params.candidate_capacity || item_count > params.item_capacity {
+        buffers.control.overflowed |= layout::OVERFLOW_CANDIDATES;
+    }
+    if buffers.control.overflowed != 0 {
         begin_pass(buffers, params.pass_count);
     }
-    let lists = params.use_filter == 0 || buffers.header().has_rest != 0;
+    let lists = match params.use_filter {
+        layout::FILTER_NONE => true,
+        layout::FILTER_BOUNDED => buffers.header().has_long != 0,
+        _ => buffers.header().has_rest != 0,
+    };
+    let has_sequences = buffers.header().has_sequences != 0;
     let control = &mut buffers.control;
     control.queue_base = control.queue_head;
     control.unfinished = 0;
 
     let runs = control.pass == params.pass;
-    let filters = runs && params.use_filter != 0 && control.filtered == 0;
+    let filters = runs && params.use_filter != layout::FILTER_NONE && control.filtered == 0;
     let tails = runs && params.stage == layout::ADVANCE_FILTER && control.filter_x != 0;
     let groups = |runs: bool, walkers: u32| {
         if runs { walkers.div_ceil(layout::WORKGROUP) } else { 0 }
     };
-    let bytes = layout::FILTER_WORKGROUP * layout::FILTER_BYTES * layout::FILTER_TURNS;
-    let begin = params.first_start & !(layout::FILTER_BYTES - 1);
-    let end = (params.end_start + params.reach).min(params.haystack_len);
-    control.filter_x = if filters { (end - begin).div_ceil(bytes) } else { 0 };
+    let bytes = layout::FILTER_WORKGROUP * layout::FILTER_BYTES * params.filter_turns;
+    let begin = params.filter_first & !(layout::FILTER_BYTES - 1);
+    control.filter_x = if filters { (params.filter_end - begin).div_ceil(bytes) } else { 0 };
+    control.sequences_x = if has_sequences { control.filter_x } else { 0 };
     control.tails_x = groups(tails, control.candidate_count);
     let walkers =
         if lists { params.start_walkers } else { control.item_count.min(params.start_walkers) };
     control.starts_x = groups(runs, walkers.max(1));
     control.nfa_x = groups(runs, params.nfa_walkers);
-    [control.filter_y, control.tails_y, control.starts_y, control.nfa_y] = [1; 4];
-    [control.filter_z, control.tails_z, control.starts_z, control.nfa_z] = [1; 4];
+    [control.filter_y, control.sequences_y, control.tails_y] = [1; 3];
+    [control.starts_y, control.nfa_y] = [1; 2];
+    [control.filter_z, control.sequences_z, control.tails_z] = [1; 3];
+    [control.starts_z, control.nfa_z] = [1; 2];
 }

@@ -1,52 +1,67 @@
 //! The twin of `shaders/filter.comp`.
 
 use super::Buffers;
-use crate::shaders::layout::{self, QueueItem, ScanParams};
+use crate::shaders::layout::{self, BranchRecord, Candidate, ScanParams};
 
 pub(crate) fn filter(buffers: &mut Buffers, params: &ScanParams) {
-    let end = (params.end_start + params.reach).min(params.haystack_len);
-    for at in params.first_start..end {
+    let header = *buffers.header();
+    if params.first_start == 0
+        && params.filter_first == 0
+        && !hand_on(buffers, params, header.anchored, 0)
+    {
+        return;
+    }
+    for at in params.filter_first..params.filter_end {
         // What lies past the end is whatever the device's buffer holds there.
         let byte = |index: u32| {
             let at = (at + index) as usize;
-            buffers.haystack.get(at).copied().unwrap_or(buffers.past_end)
+            buffers.haystack.get(at).unwrap_or(&buffers.past_end).to_ascii_lowercase()
         };
-        let gram = u32::from_le_bytes([0, 1, 2, 3].map(byte)) | layout::GRAM_FOLD;
+        let gram = u32::from_le_bytes([0, 1, 2, 3].map(byte));
         let hash = gram.wrapping_mul(layout::GRAM_HASH);
-        let bit = hash >> (32 - layout::BITMAP_LOG2);
-        let word = buffers.word(buffers.header().bitmap + (bit >> 5));
-        if word >> (bit & 31) & 1 == 1 && !look_up(buffers, params, gram, at) {
+        let word = buffers.word(header.bitmap + (hash >> (32 - header.bitmap_log2)));
+        let bit = |field: u32| word >> (hash >> field & 31) & 1;
+        if bit(layout::GRAM_FIRST_BIT) & bit(layout::GRAM_SECOND_BIT) == 1
+            && !look_up(buffers, params, gram, at)
+        {
             return;
         }
     }
 }
 
 fn look_up(buffers: &mut Buffers, params: &ScanParams, gram: u32, at: u32) -> bool {
-    let log2 = buffers.header().gram_table_log2;
+    let header = *buffers.header();
+    let log2 = header.gram_table_log2;
     let mut slot = gram.wrapping_mul(layout::GRAM_HASH) >> (32 - log2);
     loop {
-        let entry = buffers.header().gram_table + slot * 2;
+        let entry = header.gram_table + slot * 2;
         let list = buffers.word(entry + 1);
         if list == 0 {
             return true;
         }
         if buffers.word(entry) == gram {
-            for index in 1..=buffers.word(list) {
-                let item = buffers.word(list + index);
-                let offset = item >> layout::GRAM_OFFSET_SHIFT;
-                if offset <= at {
-                    let count = buffers.control.candidate_count;
-                    buffers.control.candidate_count += 1;
-                    if count >= params.candidate_capacity {
-                        return false;
-                    }
-                    let rule = item & ((1 << layout::GRAM_OFFSET_SHIFT) - 1);
-                    buffers.queue[(params.queue_capacity + count) as usize] =
-                        QueueItem { rule, start: at - offset, from: 0 };
-                }
-            }
-            return true;
+            return hand_on(buffers, params, list, at);
         }
         slot = (slot + 1) & ((1 << log2) - 1);
     }
+}
+
+fn hand_on(buffers: &mut Buffers, params: &ScanParams, list: u32, at: u32) -> bool {
+    for index in 1..=buffers.word(list) {
+        let item = buffers.word(list + index);
+        let offset = item >> layout::GRAM_OFFSET_SHIFT;
+        let of = item & ((1 << layout::GRAM_OFFSET_SHIFT) - 1);
+        let branch: BranchRecord = buffers.record(buffers.header().branches, of);
+        let is_left_out =
+            params.use_filter == layout::FILTER_BOUNDED && branch.front_max == layout::UNBOUNDED;
+        if offset <= at && !is_left_out {
+            let count = buffers.control.candidate_count;
+            buffers.control.candidate_count += 1;
+            if count >= params.candidate_capacity {
+                return false;
+            }
+            buffers.candidates[count as usize] = Candidate { of, at: at - offset };
+        }
+    }
+    true
 }

@@ -14,6 +14,8 @@ use crate::vulkan::testing::TestBackend;
 use crate::vulkan::timeline::Timeline;
 use crate::{Backend, PipelineOptions, RulePipeline};
 
+const BITMAP_LOG2: u32 = 11;
+
 /// What lies behind a haystack on the device.
 const PAST_END: u8 = 0xEE;
 
@@ -30,7 +32,7 @@ impl<'a> OnDevice<'a> {
         let readback = vec![0xEE; 16 + 12 * twin.hits.len()];
         let mut haystack = twin.haystack.clone();
         haystack.resize(haystack.len().next_multiple_of(16).max(16), PAST_END);
-        let contents: [(u32, &[u8]); 9] = [
+        let contents: [(u32, &[u8]); 10] = [
             (layout::BINDING_TABLES, &tables),
             (layout::BINDING_HITS, &hits),
             (layout::BINDING_CONTROL, bytes_of(&twin.control)),
@@ -39,6 +41,7 @@ impl<'a> OnDevice<'a> {
             (layout::BINDING_NFA_WALKERS, cast_slice(&twin.nfa_walkers)),
             (layout::BINDING_SCRATCH, cast_slice(&twin.scratch)),
             (layout::BINDING_READBACK, &readback),
+            (layout::BINDING_CANDIDATES, cast_slice(&twin.candidates)),
             (layout::BINDING_HAYSTACK, &haystack),
         ];
         let buffers = contents.map(|(binding, bytes)| {
@@ -111,6 +114,7 @@ impl<'a> OnDevice<'a> {
             control: self.array(layout::BINDING_CONTROL, 1)[0],
             start_walkers: self.array(layout::BINDING_START_WALKERS, before.start_walkers.len()),
             queue: self.array(layout::BINDING_QUEUE, before.queue.len()),
+            candidates: self.array(layout::BINDING_CANDIDATES, before.candidates.len()),
             nfa_walkers: self.array(layout::BINDING_NFA_WALKERS, before.nfa_walkers.len()),
             scratch: self.array(layout::BINDING_SCRATCH, before.scratch.len()),
             ..before.clone()
@@ -134,6 +138,7 @@ fn compare(
         "starts" => (&kernels.starts, groups(params.start_walkers), starts),
         "nfa" => (&kernels.nfa, groups(params.nfa_walkers), nfa),
         "filter" => (&kernels.filter, state.control.filter_x, filter),
+        "sequences" => (&kernels.sequences, state.control.sequences_x, sequences),
         "tails" => (&kernels.tails, state.control.tails_x.max(1), tails),
         other => panic!("no kernel {other}"),
     };
@@ -145,12 +150,17 @@ fn compare(
         let hits = buffers.hit_count.min(params.hit_capacity) as usize;
         buffers.hits[..hits].sort_unstable_by_key(|hit| (hit.pattern_id, hit.start, hit.end));
         buffers.queue.sort_unstable_by_key(|item| (item.rule, item.start, item.from));
+        let (tails, items) = buffers.candidates.split_at_mut(params.candidate_capacity as usize);
+        for list in [tails, items] {
+            list.sort_unstable_by_key(|found| (found.of, found.at));
+        }
     };
     sort(&mut ours);
     sort(&mut theirs);
     assert_eq!(theirs.hit_count, ours.hit_count, "{stage}");
     assert_eq!(theirs.hits, ours.hits, "{stage}");
     assert_eq!(theirs.queue, ours.queue, "{stage}");
+    assert_eq!(theirs.candidates, ours.candidates, "{stage}");
     assert_eq!(theirs.control, ours.control, "{stage}");
     assert_eq!(theirs.start_walkers, ours.start_walkers, "{stage}");
     assert_eq!(theirs.nfa_walkers, ours.nfa_walkers, "{stage}");
@@ -160,14 +170,18 @@ fn compare(
 /// Compares every stage of a whole scan.
 fn compare_scan(backend: &Backend, rules: &RulePipeline, haystack: &[u8], params: ScanParams) {
     let kind = rules.options().match_kind;
-    let kernels = Kernels::new(backend, 1, kind).unwrap();
-    let [tables] = &pass::pack(rules.rules(), u64::MAX).unwrap()[..] else { panic!("one pass") };
+    let kernels = Kernels::new(backend, 1, BITMAP_LOG2, kind).unwrap();
+    let [tables] = &pass::pack(rules.rules(), u64::MAX, BITMAP_LOG2).unwrap()[..] else {
+        panic!("one pass")
+    };
     let mut state = Buffers::new(kind, tables.clone(), haystack, &params);
     state.past_end = PAST_END;
     let stage = |stage| ScanParams { stage, ..params };
     compare(backend, &kernels, &mut state, &stage(layout::ADVANCE_BEGIN), "advance");
     if params.use_filter != 0 {
         compare(backend, &kernels, &mut state, &params, "filter");
+        assert_eq!(state.control.sequences_x, 1);
+        compare(backend, &kernels, &mut state, &params, "sequences");
         compare(backend, &kernels, &mut state, &stage(layout::ADVANCE_FILTER), "advance");
         compare(backend, &kernels, &mut state, &params, "tails");
         compare(backend, &kernels, &mut state, &stage(layout::ADVANCE_TAILS), "advance");
@@ -226,6 +240,9 @@ fn kernels_do_what_their_twins_do() {
         r"(?u:\b{start-half})z|(?u:\b{end-half}).",
         r"(?:\b|a)*b",
         r"[^\n]{5,19}o",
+        r"[a-z]*\d-22",
+        r"[b-o_][b-o_ ]{6}[fo]{2}|[a-z ]{2,3}_[ab][ar\r\n]{3,9}[a-f]",
+        r"(?:ab|\w)c{0,1}foo_",
     ];
     let whole = ScanParams {
         haystack_len: haystack.len() as u32,
@@ -240,6 +257,9 @@ fn kernels_do_what_their_twins_do() {
         pass_count: 1,
         step_budget: 1 << 15,
         candidate_capacity: 1 << 10,
+        item_capacity: 1 << 10,
+        filter_turns: 3,
+        filter_end: haystack.len() as u32,
         ..ScanParams::default()
     };
     // One walker each, which stops all the time and soon finds the queue full.
@@ -257,16 +277,17 @@ fn kernels_do_what_their_twins_do() {
         max_scan: 9,
         ..tight
     };
-    let filtered = ScanParams { use_filter: 1, ..whole };
-    let filtered_tight = ScanParams { use_filter: 1, ..tight };
-    let filtered_part = ScanParams { first_start: 1, end_start: 40, ..filtered };
+    let filtered = ScanParams { use_filter: layout::FILTER_ALL, ..whole };
+    let filtered_tight = ScanParams { use_filter: layout::FILTER_ALL, ..tight };
+    let bounded = ScanParams { use_filter: layout::FILTER_BOUNDED, ..whole };
+    let part = ScanParams { first_start: 1, end_start: 40, filter_first: 1, ..filtered };
     for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {
         for dfa_budget in [32 << 10, 64] {
             let options = PipelineOptions { match_kind, dfa_budget, ..PipelineOptions::default() };
             let rules = RulePipeline::with_options(&patterns, options).unwrap();
-            let reach = pass::reach(rules.rules()).unwrap();
-            for params in [whole, tight, window, filtered, filtered_tight, filtered_part] {
-                let params = ScanParams { reach, ..params };
+            let unbounded = rules.rules().iter().flat_map(|rule| &rule.branches);
+            assert_eq!(unbounded.filter(|branch| branch.is_unbounded()).count(), 1);
+            for params in [whole, tight, window, filtered, filtered_tight, bounded, part] {
                 compare_scan(&backend, &rules, haystack, params);
             }
         }

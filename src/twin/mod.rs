@@ -9,6 +9,7 @@ mod filter;
 mod look;
 mod nfa;
 mod readback;
+mod sequences;
 mod starts;
 mod tails;
 
@@ -16,13 +17,15 @@ pub(crate) use advance::advance;
 pub(crate) use filter::filter;
 pub(crate) use nfa::nfa;
 pub(crate) use readback::readback;
+pub(crate) use sequences::sequences;
 pub(crate) use starts::starts;
 pub(crate) use tails::tails;
 
 use crate::MatchKind;
 use crate::rules::pass::Pass;
 use crate::shaders::layout::{
-    Control, Hit, NfaNode, NfaWalker, PassHeader, QueueItem, RuleRecord, ScanParams, StartWalker,
+    Candidate, Control, Hit, NfaNode, NfaWalker, PassHeader, QueueItem, RuleRecord, ScanParams,
+    StartWalker,
 };
 
 /// What the kernels bind.
@@ -38,6 +41,7 @@ pub(crate) struct Buffers {
     pub(crate) control: Control,
     pub(crate) start_walkers: Vec<StartWalker>,
     pub(crate) queue: Vec<QueueItem>,
+    pub(crate) candidates: Vec<Candidate>,
     pub(crate) nfa_walkers: Vec<NfaWalker>,
     pub(crate) scratch: Vec<u32>,
 }
@@ -60,9 +64,10 @@ impl Buffers {
             hits: vec![Hit::default(); params.hit_capacity as usize],
             control: Control::default(),
             start_walkers: vec![StartWalker::default(); params.start_walkers as usize],
-            queue: vec![
-                QueueItem::default();
-                (params.queue_capacity + 2 * params.candidate_capacity) as usize
+            queue: vec![QueueItem::default(); params.queue_capacity as usize],
+            candidates: vec![
+                Candidate::default();
+                (params.candidate_capacity + params.item_capacity) as usize
             ],
             nfa_walkers: vec![NfaWalker::default(); params.nfa_walkers as usize],
             scratch: vec![0; (walker_words * params.nfa_walkers) as usize],

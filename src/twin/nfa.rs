@@ -80,10 +80,10 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
         let hit = |end| Hit { pattern_id: rule.pattern_id, start: walker.start, end };
         if walker.mode == layout::NFA_IDLE {
             let taken = buffers.control.queue_head;
-            buffers.control.queue_head += 1;
             if taken >= queue_end {
                 break;
             }
+            buffers.control.queue_head += 1;
             let item = buffers.queue[(taken & (params.queue_capacity - 1)) as usize];
             rule = buffers.rule(item.rule);
             let root = buffers.node(rule.first_node);

@@ -34,21 +34,21 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     if walker.mode & layout::START_DONE != 0 {
         return;
     }
-    let filtered = params.use_filter != 0;
     let header = *buffers.header();
-    let (firsts, pairs) = if filtered {
-        (header.rest_firsts, header.rest_pairs)
-    } else {
-        (header.firsts, header.pairs)
+    let (firsts, pairs, has_lists) = match params.use_filter {
+        layout::FILTER_NONE => (header.firsts, header.pairs, true),
+        layout::FILTER_BOUNDED => (header.long_firsts, header.long_pairs, header.has_long != 0),
+        _ => (header.rest_firsts, header.rest_pairs, header.has_rest != 0),
     };
-    let has_lists = !filtered || header.has_rest != 0;
     let item_count = buffers.control.item_count;
-    let first_item = params.queue_capacity + params.candidate_capacity;
+    let item_of = |buffers: &Buffers, entry: u32| {
+        buffers.candidates[(params.candidate_capacity + entry) as usize]
+    };
     let mut rule = RuleRecord::default();
     let mut rule_index = 0;
     if walker.mode & layout::START_WALKING != 0 {
         rule_index = if walker.mode & layout::START_ITEMS != 0 {
-            buffers.queue[(first_item + walker.entry - params.start_walkers) as usize].rule
+            item_of(buffers, walker.entry - params.start_walkers).of
         } else {
             buffers.word(walker.entry - 1)
         };
@@ -118,9 +118,9 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             || walker.mode & layout::START_ITEMS == 0 && walker.entry < walker.entry_end
         {
             if walker.mode & layout::START_ITEMS != 0 {
-                let item = buffers.queue[(first_item + walker.entry) as usize];
-                rule_index = item.rule;
-                walker.start = item.start;
+                let item = item_of(buffers, walker.entry);
+                rule_index = item.of;
+                walker.start = item.at;
                 walker.entry += params.start_walkers;
             } else {
                 rule_index = buffers.word(walker.entry);

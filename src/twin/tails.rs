@@ -1,7 +1,7 @@
 //! The twin of `shaders/tails.comp`.
 
 use super::Buffers;
-use crate::shaders::layout::{self, BranchRecord, QueueItem, ScanParams};
+use crate::shaders::layout::{self, BranchRecord, Candidate, ScanParams};
 
 pub(crate) fn tails(buffers: &mut Buffers, params: &ScanParams) {
     let count = buffers.control.candidate_count.min(params.candidate_capacity);
@@ -37,22 +37,67 @@ fn may_match(buffers: &Buffers, params: &ScanParams, branch: &BranchRecord, star
     true
 }
 
+fn hand_on(buffers: &mut Buffers, params: &ScanParams, of: u32, at: u32) -> bool {
+    if at < params.first_start || at >= params.end_start {
+        return true;
+    }
+    let index = buffers.control.item_count;
+    buffers.control.item_count += 1;
+    if index < params.item_capacity {
+        buffers.candidates[(params.candidate_capacity + index) as usize] = Candidate { of, at };
+    }
+    index < params.item_capacity
+}
+
+fn walk_back(buffers: &mut Buffers, params: &ScanParams, branch: &BranchRecord, tail: u32) {
+    let end_class = branch.back_stride - 1;
+    let mut row = buffers.dfa_entry(branch.back_first_entry, 0, end_class) >> 1;
+    let mut at = tail;
+    for _ in 0..layout::FRONT_STEPS {
+        if row == layout::ROW_DEAD {
+            return;
+        }
+        let class = match at {
+            0 => end_class,
+            at => buffers.class_of(branch.back_classes, buffers.byte(at - 1)),
+        };
+        let entry = buffers.dfa_entry(branch.back_first_entry, row, class);
+        if entry & layout::ENTRY_MATCH != 0 && !hand_on(buffers, params, branch.rule, at) {
+            return;
+        }
+        row = entry >> 1;
+        if at <= params.first_start {
+            return;
+        }
+        at -= 1;
+    }
+    if row != layout::ROW_DEAD {
+        buffers.control.overflowed |= layout::OVERFLOW_FRONTS;
+    }
+}
+
 fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
-    let candidate = buffers.queue[(params.queue_capacity + id) as usize];
-    let branch: BranchRecord = buffers.record(buffers.header().branches, candidate.rule);
-    let tail = candidate.start;
-    if tail < branch.front_min || !may_match(buffers, params, &branch, tail) {
+    let candidate = buffers.candidates[id as usize];
+    let branch: BranchRecord = buffers.record(buffers.header().branches, candidate.of);
+    let tail = candidate.at;
+    if tail < branch.front_min {
         return;
     }
-    let first = tail.saturating_sub(branch.front_max).max(params.first_start);
-    let end = (tail - branch.front_min + 1).min(params.end_start);
-    for start in first..end {
-        let index = buffers.control.item_count;
-        buffers.control.item_count += 1;
-        if index < params.candidate_capacity {
-            let first_item = params.queue_capacity + params.candidate_capacity;
-            buffers.queue[(first_item + index) as usize] =
-                QueueItem { rule: branch.rule, start, from: 0 };
+    if branch.front_min == branch.front_max {
+        let start = tail - branch.front_min;
+        let is_inside = (params.first_start..params.end_start).contains(&start);
+        if is_inside && may_match(buffers, params, &branch, start) {
+            hand_on(buffers, params, branch.rule, start);
+        }
+    } else if may_match(buffers, params, &branch, tail) {
+        if branch.back_stride != 0 {
+            walk_back(buffers, params, &branch, tail);
+            return;
+        }
+        for start in tail.saturating_sub(branch.front_max)..=tail - branch.front_min {
+            if !hand_on(buffers, params, branch.rule, start) {
+                return;
+            }
         }
     }
 }

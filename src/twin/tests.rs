@@ -21,20 +21,26 @@ fn tight(haystack: &[u8], pass_count: usize) -> ScanParams {
         nfa_walkers: 2,
         pass_count: pass_count as u32,
         step_budget: 7,
-        use_filter: 1,
-        candidate_capacity: 1 << 12,
+        filter_end: haystack.len() as u32,
+        filter_turns: 1,
+        candidate_capacity: 1 << 14,
+        item_capacity: 1 << 14,
         ..ScanParams::default()
     }
 }
 
-fn scan(rules: &RulePipeline, haystack: &[u8], max_scan: u32, pass_bytes: u64) -> Vec<Match> {
+fn scan(
+    rules: &RulePipeline,
+    haystack: &[u8],
+    [max_scan, use_filter]: [u32; 2],
+    pass_bytes: u64,
+) -> Vec<Match> {
     let kind = rules.options().match_kind;
     let mut matches = Vec::new();
-    let passes = pass::pack(rules.rules(), pass_bytes).unwrap();
+    let passes = pass::pack(rules.rules(), pass_bytes, 11).unwrap();
     let mut control = Control::default();
     for (index, tables) in passes.iter().enumerate() {
-        let reach = pass::reach(rules.rules()).unwrap_or(0);
-        let mut params = ScanParams { max_scan, reach, ..tight(haystack, passes.len()) };
+        let mut params = ScanParams { max_scan, use_filter, ..tight(haystack, passes.len()) };
         params.pass = index as u32;
         let mut buffers = Buffers::new(kind, tables.clone(), haystack, &params);
         buffers.control = control;
@@ -42,6 +48,9 @@ fn scan(rules: &RulePipeline, haystack: &[u8], max_scan: u32, pass_bytes: u64) -
         advance(&mut buffers, &ScanParams { stage, ..params });
         if params.use_filter != 0 {
             filter(&mut buffers, &params);
+            if buffers.header().has_sequences != 0 {
+                sequences(&mut buffers, &params);
+            }
             advance(&mut buffers, &ScanParams { stage: layout::ADVANCE_FILTER, ..params });
             tails(&mut buffers, &params);
             advance(&mut buffers, &ScanParams { stage: layout::ADVANCE_TAILS, ..params });
@@ -53,6 +62,7 @@ fn scan(rules: &RulePipeline, haystack: &[u8], max_scan: u32, pass_bytes: u64) -
         }
         let last = ScanParams { pass_count: index as u32 + 1, ..params };
         let (header, hits) = readback(&buffers, &last);
+        assert_eq!(header.overflowed, 0);
         assert_eq!(header.hit_count as usize, hits.len());
         matches.extend(hits.iter().map(|hit| Match {
             pattern_id: hit.pattern_id,
@@ -85,11 +95,15 @@ fn check(patterns: &[&str], haystack: &[u8], pass_bytes: u64) {
                 let rules = RulePipeline::with_options(patterns, options).unwrap();
                 for max_scan in [u32::MAX, 3, 1, 0] {
                     let expected = rules.reference_scan_bounded(haystack, max_scan);
-                    let found = scan(&rules, haystack, max_scan, pass_bytes);
-                    assert_eq!(
-                        found, expected,
-                        "{patterns:?}, {match_kind:?}, budget {dfa_budget}, {unicode:?}, at most {max_scan}"
-                    );
+                    for filter in [layout::FILTER_NONE, layout::FILTER_BOUNDED, layout::FILTER_ALL]
+                    {
+                        let found = scan(&rules, haystack, [max_scan, filter], pass_bytes);
+                        assert_eq!(
+                            found, expected,
+                            "{patterns:?}, {match_kind:?}, budget {dfa_budget}, {unicode:?}, \
+                             at most {max_scan}, filter {filter}"
+                        );
+                    }
                 }
             }
         }

@@ -38,12 +38,15 @@ fn print_text(to: &mut impl Write, name: &str, plan: &RulePlan) -> io::Result<()
             let shown = factor.grams.iter().take(4).map(|gram| gram.escape_ascii().to_string());
             let shown = shown.collect::<Vec<_>>().join(" ");
             let more = if factor.grams.len() > 4 { " ..." } else { "" };
+            let starts = match factor.most_starts {
+                Some(most) => format!("up to {most} starts each"),
+                None => "any number of starts each".to_owned(),
+            };
             writeln!(
                 to,
-                "    {} grams ({shown}{more}), {:.1} candidates a MiB of text, up to {} starts each",
+                "    {} grams ({shown}{more}), {:.1} candidates a MiB of text, {starts}",
                 factor.grams.len(),
                 factor.expected_per_mib,
-                factor.most_starts
             )?;
         }
     }

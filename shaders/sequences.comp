@@ -1,0 +1,80 @@
+#version 460
+#extension GL_GOOGLE_include_directive : require
+
+// Finds the sequences that a match of a rule without grams could contain.
+//
+// Reads the haystack, from params.filter_first up to params.filter_end, and the tables; writes candidate
+// tails and counts them in Control. Grid: Control::sequences_*, which is that of the filter, divided alike.
+// The letters of every eight bytes in a row make an index, which is tested against a bitmap in shared
+// memory. Loops: the turns, with at most FILTER_BYTES sequences each, and candidates, which count down from
+// FILTER_STEPS. CPU twin: src/twin/sequences.rs.
+
+#define HAYSTACK_UNIT uvec4
+#define HAYSTACK_UNIT_LOG2 4
+#include "bindings.glsl"
+
+layout(local_size_x = FILTER_WORKGROUP) in;
+
+shared uint bitmap[SEQUENCE_WORDS];
+shared uint letters[256];
+
+void main() {
+    uint local = gl_LocalInvocationID.x;
+    for (uint word = local; word < SEQUENCE_WORDS; word += FILTER_WORKGROUP) {
+        bitmap[word] = tables.words[tables.header.sequences + word];
+    }
+    letters[local] = class_of(tables.header.letters, local);
+    barrier();
+    uint steps_left = FILTER_STEPS;
+    uint last_unit = (params.haystack_len - 1u) & ~(FILTER_BYTES - 1u);
+    uint base = (params.filter_first & ~(FILTER_BYTES - 1u))
+        + gl_WorkGroupID.x * (FILTER_WORKGROUP * FILTER_BYTES * params.filter_turns);
+    for (uint turn = 0u; turn < params.filter_turns; ++turn) {
+        uint at = base + (turn * FILTER_WORKGROUP + local) * FILTER_BYTES;
+        if (at >= params.filter_end) {
+            break;
+        }
+        uvec4 unit = unit_at(at);
+        uvec4 next = unit_at(min(at + FILTER_BYTES, last_unit));
+        uint words[6] = uint[](unit.x, unit.y, unit.z, unit.w, next.x, next.y);
+        uint index = 0u;
+        uint found = 0u;
+        for (uint i = 0u; i < FILTER_BYTES + SEQUENCE_BYTES - 1u; ++i) {
+            uint letter = letters[(words[i >> 2] >> ((i & 3u) * 8u)) & 0xFFu];
+            index = (index << SEQUENCE_LETTER_BITS | letter) & 0xFFFFu;
+            if (i >= SEQUENCE_BYTES - 1u) {
+                found |= ((bitmap[index >> 5] >> (index & 31u)) & 1u) << (i - (SEQUENCE_BYTES - 1u));
+            }
+        }
+        found &= at < params.filter_first ? 0xFFFFu << (params.filter_first - at) : 0xFFFFu;
+        found &= params.filter_end - at < FILTER_BYTES ? (1u << (params.filter_end - at)) - 1u : 0xFFFFu;
+        while (found != 0u) {
+            uint i = uint(findLSB(found));
+            found &= found - 1u;
+            uint sequence = 0u;
+            for (uint k = i; k < i + SEQUENCE_BYTES; ++k) {
+                sequence = sequence << SEQUENCE_LETTER_BITS | letters[(words[k >> 2] >> ((k & 3u) * 8u)) & 0xFFu];
+            }
+            uint list = tables.words[tables.header.sequence_lists + sequence];
+            uint end = list + tables.words[list];
+            for (; list < end && steps_left != 0u; --steps_left) {
+                list += 1u;
+                uint item = tables.words[list];
+                uint offset = item >> GRAM_OFFSET_SHIFT;
+                if (offset <= at + i) {
+                    uint slot = atomicAdd(control.candidate_count, 1u);
+                    if (slot < params.candidate_capacity) {
+                        uint branch = item & ((1u << GRAM_OFFSET_SHIFT) - 1u);
+                        candidates.tails_then_items[slot] = Candidate(branch, at + i - offset);
+                    } else {
+                        steps_left = 1u;
+                    }
+                }
+            }
+        }
+    }
+    if (steps_left == 0u) {
+        // Not all were handed on.
+        atomicMax(control.candidate_count, params.candidate_capacity + 1u);
+    }
+}

@@ -45,8 +45,8 @@ mod vulkan;
 pub use matches::{Match, MatchKind};
 pub use rules::{BuildError, Factor, PipelineOptions, RulePipeline, RulePlan, UnicodePolicy};
 pub use scan::{
-    MAX_HAYSTACK_BYTES, ResidentRulePipeline, ScanError, ScanScratch, ScanStats, SessionOptions,
-    StageTimes, StreamMatch,
+    Haystack, MAX_HAYSTACK_BYTES, ResidentHaystack, ResidentRulePipeline, ScanError, ScanScratch,
+    ScanStats, SessionOptions, StageTimes, StagedHaystack, StreamMatch,
 };
 pub use vulkan::{
     Backend, BackendError, BackendOptions, DeviceInfo, DeviceKind, DeviceSelector, DeviceUuid,

@@ -1,11 +1,13 @@
 //! A lane: what one scan in flight needs of its own.
 
 use std::ffi::CStr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ash::vk;
 use bytemuck::{bytes_of, pod_read_unaligned};
+use rayon::prelude::*;
 
 use super::kernels::Kernels;
 use super::stats::{ScanStats, StageTimes};
@@ -15,7 +17,7 @@ use crate::shaders::layout::{
     self, Candidate, Control, Hit, NfaWalker, QueueItem, ReadbackHeader, ScanParams, StartWalker,
 };
 use crate::vulkan::command::{Commands, Recorder};
-use crate::vulkan::device::Device;
+use crate::vulkan::device::{Device, QueueRole};
 use crate::vulkan::memory::{Buffer, Location};
 use crate::vulkan::pipeline::{Binding, ComputePipeline, DescriptorSet};
 use crate::vulkan::query::Timestamps;
@@ -37,6 +39,10 @@ pub(crate) struct LaneShape {
     pub(crate) candidate_capacity: u32,
     pub(crate) item_capacity: u32,
     pub(crate) filter_groups: u32,
+    /// Whether the first pass looks for sequences.
+    pub(crate) has_sequences: bool,
+    /// Bytes that are uploaded at a time, while those before are looked through.
+    pub(crate) chunk_bytes: u32,
     pub(crate) step_budget: u32,
     pub(crate) rounds: [u32; 2],
 }
@@ -99,6 +105,8 @@ impl LaneShape {
             candidate_capacity: candidates,
             item_capacity: (candidates / 4).max(LEAST_CANDIDATES as u32),
             filter_groups: tuning.filter_groups,
+            has_sequences: false,
+            chunk_bytes: tuning.chunk_bytes,
             step_budget: tuning.step_budget,
             rounds: tuning.rounds,
         }
@@ -114,25 +122,46 @@ pub(crate) struct Lane {
     device: Arc<Device>,
     resources: Resources,
     rounds: [u32; 2],
+    chunk_bytes: u32,
     /// The buffers that only kernels use.
     others: [Buffer; 5],
     timeline: Arc<Timeline>,
     /// The timeline's value once all submissions have run.
     submitted: u64,
-    upload: Commands,
-    begin: Recording,
+    /// What the transfer queue has uploaded.
+    uploads: Arc<Timeline>,
+    open: Commands,
+    start: Recording,
+    chunks: Vec<Chunk>,
+    rest: Recording,
     resume: Recording,
+    /// What ended at each timestamp since `open`.
+    stages: Vec<Stage>,
     nanoseconds: Vec<u64>,
     /// The haystack of a scan whose end has not been seen: the device may be reading it still.
     pub(super) staged: Option<StagingSpan>,
 }
 
+/// A part of the haystack, on its way.
+struct Chunk {
+    /// Copies on the queue of the kernels, and on that of the transfers.
+    copy: Commands,
+    transfer: Commands,
+    filter: Recording,
+}
+
 /// What commands name.
 struct Resources {
     kernels: Arc<Kernels>,
-    /// One for each pass.
-    sets: Vec<Arc<DescriptorSet>>,
+    tables: Vec<Buffer>,
+    shape: LaneShape,
+    /// One for each pass, with the lane's own haystack, or with the resident one that was scanned last.
+    own_sets: Vec<Arc<DescriptorSet>>,
+    resident: Option<(Buffer, Vec<Arc<DescriptorSet>>)>,
+    is_resident: bool,
     haystack: Buffer,
+    /// All that is bound, but the haystack.
+    bound: Vec<(u32, Buffer)>,
     hits: Buffer,
     control: Buffer,
     readback: Buffer,
@@ -143,16 +172,63 @@ struct Resources {
 /// Commands that serve again as long as parameters stay the same.
 struct Recording {
     commands: Commands,
-    /// What they were recorded for, the pass they begin with included.
-    params: Option<ScanParams>,
+    /// What they were recorded for, the pass they begin with and the first timestamp included.
+    key: Option<(ScanParams, u32)>,
     /// What ended at each timestamp.
     stages: Vec<Stage>,
 }
 
 impl Recording {
     fn new(device: &Arc<Device>, name: &str) -> Result<Recording, BackendError> {
-        Ok(Recording { commands: Commands::new(device, name)?, params: None, stages: Vec::new() })
+        Ok(Recording { commands: Commands::new(device, name)?, key: None, stages: Vec::new() })
     }
+
+    /// Records anew if it was for something else.
+    fn record(
+        &mut self,
+        key: (ScanParams, u32),
+        timestamps: Option<&Arc<Timestamps>>,
+        body: impl FnOnce(&mut Recorder, &mut Marks),
+    ) -> Result<(), BackendError> {
+        if self.key == Some(key) {
+            return Ok(());
+        }
+        self.key = None;
+        self.stages.clear();
+        let mut marks = Marks { timestamps, first: key.1, stages: &mut self.stages };
+        self.commands.record(|to| body(to, &mut marks))?;
+        self.key = Some(key);
+        Ok(())
+    }
+}
+
+/// Writes timestamps.
+struct Marks<'a> {
+    timestamps: Option<&'a Arc<Timestamps>>,
+    first: u32,
+    stages: &'a mut Vec<Stage>,
+}
+
+impl Marks<'_> {
+    fn mark(&mut self, to: &mut Recorder, ended: Stage) {
+        if let Some(timestamps) = self.timestamps {
+            let index = self.first + self.stages.len() as u32;
+            to.write_timestamp(timestamps, index, vk::PipelineStageFlags::BOTTOM_OF_PIPE);
+        }
+        self.stages.push(ended);
+    }
+}
+
+/// Where a haystack is.
+pub(crate) enum Source<'a> {
+    /// In the caller's memory; it goes to the device through the span.
+    Host { bytes: &'a [u8], span: StagingSpan },
+    /// In upload memory.
+    Staged { buffer: &'a Buffer, len: usize },
+    /// In device memory of its own.
+    Resident(&'a Buffer),
+    /// Where the run before had it.
+    AsBefore,
 }
 
 /// What ended at a timestamp.
@@ -213,63 +289,58 @@ impl Lane {
             storage,
         )?;
 
-        let sets = tables
-            .iter()
-            .map(|tables| {
-                let plain = [
-                    (layout::BINDING_TABLES, tables),
-                    (layout::BINDING_HITS, &hits),
-                    (layout::BINDING_CONTROL, &control),
-                    (layout::BINDING_START_WALKERS, &starts),
-                    (layout::BINDING_QUEUE, &queue),
-                    (layout::BINDING_NFA_WALKERS, &nfa),
-                    (layout::BINDING_SCRATCH, &scratch),
-                    (layout::BINDING_READBACK, &readback),
-                    (layout::BINDING_CANDIDATES, &candidates),
-                ];
-                let mut bindings: Vec<Binding> = plain
-                    .into_iter()
-                    .map(|(binding, buffer)| Binding {
-                        binding,
-                        array_index: 0,
-                        buffer,
-                        offset: 0,
-                        range: buffer.size(),
-                    })
-                    .collect();
-                bindings.extend((0..layout::MAX_SEGMENTS).map(|index| {
-                    let (offset, range) = segment(shape, &haystack, index);
-                    let binding = layout::BINDING_HAYSTACK;
-                    Binding { binding, array_index: index, buffer: &haystack, offset, range }
-                }));
-                DescriptorSet::new(device, &format!("{name}/set"), &kernels.set_layout, &bindings)
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-
+        let bound = [
+            (layout::BINDING_HITS, &hits),
+            (layout::BINDING_CONTROL, &control),
+            (layout::BINDING_START_WALKERS, &starts),
+            (layout::BINDING_QUEUE, &queue),
+            (layout::BINDING_NFA_WALKERS, &nfa),
+            (layout::BINDING_SCRATCH, &scratch),
+            (layout::BINDING_READBACK, &readback),
+            (layout::BINDING_CANDIDATES, &candidates),
+        ];
+        let bound = bound.map(|(binding, buffer)| (binding, buffer.clone())).to_vec();
+        let own_sets = descriptor_sets(device, kernels, tables, &bound, shape, &haystack)?;
         let rounds = shape.rounds[0].max(shape.rounds[1]) * tables.len() as u32;
+        let chunk_count = shape.haystack_bytes.div_ceil(shape.chunk_bytes.into()).max(1) as u32;
+        let marks = 3 + 2 * rounds + 2 * tables.len() as u32 + 2 * chunk_count;
+        let chunk = |index: u32| {
+            let name = |what: &str| format!("{name}/chunk {index}/{what}");
+            Ok(Chunk {
+                copy: Commands::new(device, &name("copy"))?,
+                transfer: Commands::for_queue(device, QueueRole::Transfer, &name("transfer"))?,
+                filter: Recording::new(device, &name("filter"))?,
+            })
+        };
         let mut lane = Lane {
             device: device.clone(),
             resources: Resources {
                 kernels: kernels.clone(),
-                sets,
+                tables: tables.to_vec(),
+                shape: shape.clone(),
+                own_sets,
+                resident: None,
+                is_resident: false,
                 haystack,
+                bound,
                 hits,
                 control,
                 readback,
                 readback_groups: readback_groups(shape),
-                timestamps: Timestamps::new(
-                    device,
-                    name,
-                    3 + 2 * rounds + 2 * tables.len() as u32,
-                )?,
+                timestamps: Timestamps::new(device, name, marks)?,
             },
             rounds: shape.rounds,
+            chunk_bytes: shape.chunk_bytes,
             others: [starts, nfa, scratch, queue, candidates],
             timeline: Timeline::new(device, name)?,
             submitted: 0,
-            upload: Commands::new(device, &format!("{name}/upload"))?,
-            begin: Recording::new(device, &format!("{name}/begin"))?,
+            uploads: Timeline::new(device, &format!("{name}/uploads"))?,
+            open: Commands::new(device, &format!("{name}/open"))?,
+            start: Recording::new(device, &format!("{name}/start"))?,
+            chunks: (0..chunk_count).map(chunk).collect::<Result<_, BackendError>>()?,
+            rest: Recording::new(device, &format!("{name}/rest"))?,
             resume: Recording::new(device, &format!("{name}/resume"))?,
+            stages: Vec::new(),
             nanoseconds: Vec::new(),
             staged: None,
         };
@@ -281,14 +352,16 @@ impl Lane {
     fn clear(&mut self) -> Result<(), BackendError> {
         let [starts, nfa, scratch, ..] = &self.others;
         let cleared = [&self.resources.control, starts, nfa, scratch];
-        self.upload.record(|to| {
+        self.start.commands.record(|to| {
             for buffer in cleared {
                 to.fill_buffer(buffer, 0, buffer.size(), 0);
             }
             to.transfer_to_compute();
         })?;
-        self.submitted = self.device.submit(&mut [&mut self.upload], &self.timeline)?;
-        self.timeline.wait(self.submitted, self.device.wait_timeout())
+        self.submitted = self.device.submit(&mut [&mut self.start.commands], &self.timeline)?;
+        self.timeline.wait(self.submitted, self.device.wait_timeout())?;
+        let timestamps = self.resources.timestamps.as_ref();
+        self.open.record(|to| mark_begin(to, timestamps))
     }
 
     /// Waits for an earlier scan that timed out, if there was one, and gives its staging memory back.
@@ -298,53 +371,185 @@ impl Lane {
         Ok(())
     }
 
-    /// Runs a scan over what `params` names, of the haystack in `span` or, without one, of the haystack
-    /// that is on the device already. Its preparation began at `since`.
-    pub(crate) fn run(
+    /// Submits a scan over what `params` names of the haystack in `source`. Its preparation began at `since`.
+    pub(crate) fn begin(
         &mut self,
-        span: Option<StagingSpan>,
+        source: Source,
         params: ScanParams,
         since: Instant,
         stats: &mut ScanStats,
-    ) -> Result<Outcome, BackendError> {
-        self.staged = span;
-        self.record_upload(stats)?;
-        self.resources.record_scan(&mut self.begin, params, self.rounds[0], true)?;
+    ) -> Result<(), BackendError> {
+        self.bind(&source)?;
+        let chunk_bytes = self.chunk_bytes as usize;
+        let (buffer, offset, len) = match &source {
+            Source::Host { bytes, span } => (Some(span.buffer()), span.offset(), bytes.len()),
+            Source::Staged { buffer, len } => (Some(*buffer), 0, *len),
+            Source::Resident(_) | Source::AsBefore => (None, 0, 0),
+        };
+        let upload = buffer.cloned().map(|buffer| (buffer, offset));
+        let bytes = match source {
+            Source::Host { bytes, span } => {
+                self.staged = Some(span);
+                bytes
+            }
+            _ => &[],
+        };
+        // Where nothing is filtered, nothing can be done before all of it is there.
+        let filters = params.use_filter != layout::FILTER_NONE;
+        let is_cut = upload.is_some() && len > chunk_bytes;
+        let count = if is_cut { len.div_ceil(chunk_bytes) } else { 1 };
+        let by_transfer_queue = is_cut && self.device.has_transfer_queue();
+
+        let Lane { device, resources, chunks, open, start, rest, stages, staged, .. } = self;
+        let marks = resources.timestamps.clone();
+        stages.clear();
+        stages.push(Stage::Begin);
+        start.record((params, 0), None, |to, _| resources.record_start(to, params))?;
+        let mut uploaded = None;
+        for (index, chunk) in chunks.iter_mut().enumerate().take(count) {
+            let is_last = index + 1 == count;
+            let part = if is_cut {
+                index * chunk_bytes..len.min((index + 1) * chunk_bytes)
+            } else {
+                0..len
+            };
+            let mut commands: [Option<&mut Commands>; 5] = Default::default();
+            if index == 0 {
+                commands[0] = Some(&mut *open);
+            }
+            if let Some((buffer, offset)) = &upload {
+                if let Some(span) = staged {
+                    copy_bytes(&bytes[part.clone()], &mut span[part.clone()]);
+                    // The device copies whole words.
+                    if is_last {
+                        span[len..].fill(0);
+                    }
+                }
+                let size = (part.len() as u64).next_multiple_of(4);
+                let src_offset = offset + part.start as u64;
+                buffer.flush(src_offset..src_offset + size)?;
+                let region = vk::BufferCopy { src_offset, dst_offset: part.start as u64, size };
+                stats.bytes_up += size;
+                let copy = if by_transfer_queue { &mut chunk.transfer } else { &mut chunk.copy };
+                copy.record(|to| {
+                    to.label_begin(c"upload");
+                    to.copy_buffer(buffer, &resources.haystack, &[region]);
+                    if !by_transfer_queue {
+                        to.transfer_to_compute();
+                    }
+                    to.label_end();
+                })?;
+                if by_transfer_queue {
+                    uploaded = Some(device.submit(&mut [copy], &self.uploads)?);
+                } else {
+                    commands[1] = Some(copy);
+                }
+            }
+            if index == 0 {
+                commands[2] = Some(&mut start.commands);
+            }
+            let range = resources.chunk_params(params, part, index == 0, is_last);
+            if filters && range.filter_first < range.filter_end {
+                chunk.filter.record(
+                    (range, stages.len() as u32),
+                    marks.as_ref(),
+                    |to, marks| {
+                        resources.record_filter(to, marks, range);
+                    },
+                )?;
+                stages.extend_from_slice(&chunk.filter.stages);
+                commands[3] = Some(&mut chunk.filter.commands);
+            }
+            if is_last {
+                let rounds = self.rounds[0];
+                rest.record((params, stages.len() as u32), marks.as_ref(), |to, marks| {
+                    resources.record_rest(to, marks, params, rounds, filters);
+                })?;
+                stages.extend_from_slice(&rest.stages);
+                commands[4] = Some(&mut rest.commands);
+            }
+            let after = uploaded.map(|value| (&self.uploads, value));
+            if commands.iter().any(Option::is_some) {
+                let commands = commands.into_iter().flatten();
+                self.submitted = device.submit_after(after, commands, &self.timeline)?;
+            }
+        }
+        if upload.is_some() {
+            stats.uploads += 1;
+        }
         stats.bytes_up += 4;
         stats.uploads += 1;
-        let mut commands = [&mut self.upload, &mut self.begin.commands];
-        self.submitted = self.device.submit(&mut commands, &self.timeline)?;
         stats.enqueue += since.elapsed();
-        let mut header = self.finish(stats, |lane| &lane.begin.stages)?;
+        Ok(())
+    }
+
+    /// Sees to it that kernels find the haystack where it is.
+    fn bind(&mut self, source: &Source) -> Result<(), BackendError> {
+        let resources = &mut self.resources;
+        let before = resources.is_resident;
+        let mut is_new = false;
+        match source {
+            Source::AsBefore => {}
+            Source::Host { .. } | Source::Staged { .. } => resources.is_resident = false,
+            Source::Resident(buffer) => {
+                let known = resources.resident.as_ref().is_some_and(|(known, _)| known.is(buffer));
+                if !known {
+                    let Resources { kernels, tables, bound, shape, .. } = &*resources;
+                    let sets =
+                        descriptor_sets(&self.device, kernels, tables, bound, shape, buffer)?;
+                    resources.resident = Some(((*buffer).clone(), sets));
+                    is_new = true;
+                }
+                resources.is_resident = true;
+            }
+        }
+        if is_new || before != resources.is_resident {
+            // What was recorded names other sets.
+            let filters = self.chunks.iter_mut().map(|chunk| &mut chunk.filter);
+            let others = [&mut self.start, &mut self.rest, &mut self.resume];
+            filters.chain(others).for_each(|recording| recording.key = None);
+        }
+        Ok(())
+    }
+
+    /// Waits for what was begun with the same parameters, and goes on until it is done.
+    pub(crate) fn finish(
+        &mut self,
+        params: ScanParams,
+        stats: &mut ScanStats,
+    ) -> Result<Outcome, BackendError> {
+        let mut header = self.header(stats)?;
         while header.pass < params.pass_count {
             let since = Instant::now();
             let params = ScanParams { pass: header.pass, ..params };
-            self.resources.record_scan(&mut self.resume, params, self.rounds[1], false)?;
-            let mut commands = [&mut self.resume.commands];
-            self.submitted = self.device.submit(&mut commands, &self.timeline)?;
+            let Lane { device, resources, open, resume, stages, .. } = self;
+            let marks = resources.timestamps.clone();
+            stages.clear();
+            stages.push(Stage::Begin);
+            let rounds = self.rounds[1];
+            resume.record((params, 1), marks.as_ref(), |to, marks| {
+                resources.record_resume(to, marks, params, rounds);
+            })?;
+            stages.extend_from_slice(&resume.stages);
+            let mut commands = [open, &mut resume.commands];
+            self.submitted = device.submit(&mut commands, &self.timeline)?;
             stats.enqueue += since.elapsed();
-            header = self.finish(stats, |lane| &lane.resume.stages)?;
+            header = self.header(stats)?;
         }
         stats.rounds += header.rounds;
         Ok(Outcome { hit_count: header.hit_count, overflowed: header.overflowed })
     }
 
-    /// Waits for the last submission, whose timestamps end `stages`, and says how far the scan has come.
-    fn finish(
-        &mut self,
-        stats: &mut ScanStats,
-        stages: fn(&Lane) -> &[Stage],
-    ) -> Result<ReadbackHeader, BackendError> {
+    /// Waits for the last submission, and says how far the scan has come.
+    fn header(&mut self, stats: &mut ScanStats) -> Result<ReadbackHeader, BackendError> {
         let waiting = Instant::now();
         self.settle()?;
         stats.wait += waiting.elapsed();
         stats.submissions += 1;
         if let Some(timestamps) = &self.resources.timestamps {
-            let mut nanoseconds = std::mem::take(&mut self.nanoseconds);
-            nanoseconds.resize(stages(self).len(), 0);
-            timestamps.read(&mut nanoseconds)?;
-            *stats.device.get_or_insert_default() += stage_times(stages(self), &nanoseconds);
-            self.nanoseconds = nanoseconds;
+            self.nanoseconds.resize(self.stages.len(), 0);
+            timestamps.read(&mut self.nanoseconds)?;
+            *stats.device.get_or_insert_default() += stage_times(&self.stages, &self.nanoseconds);
         }
         let readback = &self.resources.readback;
         let head = 0..(ReadbackHeader::WORDS * 4) as u64;
@@ -364,38 +569,47 @@ impl Lane {
         Ok(bytemuck::cast_slice(readback.mapped(range)))
     }
 
-    /// Records the upload of the staged haystack, if there is one.
-    fn record_upload(&mut self, stats: &mut ScanStats) -> Result<(), BackendError> {
-        let region = match &self.staged {
-            Some(span) => {
-                span.flush()?;
-                let size = span.len() as u64;
-                stats.bytes_up += size;
-                stats.uploads += 1;
-                Some((span, vk::BufferCopy { src_offset: span.offset(), dst_offset: 0, size }))
-            }
-            None => None,
-        };
-        let Resources { haystack, timestamps, .. } = &self.resources;
-        self.upload.record(|to| {
-            mark_begin(to, timestamps.as_ref());
-            if let Some((span, region)) = region {
-                to.label_begin(c"upload");
-                to.copy_buffer(span.buffer(), haystack, &[region]);
-                to.transfer_to_compute();
-                to.label_end();
-            }
-        })
-    }
-
     /// Frees everything, and says what went wrong first.
     pub(crate) fn free(self) -> Result<(), BackendError> {
-        let Lane { resources, others, upload, begin, resume, .. } = self;
-        let Resources { sets, haystack, hits, control, readback, .. } = resources;
-        drop((upload, begin, resume, sets));
+        let Lane { resources, others, open, start, chunks, rest, resume, .. } = self;
+        let Resources {
+            haystack, hits, control, readback, own_sets, resident, tables, bound, ..
+        } = resources;
+        drop((open, start, chunks, rest, resume, own_sets, resident, tables, bound));
         let buffers = [haystack, hits, control, readback].into_iter().chain(others);
         buffers.map(Buffer::destroy).fold(Ok(()), Result::and)
     }
+}
+
+/// A descriptor set for each pass's tables.
+fn descriptor_sets(
+    device: &Arc<Device>,
+    kernels: &Kernels,
+    tables: &[Buffer],
+    bound: &[(u32, Buffer)],
+    shape: &LaneShape,
+    haystack: &Buffer,
+) -> Result<Vec<Arc<DescriptorSet>>, BackendError> {
+    let of_pass = |tables: &Buffer| {
+        let plain = bound.iter().map(|(binding, buffer)| (*binding, buffer));
+        let mut bindings: Vec<Binding> = std::iter::once((layout::BINDING_TABLES, tables))
+            .chain(plain)
+            .map(|(binding, buffer)| Binding {
+                binding,
+                array_index: 0,
+                buffer,
+                offset: 0,
+                range: buffer.size(),
+            })
+            .collect();
+        bindings.extend((0..layout::MAX_SEGMENTS).map(|index| {
+            let (offset, range) = segment(shape, haystack, index);
+            let binding = layout::BINDING_HAYSTACK;
+            Binding { binding, array_index: index, buffer: haystack, offset, range }
+        }));
+        DescriptorSet::new(device, "lane", &kernels.set_layout, &bindings)
+    };
+    tables.iter().map(of_pass).collect()
 }
 
 /// Offset and length of the part of the haystack that is bound at `index` of the array. Elements that no
@@ -405,8 +619,8 @@ fn segment(shape: &LaneShape, haystack: &Buffer, index: u32) -> (u64, u64) {
         return (0, haystack.size());
     }
     let segment = 1_u64 << layout::SEGMENT_SHIFT;
-    let index = if index < shape.segments { u64::from(index) } else { 0 };
-    let offset = index * segment;
+    let offset = u64::from(index) * segment;
+    let offset = if offset < haystack.size() { offset } else { 0 };
     (offset, segment.min(haystack.size() - offset))
 }
 
@@ -444,78 +658,137 @@ fn stage_times(stages: &[Stage], nanoseconds: &[u64]) -> StageTimes {
     times
 }
 
+/// Copies into staging memory, with several threads where it is much.
+fn copy_bytes(from: &[u8], to: &mut [u8]) {
+    /// Below this a thread alone is done sooner.
+    const PIECE: usize = 256 << 10;
+    if from.len() < 2 * PIECE {
+        to.copy_from_slice(from);
+    } else {
+        let pieces = to.par_chunks_mut(PIECE).zip(from.par_chunks(PIECE));
+        pieces.for_each(|(to, from)| to.copy_from_slice(from));
+    }
+}
+
 impl Resources {
-    /// Records a scan from `params.pass` on, with so many rounds for each pass: what a round does not
-    /// finish the next one does, and rounds of a pass that is done cost next to nothing.
-    fn record_scan(
+    fn sets(&self) -> &[Arc<DescriptorSet>] {
+        match &self.resident {
+            Some((_, sets)) if self.is_resident => sets,
+            _ => &self.own_sets,
+        }
+    }
+
+    /// What of the filter's range can be looked through once the bytes in `part` are there, and all before.
+    fn chunk_params(
         &self,
-        recording: &mut Recording,
+        params: ScanParams,
+        part: Range<usize>,
+        is_first: bool,
+        is_last: bool,
+    ) -> ScanParams {
+        // A look at a unit reads the one behind it too.
+        let unit = layout::FILTER_BYTES;
+        let begin = if is_first { 0 } else { part.start as u32 - unit };
+        let end = if is_last { u32::MAX } else { part.end as u32 - unit };
+        let filter_first = params.filter_first.max(begin);
+        let filter_end = params.filter_end.min(end);
+        let filter_turns = self.shape.filter_turns(filter_end.saturating_sub(filter_first));
+        ScanParams { filter_first, filter_end, filter_turns, ..params }
+    }
+
+    fn record_start(&self, to: &mut Recorder, params: ScanParams) {
+        to.update_buffer(&self.hits, 0, bytes_of(&0_u32));
+        to.transfer_to_compute();
+        self.advance(to, ScanParams { stage: layout::ADVANCE_BEGIN, ..params });
+    }
+
+    /// Records the first pass's filter over a part of its range.
+    fn record_filter(&self, to: &mut Recorder, marks: &mut Marks, params: ScanParams) {
+        marks.mark(to, Stage::Upload);
+        let begin = params.filter_first & !(layout::FILTER_BYTES - 1);
+        let bytes = layout::FILTER_WORKGROUP * layout::FILTER_BYTES * params.filter_turns;
+        let groups = (params.filter_end - begin).div_ceil(bytes);
+        let sequences = self.shape.has_sequences.then_some((c"sequences", &self.kernels.sequences));
+        let filter = Some((c"filter", &self.kernels.filter));
+        for (label, kernel) in filter.into_iter().chain(sequences) {
+            to.label_begin(label);
+            to.bind(kernel, &self.sets()[0]);
+            to.push_constants(bytes_of(&params));
+            to.dispatch(groups);
+            to.label_end();
+        }
+        to.compute_to_compute();
+        marks.mark(to, Stage::Filter);
+    }
+
+    /// Records all that comes once the haystack is there and, where it `is_filtered`, the first pass's filter
+    /// has looked through it.
+    fn record_rest(
+        &self,
+        to: &mut Recorder,
+        marks: &mut Marks,
         params: ScanParams,
         rounds: u32,
-        begins: bool,
-    ) -> Result<(), BackendError> {
-        if recording.params == Some(params) {
-            return Ok(());
+        is_filtered: bool,
+    ) {
+        if !is_filtered {
+            marks.mark(to, Stage::Upload);
         }
-        recording.params = None;
-        let stages = &mut recording.stages;
-        stages.clear();
-        stages.push(Stage::Begin);
-        recording.commands.record(|to| {
-            let mut mark = |to: &mut Recorder, ended| {
-                if let Some(timestamps) = &self.timestamps {
-                    let end = vk::PipelineStageFlags::BOTTOM_OF_PIPE;
-                    to.write_timestamp(timestamps, stages.len() as u32, end);
-                }
-                stages.push(ended);
-            };
-            if begins {
-                // The first mark was set before the upload.
-                to.update_buffer(&self.hits, 0, bytes_of(&0_u32));
-                to.transfer_to_compute();
-                mark(to, Stage::Upload);
-            } else {
-                mark_begin(to, self.timestamps.as_ref());
-            }
-            let stage = if begins { layout::ADVANCE_BEGIN } else { layout::ADVANCE_ROUND };
-            self.advance(to, ScanParams { stage, ..params });
-            for pass in params.pass..params.pass_count {
-                let params = ScanParams { pass, ..params };
-                if params.use_filter != layout::FILTER_NONE {
+        self.record_passes(to, marks, params, rounds, is_filtered);
+    }
+
+    fn record_resume(&self, to: &mut Recorder, marks: &mut Marks, params: ScanParams, rounds: u32) {
+        self.advance(to, ScanParams { stage: layout::ADVANCE_ROUND, ..params });
+        self.record_passes(to, marks, params, rounds, false);
+    }
+
+    /// Records a scan from `params.pass` on, with so many rounds for each pass: what a round does not
+    /// finish the next one does, and rounds of a pass that is done cost next to nothing.
+    fn record_passes(
+        &self,
+        to: &mut Recorder,
+        marks: &mut Marks,
+        params: ScanParams,
+        rounds: u32,
+        first_is_filtered: bool,
+    ) {
+        for pass in params.pass..params.pass_count {
+            let is_filtered = first_is_filtered && pass == params.pass;
+            let params = ScanParams { pass, ..params };
+            if params.use_filter != layout::FILTER_NONE {
+                if !is_filtered {
                     let grid = layout::CONTROL_FILTER_GRID;
                     self.walk(to, c"filter", &self.kernels.filter, params, grid);
                     let grid = layout::CONTROL_SEQUENCES_GRID;
                     self.walk(to, c"sequences", &self.kernels.sequences, params, grid);
-                    self.advance(to, ScanParams { stage: layout::ADVANCE_FILTER, ..params });
-                    mark(to, Stage::Filter);
-                    let grid = layout::CONTROL_TAILS_GRID;
-                    self.walk(to, c"tails", &self.kernels.tails, params, grid);
-                    self.advance(to, ScanParams { stage: layout::ADVANCE_TAILS, ..params });
-                    mark(to, Stage::Tails);
                 }
-                for round in 0..rounds {
-                    let grid = layout::CONTROL_STARTS_GRID;
-                    self.walk(to, c"starts", &self.kernels.starts, params, grid);
-                    mark(to, Stage::Starts);
-                    if params.nfa_walkers > 0 {
-                        let grid = layout::CONTROL_NFA_GRID;
-                        self.walk(to, c"nfa", &self.kernels.nfa, params, grid);
-                    }
-                    let next = if round + 1 < rounds { pass } else { pass + 1 };
-                    self.advance(to, ScanParams { pass: next, ..params });
-                    mark(to, Stage::Nfa);
-                }
+                self.advance(to, ScanParams { stage: layout::ADVANCE_FILTER, ..params });
+                marks.mark(to, Stage::Filter);
+                let grid = layout::CONTROL_TAILS_GRID;
+                self.walk(to, c"tails", &self.kernels.tails, params, grid);
+                self.advance(to, ScanParams { stage: layout::ADVANCE_TAILS, ..params });
+                marks.mark(to, Stage::Tails);
             }
-            to.label_begin(c"readback");
-            to.bind(&self.kernels.readback, &self.sets[0]);
-            to.push_constants(bytes_of(&params));
-            to.dispatch(self.readback_groups);
-            to.compute_to_host();
-            to.label_end();
-            mark(to, Stage::Readback);
-        })?;
-        recording.params = Some(params);
-        Ok(())
+            for round in 0..rounds {
+                let grid = layout::CONTROL_STARTS_GRID;
+                self.walk(to, c"starts", &self.kernels.starts, params, grid);
+                marks.mark(to, Stage::Starts);
+                if params.nfa_walkers > 0 {
+                    let grid = layout::CONTROL_NFA_GRID;
+                    self.walk(to, c"nfa", &self.kernels.nfa, params, grid);
+                }
+                let next = if round + 1 < rounds { pass } else { pass + 1 };
+                self.advance(to, ScanParams { pass: next, ..params });
+                marks.mark(to, Stage::Nfa);
+            }
+        }
+        to.label_begin(c"readback");
+        to.bind(&self.kernels.readback, &self.sets()[0]);
+        to.push_constants(bytes_of(&params));
+        to.dispatch(self.readback_groups);
+        to.compute_to_host();
+        to.label_end();
+        marks.mark(to, Stage::Readback);
     }
 
     /// Records the kernel that decides what comes next, which belongs to `params.pass`.
@@ -523,7 +796,7 @@ impl Resources {
         to.label_begin(c"advance");
         // After the last pass any tables serve.
         let pass = params.pass.min(params.pass_count - 1);
-        to.bind(&self.kernels.advance, &self.sets[pass as usize]);
+        to.bind(&self.kernels.advance, &self.sets()[pass as usize]);
         to.push_constants(bytes_of(&params));
         to.dispatch(1);
         to.compute_to_indirect();
@@ -540,7 +813,7 @@ impl Resources {
         grid: u32,
     ) {
         to.label_begin(label);
-        to.bind(kernel, &self.sets[params.pass as usize]);
+        to.bind(kernel, &self.sets()[params.pass as usize]);
         to.push_constants(bytes_of(&params));
         to.dispatch_indirect(&self.control, grid.into());
         to.compute_to_compute();

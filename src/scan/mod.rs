@@ -3,6 +3,7 @@
 //! | file | story |
 //! |---|---|
 //! | `session.rs` | tables made resident once, and scans through them from any thread |
+//! | `haystack.rs` | where a haystack may be |
 //! | `lane.rs` | the buffers and commands of one scan in flight |
 //! | `stream.rs` | haystacks larger than the session, in windows |
 //! | `kernels.rs` | the pipelines |
@@ -10,6 +11,7 @@
 //! | `stats.rs` | what a scan moved and how long it took |
 
 mod error;
+mod haystack;
 pub(crate) mod kernels;
 mod lane;
 mod session;
@@ -21,6 +23,7 @@ mod tuning;
 mod tests;
 
 pub use error::ScanError;
+pub use haystack::{Haystack, ResidentHaystack, StagedHaystack};
 pub use session::{MAX_HAYSTACK_BYTES, ResidentRulePipeline, ScanScratch};
 pub use stats::{ScanStats, StageTimes};
 pub use stream::StreamMatch;

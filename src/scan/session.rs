@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use ash::vk;
 use bytemuck::{bytes_of, cast_slice};
 
+use super::haystack::{Haystack, StagedHaystack, StagingPool};
 use super::kernels::Kernels;
-use super::lane::{Lane, LaneShape};
+use super::lane::{Lane, LaneShape, Source};
 use super::stats::ScanStats;
 use super::tuning::Tuning;
 use super::{ScanError, SessionOptions};
@@ -59,6 +60,7 @@ pub struct ResidentRulePipeline {
     shape: LaneShape,
     tables: Vec<Buffer>,
     ring: Option<Arc<StagingRing>>,
+    staging: Arc<StagingPool>,
     lanes: Mutex<Vec<Lane>>,
     lane_count: usize,
     returned: Condvar,
@@ -137,7 +139,8 @@ impl ResidentRulePipeline {
         // However many passes there are, a submission stays about as long.
         let pass_count = passes.len() as u32;
         let rounds = tuning.rounds.map(|rounds| rounds.div_ceil(pass_count.max(1)));
-        let shape = LaneShape { rounds, ..shape };
+        let has_sequences = passes.first().is_some_and(|pass| pass.header.has_sequences != 0);
+        let shape = LaneShape { rounds, has_sequences, ..shape };
         let lane_count =
             options.scans_in_flight.unwrap_or_else(|| default_lanes(haystack_bytes)).max(1);
         limit("number of scans in flight", lane_count, MOST_LANES, "a session has lanes for")?;
@@ -157,6 +160,7 @@ impl ResidentRulePipeline {
             shape,
             tables: Vec::new(),
             ring: None,
+            staging: Arc::default(),
             lanes: Mutex::new(Vec::new()),
             lane_count,
             returned: Condvar::new(),
@@ -210,6 +214,18 @@ impl ResidentRulePipeline {
         self.tables.iter().map(Buffer::size).sum()
     }
 
+    /// Lends staging memory for a haystack of `bytes` bytes, which hold anything at first. A scan of it saves
+    /// the copy that one of a byte slice begins with.
+    ///
+    /// # Errors
+    ///
+    /// More bytes than [`ResidentRulePipeline::haystack_capacity`], another backend than the session's, lack
+    /// of memory, or a fault of the device.
+    pub fn staging(&self, backend: &Backend, bytes: usize) -> Result<StagedHaystack, ScanError> {
+        self.check(backend, bytes)?;
+        Ok(self.staging.lend(backend, self.shape.haystack_bytes, bytes)?)
+    }
+
     /// Finds all matches in `haystack`, sorted; what `matches` held before is dropped.
     ///
     /// # Errors
@@ -217,10 +233,10 @@ impl ResidentRulePipeline {
     /// A haystack over capacity, more matches than [`ResidentRulePipeline::max_matches`], another backend
     /// than the session's, or a fault of the device. `matches` is empty then, and except after the loss of
     /// the device the session goes on working.
-    pub fn scan_into(
+    pub fn scan_into<'h>(
         &self,
         backend: &Backend,
-        haystack: &[u8],
+        haystack: impl Into<Haystack<'h>>,
         matches: &mut Vec<Match>,
         scratch: &mut ScanScratch,
     ) -> Result<ScanStats, ScanError> {
@@ -229,14 +245,15 @@ impl ResidentRulePipeline {
 
     /// As [`ResidentRulePipeline::scan_into`], with matches of at most `max_scan_bytes` bytes. A
     /// leftmost-first match is then the most preferred one of those.
-    pub fn scan_bounded_into(
+    pub fn scan_bounded_into<'h>(
         &self,
         backend: &Backend,
-        haystack: &[u8],
+        haystack: impl Into<Haystack<'h>>,
         max_scan_bytes: u32,
         matches: &mut Vec<Match>,
         scratch: &mut ScanScratch,
     ) -> Result<ScanStats, ScanError> {
+        let haystack = haystack.into();
         let range = Range {
             first_start: 0,
             end_start: haystack.len() as u32,
@@ -255,7 +272,7 @@ impl ResidentRulePipeline {
     pub(super) fn scan_range(
         &self,
         backend: &Backend,
-        haystack: &[u8],
+        haystack: Haystack,
         range: Range,
         matches: &mut Vec<Match>,
         scratch: &mut ScanScratch,
@@ -263,13 +280,9 @@ impl ResidentRulePipeline {
         matches.clear();
         let began = Instant::now();
         let mut stats = ScanStats::default();
-        if !Arc::ptr_eq(backend.device(), &self.device) {
+        self.check(backend, haystack.len())?;
+        if !haystack.is_on(&self.device) {
             return Err(ScanError::WrongBackend);
-        }
-        self.device.alive()?;
-        if haystack.len() > self.haystack_capacity {
-            let (bytes, capacity) = (haystack.len(), self.haystack_capacity);
-            return Err(ScanError::HaystackTooLarge { bytes, capacity });
         }
         let mut undecided = None;
         let nothing = range.first_start >= range.end_start || range.max_scan_bytes == 0;
@@ -284,13 +297,25 @@ impl ResidentRulePipeline {
         Ok((stats, undecided))
     }
 
+    /// Whether so many bytes can be scanned, on that backend.
+    fn check(&self, backend: &Backend, bytes: usize) -> Result<(), ScanError> {
+        if !Arc::ptr_eq(backend.device(), &self.device) {
+            return Err(ScanError::WrongBackend);
+        }
+        self.device.alive()?;
+        if bytes > self.haystack_capacity {
+            return Err(ScanError::HaystackTooLarge { bytes, capacity: self.haystack_capacity });
+        }
+        Ok(())
+    }
+
     /// Scans on a lane: at once or, where hits do not fit, in as many parts as it takes.
     #[expect(clippy::too_many_arguments, reason = "the second half of `scan_range`")]
     fn scan_on(
         &self,
         lane: &mut Lane,
         ring: &Arc<StagingRing>,
-        haystack: &[u8],
+        haystack: Haystack,
         range: Range,
         matches: &mut Vec<Match>,
         scratch: &mut ScanScratch,
@@ -310,12 +335,16 @@ impl ResidentRulePipeline {
             hit_stop: self.shape.hit_capacity.saturating_add(counted_beyond),
             ..self.shape.params(self.pass_count)
         };
-        let padded = haystack.len().next_multiple_of(4);
-        let mut span = ring.acquire(padded as u64, self.device.wait_timeout())?;
-        span[..haystack.len()].copy_from_slice(haystack);
-        span[haystack.len()..].fill(0);
-
-        let mut span = Some(span);
+        let mut source = Some(match haystack {
+            Haystack::Bytes(bytes) => {
+                let padded = bytes.len().next_multiple_of(4) as u64;
+                Source::Host { bytes, span: ring.acquire(padded, self.device.wait_timeout())? }
+            }
+            Haystack::Staged(staged) => {
+                Source::Staged { buffer: staged.buffer(), len: staged.len() }
+            }
+            Haystack::Resident(resident) => Source::Resident(resident.buffer()),
+        });
         let mut since = Some(since);
         let mut found = 0;
         let mut first_undecided = None;
@@ -329,7 +358,8 @@ impl ResidentRulePipeline {
             let params = ScanParams { first_start, end_start, use_filter, ..params };
             let params = self.filter_range(params);
             let since = since.take().unwrap_or_else(Instant::now);
-            let outcome = lane.run(span.take(), params, since, stats)?;
+            lane.begin(source.take().unwrap_or(Source::AsBefore), params, since, stats)?;
+            let outcome = lane.finish(params, stats)?;
             let count = outcome.hit_count;
             if outcome.overflowed & layout::OVERFLOW_FRONTS != 0 {
                 filter = layout::FILTER_BOUNDED;
@@ -468,12 +498,12 @@ impl ResidentRulePipeline {
     /// session's is an error too, and frees the session nevertheless.
     pub fn free(self, backend: &Backend) -> Result<(), ScanError> {
         let is_own = Arc::ptr_eq(backend.device(), &self.device);
-        let ResidentRulePipeline { tables, ring, lanes, .. } = self;
+        let ResidentRulePipeline { tables, ring, staging, lanes, .. } = self;
         let lanes = lanes.into_inner().unwrap_or_else(PoisonError::into_inner);
         let lanes = lanes.into_iter().map(Lane::free).fold(Ok(()), Result::and);
         let ring = ring.map_or(Ok(()), StagingRing::destroy);
         let tables = tables.into_iter().map(Buffer::destroy).fold(Ok(()), Result::and);
-        lanes.and(ring).and(tables)?;
+        lanes.and(ring).and(staging.free()).and(tables)?;
         if is_own { Ok(()) } else { Err(ScanError::WrongBackend) }
     }
 }

@@ -76,7 +76,7 @@ impl ResidentRulePipeline {
                 base,
             };
             let (scanned, undecided) =
-                self.scan_range(backend, haystack, range, &mut matches, scratch)?;
+                self.scan_range(backend, haystack.into(), range, &mut matches, scratch)?;
             stats += scanned;
             for found in &matches {
                 let at = StreamMatch {

@@ -446,3 +446,62 @@ fn a_candidate_flood_is_filtered_in_parts() {
         assert!(stats.submissions > 3, "{stats:?}");
     }
 }
+
+/// Wherever the haystack is, and wherever it is cut on its way: with edges inside matches and grams, a
+/// session finds the same, in any order of scans.
+#[test]
+fn it_does_not_matter_where_a_haystack_is() {
+    let backend = TestBackend::new();
+    let haystack = TEXT.repeat(9);
+    for kind in KINDS {
+        let rules = rules(kind, PATTERNS);
+        for chunk_bytes in [32, 48, 64, 1 << 20] {
+            let tuning = Tuning { chunk_bytes, ..Tuning::for_device(backend.device_info()) };
+            let options = options(haystack.len(), 100_000);
+            let session = ResidentRulePipeline::new(&rules, &backend, &options, &tuning).unwrap();
+            let mut staged = session.staging(&backend, haystack.len()).unwrap();
+            staged.copy_from_slice(&haystack);
+            let whole = ResidentHaystack::new(&backend, &haystack).unwrap();
+            for len in [haystack.len(), 33, 31, 1, 0, 49, haystack.len() - 1] {
+                let expected = rules.reference_scan(&haystack[..len]);
+                let resident = ResidentHaystack::new(&backend, &haystack[..len]).unwrap();
+                let mut piece = session.staging(&backend, haystack.len()).unwrap();
+                piece.copy_from_slice(&haystack);
+                piece.truncate(len);
+                let sources: [Haystack; 4] = [
+                    (&resident).into(),
+                    haystack[..len].into(),
+                    (&piece).into(),
+                    (&resident).into(),
+                ];
+                for source in sources {
+                    let mut matches = Vec::new();
+                    let scratch = &mut ScanScratch::default();
+                    session.scan_into(&backend, source, &mut matches, scratch).unwrap();
+                    assert_eq!(matches, expected, "{kind:?}, {len} bytes, {source:?}");
+                    session.scan_into(&backend, &whole, &mut matches, scratch).unwrap();
+                    assert_eq!(matches, rules.reference_scan(&haystack));
+                }
+            }
+            session.free(&backend).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_haystack_of_another_backend_is_refused() {
+    let [backend, other] = [TestBackend::new(), TestBackend::new()];
+    let session = rules(KINDS[0], &["a"]).prepare_resident(&backend, 10, 10).unwrap();
+    let far = rules(KINDS[0], &["a"]).prepare_resident(&other, 10, 10).unwrap();
+    let resident = ResidentHaystack::new(&other, b"aaa").unwrap();
+    let staged = far.staging(&other, 3).unwrap();
+    let mut matches = Vec::new();
+    for haystack in [Haystack::from(&resident), Haystack::from(&staged)] {
+        let scanned =
+            session.scan_into(&backend, haystack, &mut matches, &mut ScanScratch::default());
+        assert!(matches!(scanned, Err(ScanError::WrongBackend)), "{scanned:?}");
+    }
+    assert!(matches!(session.staging(&other, 3), Err(ScanError::WrongBackend)));
+    assert!(matches!(session.staging(&backend, 11), Err(ScanError::HaystackTooLarge { .. })));
+    assert_eq!(scan(&session, &backend, b"aba").len(), 2);
+}

@@ -24,6 +24,8 @@ pub(crate) struct Tuning {
     pub(crate) candidate_hits: u32,
     /// Bytes of the haystack for each candidate that there is room for.
     pub(crate) bytes_per_candidate: u32,
+    /// Bytes of the haystack that are uploaded at a time; a multiple of the filter's unit, and more than one.
+    pub(crate) chunk_bytes: u32,
     /// Workgroups of `filter` that a haystack is divided among, as far as each has enough to do.
     pub(crate) filter_groups: u32,
     /// Words of a pass's gram bitmap, as a power of two.
@@ -42,6 +44,7 @@ impl Tuning {
             pass_bytes: info.max_storage_buffer_range.min(info.max_allocation_bytes),
             candidate_hits: 1 << 18,
             bytes_per_candidate: 16,
+            chunk_bytes: 8 << 20,
             filter_groups: 1 << 10,
             bitmap_log2: bitmap_log2(info.shared_memory_bytes),
         };

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ash::vk;
 
-use super::device::{Device, DeviceRef};
+use super::device::{Device, DeviceRef, QueueRole};
 use super::error::Result;
 use super::memory::Buffer;
 use super::pipeline::{ComputePipeline, DescriptorSet};
@@ -23,17 +23,25 @@ const MAX_SUBMITTED: usize = 8;
 /// into it, and does not go before the device has run it.
 pub(crate) struct Commands {
     device: DeviceRef,
+    role: QueueRole,
     pool: vk::CommandPool,
     raw: vk::CommandBuffer,
     kept: Vec<Arc<dyn Any + Send + Sync>>,
     /// The last submission, until it is known to have run.
     pending: Option<(Arc<Timeline>, u64)>,
+    /// What that submission waited for.
+    waited: Option<Arc<Timeline>>,
     recorded: bool,
 }
 
 impl Commands {
     pub(crate) fn new(device: &Arc<Device>, name: &str) -> Result<Commands> {
-        let info = vk::CommandPoolCreateInfo::default().queue_family_index(device.queue_family());
+        Commands::for_queue(device, QueueRole::Compute, name)
+    }
+
+    pub(crate) fn for_queue(device: &Arc<Device>, role: QueueRole, name: &str) -> Result<Commands> {
+        let info =
+            vk::CommandPoolCreateInfo::default().queue_family_index(device.queue_family(role));
         let pool = device.call("vkCreateCommandPool", || {
             // SAFETY: the device has a queue of that family.
             unsafe { device.raw().create_command_pool(&info, None) }
@@ -42,10 +50,12 @@ impl Commands {
         // From here on, dropping it cleans up.
         let mut commands = Commands {
             device: DeviceRef::new(device),
+            role,
             pool,
             raw: vk::CommandBuffer::null(),
             kept: Vec::new(),
             pending: None,
+            waited: None,
             recorded: false,
         };
         let info = vk::CommandBufferAllocateInfo::default()
@@ -101,6 +111,7 @@ impl Commands {
         if let Some((timeline, value)) = &self.pending {
             timeline.wait(*value, timeout)?;
             self.pending = None;
+            self.waited = None;
         }
         Ok(())
     }
@@ -115,6 +126,7 @@ impl Drop for Commands {
             // The device may still write to what these commands name: better leaked than reused.
             tracing::error!(%result, "leaking the memory of commands that do not finish");
             forget(timeline);
+            forget(self.waited.take());
             forget(take(&mut self.kept));
             return;
         }
@@ -127,29 +139,52 @@ impl Device {
     /// Submits recorded commands, to run one after the other. Returns the value that `timeline`
     /// reaches when the last of them is done. Commands that are still running are waited for first.
     ///
-    /// There is no barrier between command buffers beyond those recorded in them.
+    /// There is no barrier between command buffers beyond those recorded in them. A timeline belongs to
+    /// one queue.
     pub(crate) fn submit(
         &self,
         commands: &mut [&mut Commands],
         timeline: &Arc<Timeline>,
     ) -> Result<u64> {
-        assert!(commands.len() <= MAX_SUBMITTED);
+        self.submit_after(None, commands.iter_mut().map(|commands| &mut **commands), timeline)
+    }
+
+    /// As [`Device::submit`], once another timeline has reached a value.
+    pub(crate) fn submit_after<'c>(
+        &self,
+        after: Option<(&Arc<Timeline>, u64)>,
+        commands: impl Iterator<Item = &'c mut Commands>,
+        timeline: &Arc<Timeline>,
+    ) -> Result<u64> {
+        let mut submitted: [Option<&mut Commands>; MAX_SUBMITTED] = Default::default();
         let mut buffers = [vk::CommandBuffer::null(); MAX_SUBMITTED];
-        for (buffer, commands) in buffers.iter_mut().zip(&mut *commands) {
+        let mut count = 0;
+        for commands in commands {
             assert!(commands.recorded, "submitted before it was recorded");
             commands.settle(self.wait_timeout())?;
-            *buffer = commands.raw;
+            buffers[count] = commands.raw;
+            submitted[count] = Some(commands);
+            count += 1;
         }
+        let role = submitted[0].as_ref().expect("something to submit").role;
+        assert!(submitted.iter().flatten().all(|commands| commands.role == role));
         let semaphores = [timeline.raw()];
 
         // Values must be signalled in order, so they are given out under the queue's lock.
-        let queue = self.queue();
+        let queue = self.queue(role);
         let value = timeline.submitted().load(Ordering::Relaxed) + 1;
         let values = [value];
-        let mut signal =
-            vk::TimelineSemaphoreSubmitInfo::default().signal_semaphore_values(&values);
+        let waits = [after.map_or(vk::Semaphore::null(), |(timeline, _)| timeline.raw())];
+        let wait_values = [after.map_or(0, |(_, value)| value)];
+        let stages = [vk::PipelineStageFlags::ALL_COMMANDS];
+        let wait_count = usize::from(after.is_some());
+        let mut signal = vk::TimelineSemaphoreSubmitInfo::default()
+            .wait_semaphore_values(&wait_values[..wait_count])
+            .signal_semaphore_values(&values);
         let submits = [vk::SubmitInfo::default()
-            .command_buffers(&buffers[..commands.len()])
+            .wait_semaphores(&waits[..wait_count])
+            .wait_dst_stage_mask(&stages[..wait_count])
+            .command_buffers(&buffers[..count])
             .signal_semaphores(&semaphores)
             .push_next(&mut signal)];
         self.call("vkQueueSubmit", || {
@@ -159,8 +194,9 @@ impl Device {
         })?;
         timeline.submitted().store(value, Ordering::Relaxed);
         drop(queue);
-        for commands in commands {
+        for commands in submitted.into_iter().flatten() {
             commands.pending = Some((timeline.clone(), value));
+            commands.waited = after.map(|(timeline, _)| timeline.clone());
         }
         Ok(value)
     }

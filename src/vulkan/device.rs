@@ -1,4 +1,4 @@
-//! The logical device: one queue, one allocator, and the one place every Vulkan result goes through.
+//! The logical device: its queues, one allocator, and the one place every Vulkan result goes through.
 
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
@@ -21,10 +21,19 @@ use super::instance::Instance;
 const DEVICE_BLOCK_BYTES: u64 = 32 << 20;
 const HOST_BLOCK_BYTES: u64 = 8 << 20;
 
+/// What a queue is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum QueueRole {
+    Compute,
+    /// Copies beside kernels; the same queue as theirs where the device has no other.
+    Transfer,
+}
+
 pub(crate) struct Device {
     raw: ash::Device,
-    queue: Mutex<vk::Queue>,
-    queue_family: u32,
+    /// By role; one if both roles share it.
+    queues: Vec<Mutex<vk::Queue>>,
+    queue_families: Vec<u32>,
     allocator: ManuallyDrop<Mutex<Allocator>>,
     memory_types: Vec<vk::MemoryType>,
     info: DeviceInfo,
@@ -49,10 +58,17 @@ impl Device {
         let vulkan = instance.raw();
         let family = info.compute_family().expect("a suitable device has one") as u32;
 
+        let queue_families: Vec<u32> = std::iter::once(family)
+            .chain(info.transfer_family().map(|family| family as u32))
+            .collect();
+
         let priorities = [1.0];
-        let queues = [vk::DeviceQueueCreateInfo::default()
-            .queue_family_index(family)
-            .queue_priorities(&priorities)];
+        let create_queue = |&family: &u32| {
+            vk::DeviceQueueCreateInfo::default()
+                .queue_family_index(family)
+                .queue_priorities(&priorities)
+        };
+        let queues: Vec<_> = queue_families.iter().map(create_queue).collect();
         let mut v12_features =
             vk::PhysicalDeviceVulkan12Features::default().timeline_semaphore(true);
         let create = vk::DeviceCreateInfo::default()
@@ -61,8 +77,9 @@ impl Device {
         // SAFETY: the family exists and the feature is there: `info` was found suitable.
         let raw = unsafe { vulkan.create_device(physical, &create, None) }
             .map_err(|result| BackendError::from_vk("vkCreateDevice", result))?;
-        // SAFETY: the family was created with one queue.
-        let queue = unsafe { raw.get_device_queue(family, 0) };
+        // SAFETY: each family was created with one queue.
+        let queue = |&family: &u32| unsafe { raw.get_device_queue(family, 0) };
+        let queues: Vec<vk::Queue> = queue_families.iter().map(queue).collect();
 
         let allocator = Allocator::new(&AllocatorCreateDesc {
             instance: vulkan.clone(),
@@ -80,11 +97,13 @@ impl Device {
             instance.has_debug_utils().then(|| ext::debug_utils::Device::new(vulkan, &raw)),
         );
         names.set(raw.handle(), "device");
-        names.set(queue, "queue");
+        for (queue, name) in queues.iter().zip(["compute queue", "transfer queue"]) {
+            names.set(*queue, name);
+        }
         Ok(Arc::new(Device {
             raw,
-            queue: Mutex::new(queue),
-            queue_family: family,
+            queues: queues.into_iter().map(Mutex::new).collect(),
+            queue_families,
             allocator: ManuallyDrop::new(Mutex::new(allocator)),
             memory_types: memory.memory_types_as_slice().to_vec(),
             info,
@@ -187,12 +206,26 @@ impl Device {
         &self.instance
     }
 
-    pub(super) fn queue(&self) -> MutexGuard<'_, vk::Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn queue(&self, role: QueueRole) -> MutexGuard<'_, vk::Queue> {
+        self.queues[self.index_of(role)].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn queue_family(&self) -> u32 {
-        self.queue_family
+    pub(super) fn queue_family(&self, role: QueueRole) -> u32 {
+        self.queue_families[self.index_of(role)]
+    }
+
+    /// The families of all queues, each once.
+    pub(super) fn queue_families(&self) -> &[u32] {
+        &self.queue_families
+    }
+
+    /// Whether transfers have a queue of their own.
+    pub(crate) fn has_transfer_queue(&self) -> bool {
+        self.queues.len() > 1
+    }
+
+    fn index_of(&self, role: QueueRole) -> usize {
+        usize::from(role == QueueRole::Transfer && self.has_transfer_queue())
     }
 
     pub(super) fn allocator(&self) -> MutexGuard<'_, Allocator> {

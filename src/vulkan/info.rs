@@ -158,7 +158,15 @@ impl DeviceInfo {
             .map(|(index, _)| index)
     }
 
-    /// Meaningful bits of a timestamp on that family; 0 where stages cannot be timed.
+    /// The family whose queues do nothing but transfers, if there is one: they copy beside kernels.
+    pub fn transfer_family(&self) -> Option<usize> {
+        let is_plain = |family: &QueueFamily| {
+            family.transfer && !family.compute && !family.graphics && family.count > 0
+        };
+        self.queue_families.iter().position(is_plain)
+    }
+
+    /// Meaningful bits of a timestamp on the family that kernels run on; 0 where stages cannot be timed.
     pub fn timestamp_valid_bits(&self) -> u32 {
         self.compute_family().map_or(0, |family| self.queue_families[family].timestamp_valid_bits)
     }
@@ -365,8 +373,10 @@ pub(super) mod tests {
     fn prefers_the_compute_only_family() {
         let mut info = fake(0, "gpu");
         assert_eq!(info.compute_family(), Some(1));
+        assert_eq!(info.transfer_family(), Some(2));
         info.queue_families.truncate(1);
         assert_eq!(info.compute_family(), Some(0));
+        assert_eq!(info.transfer_family(), None);
         info.queue_families[0].compute = false;
         assert_eq!(info.compute_family(), None);
     }

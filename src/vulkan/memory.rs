@@ -60,6 +60,12 @@ impl Buffer {
             .size(size)
             .usage(usage)
             .sharing_mode(vk::SharingMode::EXCLUSIVE);
+        let families = device.queue_families();
+        let info = if families.len() > 1 {
+            info.sharing_mode(vk::SharingMode::CONCURRENT).queue_family_indices(families)
+        } else {
+            info
+        };
         let raw = device
             .call("vkCreateBuffer", || {
                 // SAFETY: size and usage are not empty.
@@ -101,6 +107,11 @@ impl Buffer {
 
     pub(crate) fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// Whether both are handles of one buffer.
+    pub(crate) fn is(&self, other: &Buffer) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     pub(super) fn raw(&self) -> vk::Buffer {

@@ -153,6 +153,44 @@ impl Drop for StagingSpan {
     }
 }
 
+/// Upload memory of one holder.
+pub(crate) struct MappedBuffer(Buffer);
+
+impl MappedBuffer {
+    /// Its contents are zero at first.
+    pub(crate) fn new(device: &Arc<Device>, name: &str, bytes: u64) -> Result<MappedBuffer> {
+        let usage = vk::BufferUsageFlags::TRANSFER_SRC;
+        let mut memory = MappedBuffer(Buffer::new(device, name, bytes, Location::Upload, usage)?);
+        memory.fill(0);
+        Ok(memory)
+    }
+
+    pub(crate) fn buffer(&self) -> &Buffer {
+        &self.0
+    }
+
+    pub(crate) fn destroy(self) -> Result<()> {
+        self.0.destroy()
+    }
+}
+
+impl Deref for MappedBuffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.0.mapped(0..self.0.size())
+    }
+}
+
+impl DerefMut for MappedBuffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        let (start, bytes) = self.0.mapped_range(0..self.0.size());
+        // SAFETY: the range is mapped as long as the buffer lives. Handles that commands hold do not touch
+        // the mapping, and the device only reads it, so that `&mut self` is the only way to it.
+        unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), bytes) }
+    }
+}
+
 /// Which parts of the ring are taken.
 struct Spans {
     capacity: u64,

@@ -1,0 +1,251 @@
+//! Where a haystack may be: in the caller's memory, in staging memory, or on the device.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ash::vk;
+
+use super::ScanError;
+use crate::shaders::layout;
+use crate::vulkan::command::Commands;
+use crate::vulkan::device::Device;
+use crate::vulkan::memory::{Buffer, Location};
+use crate::vulkan::staging::{MappedBuffer, StagingRing};
+use crate::vulkan::timeline::Timeline;
+use crate::{Backend, BackendError, MAX_HAYSTACK_BYTES};
+
+/// A haystack, wherever it is. Byte slices, and references to the others, turn into one.
+#[derive(Clone, Copy, Debug)]
+pub enum Haystack<'h> {
+    /// In ordinary memory: it is copied to staging memory and then to the device.
+    Bytes(&'h [u8]),
+    /// In staging memory: it is copied to the device.
+    Staged(&'h StagedHaystack),
+    /// On the device: it is scanned where it lies.
+    Resident(&'h ResidentHaystack),
+}
+
+impl Haystack<'_> {
+    /// Bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            Haystack::Bytes(bytes) => bytes.len(),
+            Haystack::Staged(staged) => staged.len(),
+            Haystack::Resident(resident) => resident.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether a scan on that device can read it.
+    pub(super) fn is_on(&self, device: &Arc<Device>) -> bool {
+        match self {
+            Haystack::Bytes(_) => true,
+            Haystack::Staged(staged) => Arc::ptr_eq(&staged.device, device),
+            Haystack::Resident(resident) => Arc::ptr_eq(&resident.device, device),
+        }
+    }
+}
+
+impl<'h> From<&'h [u8]> for Haystack<'h> {
+    fn from(bytes: &'h [u8]) -> Haystack<'h> {
+        Haystack::Bytes(bytes)
+    }
+}
+
+impl<'h> From<&&'h [u8]> for Haystack<'h> {
+    fn from(bytes: &&'h [u8]) -> Haystack<'h> {
+        Haystack::Bytes(bytes)
+    }
+}
+
+impl<'h, const N: usize> From<&'h [u8; N]> for Haystack<'h> {
+    fn from(bytes: &'h [u8; N]) -> Haystack<'h> {
+        Haystack::Bytes(bytes)
+    }
+}
+
+impl<'h> From<&'h Vec<u8>> for Haystack<'h> {
+    fn from(bytes: &'h Vec<u8>) -> Haystack<'h> {
+        Haystack::Bytes(bytes)
+    }
+}
+
+impl<'h> From<&'h StagedHaystack> for Haystack<'h> {
+    fn from(staged: &'h StagedHaystack) -> Haystack<'h> {
+        Haystack::Staged(staged)
+    }
+}
+
+impl<'h> From<&'h ResidentHaystack> for Haystack<'h> {
+    fn from(resident: &'h ResidentHaystack) -> Haystack<'h> {
+        Haystack::Resident(resident)
+    }
+}
+
+/// Staging memory lent by [`ResidentRulePipeline::staging`](crate::ResidentRulePipeline::staging), to read
+/// a file or a socket straight into. It goes back to the session when it is dropped.
+pub struct StagedHaystack {
+    /// Taken by `drop` alone.
+    memory: Option<MappedBuffer>,
+    len: usize,
+    device: Arc<Device>,
+    pool: Arc<StagingPool>,
+}
+
+impl StagedHaystack {
+    /// Makes it shorter. What is left out is not scanned.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    fn memory(&self) -> &MappedBuffer {
+        self.memory.as_ref().expect("there until dropped")
+    }
+
+    pub(super) fn buffer(&self) -> &Buffer {
+        self.memory().buffer()
+    }
+}
+
+impl Deref for StagedHaystack {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.memory()[..self.len]
+    }
+}
+
+impl DerefMut for StagedHaystack {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        let len = self.len;
+        &mut self.memory.as_mut().expect("there until dropped")[..len]
+    }
+}
+
+impl Drop for StagedHaystack {
+    fn drop(&mut self) {
+        self.pool.free.lock().unwrap_or_else(PoisonError::into_inner).extend(self.memory.take());
+    }
+}
+
+impl std::fmt::Debug for StagedHaystack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StagedHaystack").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
+/// Staging memory that is not lent at the moment.
+#[derive(Default)]
+pub(super) struct StagingPool {
+    free: Mutex<Vec<MappedBuffer>>,
+}
+
+impl StagingPool {
+    /// Lends `len` bytes, of pieces of `capacity`.
+    pub(super) fn lend(
+        self: &Arc<Self>,
+        backend: &Backend,
+        capacity: u64,
+        len: usize,
+    ) -> Result<StagedHaystack, BackendError> {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let memory = match free {
+            Some(memory) => memory,
+            None => MappedBuffer::new(backend.device(), "lent staging", capacity)?,
+        };
+        let device = backend.device().clone();
+        Ok(StagedHaystack { memory: Some(memory), len, device, pool: self.clone() })
+    }
+
+    /// Frees what is not lent.
+    pub(super) fn free(&self) -> Result<(), BackendError> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        free.drain(..).map(MappedBuffer::destroy).fold(Ok(()), Result::and)
+    }
+}
+
+/// A haystack in device memory, to be scanned by any session of its backend, as often as needed.
+///
+/// ```no_run
+/// # use vkscan::{Backend, BackendOptions, ResidentHaystack, RulePipeline, ScanScratch};
+/// let backend = Backend::new(&BackendOptions::default())?;
+/// let haystack = ResidentHaystack::new(&backend, b"one 2 three 44")?;
+/// let session = RulePipeline::new(&[r"\d+"])?.prepare_resident(&backend, haystack.len(), 10)?;
+/// let mut matches = Vec::new();
+/// session.scan_into(&backend, &haystack, &mut matches, &mut ScanScratch::default())?;
+/// assert_eq!(matches.len(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct ResidentHaystack {
+    device: Arc<Device>,
+    buffer: Buffer,
+    len: usize,
+}
+
+impl ResidentHaystack {
+    /// Moves `haystack` to the device.
+    ///
+    /// # Errors
+    ///
+    /// A haystack of more than [`MAX_HAYSTACK_BYTES`], lack of memory, or a fault of the device.
+    pub fn new(backend: &Backend, haystack: &[u8]) -> Result<ResidentHaystack, ScanError> {
+        /// Staging memory for it, in bytes.
+        const STAGING: usize = 16 << 20;
+
+        let device = backend.device();
+        if haystack.len() > MAX_HAYSTACK_BYTES {
+            let (bytes, capacity) = (haystack.len(), MAX_HAYSTACK_BYTES);
+            return Err(ScanError::HaystackTooLarge { bytes, capacity });
+        }
+        let size = (haystack.len().max(1) as u64).next_multiple_of(layout::FILTER_BYTES.into());
+        let usage = vk::BufferUsageFlags::STORAGE_BUFFER | vk::BufferUsageFlags::TRANSFER_DST;
+        let buffer = Buffer::new(device, "resident haystack", size, Location::DeviceLocal, usage)?;
+        let ring = StagingRing::new(device, "staging", size.min(STAGING as u64))?;
+        let timeline = Timeline::new(device, "resident haystack")?;
+        let mut commands = Commands::new(device, "upload haystack")?;
+        for (index, chunk) in haystack.chunks(ring.capacity() as usize).enumerate() {
+            let padded = chunk.len().next_multiple_of(4);
+            let mut span = ring.acquire(padded as u64, Duration::ZERO)?;
+            span[..chunk.len()].copy_from_slice(chunk);
+            span[chunk.len()..].fill(0);
+            span.flush()?;
+            let region = vk::BufferCopy {
+                src_offset: span.offset(),
+                dst_offset: index as u64 * ring.capacity(),
+                size: padded as u64,
+            };
+            commands.record(|to| {
+                to.label_begin(c"upload haystack");
+                to.copy_buffer(span.buffer(), &buffer, &[region]);
+                to.transfer_to_compute();
+                to.label_end();
+            })?;
+            let value = device.submit(&mut [&mut commands], &timeline)?;
+            timeline.wait(value, device.wait_timeout())?;
+        }
+        Ok(ResidentHaystack { device: device.clone(), buffer, len: haystack.len() })
+    }
+
+    /// Bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(super) fn buffer(&self) -> &Buffer {
+        &self.buffer
+    }
+}
+
+impl std::fmt::Debug for ResidentHaystack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ResidentHaystack").field("len", &self.len).finish_non_exhaustive()
+    }
+}

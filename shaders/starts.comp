@@ -82,7 +82,7 @@ void main() {
                 continue;
             }
             uint byte_class = at_end ? rule.stride - 1u : class_of(rule.classes, byte_at(walker.at));
-            uint entry = dfa_entry(rule.first_entry, walker.row, byte_class);
+            uint entry = dfa_entry(rule.first_entry, rule.stride, walker.row, byte_class);
             bool escapes = entry >> 1 == ROW_ESCAPE;
             if ((entry & ENTRY_MATCH) != 0u && !escapes) {
                 if (MATCH_ALL == 1u && walker.at > walker.start) {
@@ -119,7 +119,7 @@ void main() {
             }
             rule = rule_record(rule_index);
             uint before = walker.start == 0u ? rule.stride - 1u : class_of(rule.classes, byte_at(walker.start - 1u));
-            walker.row = dfa_entry(rule.first_entry, 0u, before) >> 1;
+            walker.row = dfa_entry(rule.first_entry, rule.stride, 0u, before) >> 1;
             walker.at = walker.start;
             walker.last = walker.start;
             if (walker.row != ROW_DEAD) {

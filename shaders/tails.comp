@@ -4,46 +4,63 @@
 // Drops the candidate tails that cannot match, and hands on the starts of those that may.
 //
 // Reads candidate tails, the tables and the haystack; writes candidate starts and counts them in Control.
-// Grid: Control::tails_*, an invocation for each candidate. Nothing is decided here: a tail passes if its
-// DFA accepts, is not built far enough, or has not come to an end after TAIL_STEPS bytes. The front is then
-// walked back to all the places where it may begin. Loops: TAIL_STEPS and FRONT_STEPS.
+// Grid: Control::tails_*, an invocation for each candidate. A tail passes if its DFA accepts, is not built
+// far enough, or has not come to an end after TAIL_STEPS bytes. The front is then walked back to all the
+// places where it may begin. Where front and tail are exact, and params.is_direct says so, that is a hit
+// already. Loops: TAIL_STEPS and FRONT_STEPS.
 // CPU twin: src/twin/tails.rs.
 
 #include "bindings.glsl"
 
 layout(local_size_x = WORKGROUP) in;
 
+const uint NO_START = 0xFFFFFFFFu;
+
 BranchRecord branch_record(uint branch) {
     uint at = tables.header.branches + branch * BRANCH_WORDS;
     return BranchRecord(tables.words[at], tables.words[at + 1u], tables.words[at + 2u],
                         tables.words[at + 3u], tables.words[at + 4u], tables.words[at + 5u],
-                        tables.words[at + 6u], tables.words[at + 7u], tables.words[at + 8u]);
+                        tables.words[at + 6u], tables.words[at + 7u], tables.words[at + 8u],
+                        tables.words[at + 9u]);
 }
 
-bool may_match(BranchRecord branch, uint start) {
+// What a walk over a tail tells.
+const uint NO_MATCH = 0u;
+const uint MAY_MATCH = 1u;
+const uint MATCH = 2u;
+
+// Walks from `start`: over the tail, or over all of the rule where the front has one length. With
+// `to_the_end` only a MATCH tells the match's end, in `end`; else any match will do.
+uint walk(BranchRecord branch, uint start, bool to_the_end, out uint end) {
     uint end_class = branch.stride - 1u;
     uint before = start == 0u ? end_class : class_of(branch.classes, byte_at(start - 1u));
-    uint row = dfa_entry(branch.first_entry, 0u, before) >> 1;
+    uint row = dfa_entry(branch.first_entry, branch.stride, 0u, before) >> 1;
+    uint verdict = NO_MATCH;
+    end = start;
     for (uint step = 0u; step < TAIL_STEPS; ++step) {
         uint at = start + step;
         bool at_end = at == params.haystack_len;
         if (row == ROW_DEAD) {
-            return false;
+            return verdict;
         }
         if (row == ROW_ESCAPE || (at_end && params.is_final == 0u)) {
-            return true;
+            return MAY_MATCH;
         }
-        uint entry =
-            dfa_entry(branch.first_entry, row, at_end ? end_class : class_of(branch.classes, byte_at(at)));
+        uint byte_class = at_end ? end_class : class_of(branch.classes, byte_at(at));
+        uint entry = dfa_entry(branch.first_entry, branch.stride, row, byte_class);
         row = entry >> 1;
-        if ((entry & ENTRY_MATCH) != 0u) {
-            return true;
+        if (row != ROW_ESCAPE && (entry & ENTRY_MATCH) != 0u) {
+            verdict = MATCH;
+            end = at;
+            if (!to_the_end) {
+                return verdict;
+            }
         }
-        if (at_end) {
-            return row == ROW_ESCAPE;
+        if (at_end && row != ROW_ESCAPE) {
+            return verdict;
         }
     }
-    return true;
+    return MAY_MATCH;
 }
 
 // Hands a start on. False if there is no room for more, and then every invocation stops, which keeps the
@@ -59,26 +76,35 @@ bool hand_on(uint rule, uint start) {
     return index < params.item_capacity;
 }
 
-// Hands on all starts from which the front may lead to `tail`.
-void walk_back(BranchRecord branch, uint tail) {
+// Hands on all starts from which the front may lead to `tail`; or, if it `is_match` that ends at `end`,
+// reports the least of them.
+void walk_back(BranchRecord branch, uint tail, bool is_match, uint end) {
     uint end_class = branch.back_stride - 1u;
     // The front's DFA has no assertions, so the byte behind it does not matter.
-    uint row = dfa_entry(branch.back_first_entry, 0u, end_class) >> 1;
+    uint row = dfa_entry(branch.back_first_entry, branch.back_stride, 0u, end_class) >> 1;
     uint at = tail;
+    uint least = NO_START;
     for (uint step = 0u; row != ROW_DEAD && step < FRONT_STEPS; ++step) {
         uint byte_class = at == 0u ? end_class : class_of(branch.back_classes, byte_at(at - 1u));
-        uint entry = dfa_entry(branch.back_first_entry, row, byte_class);
-        if ((entry & ENTRY_MATCH) != 0u && !hand_on(branch.rule, at)) {
-            return;
-        }
+        uint entry = dfa_entry(branch.back_first_entry, branch.back_stride, row, byte_class);
         row = entry >> 1;
-        if (at <= params.first_start) {
-            return;
+        if ((entry & ENTRY_MATCH) != 0u) {
+            if (is_match) {
+                least = at < params.end_start ? at : least;
+            } else if (!hand_on(branch.rule, at)) {
+                return;
+            }
         }
-        at -= 1u;
+        if (at <= params.first_start) {
+            row = ROW_DEAD;
+        } else {
+            at -= 1u;
+        }
     }
     if (row != ROW_DEAD) {
         atomicOr(control.overflowed, OVERFLOW_FRONTS);
+    } else if (least != NO_START) {
+        emit(rule_record(branch.rule).pattern_id, least, end);
     }
 }
 
@@ -93,21 +119,28 @@ void main() {
     if (tail < branch.front_min) {
         return;
     }
+    uint end;
     if (branch.front_min == branch.front_max) {
         uint start = tail - branch.front_min;
-        if (start >= params.first_start && start < params.end_start && may_match(branch, start)) {
+        if (start >= params.first_start && start < params.end_start
+            && walk(branch, start, false, end) != NO_MATCH) {
             hand_on(branch.rule, start);
         }
-    } else if (may_match(branch, tail)) {
-        if (branch.back_stride != 0u) {
-            walk_back(branch, tail);
+        return;
+    }
+    bool is_direct = params.is_direct != 0u && branch.is_exact != 0u;
+    uint verdict = walk(branch, tail, is_direct, end);
+    if (verdict == NO_MATCH) {
+        return;
+    }
+    if (branch.back_stride != 0u) {
+        walk_back(branch, tail, is_direct && verdict == MATCH, end);
+        return;
+    }
+    uint first = tail < branch.front_max ? 0u : tail - branch.front_max;
+    for (uint start = first; start <= tail - branch.front_min; ++start) {
+        if (!hand_on(branch.rule, start)) {
             return;
-        }
-        uint first = tail < branch.front_max ? 0u : tail - branch.front_max;
-        for (uint start = first; start <= tail - branch.front_min; ++start) {
-            if (!hand_on(branch.rule, start)) {
-                return;
-            }
         }
     }
 }

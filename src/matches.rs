@@ -82,6 +82,35 @@ impl Chains {
             .min_by_key(|undecided| undecided.start)
     }
 
+    /// Whether `candidates`, sorted and each there once, may not be all that counts, where tails have been
+    /// reported with their least start alone: one start has two ends, or a start that is covered would
+    /// have later ones that are not. `is_direct` tells the patterns that this may be so of.
+    pub(crate) fn may_lack(
+        &self,
+        candidates: &[Match],
+        base: u64,
+        is_direct: impl Fn(u32) -> bool,
+    ) -> bool {
+        let mut pattern = None;
+        let mut start = None;
+        let mut free = 0;
+        candidates.iter().any(|candidate| {
+            if pattern != Some(candidate.pattern_id) {
+                pattern = Some(candidate.pattern_id);
+                start = None;
+                free = self.ends.get(&candidate.pattern_id).copied().unwrap_or(0);
+            }
+            let has_two_ends = start.replace(candidate.start) == Some(candidate.start);
+            let end = base + u64::from(candidate.end);
+            let is_free = base + u64::from(candidate.start) >= free;
+            let lacks_later = !is_free && end > free;
+            if is_free {
+                free = end;
+            }
+            (has_two_ends || lacks_later) && is_direct(candidate.pattern_id)
+        })
+    }
+
     /// Sorts `candidates` and drops those that are no part of their pattern's chain. `base` is the offset
     /// of the haystack that their offsets count from.
     pub(crate) fn select(&mut self, candidates: &mut Vec<Match>, base: u64) {

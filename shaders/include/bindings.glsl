@@ -76,9 +76,9 @@ uint class_of(uint classes, uint byte) {
     return (tables.words[classes + (byte >> 2)] >> ((byte & 3u) * 8u)) & 0xFFu;
 }
 
-// The entry of a DFA that begins at `first_entry`.
-uint dfa_entry(uint first_entry, uint row, uint byte_class) {
-    uint at = first_entry + row + byte_class;
+// The entry of a DFA that begins at `first_entry`, with rows of `stride` entries.
+uint dfa_entry(uint first_entry, uint stride, uint row, uint byte_class) {
+    uint at = first_entry + row * stride + byte_class;
     return (tables.words[tables.header.entries + (at >> 1)] >> ((at & 1u) * 16u)) & 0xFFFFu;
 }
 

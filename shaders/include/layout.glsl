@@ -24,10 +24,10 @@ const uint MAX_SEGMENTS = 8u;
 // is 0): with more bytes the start may match or not.
 const uint UNDECIDED = 0xFFFFFFFFu;
 
-// A DFA entry is a row's offset in its rule's table, shifted left by one, and this flag: the rule
-// matches up to, and without, the byte that was just read.
+// A DFA entry is a row's number, shifted left by one, and this flag: the rule matches up to, and without,
+// the byte that was just read.
 const uint ENTRY_MATCH = 1u;
-// Row offset 0 is the row of initial states, which nothing leads back to: as a target it means that
+// Row 0 is the row of initial states, which nothing leads back to: as a target it means that
 // no match can follow.
 const uint ROW_DEAD = 0u;
 // The NFA takes over: the target was not built, or a look-around needs more than the DFA sees. Whether
@@ -68,7 +68,7 @@ const uint UNICODE_LOOK_STEPS = 9u;
 
 // Words of a RuleRecord, a BranchRecord and an NfaNode, which kernels read word by word.
 const uint RULE_WORDS = 6u;
-const uint BRANCH_WORDS = 9u;
+const uint BRANCH_WORDS = 10u;
 const uint NODE_WORDS = 4u;
 
 // A gram is four bytes as a little-endian word, with ASCII letters in lower case.
@@ -196,6 +196,8 @@ struct BranchRecord {
     uint back_classes;
     uint back_first_entry;
     uint back_stride;
+    // 1 if that DFA tells exactly where the front begins, and the tail's the preferred match's end.
+    uint is_exact;
 };
 
 struct NfaNode {
@@ -242,6 +244,10 @@ struct ScanParams {
     // Candidate tails, and candidate starts, that there is room for.
     uint candidate_capacity;
     uint item_capacity;
+    // 1 to report the least start of a tail right away where front and tail are exact. Two tails may then
+    // tell different ends of one start, of which the host does not know the right one, and starts other than
+    // the least are left out: in both cases it scans again without.
+    uint is_direct;
 };
 
 // ScanParams::stage.
@@ -313,7 +319,6 @@ struct StartWalker {
     // candidate start's index.
     uint entry;
     uint entry_end;
-    // Row offset.
     uint row;
     uint at;
     // End of the preferred match so far, `start` if there is none.

@@ -41,11 +41,11 @@ pub(crate) fn is_match(entry: u16) -> bool {
 impl PartialDfa {
     /// `budget` is the most entries the table may take; the initial states are built regardless.
     pub(crate) fn new(nfa: &PositionNfa, kind: MatchKind, budget: usize) -> PartialDfa {
-        Determiniser::new(nfa, kind).run(budget.min(layout::ROW_ESCAPE as usize))
+        Determiniser::new(nfa, kind).run(budget)
     }
 
     pub(crate) fn entry(&self, row: u32, class: u32) -> u16 {
-        self.entries[(row + class) as usize]
+        self.entries[(row * self.stride + class) as usize]
     }
 
     /// Whether some walk has to be finished by the NFA.
@@ -139,18 +139,20 @@ impl<'a> Determiniser<'a> {
         let mut rows = vec![initial];
         let mut row_of: HashMap<usize, u32> = HashMap::new();
         for index in 0..states.list.len() {
-            row_of.insert(index, (rows.len() * stride) as u32);
+            row_of.insert(index, rows.len() as u32);
             rows.push(self.row(index, &mut states));
         }
         while let Some(candidate) = states.queue.pop() {
             if states.is_stale(&candidate) {
                 continue;
             }
-            let is_full = (rows.len() + 1) * stride > budget || states.items > MOST_ITEMS;
+            let is_full = (rows.len() + 1) * stride > budget
+                || rows.len() == layout::ROW_ESCAPE as usize
+                || states.items > MOST_ITEMS;
             if is_full {
                 break;
             }
-            row_of.insert(candidate.state, (rows.len() * stride) as u32);
+            row_of.insert(candidate.state, rows.len() as u32);
             rows.push(self.row(candidate.state, &mut states));
         }
 

@@ -38,8 +38,9 @@ const MOST_FREQUENT: f64 = 5e-2;
 pub(crate) struct Branch {
     /// Least and greatest length of the front, in bytes; [`UNBOUNDED`] if there is no greatest.
     pub(crate) front: [usize; 2],
-    /// What the front matches, and more: it has no assertions.
+    /// What the front matches, and more if it has assertions, which are left out.
     pub(crate) front_hir: Hir,
+    pub(crate) front_is_exact: bool,
     pub(crate) tail: Hir,
     /// The tail begins with one of these: grams or, where there are no rare ones, sequences.
     pub(crate) grams: BTreeSet<Gram>,
@@ -168,9 +169,11 @@ impl Cuts {
                 add_grams(&path, *offset, &mut grams);
             }
         }
+        let front_hir = Hir::concat(self.parts[..*at].to_vec());
         Branch {
             front: *front,
-            front_hir: without_looks(&Hir::concat(self.parts[..*at].to_vec())),
+            front_is_exact: front_hir.properties().look_set().is_empty(),
+            front_hir: without_looks(&front_hir),
             tail: Hir::concat(self.parts[*at..].to_vec()),
             grams,
             sequences,

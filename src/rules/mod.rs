@@ -60,8 +60,8 @@ pub struct PipelineOptions {
     pub line_terminator: u8,
     /// Most bytes that the NFA of one pattern may take, 10 MiB by default.
     pub size_limit: usize,
-    /// Most bytes of DFA table a rule may take, 32 KiB by default and at most 64 KiB. Less is never
-    /// wrong: it moves work from the DFA to the slower NFA.
+    /// Most bytes of DFA table a rule may take, 32 KiB by default; a tail, which there are fewer of, may take
+    /// eight times as much. Less is never wrong: it moves work from the DFA to the slower NFA.
     pub dfa_budget: usize,
 }
 
@@ -140,6 +140,8 @@ pub(crate) struct Branch {
     /// Tells, walking backwards from the tail, where the front may begin. None where that is in one place
     /// only, or this is no cheaper than trying all.
     pub(crate) back: Option<PartialDfa>,
+    /// Whether `back` is exact, so that it and `tail` tell a match without the rule's own automata.
+    pub(crate) is_exact: bool,
 }
 
 impl Branch {
@@ -152,6 +154,7 @@ impl Branch {
             frequency: 0.0,
             tail: None,
             back: None,
+            is_exact: false,
         }
     }
 
@@ -250,25 +253,38 @@ impl Branch {
     /// None if tail or front take too large an automaton, though the rule does not.
     fn new(branch: factor::Branch, options: &PipelineOptions) -> Option<Branch> {
         let front = branch.front.map(|length| u32::try_from(length).unwrap_or(layout::UNBOUNDED));
-        // Whether there is a match is all that counts, and that takes no order of preference.
-        let dfa = |compiler: &thompson::Compiler, hir| {
+        let dfa = |compiler: &thompson::Compiler, hir, kind, budget| {
             let nfa = PositionNfa::new(&compiler.build_from_hir(hir).ok()?);
-            Some(PartialDfa::new(&nfa, MatchKind::All, options.dfa_budget / size_of::<u16>()))
+            Some(PartialDfa::new(&nfa, kind, budget / size_of::<u16>()))
         };
+        let budget = options.dfa_budget;
         let grams = branch.grams.into_iter().collect();
         let sequences = branch.sequences.into_iter().collect();
         let frequency = branch.frequency;
         if front[0] == front[1] {
-            return Some(Branch { front, grams, sequences, frequency, tail: None, back: None });
+            return Some(Branch {
+                front,
+                grams,
+                sequences,
+                frequency,
+                tail: None,
+                back: None,
+                is_exact: false,
+            });
         }
-        let tail = dfa(&compiler(options), &branch.tail)?;
+        let tail = dfa(&compiler(options), &branch.tail, options.match_kind, 8 * budget)?;
         let mut backwards = compiler(options);
         backwards.configure(thompson::Config::new().reverse(true));
-        let back = dfa(&backwards, &branch.front_hir).filter(|back| !back.escapes());
+        // Where the front may begin is all that counts, and that takes no order of preference.
+        let back = dfa(&backwards, &branch.front_hir, MatchKind::All, budget);
+        let back = back.filter(|back| !back.escapes());
         if back.is_none() && front[1] == layout::UNBOUNDED {
             return None;
         }
-        Some(Branch { front, grams, sequences, frequency, tail: Some(tail), back })
+        Some({
+            let is_exact = branch.front_is_exact && back.is_some();
+            Branch { front, grams, sequences, frequency, tail: Some(tail), back, is_exact }
+        })
     }
 }
 

@@ -243,6 +243,7 @@ impl<'a> Layout<'a> {
                     back_classes,
                     back_first_entry,
                     back_stride,
+                    is_exact: branch.is_exact.into(),
                 }
             })
             .collect();

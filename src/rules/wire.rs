@@ -73,6 +73,7 @@ impl RulePipeline {
                     body.word(dfa.is_some().into());
                     dfa.iter().for_each(|dfa| body.dfa(dfa));
                 }
+                body.word(branch.is_exact.into());
             }
         }
         let body = body.0;
@@ -204,7 +205,8 @@ fn rule(reader: &mut Reader) -> Result<Rule, String> {
             return Err(format!("a frequency of {frequency} makes no sense"));
         }
         let [tail, back] = [reader.some_dfa()?, reader.some_dfa()?];
-        let branch = Branch { front, grams, sequences, frequency, tail, back };
+        let is_exact = reader.word()? == 1;
+        let branch = Branch { front, grams, sequences, frequency, tail, back, is_exact };
         check_front(&branch)?;
         branches.push(branch);
     }
@@ -225,6 +227,9 @@ fn check_front(branch: &Branch) -> Result<(), String> {
     };
     if !fits {
         return Err(format!("a front of {least} to {most} bytes makes no sense"));
+    }
+    if back.is_none() && branch.is_exact {
+        return Err("an exact front has no DFA".into());
     }
     if back.as_ref().is_some_and(|back| back.escapes() || least == most) {
         return Err("a front's DFA is incomplete or of no use".into());
@@ -274,7 +279,7 @@ fn check_dfa(dfa: &PartialDfa) -> Result<(), String> {
         let fits = match row as u32 {
             layout::ROW_DEAD => index >= stride || !dfa::is_match(entry),
             layout::ROW_ESCAPE => index >= stride,
-            _ => row.is_multiple_of(stride) && row < dfa.entries.len() && !is_end,
+            _ => row < rows && !is_end,
         };
         if !fits {
             return Err(format!("entry {index} leads to {row}"));

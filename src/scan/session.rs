@@ -13,8 +13,8 @@ use super::stats::ScanStats;
 use super::tuning::Tuning;
 use super::{ScanError, SessionOptions};
 use crate::matches::{Chains, Undecided};
-use crate::rules::Branch;
 use crate::rules::pass::{self, Pass};
+use crate::rules::{Branch, Rule};
 use crate::shaders::layout::{self, Hit, ScanParams};
 use crate::vulkan::command::Commands;
 use crate::vulkan::device::Device;
@@ -57,6 +57,8 @@ pub struct ResidentRulePipeline {
     reach: Option<u32>,
     /// Whether there are rules whose fronts are not bounded.
     has_long: bool,
+    /// Of each rule, whether the tails kernel may report its matches.
+    is_direct: Vec<bool>,
     shape: LaneShape,
     tables: Vec<Buffer>,
     ring: Option<Arc<StagingRing>>,
@@ -157,6 +159,7 @@ impl ResidentRulePipeline {
                 .iter()
                 .flat_map(|rule| &rule.branches)
                 .any(Branch::is_unbounded),
+            is_direct: pipeline.rules().iter().map(is_direct).collect(),
             shape,
             tables: Vec::new(),
             ring: None,
@@ -351,11 +354,15 @@ impl ResidentRulePipeline {
         let mut first_start = range.first_start;
         let mut part = range.end_start - range.first_start;
         let mut filter_part = true;
+        let can_be_direct =
+            self.match_kind == MatchKind::LeftmostFirst && range.max_scan_bytes == u32::MAX;
+        let mut direct_part = can_be_direct;
         while first_start < range.end_start {
             let end_start = first_start + part.min(range.end_start - first_start);
             // Where even few starts have too many candidates, each start is verified instead.
             let use_filter = if filter_part { filter } else { layout::FILTER_NONE };
-            let params = ScanParams { first_start, end_start, use_filter, ..params };
+            let is_direct = u32::from(direct_part);
+            let params = ScanParams { first_start, end_start, use_filter, is_direct, ..params };
             let params = self.filter_range(params);
             let since = since.take().unwrap_or_else(Instant::now);
             lane.begin(source.take().unwrap_or(Source::AsBefore), params, since, stats)?;
@@ -397,6 +404,11 @@ impl ResidentRulePipeline {
             // A start that two candidates led to was verified twice.
             candidates.dedup();
             undecided.sort_unstable();
+            let is_direct = |pattern_id: u32| self.is_direct[pattern_id as usize];
+            if direct_part && chains.may_lack(candidates, range.base, is_direct) {
+                direct_part = false;
+                continue;
+            }
             first_undecided = match self.match_kind {
                 MatchKind::LeftmostFirst => {
                     chains.first_undecided(candidates, undecided, range.base).copied()
@@ -420,6 +432,7 @@ impl ResidentRulePipeline {
             }
             first_start = end_start;
             filter_part = true;
+            direct_part = can_be_direct;
             part = part.saturating_mul(2);
         }
         if found > self.max_matches as u64 {
@@ -517,6 +530,10 @@ impl std::fmt::Debug for ResidentRulePipeline {
             .field("table_bytes", &self.table_bytes())
             .finish_non_exhaustive()
     }
+}
+
+fn is_direct(rule: &Rule) -> bool {
+    rule.branches.iter().any(|branch| branch.is_exact)
 }
 
 fn limit(

@@ -40,7 +40,7 @@ impl Tuning {
             nfa_scratch_bytes: 64 << 20,
             queue_capacity: 1 << 20,
             step_budget: 16 << 10,
-            rounds: [4, 16],
+            rounds: [1, 16],
             pass_bytes: info.max_storage_buffer_range.min(info.max_allocation_bytes),
             candidate_hits: 1 << 18,
             bytes_per_candidate: 16,

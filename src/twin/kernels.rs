@@ -279,7 +279,7 @@ fn kernels_do_what_their_twins_do() {
     };
     let filtered = ScanParams { use_filter: layout::FILTER_ALL, ..whole };
     let filtered_tight = ScanParams { use_filter: layout::FILTER_ALL, ..tight };
-    let bounded = ScanParams { use_filter: layout::FILTER_BOUNDED, ..whole };
+    let bounded = ScanParams { use_filter: layout::FILTER_BOUNDED, is_direct: 1, ..whole };
     let part = ScanParams { first_start: 1, end_start: 40, filter_first: 1, ..filtered };
     for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {
         for dfa_budget in [32 << 10, 64] {

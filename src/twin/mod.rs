@@ -100,8 +100,8 @@ impl Buffers {
         self.word(classes + u32::from(byte >> 2)).to_le_bytes()[usize::from(byte & 3)].into()
     }
 
-    fn dfa_entry(&self, first_entry: u32, row: u32, class: u32) -> u32 {
-        let at = first_entry + row + class;
+    fn dfa_entry(&self, first_entry: u32, stride: u32, row: u32, class: u32) -> u32 {
+        let at = first_entry + row * stride + class;
         self.word(self.header().entries + (at >> 1)) >> ((at & 1) * 16) & 0xFFFF
     }
 

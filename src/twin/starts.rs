@@ -87,7 +87,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             } else {
                 buffers.class_of(rule.classes, buffers.byte(walker.at))
             };
-            let entry = buffers.dfa_entry(rule.first_entry, walker.row, class);
+            let entry = buffers.dfa_entry(rule.first_entry, rule.stride, walker.row, class);
             let escapes = entry >> 1 == layout::ROW_ESCAPE;
             if entry & layout::ENTRY_MATCH != 0 && !escapes {
                 if all && walker.at > walker.start && !buffers.emit(params, hit(walker.at)) {
@@ -131,7 +131,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 0 => rule.stride - 1,
                 start => buffers.class_of(rule.classes, buffers.byte(start - 1)),
             };
-            walker.row = buffers.dfa_entry(rule.first_entry, 0, before) >> 1;
+            walker.row = buffers.dfa_entry(rule.first_entry, rule.stride, 0, before) >> 1;
             walker.at = walker.start;
             walker.last = walker.start;
             if walker.row != layout::ROW_DEAD {

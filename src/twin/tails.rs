@@ -1,40 +1,57 @@
 //! The twin of `shaders/tails.comp`.
 
 use super::Buffers;
-use crate::shaders::layout::{self, BranchRecord, Candidate, ScanParams};
+use crate::shaders::layout::{self, BranchRecord, Candidate, Hit, ScanParams};
 
 pub(crate) fn tails(buffers: &mut Buffers, params: &ScanParams) {
     let count = buffers.control.candidate_count.min(params.candidate_capacity);
     (0..count).for_each(|id| invocation(buffers, params, id));
 }
 
-fn may_match(buffers: &Buffers, params: &ScanParams, branch: &BranchRecord, start: u32) -> bool {
+#[derive(PartialEq)]
+enum Verdict {
+    NoMatch,
+    MayMatch,
+    Match { end: u32 },
+}
+
+fn walk(
+    buffers: &Buffers,
+    params: &ScanParams,
+    branch: &BranchRecord,
+    start: u32,
+    to_the_end: bool,
+) -> Verdict {
     let end_class = branch.stride - 1;
     let before = match start {
         0 => end_class,
         start => buffers.class_of(branch.classes, buffers.byte(start - 1)),
     };
-    let mut row = buffers.dfa_entry(branch.first_entry, 0, before) >> 1;
+    let mut row = buffers.dfa_entry(branch.first_entry, branch.stride, 0, before) >> 1;
+    let mut verdict = Verdict::NoMatch;
     for at in start..start + layout::TAIL_STEPS {
         let at_end = at == params.haystack_len;
         if row == layout::ROW_DEAD {
-            return false;
+            return verdict;
         }
         if row == layout::ROW_ESCAPE || (at_end && params.is_final == 0) {
-            return true;
+            return Verdict::MayMatch;
         }
         let class =
             if at_end { end_class } else { buffers.class_of(branch.classes, buffers.byte(at)) };
-        let entry = buffers.dfa_entry(branch.first_entry, row, class);
+        let entry = buffers.dfa_entry(branch.first_entry, branch.stride, row, class);
         row = entry >> 1;
-        if entry & layout::ENTRY_MATCH != 0 {
-            return true;
+        if row != layout::ROW_ESCAPE && entry & layout::ENTRY_MATCH != 0 {
+            verdict = Verdict::Match { end: at };
+            if !to_the_end {
+                return verdict;
+            }
         }
-        if at_end {
-            return row == layout::ROW_ESCAPE;
+        if at_end && row != layout::ROW_ESCAPE {
+            return verdict;
         }
     }
-    true
+    Verdict::MayMatch
 }
 
 fn hand_on(buffers: &mut Buffers, params: &ScanParams, of: u32, at: u32) -> bool {
@@ -49,30 +66,48 @@ fn hand_on(buffers: &mut Buffers, params: &ScanParams, of: u32, at: u32) -> bool
     index < params.item_capacity
 }
 
-fn walk_back(buffers: &mut Buffers, params: &ScanParams, branch: &BranchRecord, tail: u32) {
+fn walk_back(
+    buffers: &mut Buffers,
+    params: &ScanParams,
+    branch: &BranchRecord,
+    tail: u32,
+    match_end: Option<u32>,
+) {
     let end_class = branch.back_stride - 1;
-    let mut row = buffers.dfa_entry(branch.back_first_entry, 0, end_class) >> 1;
+    let entry_of = |buffers: &Buffers, row, class| {
+        buffers.dfa_entry(branch.back_first_entry, branch.back_stride, row, class)
+    };
+    let mut row = entry_of(buffers, 0, end_class) >> 1;
     let mut at = tail;
+    let mut least = None;
     for _ in 0..layout::FRONT_STEPS {
         if row == layout::ROW_DEAD {
-            return;
+            break;
         }
         let class = match at {
             0 => end_class,
             at => buffers.class_of(branch.back_classes, buffers.byte(at - 1)),
         };
-        let entry = buffers.dfa_entry(branch.back_first_entry, row, class);
-        if entry & layout::ENTRY_MATCH != 0 && !hand_on(buffers, params, branch.rule, at) {
-            return;
-        }
+        let entry = entry_of(buffers, row, class);
         row = entry >> 1;
-        if at <= params.first_start {
-            return;
+        if entry & layout::ENTRY_MATCH != 0 {
+            if match_end.is_some() {
+                least = if at < params.end_start { Some(at) } else { least };
+            } else if !hand_on(buffers, params, branch.rule, at) {
+                return;
+            }
         }
-        at -= 1;
+        if at <= params.first_start {
+            row = layout::ROW_DEAD;
+        } else {
+            at -= 1;
+        }
     }
     if row != layout::ROW_DEAD {
         buffers.control.overflowed |= layout::OVERFLOW_FRONTS;
+    } else if let (Some(start), Some(end)) = (least, match_end) {
+        let pattern_id = buffers.rule(branch.rule).pattern_id;
+        buffers.emit(params, Hit { pattern_id, start, end });
     }
 }
 
@@ -86,18 +121,24 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     if branch.front_min == branch.front_max {
         let start = tail - branch.front_min;
         let is_inside = (params.first_start..params.end_start).contains(&start);
-        if is_inside && may_match(buffers, params, &branch, start) {
+        if is_inside && walk(buffers, params, &branch, start, false) != Verdict::NoMatch {
             hand_on(buffers, params, branch.rule, start);
         }
-    } else if may_match(buffers, params, &branch, tail) {
-        if branch.back_stride != 0 {
-            walk_back(buffers, params, &branch, tail);
+        return;
+    }
+    let is_direct = params.is_direct != 0 && branch.is_exact != 0;
+    let match_end = match walk(buffers, params, &branch, tail, is_direct) {
+        Verdict::NoMatch => return,
+        Verdict::Match { end } if is_direct => Some(end),
+        _ => None,
+    };
+    if branch.back_stride != 0 {
+        walk_back(buffers, params, &branch, tail, match_end);
+        return;
+    }
+    for start in tail.saturating_sub(branch.front_max)..=tail - branch.front_min {
+        if !hand_on(buffers, params, branch.rule, start) {
             return;
-        }
-        for start in tail.saturating_sub(branch.front_max)..=tail - branch.front_min {
-            if !hand_on(buffers, params, branch.rule, start) {
-                return;
-            }
         }
     }
 }

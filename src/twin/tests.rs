@@ -33,6 +33,7 @@ fn scan(
     rules: &RulePipeline,
     haystack: &[u8],
     [max_scan, use_filter]: [u32; 2],
+    is_direct: bool,
     pass_bytes: u64,
 ) -> Vec<Match> {
     let kind = rules.options().match_kind;
@@ -40,7 +41,9 @@ fn scan(
     let passes = pass::pack(rules.rules(), pass_bytes, 11).unwrap();
     let mut control = Control::default();
     for (index, tables) in passes.iter().enumerate() {
-        let mut params = ScanParams { max_scan, use_filter, ..tight(haystack, passes.len()) };
+        let is_direct = is_direct.into();
+        let mut params =
+            ScanParams { max_scan, use_filter, is_direct, ..tight(haystack, passes.len()) };
         params.pass = index as u32;
         let mut buffers = Buffers::new(kind, tables.clone(), haystack, &params);
         buffers.control = control;
@@ -76,7 +79,15 @@ fn scan(
             matches.sort_unstable();
             matches.dedup();
         }
-        MatchKind::LeftmostFirst => crate::matches::Chains::default().select(&mut matches, 0),
+        MatchKind::LeftmostFirst => {
+            matches.sort_unstable();
+            matches.dedup();
+            let mut chains = crate::matches::Chains::default();
+            if is_direct && chains.may_lack(&matches, 0, |_| true) {
+                return scan(rules, haystack, [max_scan, use_filter], false, pass_bytes);
+            }
+            chains.select(&mut matches, 0);
+        }
     }
     matches
 }
@@ -97,7 +108,11 @@ fn check(patterns: &[&str], haystack: &[u8], pass_bytes: u64) {
                     let expected = rules.reference_scan_bounded(haystack, max_scan);
                     for filter in [layout::FILTER_NONE, layout::FILTER_BOUNDED, layout::FILTER_ALL]
                     {
-                        let found = scan(&rules, haystack, [max_scan, filter], pass_bytes);
+                        let is_direct = match_kind == MatchKind::LeftmostFirst
+                            && max_scan == u32::MAX
+                            && filter == layout::FILTER_ALL;
+                        let found =
+                            scan(&rules, haystack, [max_scan, filter], is_direct, pass_bytes);
                         assert_eq!(
                             found, expected,
                             "{patterns:?}, {match_kind:?}, budget {dfa_budget}, {unicode:?}, \
@@ -205,4 +220,39 @@ proptest! {
         let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
         check(&patterns, &haystack, 64 << 20);
     }
+}
+
+/// Fronts that overlap each other and the matches before them: the least start of a tail is not always the
+/// one that counts, and two tails may share a start.
+#[test]
+fn fronts_that_overlap() {
+    let patterns = [
+        "[ab]{0,3}?abcd[ab]?",
+        "[abcd]{0,9}abcd(?:ab|a)",
+        "(?:a|ab)*?abcd.",
+        "[a-d]*abcd[a-d]{0,4}?d",
+        "(?:ab|b){0,2}abcd|[ab]*bcd[ab]+",
+        "a[a-d ]{0,20}abcd",
+    ];
+    let of_kind = |match_kind| {
+        let options = PipelineOptions { match_kind, ..PipelineOptions::default() };
+        RulePipeline::with_options(&patterns, options).unwrap()
+    };
+    let pipelines = [MatchKind::LeftmostFirst, MatchKind::All].map(of_kind);
+    let exact = pipelines[0].rules().iter().flat_map(|rule| &rule.branches);
+    assert!(exact.filter(|branch| branch.is_exact).count() > 4);
+    let pieces = vec!["a", "b", "ab", "abcd", "abcd", "cd", "d", " "];
+    let haystacks = prop::collection::vec(prop::sample::select(pieces), 0..12);
+    let config = ProptestConfig::with_cases(200);
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    let checked = runner.run(&haystacks, |pieces| {
+        let haystack = pieces.concat().into_bytes();
+        for rules in &pipelines {
+            let is_direct = rules.options().match_kind == MatchKind::LeftmostFirst;
+            let found = scan(rules, &haystack, [u32::MAX, layout::FILTER_ALL], is_direct, u64::MAX);
+            prop_assert_eq!(found, rules.reference_scan(&haystack));
+        }
+        Ok(())
+    });
+    checked.unwrap();
 }

@@ -31,6 +31,13 @@ pub(crate) struct Undecided {
     pub(crate) start: u32,
 }
 
+/// A range of starts, up to and without the second, of which all hits of a pattern have to be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unsettled {
+    pub(crate) pattern_id: u32,
+    pub(crate) starts: [u32; 2],
+}
+
 /// Picks leftmost-first matches out of the preferred match of every start.
 ///
 /// `find_iter` looks for the least start at or after the end of its last match. So, for each pattern, the
@@ -82,32 +89,41 @@ impl Chains {
             .min_by_key(|undecided| undecided.start)
     }
 
-    /// Whether `candidates`, sorted and each there once, may not be all that counts, where tails have been
-    /// reported with their least start alone: one start has two ends, or a start that is covered would
-    /// have later ones that are not. `is_direct` tells the patterns that this may be so of.
-    pub(crate) fn may_lack(
+    /// The first range of starts of which `candidates`, sorted and each there once, may not hold all that
+    /// counts, where tails have been reported with their least start alone: one start has two ends, or a
+    /// start that is covered would have later ones that are not. `is_direct` tells the patterns that this may
+    /// be so of, and `settled` which ranges hold all.
+    pub(crate) fn first_unsettled(
         &self,
         candidates: &[Match],
         base: u64,
         is_direct: impl Fn(u32) -> bool,
-    ) -> bool {
+        settled: &[Unsettled],
+    ) -> Option<Unsettled> {
         let mut pattern = None;
-        let mut start = None;
+        let mut last = None;
         let mut free = 0;
-        candidates.iter().any(|candidate| {
-            if pattern != Some(candidate.pattern_id) {
-                pattern = Some(candidate.pattern_id);
-                start = None;
-                free = self.ends.get(&candidate.pattern_id).copied().unwrap_or(0);
+        candidates.iter().find_map(|&Match { pattern_id, start, end }| {
+            if pattern != Some(pattern_id) {
+                pattern = Some(pattern_id);
+                last = None;
+                free = self.ends.get(&pattern_id).copied().unwrap_or(0);
             }
-            let has_two_ends = start.replace(candidate.start) == Some(candidate.start);
-            let end = base + u64::from(candidate.end);
-            let is_free = base + u64::from(candidate.start) >= free;
-            let lacks_later = !is_free && end > free;
-            if is_free {
-                free = end;
-            }
-            (has_two_ends || lacks_later) && is_direct(candidate.pattern_id)
+            let has_two_ends = last.replace(start) == Some(start);
+            let ends_later = base + u64::from(end) > free;
+            let is_free = base + u64::from(start) >= free;
+            let starts = if has_two_ends {
+                [start, start + 1]
+            } else if !is_free && ends_later {
+                [(free - base) as u32, end]
+            } else {
+                if is_free {
+                    free = base + u64::from(end);
+                }
+                return None;
+            };
+            let found = Unsettled { pattern_id, starts };
+            (is_direct(pattern_id) && !settled.contains(&found)).then_some(found)
         })
     }
 

@@ -12,7 +12,7 @@ use super::lane::{Lane, LaneShape, Source};
 use super::stats::ScanStats;
 use super::tuning::Tuning;
 use super::{ScanError, SessionOptions};
-use crate::matches::{Chains, Undecided};
+use crate::matches::{Chains, Undecided, Unsettled};
 use crate::rules::pass::{self, Pass};
 use crate::rules::{Branch, Rule};
 use crate::shaders::layout::{self, Hit, ScanParams};
@@ -37,6 +37,9 @@ const LEAST_STAGING: u64 = 1 << 20;
 
 /// Starts below which a part that has too many candidates is not filtered.
 const LEAST_FILTERED: u32 = 1 << 12;
+
+/// Ranges of starts that are scanned again for all their hits before all of the part is.
+const MOST_SETTLED: usize = 16;
 
 /// Hits beyond capacity after which a scan that can only fail is given up instead of counted to its end.
 const COUNTED_BEYOND: u32 = 1 << 24;
@@ -74,6 +77,7 @@ pub struct ScanScratch {
     pub(super) candidates: Vec<Match>,
     pub(super) undecided: Vec<Undecided>,
     pub(super) chains: Chains,
+    pub(super) settled: Vec<Unsettled>,
     pub(super) window: Vec<u8>,
 }
 
@@ -354,15 +358,14 @@ impl ResidentRulePipeline {
         let mut first_start = range.first_start;
         let mut part = range.end_start - range.first_start;
         let mut filter_part = true;
-        let can_be_direct =
+        let mut is_direct =
             self.match_kind == MatchKind::LeftmostFirst && range.max_scan_bytes == u32::MAX;
-        let mut direct_part = can_be_direct;
         while first_start < range.end_start {
             let end_start = first_start + part.min(range.end_start - first_start);
             // Where even few starts have too many candidates, each start is verified instead.
             let use_filter = if filter_part { filter } else { layout::FILTER_NONE };
-            let is_direct = u32::from(direct_part);
-            let params = ScanParams { first_start, end_start, use_filter, is_direct, ..params };
+            let params = ScanParams { first_start, end_start, use_filter, ..params };
+            let params = ScanParams { is_direct: is_direct.into(), ..params };
             let params = self.filter_range(params);
             let since = since.take().unwrap_or_else(Instant::now);
             lane.begin(source.take().unwrap_or(Source::AsBefore), params, since, stats)?;
@@ -389,25 +392,46 @@ impl ResidentRulePipeline {
                 part = (end_start - first_start) / 2;
                 continue;
             }
-            let ScanScratch { candidates, undecided, chains, .. } = scratch;
+            let ScanScratch { candidates, undecided, chains, settled, .. } = scratch;
             candidates.clear();
             undecided.clear();
-            for hit in lane.hits(count, stats)? {
-                let Hit { pattern_id, start, end } = *hit;
-                if end == layout::UNDECIDED {
-                    undecided.push(Undecided { pattern_id, start });
-                } else {
-                    candidates.push(Match { pattern_id, start, end });
+            settled.clear();
+            sort_hits(lane.hits(count, stats)?, |_| true, candidates, undecided);
+            if is_direct {
+                let may_be = |pattern_id: u32| self.is_direct[pattern_id as usize];
+                while let Some(next) =
+                    chains.first_unsettled(candidates, range.base, may_be, settled)
+                {
+                    let Unsettled { pattern_id, starts: [first_start, end] } = next;
+                    let end_start = end.min(end_start);
+                    if settled.len() == MOST_SETTLED || end_start - first_start > LEAST_FILTERED {
+                        is_direct = false;
+                        break;
+                    }
+                    let params = ScanParams {
+                        first_start,
+                        end_start,
+                        use_filter: layout::FILTER_NONE,
+                        is_direct: 0,
+                        ..params
+                    };
+                    lane.begin(Source::AsBefore, params, Instant::now(), stats)?;
+                    let outcome = lane.finish(params, stats)?;
+                    if outcome.hit_count > self.shape.hit_capacity {
+                        is_direct = false;
+                        break;
+                    }
+                    settled.push(next);
+                    candidates.retain(|candidate| {
+                        candidate.pattern_id != pattern_id
+                            || !(first_start..end_start).contains(&candidate.start)
+                    });
+                    let is_own = |found: u32| found == pattern_id;
+                    sort_hits(lane.hits(outcome.hit_count, stats)?, is_own, candidates, undecided);
                 }
-            }
-            candidates.sort_unstable();
-            // A start that two candidates led to was verified twice.
-            candidates.dedup();
-            undecided.sort_unstable();
-            let is_direct = |pattern_id: u32| self.is_direct[pattern_id as usize];
-            if direct_part && chains.may_lack(candidates, range.base, is_direct) {
-                direct_part = false;
-                continue;
+                if !is_direct {
+                    continue;
+                }
             }
             first_undecided = match self.match_kind {
                 MatchKind::LeftmostFirst => {
@@ -432,7 +456,6 @@ impl ResidentRulePipeline {
             }
             first_start = end_start;
             filter_part = true;
-            direct_part = can_be_direct;
             part = part.saturating_mul(2);
         }
         if found > self.max_matches as u64 {
@@ -530,6 +553,26 @@ impl std::fmt::Debug for ResidentRulePipeline {
             .field("table_bytes", &self.table_bytes())
             .finish_non_exhaustive()
     }
+}
+
+/// Adds hits of patterns that are `wanted` to matches and undecided starts, sorted and each once: a start
+/// that two candidates led to was verified twice.
+fn sort_hits(
+    hits: &[Hit],
+    wanted: impl Fn(u32) -> bool,
+    candidates: &mut Vec<Match>,
+    undecided: &mut Vec<Undecided>,
+) {
+    for &Hit { pattern_id, start, end } in hits.iter().filter(|hit| wanted(hit.pattern_id)) {
+        if end == layout::UNDECIDED {
+            undecided.push(Undecided { pattern_id, start });
+        } else {
+            candidates.push(Match { pattern_id, start, end });
+        }
+    }
+    candidates.sort_unstable();
+    candidates.dedup();
+    undecided.sort_unstable();
 }
 
 fn is_direct(rule: &Rule) -> bool {

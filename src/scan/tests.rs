@@ -505,3 +505,24 @@ fn a_haystack_of_another_backend_is_refused() {
     assert!(matches!(session.staging(&backend, 11), Err(ScanError::HaystackTooLarge { .. })));
     assert_eq!(scan(&session, &backend, b"aba").len(), 2);
 }
+
+/// Where the least start of a tail is not the one that counts, or two tails tell different ends of one
+/// start, a few starts are scanned again; or all of them, if they are many.
+#[test]
+fn what_tails_cannot_tell_is_settled() {
+    let backend = TestBackend::new();
+    let patterns = ["[ab]{0,3}?abcd[ab]?", "[a-d]{0,9}abcd(?:ab|a)", "[a-d]*abcd[a-d]{0,4}?d"];
+    let rules = rules(MatchKind::LeftmostFirst, &patterns);
+    let hard = b"abcabcdabcdabcd abababcdabcd aabcdabcdab ";
+    let mut few = vec![b' '; 60_000];
+    few[20_000..20_000 + hard.len()].copy_from_slice(hard);
+    let many = hard.repeat(400);
+    let session = rules.prepare_resident(&backend, few.len(), 10_000).unwrap();
+    let mut matches = Vec::new();
+    for (haystack, submissions) in [(&few, 2..10), (&many, 10..60)] {
+        let scratch = &mut ScanScratch::default();
+        let stats = session.scan_into(&backend, haystack, &mut matches, scratch).unwrap();
+        assert_eq!(matches, rules.reference_scan(haystack));
+        assert!(submissions.contains(&stats.submissions), "{stats:?}");
+    }
+}

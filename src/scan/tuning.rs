@@ -43,7 +43,7 @@ impl Tuning {
             rounds: [1, 16],
             pass_bytes: info.max_storage_buffer_range.min(info.max_allocation_bytes),
             candidate_hits: 1 << 18,
-            bytes_per_candidate: 16,
+            bytes_per_candidate: 8,
             chunk_bytes: 8 << 20,
             filter_groups: 1 << 10,
             bitmap_log2: bitmap_log2(info.shared_memory_bytes),

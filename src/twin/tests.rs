@@ -83,7 +83,7 @@ fn scan(
             matches.sort_unstable();
             matches.dedup();
             let mut chains = crate::matches::Chains::default();
-            if is_direct && chains.may_lack(&matches, 0, |_| true) {
+            if is_direct && chains.first_unsettled(&matches, 0, |_| true, &[]).is_some() {
                 return scan(rules, haystack, [max_scan, use_filter], false, pass_bytes);
             }
             chains.select(&mut matches, 0);

@@ -8,10 +8,11 @@ use ash::{ext, vk};
 
 use super::error::{BackendError, Result};
 use super::instance::Instance;
+use crate::shaders::layout;
 
-const MIN_STORAGE_BUFFERS: u32 = 16;
+const MIN_STORAGE_BUFFERS: u32 = layout::BINDING_HAYSTACK + layout::MAX_SEGMENTS;
 const MIN_PUSH_CONSTANT_BYTES: u32 = 128;
-const MIN_WORKGROUP_INVOCATIONS: u32 = 64;
+const MIN_WORKGROUP_INVOCATIONS: u32 = layout::FILTER_WORKGROUP;
 
 /// A Vulkan device: its identity and the limits that matter for a scan.
 #[derive(Debug, Clone, PartialEq)]
@@ -350,11 +351,11 @@ pub(super) mod tests {
             max_allocation_bytes: 1 << 30,
             device_local_bytes: 1 << 30,
             device_local_budget_bytes: None,
-            max_storage_buffers: 16,
+            max_storage_buffers: 32,
             storage_buffer_alignment: 16,
             non_coherent_atom_bytes: 64,
             max_push_constant_bytes: 128,
-            max_workgroup_invocations: 128,
+            max_workgroup_invocations: 256,
             max_workgroups_x: 65_535,
             subgroup_size: 32,
             shared_memory_bytes: 16_384,
@@ -393,9 +394,9 @@ pub(super) mod tests {
         for part in [
             "queue for compute",
             "timelineSemaphore",
-            "16 storage buffers in a kernel are needed, it has 4",
+            "17 storage buffers in a kernel are needed, it has 4",
             "128 bytes of push constants are needed, it has 32",
-            "64 invocations in a workgroup are needed, it has 1",
+            "256 invocations in a workgroup are needed, it has 1",
         ] {
             assert!(missing.contains(part), "{part:?} not in {missing:?}");
         }

@@ -38,6 +38,13 @@ pub(crate) struct Unsettled {
     pub(crate) starts: [u32; 2],
 }
 
+impl Unsettled {
+    pub(crate) fn holds(&self, candidate: &Match) -> bool {
+        let [first, end] = self.starts;
+        candidate.pattern_id == self.pattern_id && (first..end).contains(&candidate.start)
+    }
+}
+
 /// Picks leftmost-first matches out of the preferred match of every start.
 ///
 /// `find_iter` looks for the least start at or after the end of its last match. So, for each pattern, the

@@ -63,7 +63,7 @@ fn check(gpu: &common::Gpu, case: &Generated) -> Result<usize, TestCaseError> {
         .map_err(|error| TestCaseError::fail(error.to_string()))?;
     let longest = case.haystacks.iter().map(Vec::len).max().unwrap();
     let mut found = 0;
-    let session = rules.prepare_resident(&gpu.backend, longest, 1 << 18).unwrap();
+    let session = rules.prepare_resident(&gpu.backend, longest, 1 << 21).unwrap();
     let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
     for haystack in &case.haystacks {
         let expected = rules.reference_scan_bounded(haystack, case.max_scan_bytes);

@@ -1,12 +1,13 @@
 //! A lane: what one scan in flight needs of its own.
 
 use std::ffi::CStr;
+use std::mem::offset_of;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ash::vk;
-use bytemuck::{bytes_of, pod_read_unaligned};
+use bytemuck::{bytes_of, cast_slice, pod_read_unaligned};
 use rayon::prelude::*;
 
 use super::kernels::Kernels;
@@ -16,7 +17,7 @@ use crate::BackendError;
 use crate::shaders::layout::{
     self, Candidate, Control, Hit, NfaWalker, QueueItem, ReadbackHeader, ScanParams, StartWalker,
 };
-use crate::vulkan::command::{Commands, Recorder};
+use crate::vulkan::command::{Commands, Recorder, Scope};
 use crate::vulkan::device::{Device, QueueRole};
 use crate::vulkan::memory::{Buffer, Location};
 use crate::vulkan::pipeline::{Binding, ComputePipeline, DescriptorSet};
@@ -141,6 +142,9 @@ pub(crate) struct Lane {
     /// The haystack of a scan whose end has not been seen: the device may be reading it still.
     pub(super) staged: Option<StagingSpan>,
 }
+
+/// The candidates among the buffers that only kernels use.
+const CANDIDATES: usize = 4;
 
 /// A part of the haystack, on its way.
 struct Chunk {
@@ -276,7 +280,7 @@ impl Lane {
             local("start walkers", records(shape.start_walkers, StartWalker::WORDS), copied)?;
         let queue = local("queue", records(shape.queue_capacity, QueueItem::WORDS), none)?;
         let candidates = shape.candidate_capacity + shape.item_capacity;
-        let candidates = local("candidates", records(candidates, Candidate::WORDS), none)?;
+        let candidates = local("candidates", records(candidates, Candidate::WORDS), copied)?;
         let nfa = local("nfa walkers", records(shape.nfa_walkers, NfaWalker::WORDS), copied)?;
         let scratch = local("scratch", records(shape.nfa_scratch_words, 1), copied)?;
         let readback_bytes =
@@ -510,6 +514,55 @@ impl Lane {
             filters.chain(others).for_each(|recording| recording.key = None);
         }
         Ok(())
+    }
+
+    /// Verifies starts of rules of the only pass, each exactly, in the haystack of the run before, whose
+    /// parameters these are.
+    pub(crate) fn verify(
+        &mut self,
+        starts: &[Candidate],
+        params: ScanParams,
+        stats: &mut ScanStats,
+    ) -> Result<Outcome, BackendError> {
+        let since = Instant::now();
+        // No start but these, and nothing to look for.
+        let params = ScanParams {
+            first_start: 0,
+            end_start: 0,
+            filter_first: 0,
+            filter_end: 0,
+            use_filter: layout::FILTER_ALL,
+            ..params
+        };
+        let Lane { device, resources, open, start, rest, stages, .. } = self;
+        let candidates = &self.others[CANDIDATES];
+        let marks = resources.timestamps.clone();
+        start.key = None;
+        start.commands.record(|to| {
+            let first_item = u64::from(params.candidate_capacity) * size_of::<Candidate>() as u64;
+            to.update_buffer(candidates, first_item, cast_slice(starts));
+            resources.record_start(to, params);
+            to.barrier(Scope::COMPUTE, Scope::TRANSFER);
+            let count = starts.len() as u32;
+            let item_count = offset_of!(Control, item_count) as u64;
+            to.update_buffer(&resources.control, item_count, bytes_of(&count));
+            to.transfer_to_compute();
+            resources.advance(to, ScanParams { stage: layout::ADVANCE_TAILS, ..params });
+        })?;
+        let rounds = self.rounds[0];
+        rest.record((params, 1), marks.as_ref(), |to, marks| {
+            resources.record_rounds(to, marks, params, rounds);
+            resources.record_readback(to, marks, params);
+        })?;
+        stages.clear();
+        stages.push(Stage::Begin);
+        stages.extend_from_slice(&rest.stages);
+        let mut commands = [open, &mut start.commands, &mut rest.commands];
+        self.submitted = device.submit(&mut commands, &self.timeline)?;
+        stats.bytes_up += 8 + size_of_val(starts) as u64;
+        stats.uploads += 3;
+        stats.enqueue += since.elapsed();
+        self.finish(params, stats)
     }
 
     /// Waits for what was begun with the same parameters, and goes on until it is done.
@@ -769,19 +822,28 @@ impl Resources {
                 self.advance(to, ScanParams { stage: layout::ADVANCE_TAILS, ..params });
                 marks.mark(to, Stage::Tails);
             }
-            for round in 0..rounds {
-                let grid = layout::CONTROL_STARTS_GRID;
-                self.walk(to, c"starts", &self.kernels.starts, params, grid);
-                marks.mark(to, Stage::Starts);
-                if params.nfa_walkers > 0 {
-                    let grid = layout::CONTROL_NFA_GRID;
-                    self.walk(to, c"nfa", &self.kernels.nfa, params, grid);
-                }
-                let next = if round + 1 < rounds { pass } else { pass + 1 };
-                self.advance(to, ScanParams { pass: next, ..params });
-                marks.mark(to, Stage::Nfa);
-            }
+            self.record_rounds(to, marks, params, rounds);
         }
+        self.record_readback(to, marks, params);
+    }
+
+    /// Records rounds of the pass that `params` names.
+    fn record_rounds(&self, to: &mut Recorder, marks: &mut Marks, params: ScanParams, rounds: u32) {
+        for round in 0..rounds {
+            let grid = layout::CONTROL_STARTS_GRID;
+            self.walk(to, c"starts", &self.kernels.starts, params, grid);
+            marks.mark(to, Stage::Starts);
+            if params.nfa_walkers > 0 {
+                let grid = layout::CONTROL_NFA_GRID;
+                self.walk(to, c"nfa", &self.kernels.nfa, params, grid);
+            }
+            let pass = if round + 1 < rounds { params.pass } else { params.pass + 1 };
+            self.advance(to, ScanParams { pass, ..params });
+            marks.mark(to, Stage::Nfa);
+        }
+    }
+
+    fn record_readback(&self, to: &mut Recorder, marks: &mut Marks, params: ScanParams) {
         to.label_begin(c"readback");
         to.bind(&self.kernels.readback, &self.sets()[0]);
         to.push_constants(bytes_of(&params));

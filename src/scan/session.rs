@@ -15,7 +15,7 @@ use super::{ScanError, SessionOptions};
 use crate::matches::{Chains, Undecided, Unsettled};
 use crate::rules::pass::{self, Pass};
 use crate::rules::{Branch, Rule};
-use crate::shaders::layout::{self, Hit, ScanParams};
+use crate::shaders::layout::{self, Candidate, Hit, ScanParams};
 use crate::vulkan::command::Commands;
 use crate::vulkan::device::Device;
 use crate::vulkan::memory::{Buffer, Location};
@@ -38,8 +38,9 @@ const LEAST_STAGING: u64 = 1 << 20;
 /// Starts below which a part that has too many candidates is not filtered.
 const LEAST_FILTERED: u32 = 1 << 12;
 
-/// Ranges of starts that are scanned again for all their hits before all of the part is.
-const MOST_SETTLED: usize = 16;
+/// Ranges of starts, and starts in them, that are verified one by one before all of the part is.
+const MOST_SETTLED: usize = 256;
+const MOST_VERIFIED: usize = 4096;
 
 /// Hits beyond capacity after which a scan that can only fail is given up instead of counted to its end.
 const COUNTED_BEYOND: u32 = 1 << 24;
@@ -78,6 +79,7 @@ pub struct ScanScratch {
     pub(super) undecided: Vec<Undecided>,
     pub(super) chains: Chains,
     pub(super) settled: Vec<Unsettled>,
+    pub(super) verified: Vec<Candidate>,
     pub(super) window: Vec<u8>,
 }
 
@@ -392,42 +394,50 @@ impl ResidentRulePipeline {
                 part = (end_start - first_start) / 2;
                 continue;
             }
-            let ScanScratch { candidates, undecided, chains, settled, .. } = scratch;
+            let ScanScratch { candidates, undecided, chains, settled, verified, .. } = scratch;
             candidates.clear();
             undecided.clear();
             settled.clear();
-            sort_hits(lane.hits(count, stats)?, |_| true, candidates, undecided);
+            sort_hits(lane.hits(count, stats)?, candidates, undecided);
             if is_direct {
                 let may_be = |pattern_id: u32| self.is_direct[pattern_id as usize];
-                while let Some(next) =
-                    chains.first_unsettled(candidates, range.base, may_be, settled)
-                {
-                    let Unsettled { pattern_id, starts: [first_start, end] } = next;
-                    let end_start = end.min(end_start);
-                    if settled.len() == MOST_SETTLED || end_start - first_start > LEAST_FILTERED {
+                let mut known = 0;
+                while is_direct {
+                    let found = chains.first_unsettled(candidates, range.base, may_be, settled);
+                    if let Some(found) = found {
+                        settled.push(found);
+                        is_direct = settled.len() <= MOST_SETTLED && self.pass_count == 1;
+                        continue;
+                    }
+                    if known == settled.len() {
+                        break;
+                    }
+                    // All that is known by now at once: each of these starts, for its pattern.
+                    let starts = settled[known..].iter().flat_map(|unsettled| {
+                        let [first, end] = unsettled.starts;
+                        let of = unsettled.pattern_id;
+                        (first..end.min(end_start)).map(move |at| Candidate { of, at })
+                    });
+                    verified.clear();
+                    verified.extend(starts.take(MOST_VERIFIED + 1));
+                    if verified.len() > MOST_VERIFIED.min(self.shape.item_capacity as usize) {
                         is_direct = false;
                         break;
                     }
-                    let params = ScanParams {
-                        first_start,
-                        end_start,
-                        use_filter: layout::FILTER_NONE,
-                        is_direct: 0,
-                        ..params
-                    };
-                    lane.begin(Source::AsBefore, params, Instant::now(), stats)?;
-                    let outcome = lane.finish(params, stats)?;
+                    candidates.retain(|candidate| {
+                        !settled[known..].iter().any(|unsettled| unsettled.holds(candidate))
+                    });
+                    known = settled.len();
+                    if verified.is_empty() {
+                        // They lie in the next part.
+                        continue;
+                    }
+                    let outcome = lane.verify(verified, params, stats)?;
                     if outcome.hit_count > self.shape.hit_capacity {
                         is_direct = false;
                         break;
                     }
-                    settled.push(next);
-                    candidates.retain(|candidate| {
-                        candidate.pattern_id != pattern_id
-                            || !(first_start..end_start).contains(&candidate.start)
-                    });
-                    let is_own = |found: u32| found == pattern_id;
-                    sort_hits(lane.hits(outcome.hit_count, stats)?, is_own, candidates, undecided);
+                    sort_hits(lane.hits(outcome.hit_count, stats)?, candidates, undecided);
                 }
                 if !is_direct {
                     continue;
@@ -555,15 +565,10 @@ impl std::fmt::Debug for ResidentRulePipeline {
     }
 }
 
-/// Adds hits of patterns that are `wanted` to matches and undecided starts, sorted and each once: a start
-/// that two candidates led to was verified twice.
-fn sort_hits(
-    hits: &[Hit],
-    wanted: impl Fn(u32) -> bool,
-    candidates: &mut Vec<Match>,
-    undecided: &mut Vec<Undecided>,
-) {
-    for &Hit { pattern_id, start, end } in hits.iter().filter(|hit| wanted(hit.pattern_id)) {
+/// Adds hits to matches and undecided starts, sorted and each once: a start that two candidates led to was
+/// verified twice.
+fn sort_hits(hits: &[Hit], candidates: &mut Vec<Match>, undecided: &mut Vec<Undecided>) {
+    for &Hit { pattern_id, start, end } in hits {
         if end == layout::UNDECIDED {
             undecided.push(Undecided { pattern_id, start });
         } else {

@@ -13,7 +13,8 @@ pub struct ScanStats {
     pub bytes_down: u64,
     /// Ranges uploaded: two for a scan.
     pub uploads: u32,
-    /// Submissions to the device: one, unless walks went on for long or hits had to be fetched in parts.
+    /// Submissions that were waited for: one, unless walks went on for long, hits had to be fetched in parts,
+    /// or tails left something open. The chunks of a large haystack do not count.
     pub submissions: u32,
     /// Rounds of kernels that had work to do.
     pub rounds: u32,
@@ -31,11 +32,11 @@ pub struct ScanStats {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StageTimes {
-    /// Staging memory to device memory.
+    /// Staging memory to device memory, and waiting for it.
     pub upload: Duration,
     /// Every byte's gram against those of the rules.
     pub filter: Duration,
-    /// Tails of candidates.
+    /// Tails and fronts of candidates.
     pub tails: Duration,
     /// Candidate starts on partial DFAs.
     pub starts: Duration,

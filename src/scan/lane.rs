@@ -129,8 +129,9 @@ pub(crate) struct Lane {
     timeline: Arc<Timeline>,
     /// The timeline's value once all submissions have run.
     submitted: u64,
-    /// What the transfer queue has uploaded.
+    /// What the transfer queue has uploaded, and its value once all of that has run.
     uploads: Arc<Timeline>,
+    transferred: u64,
     open: Commands,
     start: Recording,
     chunks: Vec<Chunk>,
@@ -339,6 +340,7 @@ impl Lane {
             timeline: Timeline::new(device, name)?,
             submitted: 0,
             uploads: Timeline::new(device, &format!("{name}/uploads"))?,
+            transferred: 0,
             open: Commands::new(device, &format!("{name}/open"))?,
             start: Recording::new(device, &format!("{name}/start"))?,
             chunks: (0..chunk_count).map(chunk).collect::<Result<_, BackendError>>()?,
@@ -370,6 +372,7 @@ impl Lane {
 
     /// Waits for an earlier scan that timed out, if there was one, and gives its staging memory back.
     pub(crate) fn settle(&mut self) -> Result<(), BackendError> {
+        self.uploads.wait(self.transferred, self.device.wait_timeout())?;
         self.timeline.wait(self.submitted, self.device.wait_timeout())?;
         self.staged = None;
         Ok(())
@@ -444,7 +447,8 @@ impl Lane {
                     to.label_end();
                 })?;
                 if by_transfer_queue {
-                    uploaded = Some(device.submit(&mut [copy], &self.uploads)?);
+                    self.transferred = device.submit(&mut [copy], &self.uploads)?;
+                    uploaded = Some(self.transferred);
                 } else {
                     commands[1] = Some(copy);
                 }

@@ -38,14 +38,18 @@ fn print_text(to: &mut impl Write, name: &str, plan: &RulePlan) -> io::Result<()
             let shown = factor.grams.iter().take(4).map(|gram| gram.escape_ascii().to_string());
             let shown = shown.collect::<Vec<_>>().join(" ");
             let more = if factor.grams.len() > 4 { " ..." } else { "" };
+            let what = match factor.grams.len() {
+                0 if factor.expected_per_mib == 0.0 => "the start of the haystack".to_owned(),
+                0 => "eight byte classes in a row".to_owned(),
+                count => format!("{count} grams ({shown}{more})"),
+            };
             let starts = match factor.most_starts {
                 Some(most) => format!("up to {most} starts each"),
                 None => "any number of starts each".to_owned(),
             };
             writeln!(
                 to,
-                "    {} grams ({shown}{more}), {:.1} candidates a MiB of text, {starts}",
-                factor.grams.len(),
+                "    {what}, {:.1} candidates a MiB of text, {starts}",
                 factor.expected_per_mib,
             )?;
         }

@@ -122,8 +122,6 @@ const MOST_CANDIDATES: u64 = 1 << 23;
 pub(crate) struct Lane {
     device: Arc<Device>,
     resources: Resources,
-    rounds: [u32; 2],
-    chunk_bytes: u32,
     /// The buffers that only kernels use.
     others: [Buffer; 5],
     timeline: Arc<Timeline>,
@@ -334,8 +332,6 @@ impl Lane {
                 readback_groups: readback_groups(shape),
                 timestamps: Timestamps::new(device, name, marks)?,
             },
-            rounds: shape.rounds,
-            chunk_bytes: shape.chunk_bytes,
             others: [starts, nfa, scratch, queue, candidates],
             timeline: Timeline::new(device, name)?,
             submitted: 0,
@@ -387,7 +383,7 @@ impl Lane {
         stats: &mut ScanStats,
     ) -> Result<(), BackendError> {
         self.bind(&source)?;
-        let chunk_bytes = self.chunk_bytes as usize;
+        let chunk_bytes = self.resources.shape.chunk_bytes as usize;
         let (buffer, offset, len) = match &source {
             Source::Host { bytes, span } => (Some(span.buffer()), span.offset(), bytes.len()),
             Source::Staged { buffer, len } => (Some(*buffer), 0, *len),
@@ -469,7 +465,7 @@ impl Lane {
                 commands[3] = Some(&mut chunk.filter.commands);
             }
             if is_last {
-                let rounds = self.rounds[0];
+                let rounds = resources.shape.rounds[0];
                 rest.record((params, stages.len() as u32), marks.as_ref(), |to, marks| {
                     resources.record_rest(to, marks, params, rounds, filters);
                 })?;
@@ -553,7 +549,7 @@ impl Lane {
             to.transfer_to_compute();
             resources.advance(to, ScanParams { stage: layout::ADVANCE_TAILS, ..params });
         })?;
-        let rounds = self.rounds[0];
+        let rounds = resources.shape.rounds[0];
         rest.record((params, 1), marks.as_ref(), |to, marks| {
             resources.record_rounds(to, marks, params, rounds);
             resources.record_readback(to, marks, params);
@@ -583,7 +579,7 @@ impl Lane {
             let marks = resources.timestamps.clone();
             stages.clear();
             stages.push(Stage::Begin);
-            let rounds = self.rounds[1];
+            let rounds = resources.shape.rounds[1];
             resume.record((params, 1), marks.as_ref(), |to, marks| {
                 resources.record_resume(to, marks, params, rounds);
             })?;

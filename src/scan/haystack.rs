@@ -2,17 +2,14 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use ash::vk;
 
 use super::ScanError;
 use crate::shaders::layout;
-use crate::vulkan::command::Commands;
 use crate::vulkan::device::Device;
 use crate::vulkan::memory::{Buffer, Location};
 use crate::vulkan::staging::{MappedBuffer, StagingRing};
-use crate::vulkan::timeline::Timeline;
 use crate::{Backend, BackendError, MAX_HAYSTACK_BYTES};
 
 /// A haystack, wherever it is. Byte slices, and references to the others, turn into one.
@@ -205,28 +202,7 @@ impl ResidentHaystack {
         let usage = vk::BufferUsageFlags::STORAGE_BUFFER | vk::BufferUsageFlags::TRANSFER_DST;
         let buffer = Buffer::new(device, "resident haystack", size, Location::DeviceLocal, usage)?;
         let ring = StagingRing::new(device, "staging", size.min(STAGING as u64))?;
-        let timeline = Timeline::new(device, "resident haystack")?;
-        let mut commands = Commands::new(device, "upload haystack")?;
-        for (index, chunk) in haystack.chunks(ring.capacity() as usize).enumerate() {
-            let padded = chunk.len().next_multiple_of(4);
-            let mut span = ring.acquire(padded as u64, Duration::ZERO)?;
-            span[..chunk.len()].copy_from_slice(chunk);
-            span[chunk.len()..].fill(0);
-            span.flush()?;
-            let region = vk::BufferCopy {
-                src_offset: span.offset(),
-                dst_offset: index as u64 * ring.capacity(),
-                size: padded as u64,
-            };
-            commands.record(|to| {
-                to.label_begin(c"upload haystack");
-                to.copy_buffer(span.buffer(), &buffer, &[region]);
-                to.transfer_to_compute();
-                to.label_end();
-            })?;
-            let value = device.submit(&mut [&mut commands], &timeline)?;
-            timeline.wait(value, device.wait_timeout())?;
-        }
+        ring.upload(c"upload haystack", &[haystack], &buffer)?;
         Ok(ResidentHaystack { device: device.clone(), buffer, len: haystack.len() })
     }
 

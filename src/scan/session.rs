@@ -1,7 +1,7 @@
 //! The resident session.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ash::vk;
 use bytemuck::{bytes_of, cast_slice};
@@ -16,11 +16,9 @@ use crate::matches::{Chains, Undecided, Unsettled};
 use crate::rules::pass::{self, Pass};
 use crate::rules::{Branch, Rule};
 use crate::shaders::layout::{self, Candidate, Hit, ScanParams};
-use crate::vulkan::command::Commands;
 use crate::vulkan::device::Device;
 use crate::vulkan::memory::{Buffer, Location};
 use crate::vulkan::staging::StagingRing;
-use crate::vulkan::timeline::Timeline;
 use crate::{Backend, BackendError, Match, MatchKind, RulePipeline};
 
 /// Longest haystack that a session can be prepared for: 1 GiB.
@@ -366,8 +364,13 @@ impl ResidentRulePipeline {
             let end_start = first_start + part.min(range.end_start - first_start);
             // Where even few starts have too many candidates, each start is verified instead.
             let use_filter = if filter_part { filter } else { layout::FILTER_NONE };
-            let params = ScanParams { first_start, end_start, use_filter, ..params };
-            let params = ScanParams { is_direct: is_direct.into(), ..params };
+            let params = ScanParams {
+                first_start,
+                end_start,
+                use_filter,
+                is_direct: is_direct.into(),
+                ..params
+            };
             let params = self.filter_range(params);
             let since = since.take().unwrap_or_else(Instant::now);
             lane.begin(source.take().unwrap_or(Source::AsBefore), params, since, stats)?;
@@ -394,55 +397,14 @@ impl ResidentRulePipeline {
                 part = (end_start - first_start) / 2;
                 continue;
             }
-            let ScanScratch { candidates, undecided, chains, settled, verified, .. } = scratch;
-            candidates.clear();
-            undecided.clear();
-            settled.clear();
-            sort_hits(lane.hits(count, stats)?, candidates, undecided);
-            if is_direct {
-                let may_be = |pattern_id: u32| self.is_direct[pattern_id as usize];
-                let mut known = 0;
-                while is_direct {
-                    let found = chains.first_unsettled(candidates, range.base, may_be, settled);
-                    if let Some(found) = found {
-                        settled.push(found);
-                        is_direct = settled.len() <= MOST_SETTLED && self.pass_count == 1;
-                        continue;
-                    }
-                    if known == settled.len() {
-                        break;
-                    }
-                    // All that is known by now at once: each of these starts, for its pattern.
-                    let starts = settled[known..].iter().flat_map(|unsettled| {
-                        let [first, end] = unsettled.starts;
-                        let of = unsettled.pattern_id;
-                        (first..end.min(end_start)).map(move |at| Candidate { of, at })
-                    });
-                    verified.clear();
-                    verified.extend(starts.take(MOST_VERIFIED + 1));
-                    if verified.len() > MOST_VERIFIED.min(self.shape.item_capacity as usize) {
-                        is_direct = false;
-                        break;
-                    }
-                    candidates.retain(|candidate| {
-                        !settled[known..].iter().any(|unsettled| unsettled.holds(candidate))
-                    });
-                    known = settled.len();
-                    if verified.is_empty() {
-                        // They lie in the next part.
-                        continue;
-                    }
-                    let outcome = lane.verify(verified, params, stats)?;
-                    if outcome.hit_count > self.shape.hit_capacity {
-                        is_direct = false;
-                        break;
-                    }
-                    sort_hits(lane.hits(outcome.hit_count, stats)?, candidates, undecided);
-                }
-                if !is_direct {
-                    continue;
-                }
+            scratch.candidates.clear();
+            scratch.undecided.clear();
+            sort_hits(lane.hits(count, stats)?, scratch);
+            if is_direct && !self.settle(lane, params, range.base, scratch, stats)? {
+                is_direct = false;
+                continue;
             }
+            let ScanScratch { candidates, undecided, chains, .. } = scratch;
             first_undecided = match self.match_kind {
                 MatchKind::LeftmostFirst => {
                     chains.first_undecided(candidates, undecided, range.base).copied()
@@ -473,6 +435,55 @@ impl ResidentRulePipeline {
         }
         matches.sort_unstable();
         Ok(first_undecided)
+    }
+
+    /// Verifies what the hits of a part leave open where tails were reported with their least start alone.
+    /// False if that is too much to do start by start.
+    fn settle(
+        &self,
+        lane: &mut Lane,
+        params: ScanParams,
+        base: u64,
+        scratch: &mut ScanScratch,
+        stats: &mut ScanStats,
+    ) -> Result<bool, ScanError> {
+        let may_be = |pattern_id: u32| self.is_direct[pattern_id as usize];
+        scratch.settled.clear();
+        let mut known = 0;
+        loop {
+            let ScanScratch { candidates, chains, settled, verified, .. } = scratch;
+            while let Some(found) = chains.first_unsettled(candidates, base, may_be, settled) {
+                if settled.len() == MOST_SETTLED || self.pass_count > 1 {
+                    return Ok(false);
+                }
+                settled.push(found);
+            }
+            let open = &settled[known..];
+            if open.is_empty() {
+                return Ok(true);
+            }
+            // All of them at once: each of their starts in this part, for its pattern.
+            let starts = open.iter().flat_map(|unsettled| {
+                let [first, end] = unsettled.starts;
+                let of = unsettled.pattern_id;
+                (first..end.min(params.end_start)).map(move |at| Candidate { of, at })
+            });
+            verified.clear();
+            verified.extend(starts.take(MOST_VERIFIED + 1));
+            if verified.len() > MOST_VERIFIED.min(self.shape.item_capacity as usize) {
+                return Ok(false);
+            }
+            candidates.retain(|candidate| !open.iter().any(|unsettled| unsettled.holds(candidate)));
+            known = settled.len();
+            if verified.is_empty() {
+                continue;
+            }
+            let outcome = lane.verify(verified, params, stats)?;
+            if outcome.hit_count > self.shape.hit_capacity {
+                return Ok(false);
+            }
+            sort_hits(lane.hits(outcome.hit_count, stats)?, scratch);
+        }
     }
 
     /// Which rules to look for by their grams: those whose grams have to be in the haystack.
@@ -532,7 +543,7 @@ impl ResidentRulePipeline {
     pub(super) fn strand_staging(&self) {
         let ring = self.ring.as_ref().expect("a session with rules");
         for lane in &mut *self.lanes.lock().unwrap() {
-            lane.staged = Some(ring.acquire(ring.capacity(), Duration::ZERO).unwrap());
+            lane.staged = Some(ring.acquire(ring.capacity(), std::time::Duration::ZERO).unwrap());
         }
     }
 
@@ -567,7 +578,8 @@ impl std::fmt::Debug for ResidentRulePipeline {
 
 /// Adds hits to matches and undecided starts, sorted and each once: a start that two candidates led to was
 /// verified twice.
-fn sort_hits(hits: &[Hit], candidates: &mut Vec<Match>, undecided: &mut Vec<Undecided>) {
+fn sort_hits(hits: &[Hit], scratch: &mut ScanScratch) {
+    let ScanScratch { candidates, undecided, .. } = scratch;
     for &Hit { pattern_id, start, end } in hits {
         if end == layout::UNDECIDED {
             undecided.push(Undecided { pattern_id, start });
@@ -616,26 +628,6 @@ fn upload_tables(
 ) -> Result<Buffer, BackendError> {
     let usage = vk::BufferUsageFlags::STORAGE_BUFFER | vk::BufferUsageFlags::TRANSFER_DST;
     let buffer = Buffer::new(device, "tables", pass.bytes(), Location::DeviceLocal, usage)?;
-    let timeline = Timeline::new(device, "tables")?;
-    let mut commands = Commands::new(device, "upload tables")?;
-    let mut offset = 0;
-    for part in [bytes_of(&pass.header), cast_slice(&pass.words)] {
-        for chunk in part.chunks(ring.capacity() as usize) {
-            let mut span = ring.acquire(chunk.len() as u64, Duration::ZERO)?;
-            span.copy_from_slice(chunk);
-            span.flush()?;
-            let size = chunk.len() as u64;
-            let region = vk::BufferCopy { src_offset: span.offset(), dst_offset: offset, size };
-            commands.record(|to| {
-                to.label_begin(c"upload tables");
-                to.copy_buffer(span.buffer(), &buffer, &[region]);
-                to.transfer_to_compute();
-                to.label_end();
-            })?;
-            let value = device.submit(&mut [&mut commands], &timeline)?;
-            timeline.wait(value, device.wait_timeout())?;
-            offset += size;
-        }
-    }
+    ring.upload(c"upload tables", &[bytes_of(&pass.header), cast_slice(&pass.words)], &buffer)?;
     Ok(buffer)
 }

@@ -4,15 +4,18 @@
 //! is reused once every older span is back too. Whoever finds no room waits.
 
 use std::collections::VecDeque;
+use std::ffi::CStr;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ash::vk;
 
+use super::command::Commands;
 use super::device::Device;
 use super::error::{BackendError, Result};
 use super::memory::{Buffer, Location};
+use super::timeline::Timeline;
 
 /// Spans start at multiples of this (or of the device's non-coherent atom, if larger).
 const ALIGNMENT: u64 = 256;
@@ -97,6 +100,38 @@ impl StagingRing {
         // The next in line may find room now, or has become the first.
         self.returned.notify_all();
         Ok(StagingSpan { offset: outcome?, bytes, ring: self.clone() })
+    }
+
+    /// Moves bytes to the start of a buffer, padded to whole words, through as much of the ring as there is,
+    /// and waits for them to be there. What they are for is in `name`.
+    pub(crate) fn upload(
+        self: &Arc<Self>,
+        name: &CStr,
+        parts: &[&[u8]],
+        to: &Buffer,
+    ) -> Result<()> {
+        let text = name.to_string_lossy();
+        let timeline = Timeline::new(&self.device, &text)?;
+        let mut commands = Commands::new(&self.device, &text)?;
+        let mut offset = 0;
+        for chunk in parts.iter().flat_map(|part| part.chunks(self.capacity() as usize)) {
+            let size = (chunk.len() as u64).next_multiple_of(4);
+            let mut span = self.acquire(size, Duration::ZERO)?;
+            span[..chunk.len()].copy_from_slice(chunk);
+            span[chunk.len()..].fill(0);
+            span.flush()?;
+            let region = vk::BufferCopy { src_offset: span.offset(), dst_offset: offset, size };
+            commands.record(|commands| {
+                commands.label_begin(name);
+                commands.copy_buffer(span.buffer(), to, &[region]);
+                commands.transfer_to_compute();
+                commands.label_end();
+            })?;
+            let value = self.device.submit(&mut [&mut commands], &timeline)?;
+            timeline.wait(value, self.device.wait_timeout())?;
+            offset += size;
+        }
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -71,9 +71,10 @@ pub(crate) struct Sequence {
 /// For each alternative of a rule, one of which every match is, the places to cut it; none if some
 /// alternative has no usable factors.
 pub(crate) fn factors(hir: &Hir) -> Option<Vec<Cuts>> {
-    /// Alternatives that a rule is taken apart into where it has no factors as a whole, times so many.
-    const MOST_ALTERNATIVES: usize = 8;
+    /// Alternations, one inside the other or one after the other, that a rule without factors as a whole is
+    /// taken apart at, and the alternatives of all but the first.
     const DEEPEST: usize = 2;
+    const MOST_ALTERNATIVES: usize = 8;
 
     fn add(hir: &Hir, depth: usize, all: &mut Vec<Cuts>) -> Option<()> {
         let cuts = Cuts::of(hir);

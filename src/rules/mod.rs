@@ -32,11 +32,10 @@ pub use error::BuildError;
 pub use explain::{Factor, RulePlan};
 
 use crate::MatchKind;
+use crate::shaders::layout;
 use dfa::PartialDfa;
 use factor::{Gram, Sequence};
 use nfa::PositionNfa;
-
-use crate::shaders::layout;
 
 /// How patterns are read and compiled. The defaults are those of `regex::bytes::RegexBuilder`, except
 /// for [`UnicodePolicy`].
@@ -236,9 +235,9 @@ fn cut(hir: &Hir, options: &PipelineOptions) -> Option<Vec<Branch>> {
     const MOST_TRIED: usize = 4;
 
     let best_of = |cuts: factor::Cuts| {
-        let bounded = cuts.iter().filter(|cut| !cut.is_unbounded()).take(1);
-        let tried = cuts.iter().take(MOST_TRIED).chain(bounded);
-        tried.into_iter().find_map(|cut| Branch::new(cuts.branch(cut), options))
+        let others = cuts.iter().skip(MOST_TRIED).filter(|cut| !cut.is_unbounded());
+        let mut tried = cuts.iter().take(MOST_TRIED).chain(others.take(1));
+        tried.find_map(|cut| Branch::new(cuts.branch(cut), options))
     };
     let by = |factors: fn(&Hir) -> Option<Vec<factor::Cuts>>| -> Option<Vec<Branch>> {
         factors(hir)?.into_iter().map(best_of).collect()
@@ -253,38 +252,32 @@ impl Branch {
     /// None if tail or front take too large an automaton, though the rule does not.
     fn new(branch: factor::Branch, options: &PipelineOptions) -> Option<Branch> {
         let front = branch.front.map(|length| u32::try_from(length).unwrap_or(layout::UNBOUNDED));
+        let mut cut = Branch {
+            front,
+            grams: branch.grams.into_iter().collect(),
+            sequences: branch.sequences.into_iter().collect(),
+            frequency: branch.frequency,
+            ..Branch::anchored()
+        };
+        if front[0] == front[1] {
+            return Some(cut);
+        }
         let dfa = |compiler: &thompson::Compiler, hir, kind, budget| {
             let nfa = PositionNfa::new(&compiler.build_from_hir(hir).ok()?);
             Some(PartialDfa::new(&nfa, kind, budget / size_of::<u16>()))
         };
         let budget = options.dfa_budget;
-        let grams = branch.grams.into_iter().collect();
-        let sequences = branch.sequences.into_iter().collect();
-        let frequency = branch.frequency;
-        if front[0] == front[1] {
-            return Some(Branch {
-                front,
-                grams,
-                sequences,
-                frequency,
-                tail: None,
-                back: None,
-                is_exact: false,
-            });
-        }
-        let tail = dfa(&compiler(options), &branch.tail, options.match_kind, 8 * budget)?;
         let mut backwards = compiler(options);
         backwards.configure(thompson::Config::new().reverse(true));
         // Where the front may begin is all that counts, and that takes no order of preference.
         let back = dfa(&backwards, &branch.front_hir, MatchKind::All, budget);
-        let back = back.filter(|back| !back.escapes());
-        if back.is_none() && front[1] == layout::UNBOUNDED {
+        cut.back = back.filter(|back| !back.escapes());
+        if cut.back.is_none() && cut.is_unbounded() {
             return None;
         }
-        Some({
-            let is_exact = branch.front_is_exact && back.is_some();
-            Branch { front, grams, sequences, frequency, tail: Some(tail), back, is_exact }
-        })
+        cut.is_exact = branch.front_is_exact && cut.back.is_some();
+        cut.tail = Some(dfa(&compiler(options), &branch.tail, options.match_kind, 8 * budget)?);
+        Some(cut)
     }
 }
 

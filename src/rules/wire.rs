@@ -205,7 +205,7 @@ fn rule(reader: &mut Reader) -> Result<Rule, String> {
             return Err(format!("a frequency of {frequency} makes no sense"));
         }
         let [tail, back] = [reader.some_dfa()?, reader.some_dfa()?];
-        let is_exact = reader.word()? == 1;
+        let is_exact = reader.flag()?;
         let branch = Branch { front, grams, sequences, frequency, tail, back, is_exact };
         check_front(&branch)?;
         branches.push(branch);
@@ -357,10 +357,14 @@ impl<'a> Reader<'a> {
     }
 
     fn some_dfa(&mut self) -> Result<Option<PartialDfa>, String> {
+        if self.flag()? { self.dfa().map(Some) } else { Ok(None) }
+    }
+
+    fn flag(&mut self) -> Result<bool, String> {
         match self.word()? {
-            0 => Ok(None),
-            1 => self.dfa().map(Some),
-            other => Err(format!("{other} DFAs make no sense")),
+            0 => Ok(false),
+            1 => Ok(true),
+            other => Err(format!("{other} is neither yes nor no")),
         }
     }
 

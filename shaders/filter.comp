@@ -14,6 +14,7 @@
 #define HAYSTACK_UNIT uvec4
 #define HAYSTACK_UNIT_LOG2 4
 #include "bindings.glsl"
+#include "candidates.glsl"
 
 layout(constant_id = 2) const uint BITMAP_WORDS = 2048;
 
@@ -23,13 +24,6 @@ shared uint bitmap[BITMAP_WORDS];
 // Where they are.
 shared uint survivors[FILTER_SURVIVORS];
 shared uint survivor_count;
-
-uint steps_left = FILTER_STEPS;
-
-bool is_left_out(uint branch) {
-    return params.use_filter == FILTER_BOUNDED
-        && tables.words[tables.header.branches + branch * BRANCH_WORDS + 2u] == UNBOUNDED;
-}
 
 // Four bytes with ASCII letters in lower case.
 uint lower_case(uint bytes) {
@@ -52,26 +46,6 @@ uint gram_at(uint at) {
     uint low = word_at(at & ~3u);
     uint gram = shift == 0u ? low : low >> shift | word_at((at & ~3u) + 4u) << (32u - shift);
     return lower_case(gram);
-}
-
-// Hands on the tails of a list of branches whose grams are at `at`. Once there are more than there is room
-// for, every invocation stops, which keeps the counter from wrapping.
-void hand_on(uint list, uint at) {
-    uint end = list + tables.words[list];
-    for (; list < end && steps_left != 0u; --steps_left) {
-        list += 1u;
-        uint item = tables.words[list];
-        uint offset = item >> GRAM_OFFSET_SHIFT;
-        uint branch = item & ((1u << GRAM_OFFSET_SHIFT) - 1u);
-        if (offset <= at && !is_left_out(branch)) {
-            uint index = atomicAdd(control.candidate_count, 1u);
-            if (index < params.candidate_capacity) {
-                candidates.tails_then_items[index] = Candidate(branch, at - offset);
-            } else {
-                steps_left = 1u;
-            }
-        }
-    }
 }
 
 // Hands on the tails that the gram at `at` may belong to.
@@ -140,9 +114,7 @@ void main() {
                 uint hit = word >> ((hash >> GRAM_FIRST_BIT) & 31u) & word >> ((hash >> GRAM_SECOND_BIT) & 31u);
                 found |= (hit & 1u) << i;
             }
-            // Leave out what lies before the first byte and behind the last.
-            found &= at < params.filter_first ? 0xFFFFu << (params.filter_first - at) : 0xFFFFu;
-            found &= params.filter_end - at < FILTER_BYTES ? (1u << (params.filter_end - at)) - 1u : 0xFFFFu;
+            found = inside(found, at);
             while (found != 0u) {
                 uint i = uint(findLSB(found));
                 found &= found - 1u;
@@ -158,8 +130,5 @@ void main() {
             drain();
         }
     }
-    if (steps_left == 0u) {
-        // Not all were handed on.
-        atomicMax(control.candidate_count, params.candidate_capacity + 1u);
-    }
+    own_up();
 }

@@ -12,6 +12,7 @@
 #define HAYSTACK_UNIT uvec4
 #define HAYSTACK_UNIT_LOG2 4
 #include "bindings.glsl"
+#include "candidates.glsl"
 
 layout(local_size_x = FILTER_WORKGROUP) in;
 
@@ -25,7 +26,6 @@ void main() {
     }
     letters[local] = class_of(tables.header.letters, local);
     barrier();
-    uint steps_left = FILTER_STEPS;
     uint last_unit = (params.haystack_len - 1u) & ~(FILTER_BYTES - 1u);
     uint base = (params.filter_first & ~(FILTER_BYTES - 1u))
         + gl_WorkGroupID.x * (FILTER_WORKGROUP * FILTER_BYTES * params.filter_turns);
@@ -46,8 +46,7 @@ void main() {
                 found |= ((bitmap[index >> 5] >> (index & 31u)) & 1u) << (i - (SEQUENCE_BYTES - 1u));
             }
         }
-        found &= at < params.filter_first ? 0xFFFFu << (params.filter_first - at) : 0xFFFFu;
-        found &= params.filter_end - at < FILTER_BYTES ? (1u << (params.filter_end - at)) - 1u : 0xFFFFu;
+        found = inside(found, at);
         while (found != 0u) {
             uint i = uint(findLSB(found));
             found &= found - 1u;
@@ -55,26 +54,8 @@ void main() {
             for (uint k = i; k < i + SEQUENCE_BYTES; ++k) {
                 sequence = sequence << SEQUENCE_LETTER_BITS | letters[(words[k >> 2] >> ((k & 3u) * 8u)) & 0xFFu];
             }
-            uint list = tables.words[tables.header.sequence_lists + sequence];
-            uint end = list + tables.words[list];
-            for (; list < end && steps_left != 0u; --steps_left) {
-                list += 1u;
-                uint item = tables.words[list];
-                uint offset = item >> GRAM_OFFSET_SHIFT;
-                if (offset <= at + i) {
-                    uint slot = atomicAdd(control.candidate_count, 1u);
-                    if (slot < params.candidate_capacity) {
-                        uint branch = item & ((1u << GRAM_OFFSET_SHIFT) - 1u);
-                        candidates.tails_then_items[slot] = Candidate(branch, at + i - offset);
-                    } else {
-                        steps_left = 1u;
-                    }
-                }
-            }
+            hand_on(tables.words[tables.header.sequence_lists + sequence], at + i);
         }
     }
-    if (steps_left == 0u) {
-        // Not all were handed on.
-        atomicMax(control.candidate_count, params.candidate_capacity + 1u);
-    }
+    own_up();
 }

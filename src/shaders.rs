@@ -72,3 +72,12 @@ pub struct SpecConstant {
 }
 
 include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
+
+impl layout::ScanParams {
+    /// Workgroups that look through the filter's range.
+    pub(crate) fn filter_groups(&self) -> u32 {
+        let begin = self.filter_first & !(layout::FILTER_BYTES - 1);
+        let bytes = layout::FILTER_WORKGROUP * layout::FILTER_BYTES * self.filter_turns;
+        (self.filter_end - begin).div_ceil(bytes)
+    }
+}

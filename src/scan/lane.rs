@@ -758,16 +758,13 @@ impl Resources {
     /// Records the first pass's filter over a part of its range.
     fn record_filter(&self, to: &mut Recorder, marks: &mut Marks, params: ScanParams) {
         marks.mark(to, Stage::Upload);
-        let begin = params.filter_first & !(layout::FILTER_BYTES - 1);
-        let bytes = layout::FILTER_WORKGROUP * layout::FILTER_BYTES * params.filter_turns;
-        let groups = (params.filter_end - begin).div_ceil(bytes);
         let sequences = self.shape.has_sequences.then_some((c"sequences", &self.kernels.sequences));
         let filter = Some((c"filter", &self.kernels.filter));
         for (label, kernel) in filter.into_iter().chain(sequences) {
             to.label_begin(label);
             to.bind(kernel, &self.sets()[0]);
             to.push_constants(bytes_of(&params));
-            to.dispatch(groups);
+            to.dispatch(params.filter_groups());
             to.label_end();
         }
         to.compute_to_compute();

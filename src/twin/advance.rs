@@ -62,9 +62,7 @@ pub(crate) fn advance(buffers: &mut Buffers, params: &ScanParams) {
     let groups = |runs: bool, walkers: u32| {
         if runs { walkers.div_ceil(layout::WORKGROUP) } else { 0 }
     };
-    let bytes = layout::FILTER_WORKGROUP * layout::FILTER_BYTES * params.filter_turns;
-    let begin = params.filter_first & !(layout::FILTER_BYTES - 1);
-    control.filter_x = if filters { (params.filter_end - begin).div_ceil(bytes) } else { 0 };
+    control.filter_x = if filters { params.filter_groups() } else { 0 };
     control.sequences_x = if has_sequences { control.filter_x } else { 0 };
     control.tails_x = groups(tails, control.candidate_count);
     let walkers =

@@ -46,7 +46,8 @@ fn look_up(buffers: &mut Buffers, params: &ScanParams, gram: u32, at: u32) -> bo
     }
 }
 
-fn hand_on(buffers: &mut Buffers, params: &ScanParams, list: u32, at: u32) -> bool {
+/// The twin of the function in `shaders/include/candidates.glsl`.
+pub(super) fn hand_on(buffers: &mut Buffers, params: &ScanParams, list: u32, at: u32) -> bool {
     for index in 1..=buffers.word(list) {
         let item = buffers.word(list + index);
         let offset = item >> layout::GRAM_OFFSET_SHIFT;

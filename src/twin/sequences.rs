@@ -1,7 +1,8 @@
 //! The twin of `shaders/sequences.comp`.
 
 use super::Buffers;
-use crate::shaders::layout::{self, Candidate, ScanParams};
+use super::filter::hand_on;
+use crate::shaders::layout::{self, ScanParams};
 
 pub(crate) fn sequences(buffers: &mut Buffers, params: &ScanParams) {
     let header = *buffers.header();
@@ -16,18 +17,8 @@ pub(crate) fn sequences(buffers: &mut Buffers, params: &ScanParams) {
             continue;
         }
         let list = buffers.word(header.sequence_lists + sequence);
-        for index in 1..=buffers.word(list) {
-            let item = buffers.word(list + index);
-            let offset = item >> layout::GRAM_OFFSET_SHIFT;
-            if offset <= at {
-                let count = buffers.control.candidate_count;
-                buffers.control.candidate_count += 1;
-                if count >= params.candidate_capacity {
-                    return;
-                }
-                let of = item & ((1 << layout::GRAM_OFFSET_SHIFT) - 1);
-                buffers.candidates[count as usize] = Candidate { of, at: at - offset };
-            }
+        if !hand_on(buffers, params, list, at) {
+            return;
         }
     }
 }

@@ -4,11 +4,11 @@
 // Drops the candidate tails that cannot match, and hands on the starts of those that may.
 //
 // Reads candidate tails, the tables and the haystack; writes candidate starts and counts them in Control.
-// Grid: Control::tails_*, an invocation for each candidate. A tail passes if its DFA accepts, is not built
-// far enough, or has not come to an end after TAIL_STEPS bytes. The front is then walked back to all the
-// places where it may begin. Where front and tail are exact, and params.is_direct says so, that is a hit
-// already. Loops: TAIL_STEPS and FRONT_STEPS.
-// CPU twin: src/twin/tails.rs.
+// Grid: each invocation takes every grid's-width-th candidate, and the host gives a grid wide enough that
+// these are TAILS_MOST at most. A tail passes if its DFA accepts, is not built far enough, or has not come to
+// an end after TAIL_STEPS bytes. The front is then walked back to all the places where it may begin. Where
+// front and tail are exact, or the front has one length, and params.is_direct says so, that is a hit already.
+// Loops: TAILS_MOST times TAIL_STEPS and FRONT_STEPS. CPU twin: src/twin/tails.rs.
 
 #include "bindings.glsl"
 
@@ -108,12 +108,7 @@ void walk_back(BranchRecord branch, uint tail, bool is_match, uint end) {
     }
 }
 
-void main() {
-    uint id = gl_GlobalInvocationID.x;
-    if (id >= min(control.candidate_count, params.candidate_capacity)) {
-        return;
-    }
-    Candidate candidate = candidates.tails_then_items[id];
+void look_at(Candidate candidate) {
     BranchRecord branch = branch_record(candidate.of);
     uint tail = candidate.at;
     if (tail < branch.front_min) {
@@ -122,8 +117,16 @@ void main() {
     uint end;
     if (branch.front_min == branch.front_max) {
         uint start = tail - branch.front_min;
-        if (start >= params.first_start && start < params.end_start
-            && walk(branch, start, false, end) != NO_MATCH) {
+        if (start < params.first_start || start >= params.end_start) {
+            return;
+        }
+        uint verdict = walk(branch, start, params.is_direct != 0u, end);
+        if (verdict == MATCH && params.is_direct != 0u) {
+            // An empty match is none.
+            if (end > start) {
+                emit(rule_record(branch.rule).pattern_id, start, end);
+            }
+        } else if (verdict != NO_MATCH) {
             hand_on(branch.rule, start);
         }
         return;
@@ -142,5 +145,16 @@ void main() {
         if (!hand_on(branch.rule, start)) {
             return;
         }
+    }
+}
+
+void main() {
+    if (control.pass != params.pass || control.filtered != 0u) {
+        return;
+    }
+    uint count = min(control.candidate_count, params.candidate_capacity);
+    uint width = gl_NumWorkGroups.x * WORKGROUP;
+    for (uint id = gl_GlobalInvocationID.x; id < count; id += width) {
+        look_at(candidates.tails_then_items[id]);
     }
 }

@@ -8,29 +8,37 @@ bool is_left_out(uint branch) {
         && tables.words[tables.header.branches + branch * BRANCH_WORDS + 2u] == UNBOUNDED;
 }
 
-// Of a bit for each byte from `at` on, those of bytes that are to be looked at.
-uint inside(uint found, uint at) {
-    found &= at < params.filter_first ? 0xFFFFu << (params.filter_first - at) : 0xFFFFu;
-    return found & (params.filter_end - at < FILTER_BYTES ? (1u << (params.filter_end - at)) - 1u : 0xFFFFu);
+// Whether the byte at `at` is to be looked at.
+bool is_inside(uint at) {
+    return at >= params.filter_first && at < params.filter_end;
 }
 
-// Hands on the tails of a list of branches whose grams are at `at`. Once there are more than there is room
-// for, every invocation stops, which keeps the counter from wrapping.
-void hand_on(uint list, uint at) {
-    uint end = list + tables.words[list];
-    for (; list < end && steps_left != 0u; --steps_left) {
-        list += 1u;
-        uint item = tables.words[list];
-        uint offset = item >> GRAM_OFFSET_SHIFT;
-        uint branch = item & ((1u << GRAM_OFFSET_SHIFT) - 1u);
-        if (offset <= at && !is_left_out(branch)) {
-            uint index = atomicAdd(control.candidate_count, 1u);
-            if (index < params.candidate_capacity) {
-                candidates.tails_then_items[index] = Candidate(branch, at - offset);
-            } else {
-                steps_left = 1u;
-            }
+// Hands on the tail of an item whose gram is at `at`. Once there are more than there is room for, every
+// invocation stops, which keeps the counter from wrapping.
+void hand_on_item(uint item, uint at) {
+    uint offset = item >> GRAM_OFFSET_SHIFT & GRAM_MOST_OFFSET;
+    uint branch = item & ((1u << GRAM_OFFSET_SHIFT) - 1u);
+    if (offset <= at + 1u && !is_left_out(branch)) {
+        uint index = atomicAdd(control.candidate_count, 1u);
+        if (index < params.candidate_capacity) {
+            candidates.tails_then_items[index] = Candidate(branch, at + 1u - offset);
+        } else {
+            steps_left = 0u;
         }
+    }
+}
+
+// Hands on the tails of a list, or of the only item in its place, as above.
+void hand_on(uint list, uint at) {
+    if ((list & GRAM_ONLY_ITEM) != 0u) {
+        hand_on_item(list, at);
+        return;
+    }
+    uint end = list + tables.words[list];
+    while (list < end && steps_left != 0u) {
+        list += 1u;
+        steps_left -= 1u;
+        hand_on_item(tables.words[list], at);
     }
 }
 

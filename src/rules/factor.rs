@@ -44,6 +44,9 @@ pub(crate) struct Branch {
     pub(crate) tail: Hir,
     /// The tail begins with one of these: grams or, where there are no rare ones, sequences.
     pub(crate) grams: BTreeSet<Gram>,
+    /// And with one of these, which lie an odd number of bytes away from the former: of both, every other
+    /// byte has one. None if they would be too many or too common.
+    pub(crate) other_grams: Option<BTreeSet<Gram>>,
     pub(crate) sequences: BTreeSet<Sequence>,
     /// Expected candidates for each byte of typical text.
     pub(crate) frequency: f64,
@@ -51,7 +54,7 @@ pub(crate) struct Branch {
 
 pub(crate) const UNBOUNDED: usize = usize::MAX;
 
-/// Four bytes, letters in lower case, and where they lie from the tail's start.
+/// Four bytes, letters in lower case, and where they lie, counted from the byte before the tail's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Gram {
     pub(crate) bytes: [u8; GRAM],
@@ -159,17 +162,23 @@ impl Cuts {
     pub(crate) fn branch(&self, cut: &Cut) -> Branch {
         let Cut { at, front, windows, .. } = cut;
         let mut grams = BTreeSet::new();
+        let mut other_grams = Some(BTreeSet::new());
         let mut sequences = BTreeSet::new();
-        for (path, offset) in &windows.of_paths {
+        for OfPath { path, offset, other } in &windows.of_paths {
             let path = self.alphabet.sets_of(path);
             if windows.gram_count == 0 {
                 let set = |at| path.get(offset + at).copied().unwrap_or(ANY);
                 let sets = std::array::from_fn(set);
                 sequences.insert(Sequence { sets, offset: *offset as u8 });
-            } else {
-                add_grams(&path, *offset, &mut grams);
+                continue;
+            }
+            add_grams(&path, *offset, &mut grams);
+            match other.zip(other_grams.as_mut()) {
+                Some((offset, grams)) => add_grams(&path, offset, grams),
+                None => other_grams = None,
             }
         }
+        let other_grams = other_grams.filter(|grams| grams.len() <= MOST_GRAMS);
         let front_hir = Hir::concat(self.parts[..*at].to_vec());
         Branch {
             front: *front,
@@ -177,6 +186,7 @@ impl Cuts {
             front_hir: without_looks(&front_hir),
             tail: Hir::concat(self.parts[*at..].to_vec()),
             grams,
+            other_grams,
             sequences,
             frequency: windows.frequency,
         }
@@ -279,9 +289,7 @@ impl Alphabet {
         }
         let letters: Vec<&Letter> =
             window.iter().map(|&number| &self.letters[usize::from(number)]).collect();
-        // Past the end of a short one comes any byte.
-        let any = if window.len() < GRAM { 256 - 26 } else { 1 };
-        let count = letters.iter().map(|letter| letter.folded.len()).product::<usize>() * any;
+        let count = letters.iter().map(|letter| letter.folded.len()).product::<usize>();
         let cost = (count, window_probability(&letters));
         self.costs.insert(window.to_vec(), cost);
         cost
@@ -293,9 +301,17 @@ const ANY: ByteSet = [u32::MAX; 8];
 
 /// Where the grams lie in each string that a tail may begin with; or the sequences, if there are no grams.
 struct Windows {
-    of_paths: Vec<(Path, usize)>,
+    of_paths: Vec<OfPath>,
     gram_count: usize,
     frequency: f64,
+}
+
+struct OfPath {
+    path: Path,
+    /// Where its gram lies, as [`Gram::offset`] counts; or its sequence, from the tail's start.
+    offset: usize,
+    /// Where its other gram lies, if there is one.
+    other: Option<usize>,
 }
 
 /// The parts of a concatenation, single bytes wherever possible, so that it can be cut anywhere.
@@ -336,14 +352,22 @@ fn windows(parts: &[Hir], alphabet: &mut Alphabet) -> Option<Windows> {
         // Paths often share a window.
         let mut known = HashSet::new();
         for path in paths(parts, bytes, alphabet)? {
-            let (offset, count, frequency) = rarest_window(&path, alphabet)?;
-            let window: Path = path.iter().skip(offset).take(GRAM).copied().collect();
-            if known.insert((window.clone(), None)) {
+            let padded = padded(&path, alphabet);
+            // The start of the haystack has no byte before it.
+            let Window { offset, count, frequency } =
+                rarest_window(&padded, alphabet, |offset| offset > 0)?;
+            let is_other = |at: usize| at % 2 != offset % 2;
+            let other = rarest_window(&padded, alphabet, is_other)
+                .filter(|other| other.frequency <= MOST_FREQUENT)
+                .map(|other| other.offset);
+            let window_at = |offset: usize| padded[offset..offset + GRAM].to_vec();
+            if known.insert((vec![window_at(offset)], None)) {
                 windows.gram_count += count;
             }
-            if known.insert((window, Some(offset))) {
+            let both = [Some(offset), other].into_iter().flatten().map(window_at).collect();
+            if known.insert((both, Some([Some(offset), other]))) {
                 windows.frequency += frequency;
-                windows.of_paths.push((path, offset));
+                windows.of_paths.push(OfPath { path, offset, other });
             }
             if windows.gram_count > MOST_GRAMS || windows.frequency > MOST_FREQUENT {
                 return None;
@@ -367,7 +391,7 @@ fn sequence_windows(parts: &[Hir], alphabet: &mut Alphabet) -> Option<Windows> {
         let window: Path = path.iter().skip(offset).take(SEQUENCE).copied().collect();
         if known.insert((window, offset)) {
             windows.frequency += probability(offset);
-            windows.of_paths.push((path, offset));
+            windows.of_paths.push(OfPath { path, offset, other: None });
         }
     }
     (windows.frequency <= MOST_FREQUENT).then_some(windows)
@@ -435,27 +459,43 @@ fn paths(parts: &[Hir], bytes: usize, alphabet: &mut Alphabet) -> Option<BTreeSe
 /// Times that an optional part is tried.
 const MOST_COPIES: usize = 3;
 
-/// The four bytes in a row of which typical text has fewest: where, how many grams they make, and how
-/// often it has them. A string of three bytes is taken with whatever follows.
-fn rarest_window(path: &[u16], alphabet: &mut Alphabet) -> Option<(usize, usize, f64)> {
-    if path.len() == GRAM - 1 {
-        let (count, frequency) = alphabet.cost(path);
-        return Some((0, count, frequency));
-    }
-    path.windows(GRAM)
-        .enumerate()
-        .map(|(offset, window)| {
-            let (count, frequency) = alphabet.cost(window);
-            (offset, count, frequency)
-        })
-        .filter(|(_, count, _)| (1..=MOST_GRAMS).contains(count))
-        .min_by(|one, other| cost(one.2, one.1, 0.0).total_cmp(&cost(other.2, other.1, 0.0)))
+/// Four bytes in a row of a padded string: where, how many grams they make, and how often typical text has
+/// them.
+struct Window {
+    offset: usize,
+    count: usize,
+    frequency: f64,
 }
 
-/// The folded bytes at each place of the window at `offset`.
+/// A string with any byte before and behind it.
+fn padded(path: &[u16], alphabet: &mut Alphabet) -> Path {
+    let any = alphabet.number(ANY);
+    std::iter::once(any).chain(path.iter().copied()).chain([any]).collect()
+}
+
+/// The window of which typical text has fewest, among those at places that will do.
+fn rarest_window(
+    padded: &[u16],
+    alphabet: &mut Alphabet,
+    will_do: impl Fn(usize) -> bool,
+) -> Option<Window> {
+    let windows = padded.windows(GRAM).enumerate().filter(|(offset, _)| will_do(*offset));
+    windows
+        .map(|(offset, window)| {
+            let (count, frequency) = alphabet.cost(window);
+            Window { offset, count, frequency }
+        })
+        .filter(|window| (1..=MOST_GRAMS).contains(&window.count))
+        .min_by(|one, other| {
+            let cost = |window: &Window| cost(window.frequency, window.count, 0.0);
+            cost(one).total_cmp(&cost(other))
+        })
+}
+
+/// The folded bytes at each place of the window at `offset`, which counts from the byte before `path`.
 fn window_grams(path: &[ByteSet], offset: usize) -> [BTreeSet<u8>; GRAM] {
     std::array::from_fn(|at| {
-        let set = path.get(offset + at).unwrap_or(&ANY);
+        let set = (offset + at).checked_sub(1).and_then(|at| path.get(at)).unwrap_or(&ANY);
         bytes_of(set).map(|byte| byte.to_ascii_lowercase()).collect()
     })
 }
@@ -588,14 +628,22 @@ mod tests {
             for start in 0..haystack.len() {
                 let input = Input::new(&haystack).range(start..).anchored(Anchored::Yes);
                 let Some(found) = whole.find(input) else { continue };
-                let gram_at = |branch: &Branch, tail: usize| {
-                    branch.grams.iter().any(|gram| {
-                        let at = tail + usize::from(gram.offset);
-                        // Past the end, a gram of three bytes is met by anything.
-                        (0..GRAM).all(|byte| match haystack.get(at + byte) {
+                // Before the start and past the end, three bytes are met by anything.
+                let is_at = |gram: &Gram, tail: usize| {
+                    (0..GRAM).all(|byte| {
+                        let at = (tail + usize::from(gram.offset) + byte).checked_sub(1);
+                        match at.and_then(|at| haystack.get(at)) {
                             Some(found) => found.to_ascii_lowercase() == gram.bytes[byte],
-                            None => byte == GRAM - 1,
-                        })
+                            None => byte == 0 || byte == GRAM - 1,
+                        }
+                    })
+                };
+                let gram_at = |branch: &Branch, tail: usize| {
+                    branch.grams.iter().filter(|gram| is_at(gram, tail)).any(|gram| {
+                        let is_other = |other: &Gram| {
+                            (gram.offset + other.offset) % 2 == 1 && is_at(other, tail)
+                        };
+                        branch.other_grams.as_ref().is_none_or(|grams| grams.iter().any(is_other))
                     })
                 };
                 let explained = branches.iter().zip(&tails).zip(&fronts).any(|((branch, tail_regex), front_regex)| {

@@ -130,6 +130,8 @@ pub(crate) struct Branch {
     /// Least and greatest length of the front, in bytes; [`layout::UNBOUNDED`] if there is no greatest.
     pub(crate) front: [u32; 2],
     pub(crate) grams: Vec<Gram>,
+    /// Grams at an odd distance from those, if there are any: of both, every other byte has one.
+    pub(crate) other_grams: Option<Vec<Gram>>,
     pub(crate) sequences: Vec<Sequence>,
     /// Expected candidates for each byte of typical text.
     pub(crate) frequency: f64,
@@ -149,6 +151,7 @@ impl Branch {
         Branch {
             front: [0; 2],
             grams: Vec::new(),
+            other_grams: Some(Vec::new()),
             sequences: Vec::new(),
             frequency: 0.0,
             tail: None,
@@ -255,6 +258,7 @@ impl Branch {
         let mut cut = Branch {
             front,
             grams: branch.grams.into_iter().collect(),
+            other_grams: branch.other_grams.map(|grams| grams.into_iter().collect()),
             sequences: branch.sequences.into_iter().collect(),
             frequency: branch.frequency,
             ..Branch::anchored()

@@ -40,8 +40,13 @@ pub(crate) struct LaneShape {
     pub(crate) candidate_capacity: u32,
     pub(crate) item_capacity: u32,
     pub(crate) filter_groups: u32,
+    pub(crate) filter_workgroup: u32,
+    pub(crate) tails_groups: u32,
     /// Whether the first pass looks for sequences.
     pub(crate) has_sequences: bool,
+    /// Whether the only pass has nothing to verify from every start, if all rules are looked for by their
+    /// grams, so that the tails may well leave nothing to do.
+    pub(crate) may_end_early: bool,
     /// Bytes that are uploaded at a time, while those before are looked through.
     pub(crate) chunk_bytes: u32,
     pub(crate) step_budget: u32,
@@ -58,6 +63,7 @@ impl LaneShape {
             item_capacity: self.item_capacity,
             start_walkers: self.start_walkers,
             nfa_walkers: self.nfa_walkers,
+            filter_workgroup: self.filter_workgroup,
             step_budget: self.step_budget,
             pass_count,
             ..ScanParams::default()
@@ -68,7 +74,7 @@ impl LaneShape {
     pub(crate) fn filter_turns(&self, bytes: u32) -> u32 {
         /// More would keep a device too long with too little.
         const MOST: u32 = 64;
-        let turns = bytes.div_ceil(layout::FILTER_WORKGROUP * layout::FILTER_BYTES);
+        let turns = bytes.div_ceil(self.filter_workgroup * layout::FILTER_BYTES);
         turns.div_ceil(self.filter_groups).clamp(1, MOST)
     }
 
@@ -106,12 +112,21 @@ impl LaneShape {
             candidate_capacity: candidates,
             item_capacity: (candidates / 4).max(LEAST_CANDIDATES as u32),
             filter_groups: tuning.filter_groups,
+            filter_workgroup: tuning.filter_workgroup,
+            tails_groups: tails_groups(tuning, candidates),
             has_sequences: false,
+            may_end_early: false,
             chunk_bytes: tuning.chunk_bytes,
             step_budget: tuning.step_budget,
             rounds: tuning.rounds,
         }
     }
+}
+
+/// One candidate for an invocation as far as that makes no more workgroups than a device wants.
+fn tails_groups(tuning: &Tuning, candidates: u32) -> u32 {
+    let all = candidates.div_ceil(layout::WORKGROUP);
+    all.min(tuning.tails_groups).max(all.div_ceil(layout::TAILS_MOST))
 }
 
 /// Candidate tails that there is room for. For candidate starts, of which there are fewer, there is a
@@ -135,6 +150,8 @@ pub(crate) struct Lane {
     chunks: Vec<Chunk>,
     rest: Recording,
     resume: Recording,
+    /// What the next submission begins with, should it go on: `layout::ADVANCE_*`.
+    resumes_at: u32,
     /// What ended at each timestamp since `open`.
     stages: Vec<Stage>,
     nanoseconds: Vec<u64>,
@@ -342,6 +359,7 @@ impl Lane {
             chunks: (0..chunk_count).map(chunk).collect::<Result<_, BackendError>>()?,
             rest: Recording::new(device, &format!("{name}/rest"))?,
             resume: Recording::new(device, &format!("{name}/resume"))?,
+            resumes_at: layout::ADVANCE_ROUND,
             stages: Vec::new(),
             nanoseconds: Vec::new(),
             staged: None,
@@ -465,7 +483,9 @@ impl Lane {
                 commands[3] = Some(&mut chunk.filter.commands);
             }
             if is_last {
-                let rounds = resources.shape.rounds[0];
+                let rounds = resources.first_rounds(params);
+                self.resumes_at =
+                    if rounds == 0 { layout::ADVANCE_TAILS } else { layout::ADVANCE_ROUND };
                 rest.record((params, stages.len() as u32), marks.as_ref(), |to, marks| {
                     resources.record_rest(to, marks, params, rounds, filters);
                 })?;
@@ -541,14 +561,15 @@ impl Lane {
         start.commands.record(|to| {
             let first_item = u64::from(params.candidate_capacity) * size_of::<Candidate>() as u64;
             to.update_buffer(candidates, first_item, cast_slice(starts));
-            resources.record_start(to, params);
-            to.barrier(Scope::COMPUTE, Scope::TRANSFER);
+            resources.reset(to);
+            to.barrier(Scope::TRANSFER, Scope::TRANSFER);
             let count = starts.len() as u32;
             let item_count = offset_of!(Control, item_count) as u64;
             to.update_buffer(&resources.control, item_count, bytes_of(&count));
             to.transfer_to_compute();
             resources.advance(to, ScanParams { stage: layout::ADVANCE_TAILS, ..params });
         })?;
+        self.resumes_at = layout::ADVANCE_ROUND;
         let rounds = resources.shape.rounds[0];
         rest.record((params, 1), marks.as_ref(), |to, marks| {
             resources.record_rounds(to, marks, params, rounds);
@@ -574,7 +595,8 @@ impl Lane {
         let mut header = self.header(stats)?;
         while header.pass < params.pass_count {
             let since = Instant::now();
-            let params = ScanParams { pass: header.pass, ..params };
+            let params = ScanParams { pass: header.pass, stage: self.resumes_at, ..params };
+            self.resumes_at = layout::ADVANCE_ROUND;
             let Lane { device, resources, open, resume, stages, .. } = self;
             let marks = resources.timestamps.clone();
             stages.clear();
@@ -749,10 +771,30 @@ impl Resources {
         ScanParams { filter_first, filter_end, filter_turns, ..params }
     }
 
+    /// Rounds in a scan's first submission. Where little is looked through, the tails seldom leave anything to
+    /// do, and a submission more is cheaper than kernels that find nothing.
+    fn first_rounds(&self, params: ScanParams) -> u32 {
+        /// Bytes.
+        const LITTLE: u32 = 1 << 20;
+
+        let is_little = params.filter_end - params.filter_first <= LITTLE;
+        let is_filtered = params.use_filter == layout::FILTER_ALL;
+        if self.shape.may_end_early && is_filtered && is_little { 0 } else { self.shape.rounds[0] }
+    }
+
+    /// Zeroes the counters of hits and all of Control but the generation.
+    fn reset(&self, to: &mut Recorder) {
+        let kept = offset_of!(Control, pass) as u64;
+        to.fill_buffer(&self.hits, 0, 4, 0);
+        to.fill_buffer(&self.control, kept, self.control.size() - kept, 0);
+    }
+
     fn record_start(&self, to: &mut Recorder, params: ScanParams) {
-        to.update_buffer(&self.hits, 0, bytes_of(&0_u32));
+        self.reset(to);
         to.transfer_to_compute();
-        self.advance(to, ScanParams { stage: layout::ADVANCE_BEGIN, ..params });
+        if params.use_filter == layout::FILTER_NONE {
+            self.advance(to, ScanParams { stage: layout::ADVANCE_BEGIN, ..params });
+        }
     }
 
     /// Records the first pass's filter over a part of its range.
@@ -788,12 +830,14 @@ impl Resources {
     }
 
     fn record_resume(&self, to: &mut Recorder, marks: &mut Marks, params: ScanParams, rounds: u32) {
-        self.advance(to, ScanParams { stage: layout::ADVANCE_ROUND, ..params });
+        self.advance(to, params);
+        let params = ScanParams { stage: layout::ADVANCE_ROUND, ..params };
         self.record_passes(to, marks, params, rounds, false);
     }
 
     /// Records a scan from `params.pass` on, with so many rounds for each pass: what a round does not
-    /// finish the next one does, and rounds of a pass that is done cost next to nothing.
+    /// finish the next one does, and rounds of a pass that is done cost next to nothing. Without any rounds
+    /// it is for the next submission to judge the only pass's tails.
     fn record_passes(
         &self,
         to: &mut Recorder,
@@ -811,17 +855,30 @@ impl Resources {
                     self.walk(to, c"filter", &self.kernels.filter, params, grid);
                     let grid = layout::CONTROL_SEQUENCES_GRID;
                     self.walk(to, c"sequences", &self.kernels.sequences, params, grid);
+                    marks.mark(to, Stage::Filter);
                 }
-                self.advance(to, ScanParams { stage: layout::ADVANCE_FILTER, ..params });
-                marks.mark(to, Stage::Filter);
-                let grid = layout::CONTROL_TAILS_GRID;
-                self.walk(to, c"tails", &self.kernels.tails, params, grid);
-                self.advance(to, ScanParams { stage: layout::ADVANCE_TAILS, ..params });
+                self.record_tails(to, params);
+                let params = ScanParams { stage: layout::ADVANCE_TAILS, ..params };
+                if rounds == 0 {
+                    marks.mark(to, Stage::Tails);
+                    self.record_readback(to, marks, params);
+                    return;
+                }
+                self.advance(to, params);
                 marks.mark(to, Stage::Tails);
             }
             self.record_rounds(to, marks, params, rounds);
         }
         self.record_readback(to, marks, params);
+    }
+
+    fn record_tails(&self, to: &mut Recorder, params: ScanParams) {
+        to.label_begin(c"tails");
+        to.bind(&self.kernels.tails, &self.sets()[params.pass as usize]);
+        to.push_constants(bytes_of(&params));
+        to.dispatch(self.shape.tails_groups);
+        to.compute_to_compute();
+        to.label_end();
     }
 
     /// Records rounds of the pass that `params` names.

@@ -440,7 +440,9 @@ fn a_candidate_flood_is_filtered_in_parts() {
         let mut scratch = ScanScratch::default();
         let stats = session.scan_into(&backend, &rare, &mut matches, &mut scratch).unwrap();
         assert_eq!(matches, rules.reference_scan(&rare));
-        assert_eq!((stats.submissions, stats.rounds), (1, 1));
+        // Tails tell leftmost-first matches right away; the ends of all matches take a round of walks.
+        let expected = if kind == MatchKind::All { (2, 1) } else { (1, 0) };
+        assert_eq!((stats.submissions, stats.rounds), expected);
         let stats = session.scan_into(&backend, &flood, &mut matches, &mut scratch).unwrap();
         assert_eq!(matches, rules.reference_scan(&flood));
         assert!(stats.submissions > 3, "{stats:?}");

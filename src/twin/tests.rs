@@ -22,6 +22,7 @@ fn tight(haystack: &[u8], pass_count: usize) -> ScanParams {
         pass_count: pass_count as u32,
         step_budget: 7,
         filter_end: haystack.len() as u32,
+        filter_workgroup: 64,
         filter_turns: 1,
         candidate_capacity: 1 << 14,
         item_capacity: 1 << 14,
@@ -47,14 +48,14 @@ fn scan(
         params.pass = index as u32;
         let mut buffers = Buffers::new(kind, tables.clone(), haystack, &params);
         buffers.control = control;
-        let stage = if index == 0 { layout::ADVANCE_BEGIN } else { layout::ADVANCE_ROUND };
-        advance(&mut buffers, &ScanParams { stage, ..params });
-        if params.use_filter != 0 {
+        if params.use_filter == layout::FILTER_NONE {
+            let stage = if index == 0 { layout::ADVANCE_BEGIN } else { layout::ADVANCE_ROUND };
+            advance(&mut buffers, &ScanParams { stage, ..params });
+        } else {
             filter(&mut buffers, &params);
             if buffers.header().has_sequences != 0 {
                 sequences(&mut buffers, &params);
             }
-            advance(&mut buffers, &ScanParams { stage: layout::ADVANCE_FILTER, ..params });
             tails(&mut buffers, &params);
             advance(&mut buffers, &ScanParams { stage: layout::ADVANCE_TAILS, ..params });
         }

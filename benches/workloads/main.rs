@@ -1,7 +1,7 @@
 //! The workloads in `workloads.toml`, beside the competition.
 //!
 //! Every result is compared with the digest that is recorded of the right matches, and only then timed.
-//! Numbers go to `results.json`, and from there to tables (`tables.md`).
+//! Numbers go to `results.json`, and from there to tables (`tables.md`) and plots.
 //!
 //! | variable | meaning |
 //! |---|---|
@@ -11,6 +11,7 @@
 
 mod hyperscan;
 mod measure;
+mod plots;
 mod regex_crate;
 mod results;
 mod tables;
@@ -29,7 +30,7 @@ use workload::{Data, Kind, Plan, Workload, digest};
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
-/// Runs the workloads, beside the competition, and writes tables.
+/// Runs the workloads, beside the competition, and writes tables and plots.
 #[derive(Parser)]
 struct Options {
     /// Only workloads of which the name, as the tables have it, contains this.
@@ -38,10 +39,10 @@ struct Options {
     /// Print the digests of the right matches, found slowly, instead of measuring.
     #[arg(long)]
     record: bool,
-    /// Where results and tables go.
+    /// Where results, tables and plots go.
     #[arg(long, value_name = "DIR", default_value = "benches/results")]
     out: PathBuf,
-    /// Write tables of these results, without measuring.
+    /// Write tables and plots of these results, without measuring.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["only", "record"])]
     render: Option<PathBuf>,
     /// Cargo passes it.
@@ -136,7 +137,8 @@ fn render(results: &Results, folder: &Path) -> Result<()> {
     let mut tables = String::new();
     tables::write(results, &mut tables)?;
     print!("{tables}");
-    Ok(std::fs::write(folder.join("tables.md"), tables)?)
+    std::fs::write(folder.join("tables.md"), tables)?;
+    plots::write(results, folder)
 }
 
 fn record(options: &Options) -> Result<()> {

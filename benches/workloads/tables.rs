@@ -1,9 +1,10 @@
-//! Results as a section of Markdown.
+//! Results as a section of Markdown, plots included.
 
 use std::fmt::{Result, Write};
 
 use crate::hyperscan::Rates;
 use crate::measure::{SOURCES, Source};
+use crate::plots;
 use crate::results::{Peers, Results, Row};
 use crate::workload::size;
 
@@ -16,6 +17,7 @@ pub fn write(results: &Results, to: &mut String) -> Result {
     if !results.workloads.is_empty() {
         throughput(results, to)?;
         stages(results, to)?;
+        ceiling(results, to)?;
     }
     if !results.sweep.is_empty() {
         sweep(results, to)?;
@@ -27,6 +29,7 @@ fn throughput(results: &Results, to: &mut String) -> Result {
     section(
         to,
         "Throughput by workload",
+        plots::THROUGHPUT,
         "GB/s (1e9 bytes a second) by where the haystack is before the scan, with what is asked behind the \
          figure. vkscan's are medians, taken once its matches had the recorded digest. Hyperscan runs in \
          blocks of 256 KiB, best of three. `regex` is `find_iter` of each rule in turn on one core, over the \
@@ -59,6 +62,7 @@ fn stages(results: &Results, to: &mut String) -> Result {
     section(
         to,
         "Time by stage",
+        plots::STAGES,
         "Milliseconds of a call: by stage on the device's own clock, and the rest on the host.",
     )?;
     let mut named = results.workloads.iter().flat_map(Row::by_stage);
@@ -78,9 +82,18 @@ fn stages(results: &Results, to: &mut String) -> Result {
     Ok(())
 }
 
+fn ceiling(results: &Results, to: &mut String) -> Result {
+    let ceiling = &results.ceiling;
+    let text = format!(
+        "Of what one H100 allows: {} GB/s from host memory to the device, {} GB/s in device memory.",
+        ceiling.host, ceiling.device
+    );
+    section(to, "Distance to the ceiling", plots::CEILING, &text)
+}
+
 fn sweep(results: &Results, to: &mut String) -> Result {
     let rules = results.sweep[0].workload.without_size();
-    section(to, "Throughput by size", &format!("GB/s of {rules}."))?;
+    section(to, "Throughput by size", plots::SIZES, &format!("GB/s of {rules}."))?;
     header(
         to,
         &[
@@ -151,8 +164,8 @@ fn rates_cell(rates: &std::result::Result<Rates, String>) -> String {
     }
 }
 
-fn section(to: &mut String, title: &str, text: &str) -> Result {
-    writeln!(to, "\n### {title}\n\n{text}")
+fn section(to: &mut String, title: &str, plot: &str, text: &str) -> Result {
+    writeln!(to, "\n### {title}\n\n{text}\n\n![{title}]({plot})")
 }
 
 fn header(to: &mut String, columns: &[&str]) -> Result {

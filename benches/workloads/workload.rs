@@ -110,6 +110,15 @@ impl Floor {
     }
 }
 
+impl Ceiling {
+    pub fn of(&self, source: Source) -> f64 {
+        match source {
+            Source::Ordinary | Source::Staged => self.host,
+            Source::Device => self.device,
+        }
+    }
+}
+
 impl Sweep {
     pub fn workloads(&self) -> impl Iterator<Item = Workload> {
         self.sizes.iter().map(|Size { bytes, digest }| Workload {

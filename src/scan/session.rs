@@ -353,7 +353,9 @@ impl ResidentRulePipeline {
         let mut source = Some(match haystack {
             Haystack::Bytes(bytes) => {
                 let padded = bytes.len().next_multiple_of(4) as u64;
-                Source::Host { bytes, span: ring.acquire(padded, self.device.wait_timeout())? }
+                let acquire = || ring.acquire(padded, self.device.wait_timeout());
+                let is_direct = lane.takes_directly(bytes.len());
+                Source::Host { bytes, span: (!is_direct).then(acquire).transpose()? }
             }
             Haystack::Staged(staged) => {
                 Source::Staged { buffer: staged.buffer(), len: staged.len() }

@@ -24,8 +24,12 @@ pub(crate) struct Tuning {
     pub(crate) candidate_hits: u32,
     /// Bytes of the haystack for each candidate that there is room for.
     pub(crate) bytes_per_candidate: u32,
-    /// Bytes of the haystack that are uploaded at a time; a multiple of the filter's unit, and more than one.
+    /// Bytes of the haystack that are uploaded at a time, or a multiple of it; a multiple of the filter's unit,
+    /// and more than one.
     pub(crate) chunk_bytes: u32,
+    /// Bytes up to which the host writes a haystack to the device's memory itself, where it can: that saves a
+    /// copy on the device, and is slower where it is much.
+    pub(crate) direct_bytes: u32,
     /// Workgroups of `filter` that a haystack is divided among, as far as each has enough to do, and
     /// invocations of each.
     pub(crate) filter_groups: u32,
@@ -48,7 +52,8 @@ impl Tuning {
             pass_bytes: info.max_storage_buffer_range.min(info.max_allocation_bytes),
             candidate_hits: 1 << 18,
             bytes_per_candidate: 8,
-            chunk_bytes: 8 << 20,
+            chunk_bytes: 1 << 20,
+            direct_bytes: 1 << 20,
             filter_groups: 1 << 10,
             filter_workgroup: filter_workgroup(info),
             tails_groups: 1 << 12,

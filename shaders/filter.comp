@@ -1,5 +1,6 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_shader_subgroup_arithmetic : require
 #extension GL_KHR_shader_subgroup_ballot : require
 #extension GL_KHR_shader_subgroup_vote : require
 
@@ -60,23 +61,35 @@ uint gram_at(uint at) {
     return lower_case(gram);
 }
 
-// Hands on the tails that the gram at `at` may belong to.
-void look_up(uint at) {
-    uint gram = gram_at(at);
+// The list of the tails that a gram may belong to, or 0.
+uint look_up(uint gram) {
     uint mask = (1u << tables.header.gram_table_log2) - 1u;
     uint slot = (gram * GRAM_HASH) >> (32u - tables.header.gram_table_log2);
     for (; steps_left != 0u; --steps_left) {
         uint entry = tables.header.gram_table + slot * 2u;
+        uint found = tables.words[entry];
         uint list = tables.words[entry + 1u];
-        if (list == 0u) {
-            return;
-        }
-        if (tables.words[entry] == gram) {
-            hand_on(list, at);
-            return;
+        if (list == 0u || found == gram) {
+            return list;
         }
         slot = (slot + 1u) & mask;
     }
+    return 0u;
+}
+
+// Looks up `count` survivors from `first` on, one for each invocation of the subgroup, and hands on their
+// tails.
+void look_up_survivors(uint first, uint count) {
+    uint at = lane < count ? survivors[own_queue + first + lane] : 0u;
+    uint list = lane < count ? look_up(gram_at(at)) : 0u;
+    uint items = item_count(list);
+    uint before = subgroupExclusiveAdd(items);
+    uint all = subgroupAdd(items);
+    uint index = 0u;
+    if (subgroupElect() && all != 0u) {
+        index = atomicAdd(control.candidate_count, all);
+    }
+    write_candidates(list, items, at, subgroupBroadcastFirst(index) + before);
 }
 
 // Folds four bytes as the bitmap does.
@@ -119,7 +132,7 @@ void queue_survivors(uint tests, uint at) {
         subgroupBarrier();
         if (queued >= lanes) {
             queued -= lanes;
-            look_up(survivors[own_queue + queued + lane]);
+            look_up_survivors(queued, lanes);
             subgroupBarrier();
         }
     }
@@ -154,8 +167,6 @@ void main() {
         queue_survivors(tests, at);
         at += turn_bytes;
     }
-    if (lane < queued) {
-        look_up(survivors[own_queue + lane]);
-    }
+    look_up_survivors(0u, queued);
     own_up();
 }

@@ -24,6 +24,17 @@ BranchRecord branch_record(uint branch) {
                         tables.words[at + 9u]);
 }
 
+// The word that holds the byte at `at`, or the last one.
+uint word_at(uint at) {
+    return unit_at(min(at, params.haystack_len - 1u));
+}
+
+// The classes of the four bytes of a word: looked up together, they are there when the walk comes to them.
+uint classes_of(uint classes, uint word) {
+    return class_of(classes, word & 0xFFu) | class_of(classes, word >> 8 & 0xFFu) << 8
+        | class_of(classes, word >> 16 & 0xFFu) << 16 | class_of(classes, word >> 24) << 24;
+}
+
 // What a walk over a tail tells.
 const uint NO_MATCH = 0u;
 const uint MAY_MATCH = 1u;
@@ -37,16 +48,22 @@ uint walk(BranchRecord branch, uint start, bool to_the_end, out uint end) {
     uint row = dfa_entry(branch.first_entry, branch.stride, 0u, before) >> 1;
     uint verdict = NO_MATCH;
     end = start;
+    uint classes = 0u;
+    uint ahead = word_at(start);
     for (uint step = 0u; step < TAIL_STEPS; ++step) {
         uint at = start + step;
         bool at_end = at == params.haystack_len;
+        if (step == 0u || (at & 3u) == 0u) {
+            classes = classes_of(branch.classes, ahead);
+            ahead = word_at(at + 4u);
+        }
         if (row == ROW_DEAD) {
             return verdict;
         }
         if (row == ROW_ESCAPE || (at_end && params.is_final == 0u)) {
             return MAY_MATCH;
         }
-        uint byte_class = at_end ? end_class : class_of(branch.classes, byte_at(at));
+        uint byte_class = at_end ? end_class : classes >> ((at & 3u) * 8u) & 0xFFu;
         uint entry = dfa_entry(branch.first_entry, branch.stride, row, byte_class);
         row = entry >> 1;
         if (row != ROW_ESCAPE && (entry & ENTRY_MATCH) != 0u) {
@@ -84,8 +101,12 @@ void walk_back(BranchRecord branch, uint tail, bool is_match, uint end) {
     uint row = dfa_entry(branch.back_first_entry, branch.back_stride, 0u, end_class) >> 1;
     uint at = tail;
     uint least = NO_START;
+    uint classes = 0u;
     for (uint step = 0u; row != ROW_DEAD && step < FRONT_STEPS; ++step) {
-        uint byte_class = at == 0u ? end_class : class_of(branch.back_classes, byte_at(at - 1u));
+        if (step == 0u || (at & 3u) == 0u) {
+            classes = classes_of(branch.back_classes, word_at(max(at, 1u) - 1u));
+        }
+        uint byte_class = at == 0u ? end_class : classes >> ((at - 1u & 3u) * 8u) & 0xFFu;
         uint entry = dfa_entry(branch.back_first_entry, branch.back_stride, row, byte_class);
         row = entry >> 1;
         if ((entry & ENTRY_MATCH) != 0u) {
@@ -109,6 +130,9 @@ void walk_back(BranchRecord branch, uint tail, bool is_match, uint end) {
 }
 
 void look_at(Candidate candidate) {
+    if (candidate.of == NO_BRANCH) {
+        return;
+    }
     BranchRecord branch = branch_record(candidate.of);
     uint tail = candidate.at;
     if (tail < branch.front_min) {

@@ -103,6 +103,8 @@ const uint FILTER_BYTES = 16u;
 const uint FILTER_SURVIVORS = 2048u;
 // Candidates and look-ups of an invocation of `filter`; one that has more says that they do not fit.
 const uint FILTER_STEPS = 0x4000u;
+// Items of a list, beyond which it says so too.
+const uint FILTER_ITEMS = 0x400u;
 
 // ScanParams::use_filter. Where the haystack goes on elsewhere, or fronts turn out long, rules with
 // unbounded fronts are verified from every start.
@@ -332,6 +334,9 @@ struct StartWalker {
     // End of the preferred match so far, `start` if there is none.
     uint last;
 };
+
+// Candidate::of in the place of a branch that is not to be looked at.
+const uint NO_BRANCH = 0xFFFFFFFFu;
 
 // A tail that may match: a branch, and the tail's start. Or, behind all tails, a start that may match: a
 // rule, and the start.

@@ -274,7 +274,7 @@ impl<'a> Layout<'a> {
         let anchored: Vec<u32> = (0..)
             .zip(branches)
             .filter(|(_, (_, branch))| branch.is_anchored())
-            .map(|(index, _)| index)
+            .map(|(index, _)| index | 1 << layout::GRAM_OFFSET_SHIFT)
             .collect();
         self.header.anchored = self.list(&anchored, &mut HashMap::new());
     }

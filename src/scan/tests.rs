@@ -458,11 +458,8 @@ fn it_does_not_matter_where_a_haystack_is() {
     for kind in KINDS {
         let rules = rules(kind, PATTERNS);
         for [chunk_bytes, direct_bytes] in [[32, 0], [48, 100], [64, 0], [1 << 20, 0], [64, 1000]] {
-            let tuning = Tuning {
-                chunk_bytes,
-                direct_bytes,
-                ..Tuning::for_device(backend.device_info())
-            };
+            let tuning =
+                Tuning { chunk_bytes, direct_bytes, ..Tuning::for_device(backend.device_info()) };
             let options = options(haystack.len(), 100_000);
             let session = ResidentRulePipeline::new(&rules, &backend, &options, &tuning).unwrap();
             let mut staged = session.staging(&backend, haystack.len()).unwrap();

@@ -51,7 +51,12 @@ pub(super) fn hand_on(buffers: &mut Buffers, params: &ScanParams, list: u32, at:
     if list & layout::GRAM_ONLY_ITEM != 0 {
         return hand_on_item(buffers, params, list, at);
     }
-    (1..=buffers.word(list)).all(|index| {
+    let count = buffers.word(list);
+    if count > layout::FILTER_ITEMS {
+        buffers.control.candidate_count = params.candidate_capacity + 1;
+        return false;
+    }
+    (1..=count).all(|index| {
         let item = buffers.word(list + index);
         hand_on_item(buffers, params, item, at)
     })
@@ -63,14 +68,16 @@ fn hand_on_item(buffers: &mut Buffers, params: &ScanParams, item: u32, at: u32) 
     let branch: BranchRecord = buffers.record(buffers.header().branches, of);
     let is_left_out =
         params.use_filter == layout::FILTER_BOUNDED && branch.front_max == layout::UNBOUNDED;
-    if offset > at + 1 || is_left_out {
-        return true;
-    }
+    let candidate = if offset > at + 1 || is_left_out {
+        Candidate { of: layout::NO_BRANCH, at: 0 }
+    } else {
+        Candidate { of, at: at + 1 - offset }
+    };
     let count = buffers.control.candidate_count;
     buffers.control.candidate_count += 1;
     if count >= params.candidate_capacity {
         return false;
     }
-    buffers.candidates[count as usize] = Candidate { of, at: at + 1 - offset };
+    buffers.candidates[count as usize] = candidate;
     true
 }

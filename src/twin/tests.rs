@@ -168,6 +168,11 @@ fn escape_at_the_longest_match() {
     check(&[r"[ab](?u:\b)"], b"a\xC3", 64 << 20);
 }
 
+#[test]
+fn anchored_rules_are_looked_at_where_the_haystack_starts() {
+    check(&["^[^a]"], b"b", 64 << 20);
+}
+
 fn pattern() -> impl Strategy<Value = String> {
     let leaf = prop::sample::select(vec![
         "a",

@@ -15,6 +15,7 @@ use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 
 use super::frequency::{Letter, window_probability};
 use super::nfa::{ByteSet, contains};
+use super::walk::{Direction, Walk};
 use crate::shaders::layout;
 
 /// Bytes of a gram.
@@ -132,10 +133,10 @@ impl Cuts {
         let mut alphabet = Alphabet::default();
         let mut list = Vec::new();
         let mut front = [0_usize; 2];
-        // Bytes that a walk back over the front may be expected to take.
-        let mut walked = 0.0;
+        let walks = Walks::of(&parts);
         for (at, part) in parts.iter().enumerate() {
             if let Some(windows) = windows(&parts[at..], &mut alphabet) {
+                let walked = walks.of_candidate(at, front, windows.end());
                 let score = cost(windows.frequency, windows.gram_count, walked);
                 list.push(Cut { score, at, front, windows });
                 if score <= GOOD_ENOUGH {
@@ -149,7 +150,6 @@ impl Cuts {
             if front[1] - front[0] > MOST_SPREAD {
                 front[1] = UNBOUNDED;
             }
-            walked += expected_walk(part);
         }
         list.sort_by(|one, other| one.score.total_cmp(&other.score));
         Cuts { parts, alphabet, list }
@@ -193,41 +193,13 @@ impl Cuts {
     }
 }
 
-/// What it costs to look for so many grams that are so frequent, and to walk so far back from each.
-///
-/// A candidate costs a walk over the tail, and now and then one over the front and from every start; a gram
-/// costs what others are taken for it in the bitmap.
+/// What it costs to look for so many grams that are so frequent, each of which begins a walk of so many
+/// bytes. A gram costs what others are taken for it in the bitmap.
 fn cost(frequency: f64, gram_count: usize, walked: f64) -> f64 {
+    /// A candidate costs about as much as so many bytes of a walk.
+    const OF_CANDIDATE: f64 = 10.0;
     const OF_GRAM: f64 = 1e-5;
-    frequency * (10.0 + 0.1 * walked) + OF_GRAM * gram_count as f64
-}
-
-/// How many bytes in typical text something matches, as far as that varies.
-fn expected_walk(hir: &Hir) -> f64 {
-    /// For what goes on and on: a walk that long is given up, and that is dear.
-    const ENDLESS: f64 = 1e6;
-
-    let properties = hir.properties();
-    let bounded = properties.maximum_len().zip(properties.minimum_len());
-    let spread = bounded.map_or(f64::INFINITY, |(most, least)| (most - least) as f64);
-    if spread == 0.0 {
-        return 0.0;
-    }
-    let expected = match hir.kind() {
-        HirKind::Repetition(repetition) => match repetition.sub.kind() {
-            HirKind::Class(class) => {
-                let probability = byte_set(class).map_or(1.0, |set| Letter::new(set).probability);
-                let expected = probability / (1.0 - probability).max(1e-9);
-                if expected > 500.0 { ENDLESS } else { expected }
-            }
-            _ => expected_walk(&repetition.sub) * 2.0 + 20.0,
-        },
-        HirKind::Concat(subs) => subs.iter().map(expected_walk).sum(),
-        HirKind::Alternation(subs) => subs.iter().map(expected_walk).fold(10.0, f64::max),
-        HirKind::Capture(capture) => expected_walk(&capture.sub),
-        _ => 4.0,
-    };
-    expected.min(spread)
+    frequency * (OF_CANDIDATE + walked) + OF_GRAM * gram_count as f64
 }
 
 /// What `hir` matches if all assertions hold.
@@ -242,6 +214,49 @@ fn without_looks(hir: &Hir) -> Hir {
             sub: Box::new(without_looks(&repetition.sub)),
             ..repetition.clone()
         }),
+    }
+}
+
+/// Walks over the parts of a rule.
+struct Walks {
+    forwards: Vec<Walk>,
+    backwards: Vec<Walk>,
+    /// Least length of each part.
+    least: Vec<usize>,
+}
+
+impl Walks {
+    fn of(parts: &[Hir]) -> Walks {
+        let walks = |direction| parts.iter().map(|part| Walk::of(part, direction)).collect();
+        let least = |part: &Hir| part.properties().minimum_len().unwrap_or(UNBOUNDED);
+        Walks {
+            forwards: walks(Direction::Forwards),
+            backwards: walks(Direction::Backwards),
+            least: parts.iter().map(least).collect(),
+        }
+    }
+
+    /// Bytes that are walked for a candidate where the rule is cut before part `at`, and what is looked for
+    /// ends so many bytes into the tail.
+    fn of_candidate(&self, at: usize, front: [usize; 2], known_end: usize) -> f64 {
+        /// A front without bounds is longer, once in a while, than is walked; then a scan begins again, and
+        /// verifies such rules from every start.
+        const OF_LONG: f64 = 1000.0;
+
+        let mut length = 0_usize;
+        let tail = self.forwards[at..].iter().zip(&self.least[at..]).map(|(walk, least)| {
+            let known = known_end.saturating_sub(length).min(*least);
+            length = length.saturating_add(*least);
+            walk.known(known as f64 / (*least).max(1) as f64)
+        });
+        if front[0] == front[1] {
+            // Walked from the front's start.
+            return Walk::over(self.forwards[..at].iter().copied().chain(tail)).bytes;
+        }
+        let tail = Walk::over(tail);
+        let back = Walk::over(self.backwards[..at].iter().rev().copied());
+        let of_long = if front[1] == UNBOUNDED { OF_LONG } else { 0.0 };
+        tail.bytes + tail.chance() * (back.bytes + of_long)
     }
 }
 
@@ -304,6 +319,14 @@ struct Windows {
     of_paths: Vec<OfPath>,
     gram_count: usize,
     frequency: f64,
+}
+
+impl Windows {
+    /// The least bytes of a tail that end with what is looked for.
+    fn end(&self) -> usize {
+        let bytes = if self.gram_count == 0 { SEQUENCE } else { GRAM - 1 };
+        self.of_paths.iter().map(|of_path| of_path.offset + bytes).min().unwrap_or(0)
+    }
 }
 
 struct OfPath {

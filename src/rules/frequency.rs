@@ -7,29 +7,26 @@ use super::nfa::{ByteSet, contains};
 use crate::shaders::layout;
 
 /// How often a byte comes in the text that scanners mostly see (source code, configuration, logs), with
-/// a floor for all others. It
-/// decides what is built and looked for first, so its error costs speed alone.
+/// a floor for all others. It decides what is built and looked for first, so its error costs speed alone.
 pub(super) fn byte_probability(byte: u8) -> f64 {
     const FLOOR: f64 = 0.1 / 256.0;
     FLOOR
-        + 0.9
-            * match byte {
-                b' ' => 0.14,
-                b'e' | b't' | b's' | b'r' | b'i' | b'n' | b'a' | b'o' => 0.045,
-                b'a'..=b'z' => 0.0165,
-                b'_' | b'\n' | b'0' | b'1' | b'\t' => 0.018,
-                b'2'..=b'9' => 0.006,
-                b'A'..=b'Z' => 0.004,
-                b'!'..=b'~' => 0.004,
-                _ => 0.0,
-            }
+        + match byte {
+            b' ' => 0.108,
+            b'e' | b't' | b's' | b'r' | b'i' | b'n' | b'a' | b'o' => 0.0348,
+            b'a'..=b'z' => 0.0128,
+            b'_' | b'\n' | b'0' | b'1' | b'\t' => 0.0139,
+            b'2'..=b'9' => 0.0047,
+            b'!'..=b'~' => 0.0031,
+            _ => 0.0,
+        }
 }
 
 /// A set of bytes, with what typical text has of it.
 #[derive(Clone, Debug)]
 pub(super) struct Letter {
     pub(super) set: ByteSet,
-    /// The symbols in the set, each with the share of it that the set holds.
+    /// The symbols of the set's bytes in either case, each with the share of it that these hold.
     symbols: Vec<(usize, f64)>,
     /// How often a byte is in the set.
     pub(super) probability: f64,
@@ -40,10 +37,12 @@ pub(super) struct Letter {
 impl Letter {
     pub(super) fn new(set: ByteSet) -> Letter {
         let bytes = || (0..=255).filter(|&byte| contains(&set, byte));
-        let mut shares = [0.0; SYMBOLS];
-        bytes().for_each(|byte| shares[symbol(byte)] += MODEL.shares[usize::from(byte)]);
-        let symbols = shares.into_iter().enumerate().filter(|(_, share)| *share > 0.0).collect();
         let folded: BTreeSet<u8> = bytes().map(|byte| byte.to_ascii_lowercase()).collect();
+        let mut shares = [0.0; SYMBOLS];
+        for byte in (0..=255_u8).filter(|byte| folded.contains(&byte.to_ascii_lowercase())) {
+            shares[symbol(byte)] += MODEL.shares[usize::from(byte)];
+        }
+        let symbols = shares.into_iter().enumerate().filter(|(_, share)| *share > 0.0).collect();
         Letter {
             set,
             symbols,
@@ -180,6 +179,12 @@ mod tests {
         };
         let letters: Vec<Letter> = text.bytes().map(letter).collect();
         window_probability(&letters.iter().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn some_byte_is_certain() {
+        let total: f64 = (0..=255).map(byte_probability).sum();
+        assert!((total - 1.0).abs() < 0.01, "{total}");
     }
 
     #[test]

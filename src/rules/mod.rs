@@ -7,6 +7,7 @@
 //! | `dfa.rs` | the likely part of the pattern's DFA, where most walks end |
 //! | `factor.rs` | what every match contains, to look for first |
 //! | `frequency.rs` | what typical text is made of |
+//! | `walk.rs` | how far walks go there |
 //! | `explain.rs` | how each rule is looked for, for those who write rules |
 //! | `pass.rs` | rules laid out as the buffers that kernels read |
 //! | `wire.rs` | pipelines as bytes, and back |
@@ -21,6 +22,7 @@ pub(crate) mod look;
 pub(crate) mod nfa;
 mod oracle;
 pub(crate) mod pass;
+mod walk;
 mod wire;
 
 use regex_automata::nfa::thompson::{self, WhichCaptures};

@@ -61,35 +61,87 @@ uint gram_at(uint at) {
     return lower_case(gram);
 }
 
-// The list of the tails that a gram may belong to, or 0.
-uint look_up(uint gram) {
+// A gram's items and their witnesses: `count` pairs of words at `first`, or only this item.
+struct Items {
+    uint count;
+    uint first;
+    uint only;
+    uint only_witness;
+};
+
+// What the gram at `at` may belong to.
+Items look_up(uint at) {
+    uint gram = gram_at(at);
     uint mask = (1u << tables.header.gram_table_log2) - 1u;
     uint slot = (gram * GRAM_HASH) >> (32u - tables.header.gram_table_log2);
     for (; steps_left != 0u; --steps_left) {
-        uint entry = tables.header.gram_table + slot * 2u;
-        uint found = tables.words[entry];
-        uint list = tables.words[entry + 1u];
-        if (list == 0u || found == gram) {
-            return list;
+        uint at = tables.header.gram_table + slot * GRAM_SLOT_WORDS;
+        uint found = tables.words[at];
+        uint list = tables.words[at + 1u];
+        uint witness = tables.words[at + 2u];
+        if (list == 0u) {
+            break;
+        }
+        if (found == gram) {
+            bool is_only = (list & GRAM_ONLY_ITEM) != 0u;
+            return Items(is_only ? 1u : tables.words[list], list + 1u, is_only ? list : 0u, witness);
         }
         slot = (slot + 1u) & mask;
     }
-    return 0u;
+    return Items(0u, 0u, 0u, 0u);
 }
 
-// Looks up `count` survivors from `first` on, one for each invocation of the subgroup, and hands on their
-// tails.
+uint item_at(Items items, uint index) {
+    return items.only != 0u ? items.only : tables.words[items.first + 2u * index];
+}
+
+// Whether there is a witness for a gram at `at`. Where the haystack goes on elsewhere, it may be there.
+bool has_witness(uint witness, uint at) {
+    uint place = at + (witness >> WITNESS_BITS);
+    if (witness == WITNESS_ANY || place - WITNESS_ZERO + 4u > params.haystack_len) {
+        return place >= WITNESS_ZERO || witness == WITNESS_ANY;
+    }
+    uint bit = (gram_at(place - WITNESS_ZERO) * GRAM_HASH) >> GRAM_BIT;
+    return bit >= WITNESS_BITS || (witness >> bit & 1u) != 0u;
+}
+
+bool passes(Items items, uint index, uint at) {
+    uint witness = items.only != 0u ? items.only_witness : tables.words[items.first + 2u * index + 1u];
+    return is_possible(item_at(items, index), at) && has_witness(witness, at);
+}
+
+// Looks up `count` survivors from `first` on, one for each invocation of the subgroup, and hands on the tails
+// that have a witness: each invocation up to 32 at a time, and all of them at once.
 void look_up_survivors(uint first, uint count) {
     uint at = lane < count ? survivors[own_queue + first + lane] : 0u;
-    uint list = lane < count ? look_up(gram_at(at)) : 0u;
-    uint items = item_count(list);
-    uint before = subgroupExclusiveAdd(items);
-    uint all = subgroupAdd(items);
-    uint index = 0u;
-    if (subgroupElect() && all != 0u) {
-        index = atomicAdd(control.candidate_count, all);
+    Items items = Items(0u, 0u, 0u, 0u);
+    if (lane < count) {
+        items = look_up(at);
     }
-    write_candidates(list, items, at, subgroupBroadcastFirst(index) + before);
+    uint next = 0u;
+    while (subgroupAny(next < items.count && steps_left != 0u)) {
+        uint passing = 0u;
+        uint end = min(items.count, next + min(32u, steps_left));
+        for (uint index = next; index < end; ++index) {
+            passing |= passes(items, index, at) ? 1u << (index - next) : 0u;
+        }
+        steps_left -= end - next;
+        uint own = uint(bitCount(passing));
+        uint before = subgroupExclusiveAdd(own);
+        uint all = subgroupAdd(own);
+        uint place = 0u;
+        if (subgroupElect() && all != 0u) {
+            place = atomicAdd(control.candidate_count, all);
+        }
+        place = subgroupBroadcastFirst(place) + before;
+        while (passing != 0u) {
+            uint index = uint(findLSB(passing));
+            passing &= passing - 1u;
+            write_candidate(place, item_at(items, next + index), at);
+            place += 1u;
+        }
+        next = end;
+    }
 }
 
 // Folds four bytes as the bitmap does.

@@ -130,9 +130,6 @@ void walk_back(BranchRecord branch, uint tail, bool is_match, uint end) {
 }
 
 void look_at(Candidate candidate) {
-    if (candidate.of == NO_BRANCH) {
-        return;
-    }
     BranchRecord branch = branch_record(candidate.of);
     uint tail = candidate.at;
     if (tail < branch.front_min) {

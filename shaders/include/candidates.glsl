@@ -13,36 +13,34 @@ bool is_inside(uint at) {
     return at >= params.filter_first && at < params.filter_end;
 }
 
-// How many items there are in a list, or in the place of one. One that is too long for this invocation counts
-// as far as it may go on.
-uint item_count(uint list) {
-    if ((list & GRAM_ONLY_ITEM) != 0u) {
-        return min(steps_left, 1u);
-    }
-    return list == 0u ? 0u : min(tables.words[list], min(steps_left, FILTER_ITEMS));
+// Whether the tail of an item whose gram is at `at` can be a candidate at all.
+bool is_possible(uint item, uint at) {
+    return (item >> GRAM_OFFSET_SHIFT & GRAM_MOST_OFFSET) <= at + 1u
+        && !is_left_out(item & ((1u << GRAM_OFFSET_SHIFT) - 1u));
 }
 
-// Writes the candidates of so many items of a list, whose grams are at `at`, from `index` on. Once there are
-// more than there is room for, every invocation stops, which keeps the counter from wrapping.
-void write_candidates(uint list, uint count, uint at, uint index) {
-    for (uint i = 0u; i < count; ++i) {
-        uint item = (list & GRAM_ONLY_ITEM) != 0u ? list : tables.words[list + 1u + i];
+// Writes the candidate of an item. Once there are more than there is room for, every invocation stops, which
+// keeps the counter from wrapping.
+void write_candidate(uint index, uint item, uint at) {
+    if (index < params.candidate_capacity) {
         uint offset = item >> GRAM_OFFSET_SHIFT & GRAM_MOST_OFFSET;
         uint branch = item & ((1u << GRAM_OFFSET_SHIFT) - 1u);
-        bool is_left = offset > at + 1u || is_left_out(branch);
-        if (index + i < params.candidate_capacity) {
-            candidates.tails_then_items[index + i] =
-                is_left ? Candidate(NO_BRANCH, 0u) : Candidate(branch, at + 1u - offset);
-        }
+        candidates.tails_then_items[index] = Candidate(branch, at + 1u - offset);
+    } else {
+        steps_left = 0u;
     }
-    bool is_whole = (list & GRAM_ONLY_ITEM) != 0u || list == 0u || count == tables.words[list];
-    steps_left = is_whole && index + count <= params.candidate_capacity ? steps_left - count : 0u;
 }
 
-// Hands on the tails of a list of branches, of which this invocation has a gram at `at`.
+// Hands on the tails of a list of branches, of which this invocation has found what is looked for at `at`.
 void hand_on(uint list, uint at) {
-    uint count = item_count(list);
-    write_candidates(list, count, at, atomicAdd(control.candidate_count, count));
+    uint end = list + tables.words[list];
+    while (list < end && steps_left != 0u) {
+        list += 1u;
+        steps_left -= 1u;
+        if (is_possible(tables.words[list], at)) {
+            write_candidate(atomicAdd(control.candidate_count, 1u), tables.words[list], at);
+        }
+    }
 }
 
 // Ends the scan if this invocation has not handed all on.

@@ -71,6 +71,9 @@ const uint RULE_WORDS = 6u;
 const uint BRANCH_WORDS = 10u;
 const uint NODE_WORDS = 4u;
 
+// Words of a slot of the hash table of grams.
+const uint GRAM_SLOT_WORDS = 3u;
+
 // A gram is four bytes as a little-endian word, with ASCII letters in lower case. Its product with this,
 // which is Knuth's multiplicative hashing (The Art of Computer Programming, volume 3, section 6.4), has high
 // bits that choose a slot of the hash table.
@@ -91,11 +94,19 @@ const uint SEQUENCE_LETTER_BITS = 2u;
 const uint SEQUENCE_WORDS = 2048u;
 
 // An item of a gram's or a sequence's list is a branch, and above it how far the gram lies from the byte
-// before the tail's start, at most this. In the place of a list that has but one item there is that item, with
-// this flag.
+// before the tail's start, at most this. In the place of a gram's list that has but one item there is that
+// item, with this flag.
 const uint GRAM_OFFSET_SHIFT = 24u;
 const uint GRAM_MOST_OFFSET = 127u;
 const uint GRAM_ONLY_ITEM = 0x80000000u;
+
+// Beside each of a gram's items is its witness: four bytes, so far away, of whose product with GRAM_HASH the
+// bits from GRAM_BIT on choose a bit here that has to be set; beyond WITNESS_BITS any will do. Above
+// those bits is the distance, plus WITNESS_ZERO.
+const uint WITNESS_BITS = 27u;
+const uint WITNESS_ZERO = 16u;
+// Any bytes will do, anywhere.
+const uint WITNESS_ANY = 0xFFFFFFFFu;
 
 // Bytes that an invocation of `filter` looks at in a turn, and survivors that a workgroup keeps: two for each
 // of its invocations, of which there are half as many at most.
@@ -103,8 +114,6 @@ const uint FILTER_BYTES = 16u;
 const uint FILTER_SURVIVORS = 2048u;
 // Candidates and look-ups of an invocation of `filter`; one that has more says that they do not fit.
 const uint FILTER_STEPS = 0x4000u;
-// Items of a list, beyond which it says so too.
-const uint FILTER_ITEMS = 0x400u;
 
 // ScanParams::use_filter. Where the haystack goes on elsewhere, or fronts turn out long, rules with
 // unbounded fronts are verified from every start.
@@ -154,7 +163,9 @@ struct PassHeader {
     // Bitmap of gram hashes, of 2^bitmap_log2 words.
     uint bitmap;
     uint bitmap_log2;
-    // Hash table of grams, of 2^gram_table_log2 pairs: the gram, and the offset of its list, its only item, or 0.
+    // Hash table of grams, of 2^gram_table_log2 slots of GRAM_SLOT_WORDS words: the gram; the offset of its
+    // list (its length, and then pairs of an item and its witness), its only item, or 0; and the witness of
+    // the only item.
     uint gram_table;
     uint gram_table_log2;
     // 1, or 2 if each rule has a gram among every two bytes in a row, so that every other byte will do.
@@ -334,9 +345,6 @@ struct StartWalker {
     // End of the preferred match so far, `start` if there is none.
     uint last;
 };
-
-// Candidate::of in the place of a branch that is not to be looked at.
-const uint NO_BRANCH = 0xFFFFFFFFu;
 
 // A tail that may match: a branch, and the tail's start. Or, behind all tails, a start that may match: a
 // rule, and the start.

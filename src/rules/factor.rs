@@ -9,13 +9,14 @@
 //!
 //! Grams are compared with ASCII letters in lower case, so that a letter in either case is one gram.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 
 use super::frequency::{Letter, window_probability};
-use super::nfa::{ByteSet, contains};
+use super::nfa::ByteSet;
 use super::walk::{Direction, Walk};
+use super::witness;
 use crate::shaders::layout;
 
 /// Bytes of a gram.
@@ -44,10 +45,10 @@ pub(crate) struct Branch {
     pub(crate) front_is_exact: bool,
     pub(crate) tail: Hir,
     /// The tail begins with one of these: grams or, where there are no rare ones, sequences.
-    pub(crate) grams: BTreeSet<Gram>,
+    pub(crate) grams: Vec<Gram>,
     /// And with one of these, which lie an odd number of bytes away from the former: of both, every other
     /// byte has one. None if they would be too many or too common.
-    pub(crate) other_grams: Option<BTreeSet<Gram>>,
+    pub(crate) other_grams: Option<Vec<Gram>>,
     pub(crate) sequences: BTreeSet<Sequence>,
     /// Expected candidates for each byte of typical text.
     pub(crate) frequency: f64,
@@ -60,6 +61,8 @@ pub(crate) const UNBOUNDED: usize = usize::MAX;
 pub(crate) struct Gram {
     pub(crate) bytes: [u8; GRAM],
     pub(crate) offset: u8,
+    /// What has to be near it: see [`super::witness`].
+    pub(crate) witness: u32,
 }
 
 /// Bytes of a sequence.
@@ -161,24 +164,20 @@ impl Cuts {
 
     pub(crate) fn branch(&self, cut: &Cut) -> Branch {
         let Cut { at, front, windows, .. } = cut;
-        let mut grams = BTreeSet::new();
-        let mut other_grams = Some(BTreeSet::new());
+        let of_paths = &windows.of_paths;
+        let mut grams = Vec::new();
+        let mut other_grams = Some(Vec::new());
         let mut sequences = BTreeSet::new();
-        for OfPath { path, offset, other } in &windows.of_paths {
-            let path = self.alphabet.sets_of(path);
-            if windows.gram_count == 0 {
-                let set = |at| path.get(offset + at).copied().unwrap_or(ANY);
-                let sets = std::array::from_fn(set);
-                sequences.insert(Sequence { sets, offset: *offset as u8 });
-                continue;
-            }
-            add_grams(&path, *offset, &mut grams);
-            match other.zip(other_grams.as_mut()) {
-                Some((offset, grams)) => add_grams(&path, offset, grams),
-                None => other_grams = None,
-            }
+        if windows.gram_count == 0 {
+            sequences = of_paths.iter().map(|of_path| self.sequence(of_path)).collect();
+        } else {
+            grams = self.grams(of_paths.iter().map(|of_path| (&of_path.path, of_path.offset)));
+            let others = of_paths.iter().map(|of_path| Some((&of_path.path, of_path.other?)));
+            let others: Option<Vec<_>> = others.collect();
+            other_grams = others
+                .map(|others| self.grams(others.into_iter()))
+                .filter(|grams| grams.len() <= MOST_GRAMS);
         }
-        let other_grams = other_grams.filter(|grams| grams.len() <= MOST_GRAMS);
         let front_hir = Hir::concat(self.parts[..*at].to_vec());
         Branch {
             front: *front,
@@ -190,6 +189,44 @@ impl Cuts {
             sequences,
             frequency: windows.frequency,
         }
+    }
+
+    fn sequence(&self, OfPath { path, offset, .. }: &OfPath) -> Sequence {
+        let sets = self.alphabet.sets_of(path);
+        let set = |at| sets.get(offset + at).copied().unwrap_or(ANY);
+        Sequence { sets: std::array::from_fn(set), offset: *offset as u8 }
+    }
+
+    /// The grams at these places of strings of byte sets, each with its witness.
+    fn grams<'p>(&self, paths: impl Iterator<Item = (&'p Path, usize)>) -> Vec<Gram> {
+        let any = self.alphabet.numbers[&ANY];
+        let mut by_offset: BTreeMap<usize, Vec<Vec<&Letter>>> = BTreeMap::new();
+        for (path, offset) in paths {
+            let padded = [any].into_iter().chain(path.iter().copied()).chain([any]);
+            let letters = padded.map(|number| &self.alphabet.letters[usize::from(number)]);
+            by_offset.entry(offset).or_default().push(letters.collect());
+        }
+        let mut grams = Vec::new();
+        for (offset, strings) in by_offset {
+            let distance = witness::distance(&strings, offset);
+            let mut windows: BTreeMap<[&[u8]; GRAM], u32> = BTreeMap::new();
+            for string in &strings {
+                let witness = witness::word(string, offset, distance);
+                let window = std::array::from_fn(|at| &string[offset + at].folded[..]);
+                let known = windows.entry(window).or_insert(witness);
+                *known = witness::either(*known, witness);
+            }
+            let mut found: BTreeMap<[u8; GRAM], u32> = BTreeMap::new();
+            for (window, witness) in windows {
+                for_each_gram(window, |bytes| {
+                    let known = found.entry(bytes).or_insert(witness);
+                    *known = witness::either(*known, witness);
+                });
+            }
+            let offset = offset as u8;
+            grams.extend(found.into_iter().map(|(bytes, witness)| Gram { bytes, offset, witness }));
+        }
+        grams
     }
 }
 
@@ -384,14 +421,13 @@ fn windows(parts: &[Hir], alphabet: &mut Alphabet) -> Option<Windows> {
                 .filter(|other| other.frequency <= MOST_FREQUENT)
                 .map(|other| other.offset);
             let window_at = |offset: usize| padded[offset..offset + GRAM].to_vec();
-            if known.insert((vec![window_at(offset)], None)) {
+            if known.insert((window_at(offset), None)) {
                 windows.gram_count += count;
             }
-            let both = [Some(offset), other].into_iter().flatten().map(window_at).collect();
-            if known.insert((both, Some([Some(offset), other]))) {
+            if known.insert((window_at(offset), Some(offset))) {
                 windows.frequency += frequency;
-                windows.of_paths.push(OfPath { path, offset, other });
             }
+            windows.of_paths.push(OfPath { path, offset, other });
             if windows.gram_count > MOST_GRAMS || windows.frequency > MOST_FREQUENT {
                 return None;
             }
@@ -515,28 +551,15 @@ fn rarest_window(
         })
 }
 
-/// The folded bytes at each place of the window at `offset`, which counts from the byte before `path`.
-fn window_grams(path: &[ByteSet], offset: usize) -> [BTreeSet<u8>; GRAM] {
-    std::array::from_fn(|at| {
-        let set = (offset + at).checked_sub(1).and_then(|at| path.get(at)).unwrap_or(&ANY);
-        bytes_of(set).map(|byte| byte.to_ascii_lowercase()).collect()
-    })
-}
-
-fn add_grams(path: &[ByteSet], offset: usize, grams: &mut BTreeSet<Gram>) {
-    let [first, second, third, fourth] = window_grams(path, offset);
-    for &a in &first {
-        for &b in &second {
-            for &c in &third {
-                let with = |&d: &u8| Gram { bytes: [a, b, c, d], offset: offset as u8 };
-                grams.extend(fourth.iter().map(with));
+/// Calls `visit` with all strings of one byte of each of these.
+fn for_each_gram([first, second, third, fourth]: [&[u8]; GRAM], mut visit: impl FnMut([u8; GRAM])) {
+    for &a in first {
+        for &b in second {
+            for &c in third {
+                fourth.iter().for_each(|&d| visit([a, b, c, d]));
             }
         }
     }
-}
-
-fn bytes_of(set: &ByteSet) -> impl Iterator<Item = u8> + '_ {
-    (0..=255).filter(|&byte| contains(set, byte))
 }
 
 fn set_of(ranges: &[[u8; 2]]) -> ByteSet {
@@ -661,6 +684,18 @@ mod tests {
                         }
                     })
                 };
+                let is_witnessed = |gram: &Gram, tail: usize| {
+                    let distance = gram.witness >> layout::WITNESS_BITS;
+                    let at = tail + usize::from(gram.offset) + distance as usize;
+                    let at = at.checked_sub(1 + layout::WITNESS_ZERO as usize);
+                    let witness = at.and_then(|at| haystack.get(at..at + GRAM)).map(|bytes| {
+                        let bytes = bytes.to_ascii_lowercase().try_into().unwrap();
+                        u32::from_le_bytes(bytes).wrapping_mul(layout::GRAM_HASH) >> layout::GRAM_BIT
+                    });
+                    gram.witness == layout::WITNESS_ANY
+                        || witness.is_some_and(|bit| bit >= layout::WITNESS_BITS || gram.witness >> bit & 1 == 1)
+                };
+                let is_at = |gram: &Gram, tail: usize| is_at(gram, tail) && is_witnessed(gram, tail);
                 let gram_at = |branch: &Branch, tail: usize| {
                     branch.grams.iter().filter(|gram| is_at(gram, tail)).any(|gram| {
                         let is_other = |other: &Gram| {

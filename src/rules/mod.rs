@@ -6,6 +6,7 @@
 //! | `look.rs` | what `\b`, `^` and their like mean |
 //! | `dfa.rs` | the likely part of the pattern's DFA, where most walks end |
 //! | `factor.rs` | what every match contains, to look for first |
+//! | `witness.rs` | what has to be near what is looked for |
 //! | `frequency.rs` | what typical text is made of |
 //! | `walk.rs` | how far walks go there |
 //! | `explain.rs` | how each rule is looked for, for those who write rules |
@@ -24,6 +25,7 @@ mod oracle;
 pub(crate) mod pass;
 mod walk;
 mod wire;
+pub(crate) mod witness;
 
 use regex_automata::nfa::thompson::{self, WhichCaptures};
 use regex_automata::util::look::LookMatcher;
@@ -259,8 +261,8 @@ impl Branch {
         let front = branch.front.map(|length| u32::try_from(length).unwrap_or(layout::UNBOUNDED));
         let mut cut = Branch {
             front,
-            grams: branch.grams.into_iter().collect(),
-            other_grams: branch.other_grams.map(|grams| grams.into_iter().collect()),
+            grams: branch.grams,
+            other_grams: branch.other_grams,
             sequences: branch.sequences.into_iter().collect(),
             frequency: branch.frequency,
             ..Branch::anchored()

@@ -281,18 +281,19 @@ impl<'a> Layout<'a> {
 
     /// Appends a bitmap of the grams' hashes, and a hash table of lists of branches.
     fn grams(&mut self, branches: &[(u32, &Branch)]) {
-        let mut lists: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        let mut lists: BTreeMap<u32, Vec<[u32; 2]>> = BTreeMap::new();
         for (index, (_, branch)) in (0..).zip(branches) {
             let others = if self.header.gram_stride == 1 { &None } else { &branch.other_grams };
             for gram in branch.grams.iter().chain(others.iter().flatten()) {
                 let item = index | u32::from(gram.offset) << layout::GRAM_OFFSET_SHIFT;
-                lists.entry(u32::from_le_bytes(gram.bytes)).or_default().push(item);
+                let list = lists.entry(u32::from_le_bytes(gram.bytes)).or_default();
+                list.push([item, gram.witness]);
             }
         }
         let mut bitmap = vec![0_u32; 1 << self.header.bitmap_log2];
         // At most half full, so that probing ends soon.
         let log2 = (lists.len() * 2).next_power_of_two().trailing_zeros().max(1);
-        let mut table = vec![[0_u32; 2]; 1 << log2];
+        let mut table = vec![[0_u32; layout::GRAM_SLOT_WORDS as usize]; 1 << log2];
         let mut known = HashMap::new();
         for (&gram, list) in &lists {
             let (word, bits) = bitmap_bits(gram, self.header.bitmap_log2);
@@ -301,14 +302,13 @@ impl<'a> Layout<'a> {
             while table[slot][1] != 0 {
                 slot = (slot + 1) % table.len();
             }
-            let list = match list[..] {
-                [item] => item | layout::GRAM_ONLY_ITEM,
-                _ => self.list(list, &mut known),
+            table[slot] = match list[..] {
+                [[item, witness]] => [gram, item | layout::GRAM_ONLY_ITEM, witness],
+                _ => [gram, self.pairs(list, &mut known), 0],
             };
-            table[slot] = [gram, list];
         }
         self.header.bitmap = self.append(&bitmap);
-        self.header.gram_table = self.append(cast_slice(&table));
+        self.header.gram_table = self.append(table.as_flattened());
         self.header.gram_table_log2 = log2;
     }
 
@@ -451,6 +451,17 @@ impl<'a> Layout<'a> {
     fn lists(&mut self, lists: &[Vec<u32>], known: &mut HashMap<Vec<u32>, u32>) -> u32 {
         let index: Vec<u32> = lists.iter().map(|list| self.list(list, known)).collect();
         self.append(&index)
+    }
+
+    /// Appends a list of pairs, their number first, unless it is known; says where it is.
+    fn pairs(&mut self, pairs: &[[u32; 2]], known: &mut HashMap<Vec<[u32; 2]>, u32>) -> u32 {
+        if let Some(&at) = known.get(pairs) {
+            return at;
+        }
+        let at = self.append(&[pairs.len() as u32]);
+        self.append(pairs.as_flattened());
+        known.insert(pairs.to_vec(), at);
+        at
     }
 
     /// Appends a list, its length first, unless it is known; says where it is.

@@ -309,8 +309,9 @@ impl Writer {
     }
 
     fn grams(&mut self, grams: &[Gram]) {
-        let bytes = |Gram { bytes: [a, b, c, d], offset }: &Gram| [*a, *b, *c, *d, *offset];
-        self.bytes(cast_slice(&grams.iter().map(bytes).collect::<Vec<[u8; 5]>>()));
+        let words =
+            |gram: &Gram| [u32::from_le_bytes(gram.bytes), gram.offset.into(), gram.witness];
+        self.bytes(cast_slice(&grams.iter().map(words).collect::<Vec<[u32; 3]>>()));
     }
 
     fn dfa(&mut self, dfa: &PartialDfa) {
@@ -360,10 +361,10 @@ impl<'a> Reader<'a> {
     }
 
     fn grams(&mut self) -> Result<Vec<Gram>, String> {
-        let grams: Vec<[u8; 5]> = self.array("grams")?;
-        let gram = |[a, b, c, d, offset]: [u8; 5]| {
-            let fits = u32::from(offset) <= layout::GRAM_MOST_OFFSET;
-            fits.then_some(Gram { bytes: [a, b, c, d], offset })
+        let grams: Vec<[u32; 3]> = self.array("grams")?;
+        let gram = |[bytes, offset, witness]: [u32; 3]| {
+            let fits = offset <= layout::GRAM_MOST_OFFSET;
+            fits.then_some(Gram { bytes: bytes.to_le_bytes(), offset: offset as u8, witness })
         };
         let grams: Option<_> = grams.into_iter().map(gram).collect();
         grams.ok_or_else(|| "a gram lies too far from its tail's start".to_owned())

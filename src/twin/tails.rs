@@ -116,9 +116,6 @@ fn walk_back(
 
 fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     let candidate = buffers.candidates[id as usize];
-    if candidate.of == layout::NO_BRANCH {
-        return;
-    }
     let branch: BranchRecord = buffers.record(buffers.header().branches, candidate.of);
     let tail = candidate.at;
     if tail < branch.front_min {

@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 
-use super::frequency::{Letter, window_probability};
+use super::frequency::{Letter, sequence_probability, window_probability};
 use super::nfa::{ByteSet, contains};
 use super::walk::{Direction, Walk};
 use crate::shaders::layout;
@@ -31,7 +31,7 @@ const MOST_GRAMS: usize = 1 << 12;
 /// Bytes that a front's length may vary by to count as bounded.
 pub(super) const MOST_SPREAD: usize = 512;
 
-/// Candidates for each byte of typical text beyond which looking for grams does not pay.
+/// Candidates for each byte of typical data beyond which looking for grams does not pay.
 const MOST_FREQUENT: f64 = 5e-2;
 
 /// One alternative of a rule, cut into front and tail.
@@ -46,7 +46,7 @@ pub(crate) struct Branch {
     /// The tail begins with one of these: grams or, where there are no rare ones, sequences.
     pub(crate) grams: BTreeSet<Gram>,
     pub(crate) sequences: BTreeSet<Sequence>,
-    /// Expected candidates for each byte of typical text.
+    /// Expected candidates for each byte of typical data.
     pub(crate) frequency: f64,
 }
 
@@ -272,7 +272,7 @@ type Path = Vec<u16>;
 struct Alphabet {
     letters: Vec<Letter>,
     numbers: HashMap<ByteSet, u16>,
-    /// How many grams four in a row make, and how often typical text has them.
+    /// How many grams four in a row make, and how often typical data has them.
     costs: HashMap<Path, (usize, f64)>,
 }
 
@@ -381,10 +381,8 @@ fn sequence_windows(parts: &[Hir], alphabet: &mut Alphabet) -> Option<Windows> {
     let mut windows = Windows { of_paths: Vec::new(), gram_count: 0, frequency: 0.0 };
     let mut known = HashSet::new();
     for path in paths(parts, TAIL_BYTES[0], alphabet)? {
-        let probability = |at: usize| -> f64 {
-            let letters = path.iter().skip(at).take(SEQUENCE);
-            letters.map(|&number| alphabet.letters[usize::from(number)].probability).product()
-        };
+        let sets = alphabet.sets_of(&path);
+        let probability = |at: usize| sequence_probability(sets.iter().skip(at).take(SEQUENCE));
         let offsets = 0..=path.len().saturating_sub(SEQUENCE);
         let offset = offsets.min_by(|a, b| probability(*a).total_cmp(&probability(*b)))?;
         let window: Path = path.iter().skip(offset).take(SEQUENCE).copied().collect();
@@ -458,7 +456,7 @@ fn paths(parts: &[Hir], bytes: usize, alphabet: &mut Alphabet) -> Option<BTreeSe
 /// Times that an optional part is tried.
 const MOST_COPIES: usize = 3;
 
-/// The four bytes in a row of which typical text has fewest: where, how many grams they make, and how
+/// The four bytes in a row of which typical data has fewest: where, how many grams they make, and how
 /// often it has them. A string of three bytes is taken with whatever follows.
 fn rarest_window(path: &[u16], alphabet: &mut Alphabet) -> Option<(usize, usize, f64)> {
     if path.len() == GRAM - 1 {

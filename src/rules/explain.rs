@@ -25,7 +25,7 @@ pub struct Factor {
     /// sequences of byte classes instead (which a session looks for if no more than 32 of its rules need
     /// them), or if all matches begin where the haystack does.
     pub grams: Vec<[u8; GRAM]>,
-    /// How many of a mebibyte's bytes begin one of them, in typical text.
+    /// How many of a mebibyte's bytes begin one of them, in typical data.
     pub expected_per_mib: f64,
     /// Most starts that one of them makes candidates; none if a match may begin anywhere before it.
     pub most_starts: Option<u32>,

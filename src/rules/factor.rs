@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 
-use super::frequency::{Letter, window_probability};
+use super::frequency::{Letter, sequence_probability, window_probability};
 use super::nfa::ByteSet;
 use super::walk::{Direction, Walk};
 use super::witness;
@@ -32,7 +32,7 @@ const MOST_GRAMS: usize = 1 << 12;
 /// Bytes that a front's length may vary by to count as bounded.
 pub(super) const MOST_SPREAD: usize = 512;
 
-/// Candidates for each byte of typical text beyond which looking for grams does not pay.
+/// Candidates for each byte of typical data beyond which looking for grams does not pay.
 const MOST_FREQUENT: f64 = 5e-2;
 
 /// One alternative of a rule, cut into front and tail.
@@ -50,7 +50,7 @@ pub(crate) struct Branch {
     /// byte has one. None if they would be too many or too common.
     pub(crate) other_grams: Option<Vec<Gram>>,
     pub(crate) sequences: BTreeSet<Sequence>,
-    /// Expected candidates for each byte of typical text.
+    /// Expected candidates for each byte of typical data.
     pub(crate) frequency: f64,
 }
 
@@ -319,7 +319,7 @@ type Path = Vec<u16>;
 struct Alphabet {
     letters: Vec<Letter>,
     numbers: HashMap<ByteSet, u16>,
-    /// How many grams four in a row make, and how often typical text has them.
+    /// How many grams four in a row make, and how often typical data has them.
     costs: HashMap<Path, (usize, f64)>,
 }
 
@@ -441,10 +441,8 @@ fn sequence_windows(parts: &[Hir], alphabet: &mut Alphabet) -> Option<Windows> {
     let mut windows = Windows { of_paths: Vec::new(), gram_count: 0, frequency: 0.0 };
     let mut known = HashSet::new();
     for path in paths(parts, TAIL_BYTES[0], alphabet)? {
-        let probability = |at: usize| -> f64 {
-            let letters = path.iter().skip(at).take(SEQUENCE);
-            letters.map(|&number| alphabet.letters[usize::from(number)].probability).product()
-        };
+        let sets = alphabet.sets_of(&path);
+        let probability = |at: usize| sequence_probability(sets.iter().skip(at).take(SEQUENCE));
         let offsets = 0..=path.len().saturating_sub(SEQUENCE);
         let offset = offsets.min_by(|a, b| probability(*a).total_cmp(&probability(*b)))?;
         let window: Path = path.iter().skip(offset).take(SEQUENCE).copied().collect();
@@ -518,7 +516,7 @@ fn paths(parts: &[Hir], bytes: usize, alphabet: &mut Alphabet) -> Option<BTreeSe
 /// Times that an optional part is tried.
 const MOST_COPIES: usize = 3;
 
-/// Four bytes in a row of a padded string: where, how many grams they make, and how often typical text has
+/// Four bytes in a row of a padded string: where, how many grams they make, and how often typical data has
 /// them.
 struct Window {
     offset: usize,
@@ -532,7 +530,7 @@ fn padded(path: &[u16], alphabet: &mut Alphabet) -> Path {
     std::iter::once(any).chain(path.iter().copied()).chain([any]).collect()
 }
 
-/// The window of which typical text has fewest, among those at places that will do.
+/// The window of which typical data has fewest, among those at places that will do.
 fn rarest_window(
     padded: &[u16],
     alphabet: &mut Alphabet,

@@ -7,7 +7,7 @@
 //! | `dfa.rs` | the likely part of the pattern's DFA, where most walks end |
 //! | `factor.rs` | what every match contains, to look for first |
 //! | `witness.rs` | what has to be near what is looked for |
-//! | `frequency.rs` | what typical text is made of |
+//! | `frequency.rs` | what text and binaries are made of |
 //! | `walk.rs` | how far walks go there |
 //! | `explain.rs` | how each rule is looked for, for those who write rules |
 //! | `pass.rs` | rules laid out as the buffers that kernels read |
@@ -137,7 +137,7 @@ pub(crate) struct Branch {
     /// Grams at an odd distance from those, if there are any: of both, every other byte has one.
     pub(crate) other_grams: Option<Vec<Gram>>,
     pub(crate) sequences: Vec<Sequence>,
-    /// Expected candidates for each byte of typical text.
+    /// Expected candidates for each byte of typical data.
     pub(crate) frequency: f64,
     /// Tells most candidates of which the tail cannot match. None where the front has but one length: the
     /// rule's own DFA tells then.

@@ -10,7 +10,7 @@ use bytemuck::cast_slice;
 
 use super::dfa::{self, PartialDfa};
 use super::factor::{GRAM, SEQUENCE, Sequence};
-use super::frequency::byte_probability;
+use super::frequency::sequence_probability;
 use super::nfa::{ByteSet, contains};
 use super::{Branch, Rule, look};
 use crate::shaders::layout::{self, BranchRecord, NfaNode, PassHeader, RuleRecord};
@@ -549,17 +549,22 @@ impl Letters {
         found
     }
 
-    /// How often typical text has what these letters cannot tell from one of the sequences.
+    /// How often typical data has what these letters cannot tell from one of the sequences.
     fn frequency(&self, sequences: &[Sequence]) -> f64 {
-        let mut of_letter = [0.0; 256];
+        let mut of_letter = [ByteSet::default(); 256];
         for byte in 0..=255_u8 {
-            of_letter[usize::from(self.of_byte[usize::from(byte)])] += byte_probability(byte);
+            let set = &mut of_letter[usize::from(self.of_byte[usize::from(byte)])];
+            set[usize::from(byte >> 5)] |= 1 << (byte & 31);
         }
-        let of_set = |set: &ByteSet| -> f64 {
-            let found = self.in_set(set);
-            of_letter.iter().zip(found).filter(|(_, found)| *found).map(|(share, _)| share).sum()
+        let widened = |set: &ByteSet| -> ByteSet {
+            let found =
+                of_letter.iter().filter(|letter| letter.iter().zip(set).any(|(a, b)| a & b != 0));
+            found.fold(ByteSet::default(), |all, letter| {
+                std::array::from_fn(|at| all[at] | letter[at])
+            })
         };
-        sequences.iter().map(|found| found.sets.iter().map(of_set).product::<f64>()).sum()
+        let joined = sequences.iter().map(|found| found.sets.map(|set| widened(&set)));
+        joined.map(|sets| sequence_probability(sets.iter())).sum()
     }
 
     /// The numbers of all rows of letters that a sequence may be.

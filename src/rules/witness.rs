@@ -67,7 +67,7 @@ fn chance(string: &[&Letter], offset: usize, distance: isize) -> Option<f64> {
         let place = *index as isize + distance;
         !(0..GRAM as isize).contains(&place)
     });
-    let told: f64 = new.map(|(_, letter)| letter.probability).product();
+    let told: f64 = new.map(|(_, letter)| letter.most_probable()).product();
     let is_few = strings <= MOST_STRINGS && distance != 0;
     is_few.then(|| told + (1.0 - told) * strings as f64 / 32.0)
 }

@@ -22,7 +22,6 @@ void begin_pass(uint pass) {
     control.generation += 1u;
     control.queue_tail = 0u;
     control.queue_head = 0u;
-    control.survivor_count = 0u;
     control.candidate_count = 0u;
     control.item_count = 0u;
     control.filtered = 0u;

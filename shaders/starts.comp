@@ -54,7 +54,7 @@ void main() {
     uint rule_index = 0u;
     if ((walker.mode & START_WALKING) != 0u) {
         rule_index = (walker.mode & START_ITEMS) != 0u
-            ? candidates.of_all_kinds[item_index(walker.entry - params.start_walkers)].of
+            ? candidates.tails_then_items[params.candidate_capacity + walker.entry - params.start_walkers].of
             : tables.words[walker.entry - 1u];
         rule = rule_record(rule_index);
     }
@@ -106,7 +106,7 @@ void main() {
         } else if ((walker.mode & START_ITEMS) != 0u
                    ? walker.entry < item_count : walker.entry < walker.entry_end) {
             if ((walker.mode & START_ITEMS) != 0u) {
-                Candidate item = candidates.of_all_kinds[item_index(walker.entry)];
+                Candidate item = candidates.tails_then_items[params.candidate_capacity + walker.entry];
                 rule_index = item.of;
                 walker.start = item.at;
                 walker.entry += params.start_walkers;

@@ -88,7 +88,7 @@ bool hand_on(uint rule, uint start) {
     }
     uint index = atomicAdd(control.item_count, 1u);
     if (index < params.item_capacity) {
-        candidates.of_all_kinds[item_index(index)] = Candidate(rule, start);
+        candidates.tails_then_items[params.candidate_capacity + index] = Candidate(rule, start);
     }
     return index < params.item_capacity;
 }
@@ -176,6 +176,6 @@ void main() {
     uint count = min(control.candidate_count, params.candidate_capacity);
     uint width = gl_NumWorkGroups.x * WORKGROUP;
     for (uint id = gl_GlobalInvocationID.x; id < count; id += width) {
-        look_at(candidates.of_all_kinds[tail_index(id)]);
+        look_at(candidates.tails_then_items[id]);
     }
 }

@@ -74,17 +74,6 @@ pub struct SpecConstant {
 include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
 
 impl layout::ScanParams {
-    /// Where a candidate tail lies among candidates of all kinds.
-    #[cfg(test)]
-    pub(crate) fn tail_index(&self, index: u32) -> usize {
-        (self.survivor_capacity + index) as usize
-    }
-
-    /// Where a candidate start lies among them.
-    pub(crate) fn item_index(&self, index: u32) -> usize {
-        (self.survivor_capacity + self.candidate_capacity + index) as usize
-    }
-
     /// Workgroups that look through the filter's range.
     pub(crate) fn filter_groups(&self) -> u32 {
         let begin = self.filter_first & !(layout::FILTER_BYTES - 1);

@@ -28,19 +28,9 @@ layout(set = 0, binding = BINDING_QUEUE) buffer Queue {
     QueueItem items[];
 } queue;
 
-// Survivors of the filter, then candidate tails, then candidate starts.
 layout(set = 0, binding = BINDING_CANDIDATES) buffer Candidates {
-    Candidate of_all_kinds[];
+    Candidate tails_then_items[];
 } candidates;
-
-// Index of a candidate tail, and of a candidate start.
-uint tail_index(uint index) {
-    return params.survivor_capacity + index;
-}
-
-uint item_index(uint index) {
-    return params.survivor_capacity + params.candidate_capacity + index;
-}
 
 // Kernels that read the haystack in other pieces say so before they include this.
 #ifndef HAYSTACK_UNIT
@@ -81,11 +71,6 @@ uint byte_at(uint at) {
 }
 #endif
 
-// Whether the filter is to look at the byte at `at`.
-bool is_inside(uint at) {
-    return at >= params.filter_first && at < params.filter_end;
-}
-
 // The class of a byte in the map at `classes`.
 uint class_of(uint classes, uint byte) {
     return (tables.words[classes + (byte >> 2)] >> ((byte & 3u) * 8u)) & 0xFFu;
@@ -111,8 +96,7 @@ bool has_lists(PassHeader header) {
 
 // The OVERFLOW_* bits of a pass whose tails have been looked at.
 uint overflows() {
-    bool fits = control.survivor_count <= params.survivor_capacity
-        && control.candidate_count <= params.candidate_capacity && control.item_count <= params.item_capacity;
+    bool fits = control.candidate_count <= params.candidate_capacity && control.item_count <= params.item_capacity;
     return control.overflowed | (fits ? 0u : OVERFLOW_CANDIDATES);
 }
 

@@ -8,6 +8,11 @@ bool is_left_out(uint branch) {
         && tables.words[tables.header.branches + branch * BRANCH_WORDS + 2u] == UNBOUNDED;
 }
 
+// Whether the byte at `at` is to be looked at.
+bool is_inside(uint at) {
+    return at >= params.filter_first && at < params.filter_end;
+}
+
 // Whether the tail of an item whose gram is at `at` can be a candidate at all.
 bool is_possible(uint item, uint at) {
     return (item >> GRAM_OFFSET_SHIFT & GRAM_MOST_OFFSET) <= at + 1u
@@ -20,7 +25,7 @@ void write_candidate(uint index, uint item, uint at) {
     if (index < params.candidate_capacity) {
         uint offset = item >> GRAM_OFFSET_SHIFT & GRAM_MOST_OFFSET;
         uint branch = item & ((1u << GRAM_OFFSET_SHIFT) - 1u);
-        candidates.of_all_kinds[tail_index(index)] = Candidate(branch, at + 1u - offset);
+        candidates.tails_then_items[index] = Candidate(branch, at + 1u - offset);
     } else {
         steps_left = 0u;
     }

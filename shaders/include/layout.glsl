@@ -112,7 +112,7 @@ const uint WITNESS_ANY = 0xFFFFFFFFu;
 // of its invocations, of which there are half as many at most.
 const uint FILTER_BYTES = 16u;
 const uint FILTER_SURVIVORS = 2048u;
-// Look-ups and items of an invocation of `grams` or `sequences`; one that has more says that they do not fit.
+// Candidates and look-ups of an invocation of `filter`; one that has more says that they do not fit.
 const uint FILTER_STEPS = 0x4000u;
 
 // ScanParams::use_filter. Where the haystack goes on elsewhere, or fronts turn out long, rules with
@@ -130,8 +130,7 @@ const uint OVERFLOW_FRONTS = 2u;
 const uint TAIL_STEPS = 256u;
 const uint FRONT_STEPS = 1024u;
 
-// Survivors of an invocation of `grams`, and candidates of one of `tails`.
-const uint GRAMS_MOST = 64u;
+// Candidates of an invocation of `tails`.
 const uint TAILS_MOST = 32u;
 
 // BranchRecord::front_max of a front whose length has no bound.
@@ -267,8 +266,7 @@ struct ScanParams {
     uint filter_end;
     uint filter_workgroup;
     uint filter_turns;
-    // Survivors of the filter, candidate tails, and candidate starts that there is room for.
-    uint survivor_capacity;
+    // Candidate tails, and candidate starts, that there is room for.
     uint candidate_capacity;
     uint item_capacity;
     // 1 to report right away what the tails tell exactly. Where front and tail are exact that is the least
@@ -297,8 +295,7 @@ struct Control {
     // queue_head when the round began.
     uint queue_base;
     uint rounds;
-    // Survivors of the filter, candidate tails and starts of the pass. More than there is room for end the scan.
-    uint survivor_count;
+    // Candidate tails and starts of the pass. More than there is room for end the scan.
     uint candidate_count;
     uint item_count;
     // 1 once the pass has been filtered and its tails looked at.
@@ -320,10 +317,10 @@ struct Control {
 };
 
 // Byte offsets of the grids in Control, for indirect dispatch.
-const uint CONTROL_STARTS_GRID = 48u;
-const uint CONTROL_NFA_GRID = 60u;
-const uint CONTROL_FILTER_GRID = 72u;
-const uint CONTROL_SEQUENCES_GRID = 84u;
+const uint CONTROL_STARTS_GRID = 44u;
+const uint CONTROL_NFA_GRID = 56u;
+const uint CONTROL_FILTER_GRID = 68u;
+const uint CONTROL_SEQUENCES_GRID = 80u;
 
 // StartWalker::mode.
 const uint START_FIRSTS = 0u;
@@ -349,8 +346,8 @@ struct StartWalker {
     uint last;
 };
 
-// A gram that may be one of the rules', and where it begins; a tail that may match: a branch, and the tail's
-// start; or a start that may match: a rule, and the start.
+// A tail that may match: a branch, and the tail's start. Or, behind all tails, a start that may match: a
+// rule, and the start.
 struct Candidate {
     uint of;
     uint at;

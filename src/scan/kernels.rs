@@ -32,7 +32,6 @@ pub(crate) struct Kernels {
     pub(crate) readback: Arc<ComputePipeline>,
     pub(crate) filter: Arc<ComputePipeline>,
     pub(crate) sequences: Arc<ComputePipeline>,
-    pub(crate) grams: Arc<ComputePipeline>,
     pub(crate) tails: Arc<ComputePipeline>,
 }
 
@@ -73,7 +72,6 @@ impl Kernels {
             readback: pipeline(&shaders::READBACK)?,
             filter: pipeline(&shaders::FILTER)?,
             sequences: pipeline(&shaders::SEQUENCES)?,
-            grams: pipeline(&shaders::GRAMS)?,
             tails: pipeline(&shaders::TAILS)?,
             set_layout,
         })

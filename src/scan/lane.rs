@@ -39,13 +39,10 @@ pub(crate) struct LaneShape {
     pub(crate) nfa_walkers: u32,
     pub(crate) nfa_scratch_words: u32,
     pub(crate) queue_capacity: u32,
-    pub(crate) survivor_capacity: u32,
     pub(crate) candidate_capacity: u32,
     pub(crate) item_capacity: u32,
     pub(crate) filter_groups: u32,
     pub(crate) filter_workgroup: u32,
-    /// Workgroups of `grams` and `tails`.
-    pub(crate) grams_groups: u32,
     pub(crate) tails_groups: u32,
     /// Whether the first pass looks for sequences.
     pub(crate) has_sequences: bool,
@@ -67,7 +64,6 @@ impl LaneShape {
         ScanParams {
             hit_capacity: self.hit_capacity,
             queue_capacity: self.queue_capacity,
-            survivor_capacity: self.survivor_capacity,
             candidate_capacity: self.candidate_capacity,
             item_capacity: self.item_capacity,
             start_walkers: self.start_walkers,
@@ -107,10 +103,9 @@ impl LaneShape {
         let queue_capacity =
             most_walks.next_power_of_two().min(tuning.queue_capacity.into()) as u32;
         let starts = haystack_bytes.next_multiple_of(u64::from(layout::WORKGROUP));
-        let survivors = haystack_bytes
-            .div_ceil(tuning.bytes_per_survivor.into())
-            .clamp(LEAST_CANDIDATES, MOST_SURVIVORS) as u32;
-        let candidates = (survivors / 2).max(LEAST_CANDIDATES as u32);
+        let candidates = haystack_bytes
+            .div_ceil(tuning.bytes_per_candidate.into())
+            .clamp(LEAST_CANDIDATES, MOST_CANDIDATES) as u32;
         LaneShape {
             haystack_bytes,
             segments,
@@ -119,13 +114,11 @@ impl LaneShape {
             nfa_walkers,
             nfa_scratch_words: nfa_words * nfa_walkers,
             queue_capacity: if nfa_walkers == 0 { 1 } else { queue_capacity },
-            survivor_capacity: survivors,
             candidate_capacity: candidates,
-            item_capacity: (survivors / 8).max(LEAST_CANDIDATES as u32),
+            item_capacity: (candidates / 4).max(LEAST_CANDIDATES as u32),
             filter_groups: tuning.filter_groups,
             filter_workgroup: tuning.filter_workgroup,
-            grams_groups: groups(tuning, survivors, layout::GRAMS_MOST),
-            tails_groups: groups(tuning, candidates, layout::TAILS_MOST),
+            tails_groups: tails_groups(tuning, candidates),
             has_sequences: false,
             may_end_early: false,
             chunk_bytes: tuning.chunk_bytes,
@@ -136,17 +129,16 @@ impl LaneShape {
     }
 }
 
-/// Workgroups for so many survivors or candidates: one for an invocation, as far as that makes no more groups
-/// than a device wants, and `most` at most.
-fn groups(tuning: &Tuning, count: u32, most: u32) -> u32 {
-    let all = count.div_ceil(layout::WORKGROUP);
-    all.min(tuning.candidate_groups).max(all.div_ceil(most))
+/// One candidate for an invocation as far as that makes no more workgroups than a device wants.
+fn tails_groups(tuning: &Tuning, candidates: u32) -> u32 {
+    let all = candidates.div_ceil(layout::WORKGROUP);
+    all.min(tuning.tails_groups).max(all.div_ceil(layout::TAILS_MOST))
 }
 
-/// Survivors that there is room for. For candidate tails, of which there are fewer, there is half of it, and an
-/// eighth for candidate starts.
+/// Candidate tails that there is room for. For candidate starts, of which there are fewer, there is a
+/// fourth of it.
 const LEAST_CANDIDATES: u64 = 1 << 10;
-const MOST_SURVIVORS: u64 = 1 << 24;
+const MOST_CANDIDATES: u64 = 1 << 23;
 
 pub(crate) struct Lane {
     device: Arc<Device>,
@@ -349,7 +341,7 @@ impl Lane {
         let starts =
             local("start walkers", records(shape.start_walkers, StartWalker::WORDS), copied)?;
         let queue = local("queue", records(shape.queue_capacity, QueueItem::WORDS), none)?;
-        let candidates = shape.survivor_capacity + shape.candidate_capacity + shape.item_capacity;
+        let candidates = shape.candidate_capacity + shape.item_capacity;
         let candidates = local("candidates", records(candidates, Candidate::WORDS), copied)?;
         let nfa = local("nfa walkers", records(shape.nfa_walkers, NfaWalker::WORDS), copied)?;
         let scratch = local("scratch", records(shape.nfa_scratch_words, 1), copied)?;
@@ -715,7 +707,7 @@ impl Lane {
         let marks = resources.timestamps.clone();
         start.key = None;
         start.commands.record(|to| {
-            let first_item = (params.item_index(0) * size_of::<Candidate>()) as u64;
+            let first_item = u64::from(params.candidate_capacity) * size_of::<Candidate>() as u64;
             to.update_buffer(candidates, first_item, cast_slice(starts));
             resources.reset(to);
             to.barrier(Scope::TRANSFER, Scope::TRANSFER);
@@ -1038,18 +1030,12 @@ impl Resources {
     }
 
     fn record_tails(&self, to: &mut Recorder, params: ScanParams) {
-        let kernels = [
-            (c"grams", &self.kernels.grams, self.shape.grams_groups),
-            (c"tails", &self.kernels.tails, self.shape.tails_groups),
-        ];
-        for (label, kernel, groups) in kernels {
-            to.label_begin(label);
-            to.bind(kernel, &self.sets()[params.pass as usize]);
-            to.push_constants(bytes_of(&params));
-            to.dispatch(groups);
-            to.compute_to_compute();
-            to.label_end();
-        }
+        to.label_begin(c"tails");
+        to.bind(&self.kernels.tails, &self.sets()[params.pass as usize]);
+        to.push_constants(bytes_of(&params));
+        to.dispatch(self.shape.tails_groups);
+        to.compute_to_compute();
+        to.label_end();
     }
 
     /// Records rounds of the pass that `params` names.

@@ -433,7 +433,7 @@ fn a_candidate_flood_is_filtered_in_parts() {
         let rules =
             rules(kind, &[r"\bfoobar\b", "(?:[a-z]{0,9}?)fooba[r ]", "[a-z]*oobar-", "[0-9]-"]);
         let tuning =
-            Tuning { bytes_per_survivor: u32::MAX, ..Tuning::for_device(backend.device_info()) };
+            Tuning { bytes_per_candidate: u32::MAX, ..Tuning::for_device(backend.device_info()) };
         let options = options(rare.len(), 100_000);
         let session = ResidentRulePipeline::new(&rules, &backend, &options, &tuning).unwrap();
         let mut matches = Vec::new();

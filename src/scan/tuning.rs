@@ -22,8 +22,8 @@ pub(crate) struct Tuning {
     pub(crate) pass_bytes: u64,
     /// Least hits that the hit buffer holds where matches are picked among them on the host.
     pub(crate) candidate_hits: u32,
-    /// Bytes of the haystack for each survivor of the filter that there is room for.
-    pub(crate) bytes_per_survivor: u32,
+    /// Bytes of the haystack for each candidate that there is room for.
+    pub(crate) bytes_per_candidate: u32,
     /// Bytes of the haystack that are uploaded at a time, or a multiple of it; a multiple of the filter's unit,
     /// and more than one.
     pub(crate) chunk_bytes: u32,
@@ -34,8 +34,8 @@ pub(crate) struct Tuning {
     /// invocations of each.
     pub(crate) filter_groups: u32,
     pub(crate) filter_workgroup: u32,
-    /// Workgroups of `grams` and `tails`, as far as that leaves no invocation too much to do.
-    pub(crate) candidate_groups: u32,
+    /// Workgroups of `tails`, as far as that leaves no invocation too much to do.
+    pub(crate) tails_groups: u32,
     /// Words of a pass's gram bitmap, as a power of two.
     pub(crate) bitmap_log2: u32,
 }
@@ -51,12 +51,12 @@ impl Tuning {
             rounds: [1, 16],
             pass_bytes: info.max_storage_buffer_range.min(info.max_allocation_bytes),
             candidate_hits: 1 << 18,
-            bytes_per_survivor: 8,
+            bytes_per_candidate: 8,
             chunk_bytes: 1 << 20,
             direct_bytes: 1 << 20,
             filter_groups: 1 << 10,
             filter_workgroup: filter_workgroup(info),
-            candidate_groups: 1 << 12,
+            tails_groups: 1 << 12,
             bitmap_log2: bitmap_log2(info.shared_memory_bytes),
         };
         match info.kind {
@@ -69,7 +69,7 @@ impl Tuning {
                 candidate_hits: 1 << 16,
                 filter_groups: 1 << 4,
                 filter_workgroup: 256,
-                candidate_groups: 1 << 4,
+                tails_groups: 1 << 4,
                 ..gpu
             },
             DeviceKind::Discrete => gpu,

@@ -9,7 +9,6 @@ fn begin_pass(buffers: &mut Buffers, pass: u32) {
     control.generation = control.generation.wrapping_add(1);
     control.queue_tail = 0;
     control.queue_head = 0;
-    control.survivor_count = 0;
     control.candidate_count = 0;
     control.item_count = 0;
     control.filtered = 0;

@@ -141,7 +141,6 @@ fn compare(
         "nfa" => (&kernels.nfa, groups(params.nfa_walkers), nfa),
         "filter" => (&kernels.filter, params.filter_groups(), filter),
         "sequences" => (&kernels.sequences, params.filter_groups(), sequences),
-        "grams" => (&kernels.grams, TAILS_GROUPS, grams),
         "tails" => (&kernels.tails, TAILS_GROUPS, tails),
         other => panic!("no kernel {other}"),
     };
@@ -153,9 +152,8 @@ fn compare(
         let hits = buffers.hit_count.min(params.hit_capacity) as usize;
         buffers.hits[..hits].sort_unstable_by_key(|hit| (hit.pattern_id, hit.start, hit.end));
         buffers.queue.sort_unstable_by_key(|item| (item.rule, item.start, item.from));
-        let (before, items) = buffers.candidates.split_at_mut(params.item_index(0));
-        let (survivors, tails) = before.split_at_mut(params.tail_index(0));
-        for list in [survivors, tails, items] {
+        let (tails, items) = buffers.candidates.split_at_mut(params.candidate_capacity as usize);
+        for list in [tails, items] {
             list.sort_unstable_by_key(|found| (found.of, found.at));
         }
     };
@@ -193,7 +191,6 @@ fn compare_scan(backend: &Backend, rules: &RulePipeline, haystack: &[u8], params
     } else {
         compare(backend, &kernels, &mut state, &params, "filter");
         compare(backend, &kernels, &mut state, &params, "sequences");
-        compare(backend, &kernels, &mut state, &params, "grams");
         compare(backend, &kernels, &mut state, &params, "tails");
         compare_readback(backend, &kernels, &state, &stage(layout::ADVANCE_TAILS));
         compare(backend, &kernels, &mut state, &stage(layout::ADVANCE_TAILS), "advance");
@@ -279,7 +276,6 @@ fn kernels_do_what_their_twins_do() {
         nfa_walkers: 64,
         pass_count: 1,
         step_budget: 1 << 15,
-        survivor_capacity: 1 << 10,
         candidate_capacity: 1 << 10,
         item_capacity: 1 << 10,
         filter_workgroup: FILTER_WORKGROUP,

@@ -6,7 +6,6 @@
 
 mod advance;
 mod filter;
-mod grams;
 mod look;
 mod nfa;
 mod readback;
@@ -16,7 +15,6 @@ mod tails;
 
 pub(crate) use advance::advance;
 pub(crate) use filter::filter;
-pub(crate) use grams::grams;
 pub(crate) use nfa::nfa;
 pub(crate) use readback::readback;
 pub(crate) use sequences::sequences;
@@ -67,7 +65,10 @@ impl Buffers {
             control: Control::default(),
             start_walkers: vec![StartWalker::default(); params.start_walkers as usize],
             queue: vec![QueueItem::default(); params.queue_capacity as usize],
-            candidates: vec![Candidate::default(); params.item_index(params.item_capacity)],
+            candidates: vec![
+                Candidate::default();
+                (params.candidate_capacity + params.item_capacity) as usize
+            ],
             nfa_walkers: vec![NfaWalker::default(); params.nfa_walkers as usize],
             scratch: vec![0; (walker_words * params.nfa_walkers) as usize],
         }
@@ -119,10 +120,9 @@ impl Buffers {
 
     /// The `OVERFLOW_*` bits of a pass whose tails have been looked at.
     fn overflows(&self, params: &ScanParams) -> u32 {
-        let Control { survivor_count, candidate_count, item_count, overflowed, .. } = self.control;
-        let fits = survivor_count <= params.survivor_capacity
-            && candidate_count <= params.candidate_capacity
-            && item_count <= params.item_capacity;
+        let Control { candidate_count, item_count, overflowed, .. } = self.control;
+        let fits =
+            candidate_count <= params.candidate_capacity && item_count <= params.item_capacity;
         overflowed | if fits { 0 } else { layout::OVERFLOW_CANDIDATES }
     }
 

@@ -1,7 +1,7 @@
 //! The twin of `shaders/sequences.comp`.
 
 use super::Buffers;
-use super::grams::hand_on;
+use super::filter::hand_on;
 use crate::shaders::layout::{self, ScanParams};
 
 pub(crate) fn sequences(buffers: &mut Buffers, params: &ScanParams) {

@@ -42,7 +42,9 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     };
     let has_lists = buffers.has_lists(params);
     let item_count = buffers.control.item_count;
-    let item_of = |buffers: &Buffers, entry: u32| buffers.candidates[params.item_index(entry)];
+    let item_of = |buffers: &Buffers, entry: u32| {
+        buffers.candidates[(params.candidate_capacity + entry) as usize]
+    };
     let mut rule = RuleRecord::default();
     let mut rule_index = 0;
     if walker.mode & layout::START_WALKING != 0 {

@@ -64,7 +64,7 @@ fn hand_on(buffers: &mut Buffers, params: &ScanParams, of: u32, at: u32) -> bool
     let index = buffers.control.item_count;
     buffers.control.item_count += 1;
     if index < params.item_capacity {
-        buffers.candidates[params.item_index(index)] = Candidate { of, at };
+        buffers.candidates[(params.candidate_capacity + index) as usize] = Candidate { of, at };
     }
     index < params.item_capacity
 }
@@ -115,7 +115,7 @@ fn walk_back(
 }
 
 fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
-    let candidate = buffers.candidates[params.tail_index(id)];
+    let candidate = buffers.candidates[id as usize];
     let branch: BranchRecord = buffers.record(buffers.header().branches, candidate.of);
     let tail = candidate.at;
     if tail < branch.front_min {

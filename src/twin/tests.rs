@@ -24,7 +24,6 @@ fn tight(haystack: &[u8], pass_count: usize) -> ScanParams {
         filter_end: haystack.len() as u32,
         filter_workgroup: 64,
         filter_turns: 1,
-        survivor_capacity: 1 << 14,
         candidate_capacity: 1 << 14,
         item_capacity: 1 << 14,
         ..ScanParams::default()
@@ -57,7 +56,6 @@ fn scan(
             if buffers.header().has_sequences != 0 {
                 sequences(&mut buffers, &params);
             }
-            grams(&mut buffers, &params);
             tails(&mut buffers, &params);
             advance(&mut buffers, &ScanParams { stage: layout::ADVANCE_TAILS, ..params });
         }

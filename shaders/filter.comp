@@ -11,9 +11,9 @@
 // for as many bytes as they look at in params.filter_turns turns (for passes but the first,
 // Control::filter_*). The gram of every byte, or of every other one, is tested against a bitmap in shared
 // memory. Survivors are queued there, for each subgroup on its own; as soon as there is one for each of its
-// invocations it looks them up in the hash table, where each branch that has the gram gets a candidate.
-// Branches that match at the start of the haystack only get theirs from the first invocation. Loops: the
-// turns, with at most FILTER_BYTES survivors each; look-ups and candidates, which count down from
+// invocations it looks them up in the hash table, where each branch that has the gram, and its witness, gets a
+// candidate. Branches that match at the start of the haystack only get theirs from the first invocation.
+// Loops: the turns, with at most FILTER_BYTES survivors each; look-ups and items, which count down from
 // FILTER_STEPS. CPU twin: src/twin/filter.rs.
 
 #define HAYSTACK_UNIT uvec4
@@ -29,10 +29,14 @@ layout(local_size_x = 256, local_size_x_id = 3) in;
 
 shared uint bitmap[BITMAP_WORDS];
 // Where they are.
-shared uint survivors[FILTER_SURVIVORS];
+shared uint survivors[2u * FILTER_LANES];
+// What has been looked up of each: how many items it and those before it have, where it is, its first item or
+// the only one, and that one's witness.
+shared uvec4 looked_up[FILTER_LANES];
 
-// This subgroup's part of the queue, and how many are in it.
+// This subgroup's parts of these, and how many are in the queue.
 uint own_queue;
+uint own_lanes;
 uint queued = 0u;
 // Invocations of this subgroup, and this one's place among them.
 uint lanes;
@@ -61,38 +65,23 @@ uint gram_at(uint at) {
     return lower_case(gram);
 }
 
-// A gram's items and their witnesses: `count` pairs of words at `first`, or only this item.
-struct Items {
-    uint count;
-    uint first;
-    uint only;
-    uint only_witness;
-};
-
-// What the gram at `at` may belong to.
-Items look_up(uint at) {
-    uint gram = gram_at(at);
+// The slot of a gram in the hash table, as an offset in the tables; 0 if it has none.
+uint slot_of(uint gram) {
     uint mask = (1u << tables.header.gram_table_log2) - 1u;
     uint slot = (gram * GRAM_HASH) >> (32u - tables.header.gram_table_log2);
     for (; steps_left != 0u; --steps_left) {
         uint at = tables.header.gram_table + slot * GRAM_SLOT_WORDS;
         uint found = tables.words[at];
         uint list = tables.words[at + 1u];
-        uint witness = tables.words[at + 2u];
         if (list == 0u) {
-            break;
+            return 0u;
         }
         if (found == gram) {
-            bool is_only = (list & GRAM_ONLY_ITEM) != 0u;
-            return Items(is_only ? 1u : tables.words[list], list + 1u, is_only ? list : 0u, witness);
+            return at;
         }
         slot = (slot + 1u) & mask;
     }
-    return Items(0u, 0u, 0u, 0u);
-}
-
-uint item_at(Items items, uint index) {
-    return items.only != 0u ? items.only : tables.words[items.first + 2u * index];
+    return 0u;
 }
 
 // Whether there is a witness for a gram at `at`. Where the haystack goes on elsewhere, it may be there.
@@ -105,43 +94,70 @@ bool has_witness(uint witness, uint at) {
     return bit >= WITNESS_BITS || (witness >> bit & 1u) != 0u;
 }
 
-bool passes(Items items, uint index, uint at) {
-    uint witness = items.only != 0u ? items.only_witness : tables.words[items.first + 2u * index + 1u];
-    return is_possible(item_at(items, index), at) && has_witness(witness, at);
+// Looks up `count` survivors from `first` on, one for each invocation of the subgroup. Says how many items all
+// of them have.
+uint look_up(uint first, uint count) {
+    uint at = 0u;
+    uint items = 0u;
+    uint list = 0u;
+    uint witness = 0u;
+    if (lane < count) {
+        at = survivors[own_queue + first + lane];
+        uint slot = slot_of(gram_at(at));
+        if (slot != 0u) {
+            list = tables.words[slot + 1u];
+            witness = tables.words[slot + 2u];
+            items = (list & GRAM_ONLY_ITEM) != 0u ? 1u : tables.words[list];
+        }
+    }
+    items = min(items, steps_left);
+    steps_left -= items;
+    looked_up[own_lanes + lane] = uvec4(subgroupInclusiveAdd(items), at, list, witness);
+    subgroupBarrier();
+    return subgroupAdd(items);
 }
 
-// Looks up `count` survivors from `first` on, one for each invocation of the subgroup, and hands on the tails
-// that have a witness: each invocation up to 32 at a time, and all of them at once.
-void look_up_survivors(uint first, uint count) {
-    uint at = lane < count ? survivors[own_queue + first + lane] : 0u;
-    Items items = Items(0u, 0u, 0u, 0u);
-    if (lane < count) {
-        items = look_up(at);
+// Hands on the tails of survivors that have a witness. Their items are dealt out evenly, however they are
+// spread over the survivors.
+void hand_on_survivors(uint first, uint count) {
+    uint all = look_up(first, count);
+    for (uint base = 0u; base < all; base += lanes) {
+        uint index = base + lane;
+        // The survivor that this item belongs to: the first one that does not end before.
+        uint low = 0u;
+        uint high = lanes - 1u;
+        while (low < high) {
+            uint middle = (low + high) / 2u;
+            if (looked_up[own_lanes + middle].x > index) {
+                high = middle;
+            } else {
+                low = middle + 1u;
+            }
+        }
+        uvec4 survivor = looked_up[own_lanes + low];
+        uint item = survivor.z;
+        uint witness = survivor.w;
+        if ((item & GRAM_ONLY_ITEM) == 0u) {
+            uint before = low == 0u ? 0u : looked_up[own_lanes + low - 1u].x;
+            uint pair = item + 1u + 2u * (min(index, all - 1u) - before);
+            item = tables.words[pair];
+            witness = tables.words[pair + 1u];
+        }
+        bool passes = index < all && is_possible(item, survivor.y) && has_witness(witness, survivor.y);
+        uvec4 ballot = subgroupBallot(passes);
+        uint passing = subgroupBallotBitCount(ballot);
+        if (passing != 0u) {
+            uint place = 0u;
+            if (subgroupElect()) {
+                place = atomicAdd(control.candidate_count, passing);
+            }
+            place = subgroupBroadcastFirst(place) + subgroupBallotExclusiveBitCount(ballot);
+            if (passes) {
+                write_candidate(place, item, survivor.y);
+            }
+        }
     }
-    uint next = 0u;
-    while (subgroupAny(next < items.count && steps_left != 0u)) {
-        uint passing = 0u;
-        uint end = min(items.count, next + min(32u, steps_left));
-        for (uint index = next; index < end; ++index) {
-            passing |= passes(items, index, at) ? 1u << (index - next) : 0u;
-        }
-        steps_left -= end - next;
-        uint own = uint(bitCount(passing));
-        uint before = subgroupExclusiveAdd(own);
-        uint all = subgroupAdd(own);
-        uint place = 0u;
-        if (subgroupElect() && all != 0u) {
-            place = atomicAdd(control.candidate_count, all);
-        }
-        place = subgroupBroadcastFirst(place) + before;
-        while (passing != 0u) {
-            uint index = uint(findLSB(passing));
-            passing &= passing - 1u;
-            write_candidate(place, item_at(items, next + index), at);
-            place += 1u;
-        }
-        next = end;
-    }
+    subgroupBarrier();
 }
 
 // Folds four bytes as the bitmap does.
@@ -169,56 +185,82 @@ uint test_word(uint tests, uint word, uint next) {
     return tests;
 }
 
-// Queues the survivors of a turn, and looks up as many as there are invocations whenever there are.
-void queue_survivors(uint tests, uint at) {
+// Appends the tests of the grams that begin in the unit at `at`. A subgroup stays together, so past the end the
+// last unit is looked at in vain.
+uint test_unit(uint tests, uint at) {
+    uint last_unit = (params.haystack_len - 1u) & ~(FILTER_BYTES - 1u);
+    uvec4 unit = unit_at(min(at, last_unit));
+    uint next = unit_at(min(at + FILTER_BYTES, last_unit)).x;
+    uvec4 folded = uvec4(fold(unit.x), fold(unit.y), fold(unit.z), fold(unit.w));
+    tests = test_word(tests, folded.x, folded.y);
+    tests = test_word(tests, folded.y, folded.z);
+    tests = test_word(tests, folded.z, folded.w);
+    return test_word(tests, folded.w, fold(next));
+}
+
+// Queues the survivors of as many turns as make 32 tests, the first of them at `at`, and hands on as many as
+// there are invocations whenever there are.
+void queue_survivors(uint tests, uint at, uint turn_bytes) {
+    uint stride = GRAM_STRIDE;
+    uint unit_tests = FILTER_BYTES / stride;
     while (subgroupAny(tests != 0u)) {
-        int last = findMSB(tests);
-        uint survivor = at + (FILTER_BYTES - GRAM_STRIDE) - uint(last) * GRAM_STRIDE;
+        uint index = 31u - uint(findMSB(tests));
+        uint survivor = at + index / unit_tests * turn_bytes + index % unit_tests * stride;
         bool survives = tests != 0u && is_inside(survivor);
         uvec4 ballot = subgroupBallot(survives);
         if (survives) {
             survivors[own_queue + queued + subgroupBallotExclusiveBitCount(ballot)] = survivor;
         }
-        tests &= ~(1u << (last & 31));
+        tests &= ~(1u << (31u - (index & 31u)));
         queued += subgroupBallotBitCount(ballot);
         subgroupBarrier();
         if (queued >= lanes) {
             queued -= lanes;
-            look_up_survivors(queued, lanes);
-            subgroupBarrier();
+            hand_on_survivors(queued, lanes);
         }
     }
 }
 
-void main() {
-    uint local = gl_LocalInvocationID.x;
-    for (uint word = local; word < BITMAP_WORDS; word += gl_WorkGroupSize.x) {
-        bitmap[word] = tables.words[tables.header.bitmap + word];
+// Loads the bitmap. Four words at a time wait for memory together.
+void load_bitmap() {
+    uint from = tables.header.bitmap;
+    for (uint word = gl_LocalInvocationID.x; word < BITMAP_WORDS; word += 4u * params.filter_workgroup) {
+        uvec4 at = word + params.filter_workgroup * uvec4(0u, 1u, 2u, 3u);
+        at = min(at, uvec4(BITMAP_WORDS - 1u));
+        uvec4 loaded = uvec4(tables.words[from + at.x], tables.words[from + at.y],
+                             tables.words[from + at.z], tables.words[from + at.w]);
+        bitmap[at.x] = loaded.x;
+        bitmap[at.y] = loaded.y;
+        bitmap[at.z] = loaded.z;
+        bitmap[at.w] = loaded.w;
     }
     barrier();
+}
+
+void main() {
+    load_bitmap();
     if (gl_GlobalInvocationID.x == 0u && params.first_start == 0u && params.filter_first == 0u) {
         hand_on(tables.header.anchored, 0u);
     }
     uvec4 all = subgroupBallot(true);
     lanes = subgroupBallotBitCount(all);
     lane = subgroupBallotExclusiveBitCount(all);
-    own_queue = gl_SubgroupID * (FILTER_SURVIVORS / gl_NumSubgroups);
-    uint last_unit = (params.haystack_len - 1u) & ~(FILTER_BYTES - 1u);
-    uint turn_bytes = gl_WorkGroupSize.x * FILTER_BYTES;
+    own_lanes = gl_SubgroupID * (FILTER_LANES / gl_NumSubgroups);
+    own_queue = 2u * own_lanes;
+    uint turn_bytes = params.filter_workgroup * FILTER_BYTES;
     uint at = (params.filter_first & ~(FILTER_BYTES - 1u))
-        + gl_WorkGroupID.x * turn_bytes * params.filter_turns + local * FILTER_BYTES;
-    for (uint turn = 0u; turn < params.filter_turns; ++turn) {
-        // A subgroup stays together, so past the end the last unit is looked at in vain.
-        uvec4 unit = unit_at(min(at, last_unit));
-        uint next = unit_at(min(at + FILTER_BYTES, last_unit)).x;
-        uvec4 folded = uvec4(fold(unit.x), fold(unit.y), fold(unit.z), fold(unit.w));
-        uint tests = test_word(0u, folded.x, folded.y);
-        tests = test_word(tests, folded.y, folded.z);
-        tests = test_word(tests, folded.z, folded.w);
-        tests = test_word(tests, folded.w, fold(next));
-        queue_survivors(tests, at);
-        at += turn_bytes;
+        + gl_WorkGroupID.x * turn_bytes * params.filter_turns + gl_LocalInvocationID.x * FILTER_BYTES;
+    uint at_once = GRAM_STRIDE == 1u ? 2u : 4u;
+    for (uint turn = 0u; turn < params.filter_turns; turn += at_once) {
+        uint tests = test_unit(0u, at);
+        tests = test_unit(tests, at + turn_bytes);
+        if (GRAM_STRIDE != 1u) {
+            tests = test_unit(tests, at + 2u * turn_bytes);
+            tests = test_unit(tests, at + 3u * turn_bytes);
+        }
+        queue_survivors(tests, at, turn_bytes);
+        at += at_once * turn_bytes;
     }
-    look_up_survivors(0u, queued);
+    hand_on_survivors(0u, queued);
     own_up();
 }

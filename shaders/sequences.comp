@@ -21,18 +21,18 @@ shared uint letters[256];
 
 void main() {
     uint local = gl_LocalInvocationID.x;
-    for (uint word = local; word < SEQUENCE_WORDS; word += gl_WorkGroupSize.x) {
+    for (uint word = local; word < SEQUENCE_WORDS; word += params.filter_workgroup) {
         bitmap[word] = tables.words[tables.header.sequences + word];
     }
-    for (uint byte = local; byte < 256u; byte += gl_WorkGroupSize.x) {
+    for (uint byte = local; byte < 256u; byte += params.filter_workgroup) {
         letters[byte] = class_of(tables.header.letters, byte);
     }
     barrier();
     uint last_unit = (params.haystack_len - 1u) & ~(FILTER_BYTES - 1u);
     uint base = (params.filter_first & ~(FILTER_BYTES - 1u))
-        + gl_WorkGroupID.x * (gl_WorkGroupSize.x * FILTER_BYTES * params.filter_turns);
+        + gl_WorkGroupID.x * (params.filter_workgroup * FILTER_BYTES * params.filter_turns);
     for (uint turn = 0u; turn < params.filter_turns; ++turn) {
-        uint at = base + (turn * gl_WorkGroupSize.x + local) * FILTER_BYTES;
+        uint at = base + (turn * params.filter_workgroup + local) * FILTER_BYTES;
         if (at >= params.filter_end) {
             break;
         }

@@ -108,12 +108,15 @@ const uint WITNESS_ZERO = 16u;
 // Any bytes will do, anywhere.
 const uint WITNESS_ANY = 0xFFFFFFFFu;
 
-// Bytes that an invocation of `filter` looks at in a turn, and survivors that a workgroup keeps: two for each
-// of its invocations, of which there are half as many at most.
+// Bytes that an invocation of `filter` looks at in a turn, invocations that a workgroup has at most, and words
+// of shared memory that each of them has beside the bitmap.
 const uint FILTER_BYTES = 16u;
-const uint FILTER_SURVIVORS = 2048u;
+const uint FILTER_LANES = 512u;
+const uint FILTER_LANE_WORDS = 6u;
+// Turns are taken four at a time.
+const uint FILTER_TURNS = 4u;
 // Candidates and look-ups of an invocation of `filter`; one that has more says that they do not fit.
-const uint FILTER_STEPS = 0x4000u;
+const uint FILTER_STEPS = 0x1000u;
 
 // ScanParams::use_filter. Where the haystack goes on elsewhere, or fronts turn out long, rules with
 // unbounded fronts are verified from every start.

@@ -80,7 +80,8 @@ impl LaneShape {
         /// More would keep a device too long with too little.
         const MOST: u32 = 64;
         let turns = bytes.div_ceil(self.filter_workgroup * layout::FILTER_BYTES);
-        turns.div_ceil(self.filter_groups).clamp(1, MOST)
+        let turns = turns.div_ceil(self.filter_groups).next_multiple_of(layout::FILTER_TURNS);
+        turns.clamp(layout::FILTER_TURNS, MOST)
     }
 
     /// Sizes a lane for rules that need `nfa_words` of scratch for a walker, or no NFA at all, and that can

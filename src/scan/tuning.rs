@@ -81,15 +81,15 @@ impl Tuning {
 
 /// The largest bitmap, as words and a power of two, that fits beside the survivors.
 fn bitmap_log2(shared_memory_bytes: u32) -> u32 {
-    let survivors = layout::FILTER_SURVIVORS * 4;
-    let words = shared_memory_bytes.saturating_sub(survivors) / 4;
+    let survivors = layout::FILTER_LANES * layout::FILTER_LANE_WORDS;
+    let words = (shared_memory_bytes / 4).saturating_sub(survivors);
     words.max(1).ilog2().clamp(10, 13)
 }
 
 /// As many invocations as may share a bitmap, and have room for their survivors: the more do, the more of
 /// them are there to hide the latency of memory.
 fn filter_workgroup(info: &DeviceInfo) -> u32 {
-    info.max_workgroup_invocations.min(layout::FILTER_SURVIVORS / 2)
+    info.max_workgroup_invocations.min(layout::FILTER_LANES)
 }
 
 #[cfg(test)]
@@ -97,6 +97,6 @@ mod tests {
     #[test]
     fn bitmaps_fit_beside_survivors() {
         let sizes = [16, 32, 48, 64, 100].map(|kib| super::bitmap_log2(kib << 10));
-        assert_eq!(sizes, [11, 12, 13, 13, 13]);
+        assert_eq!(sizes, [10, 12, 13, 13, 13]);
     }
 }

@@ -279,7 +279,7 @@ fn kernels_do_what_their_twins_do() {
         candidate_capacity: 1 << 10,
         item_capacity: 1 << 10,
         filter_workgroup: FILTER_WORKGROUP,
-        filter_turns: 3,
+        filter_turns: 4,
         filter_end: haystack.len() as u32,
         ..ScanParams::default()
     };

@@ -23,7 +23,7 @@ fn tight(haystack: &[u8], pass_count: usize) -> ScanParams {
         step_budget: 7,
         filter_end: haystack.len() as u32,
         filter_workgroup: 64,
-        filter_turns: 1,
+        filter_turns: 4,
         candidate_capacity: 1 << 14,
         item_capacity: 1 << 14,
         ..ScanParams::default()

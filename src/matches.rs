@@ -134,10 +134,9 @@ impl Chains {
         })
     }
 
-    /// Sorts `candidates` and drops those that are no part of their pattern's chain. `base` is the offset
+    /// Drops those of `candidates`, sorted, that are no part of their pattern's chain. `base` is the offset
     /// of the haystack that their offsets count from.
     pub(crate) fn select(&mut self, candidates: &mut Vec<Match>, base: u64) {
-        candidates.sort_unstable();
         candidates.retain(|candidate| {
             let free = self.ends.entry(candidate.pattern_id).or_insert(0);
             let is_next = base + u64::from(candidate.start) >= *free;

@@ -16,6 +16,7 @@ use crate::matches::{Chains, Undecided, Unsettled};
 use crate::rules::pass::{self, Pass};
 use crate::rules::{Branch, Rule};
 use crate::shaders::layout::{self, Candidate, Hit, ScanParams};
+use crate::sort;
 use crate::vulkan::device::Device;
 use crate::vulkan::memory::{Buffer, Location};
 use crate::vulkan::staging::StagingRing;
@@ -74,6 +75,7 @@ pub struct ResidentRulePipeline {
 #[derive(Debug, Default)]
 pub struct ScanScratch {
     pub(super) candidates: Vec<Match>,
+    pub(super) spare: Vec<Match>,
     pub(super) undecided: Vec<Undecided>,
     pub(super) chains: Chains,
     pub(super) settled: Vec<Unsettled>,
@@ -362,6 +364,7 @@ impl ResidentRulePipeline {
         });
         let mut since = Some(since);
         let mut found = 0;
+        let mut is_sorted = true;
         let mut first_undecided = None;
         let mut first_start = range.first_start;
         let mut part = range.end_start - range.first_start;
@@ -407,7 +410,7 @@ impl ResidentRulePipeline {
             }
             scratch.candidates.clear();
             scratch.undecided.clear();
-            sort_hits(lane.hits(count, stats)?, scratch);
+            sort_hits(lane.hits(count, stats)?, range.is_final, scratch);
             if is_direct && !self.settle(lane, params, range.base, scratch, stats)? {
                 is_direct = false;
                 continue;
@@ -427,6 +430,7 @@ impl ResidentRulePipeline {
             }
             found += candidates.len() as u64;
             if found <= self.max_matches as u64 {
+                is_sorted = matches.is_empty();
                 matches.extend_from_slice(candidates);
             } else if found > self.max_matches as u64 + u64::from(COUNTED_BEYOND) {
                 return Err(self.too_many(found, true));
@@ -441,7 +445,9 @@ impl ResidentRulePipeline {
         if found > self.max_matches as u64 {
             return Err(self.too_many(found, false));
         }
-        matches.sort_unstable();
+        if !is_sorted {
+            sort::sort(matches, &mut scratch.spare);
+        }
         Ok(first_undecided)
     }
 
@@ -490,7 +496,7 @@ impl ResidentRulePipeline {
             if outcome.hit_count > self.shape.hit_capacity {
                 return Ok(false);
             }
-            sort_hits(lane.hits(outcome.hit_count, stats)?, scratch);
+            sort_hits(lane.hits(outcome.hit_count, stats)?, params.is_final != 0, scratch);
         }
     }
 
@@ -586,20 +592,26 @@ impl std::fmt::Debug for ResidentRulePipeline {
     }
 }
 
-/// Adds hits to matches and undecided starts, sorted and each once: a start that two candidates led to was
-/// verified twice.
-fn sort_hits(hits: &[Hit], scratch: &mut ScanScratch) {
-    let ScanScratch { candidates, undecided, .. } = scratch;
-    for &Hit { pattern_id, start, end } in hits {
-        if end == layout::UNDECIDED {
-            undecided.push(Undecided { pattern_id, start });
-        } else {
-            candidates.push(Match { pattern_id, start, end });
-        }
-    }
-    candidates.sort_unstable();
+/// Adds hits to candidates and undecided starts, sorted. Only where the haystack goes on is a start
+/// undecided.
+fn sort_hits(hits: &[Hit], is_final: bool, scratch: &mut ScanScratch) {
+    let ScanScratch { candidates, spare, undecided, .. } = scratch;
+    sort::append(candidates, hits, |&Hit { pattern_id, start, end }| Match {
+        pattern_id,
+        start,
+        end,
+    });
+    sort::sort(candidates, spare);
     candidates.dedup();
-    undecided.sort_unstable();
+    if !is_final {
+        candidates.retain(|&Match { pattern_id, start, end }| {
+            if end == layout::UNDECIDED {
+                undecided.push(Undecided { pattern_id, start });
+            }
+            end != layout::UNDECIDED
+        });
+        undecided.sort_unstable();
+    }
 }
 
 fn is_direct(rule: &Rule) -> bool {

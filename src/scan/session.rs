@@ -12,7 +12,7 @@ use super::lane::{Lane, LaneShape, Source};
 use super::stats::ScanStats;
 use super::tuning::Tuning;
 use super::{ScanError, SessionOptions};
-use crate::matches::{Chains, Undecided, Unsettled};
+use crate::matches::{self, Chains, Undecided, Unsettled};
 use crate::rules::pass::{self, Pass};
 use crate::rules::{Branch, Rule};
 use crate::shaders::layout::{self, Candidate, Hit, ScanParams};
@@ -425,13 +425,14 @@ impl ResidentRulePipeline {
             if let Some(Undecided { start, .. }) = first_undecided {
                 candidates.retain(|candidate| candidate.start < start);
             }
-            if self.match_kind == MatchKind::LeftmostFirst {
-                chains.select(candidates, range.base);
-            }
-            found += candidates.len() as u64;
+            let picked = match self.match_kind {
+                MatchKind::LeftmostFirst => chains.select(candidates, range.base),
+                MatchKind::All => matches::distinct(candidates),
+            };
+            found += picked.len() as u64;
             if found <= self.max_matches as u64 {
                 is_sorted = matches.is_empty();
-                matches.extend_from_slice(candidates);
+                picked.append_to(matches);
             } else if found > self.max_matches as u64 + u64::from(COUNTED_BEYOND) {
                 return Err(self.too_many(found, true));
             }
@@ -463,19 +464,22 @@ impl ResidentRulePipeline {
     ) -> Result<bool, ScanError> {
         let may_be = |pattern_id: u32| self.is_direct[pattern_id as usize];
         scratch.settled.clear();
-        let mut known = 0;
         loop {
             let ScanScratch { candidates, chains, settled, verified, .. } = scratch;
-            while let Some(found) = chains.first_unsettled(candidates, base, may_be, settled) {
+            if chains.is_settled(candidates, base, may_be, settled) {
+                return Ok(true);
+            }
+            let known = settled.len();
+            for range in chains.unsettled(candidates, base, may_be) {
+                if settled.contains(&range) {
+                    continue;
+                }
                 if settled.len() == MOST_SETTLED || self.pass_count > 1 {
                     return Ok(false);
                 }
-                settled.push(found);
+                settled.push(range);
             }
             let open = &settled[known..];
-            if open.is_empty() {
-                return Ok(true);
-            }
             // All of them at once: each of their starts in this part, for its pattern.
             let starts = open.iter().flat_map(|unsettled| {
                 let [first, end] = unsettled.starts;
@@ -487,8 +491,7 @@ impl ResidentRulePipeline {
             if verified.len() > MOST_VERIFIED.min(self.shape.item_capacity as usize) {
                 return Ok(false);
             }
-            candidates.retain(|candidate| !open.iter().any(|unsettled| unsettled.holds(candidate)));
-            known = settled.len();
+            matches::remove_held(candidates, open);
             if verified.is_empty() {
                 continue;
             }
@@ -602,7 +605,6 @@ fn sort_hits(hits: &[Hit], is_final: bool, scratch: &mut ScanScratch) {
         end,
     });
     sort::sort(candidates, spare);
-    candidates.dedup();
     if !is_final {
         candidates.retain(|&Match { pattern_id, start, end }| {
             if end == layout::UNDECIDED {

@@ -38,6 +38,7 @@ mod matches;
 mod rules;
 mod scan;
 pub mod shaders;
+mod sort;
 #[cfg(test)]
 mod twin;
 mod vulkan;

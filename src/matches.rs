@@ -1,6 +1,13 @@
 //! Matches, and which of them a scan reports.
 
-use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use rayon::prelude::*;
+
+use crate::sort::{self, MANY};
+
+/// Pieces that threads take of very many matches, in whole patterns.
+const PIECES: usize = 64;
 
 /// A match of one pattern: the half-open byte range `start..end` of the haystack. Never empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,10 +46,95 @@ pub(crate) struct Unsettled {
 }
 
 impl Unsettled {
-    pub(crate) fn holds(&self, candidate: &Match) -> bool {
+    fn holds(&self, candidate: &Match) -> bool {
         let [first, end] = self.starts;
         candidate.pattern_id == self.pattern_id && (first..end).contains(&candidate.start)
     }
+}
+
+/// Drops the `candidates`, sorted, that lie in one of `ranges`, which are in the order of their patterns.
+pub(crate) fn remove_held(candidates: &mut Vec<Match>, mut ranges: &[Unsettled]) {
+    candidates.retain(|candidate| {
+        while let [range, rest @ ..] = ranges
+            && range.pattern_id < candidate.pattern_id
+        {
+            ranges = rest;
+        }
+        let mut own = ranges.iter().take_while(|range| range.pattern_id == candidate.pattern_id);
+        !own.any(|range| range.holds(candidate))
+    });
+}
+
+/// The matches that count, in order, where candidates lay.
+pub(crate) struct Picked<'a> {
+    pieces: [&'a [Match]; PIECES],
+}
+
+impl<'a> Picked<'a> {
+    /// Leaves to `counts`, which gets the sorted candidates of a pattern in order, which of them count.
+    fn new<F: FnMut(&Match) -> bool>(
+        candidates: &'a mut [Match],
+        counts: impl Fn() -> F + Sync,
+    ) -> Picked<'a> {
+        let is_many = candidates.len() >= MANY;
+        let borders = borders(candidates);
+        let mut rest = candidates;
+        let mut pieces: [_; PIECES] = std::array::from_fn(|index| {
+            let len = borders[index + 1] - borders[index];
+            rest.split_off_mut(..len).expect("borders ascend")
+        });
+        let pick = |piece: &mut &mut [Match]| {
+            let kept = keep(piece, counts());
+            *piece = &mut std::mem::take(piece)[..kept];
+        };
+        if is_many {
+            pieces.par_iter_mut().for_each(pick);
+        } else {
+            pieces.iter_mut().for_each(pick);
+        }
+        Picked { pieces: pieces.map(|piece| &*piece) }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.len()).sum()
+    }
+
+    pub(crate) fn append_to(&self, matches: &mut Vec<Match>) {
+        for piece in self.pieces {
+            sort::append(matches, piece, |found| *found);
+        }
+    }
+}
+
+/// Where pieces of sorted candidates begin and end. Few candidates are all in the first.
+fn borders(candidates: &[Match]) -> [usize; PIECES + 1] {
+    let count = candidates.len();
+    let size = if count < MANY { count } else { count.div_ceil(PIECES) };
+    std::array::from_fn(|index| {
+        let (before, after) = candidates.split_at(count.min(index * size));
+        let goes_on =
+            |found: &Match| before.last().is_some_and(|last| last.pattern_id == found.pattern_id);
+        before.len() + after.partition_point(goes_on)
+    })
+}
+
+/// Moves the matches that count to the front, and says how many those are.
+fn keep(matches: &mut [Match], mut counts: impl FnMut(&Match) -> bool) -> usize {
+    let mut kept = 0;
+    for index in 0..matches.len() {
+        let found = matches[index];
+        matches[kept] = found;
+        kept += usize::from(counts(&found));
+    }
+    kept
+}
+
+/// Of sorted candidates each one once: a start that two of them led to was verified twice.
+pub(crate) fn distinct(candidates: &mut [Match]) -> Picked<'_> {
+    Picked::new(candidates, || {
+        let mut last = None;
+        move |candidate| last.replace(*candidate) != Some(*candidate)
+    })
 }
 
 /// Picks leftmost-first matches out of the preferred match of every start.
@@ -52,13 +144,31 @@ impl Unsettled {
 /// Starts come in ascending order over all calls; a chain runs on from one call to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Chains {
-    /// Where the last match of a pattern ended.
-    ends: HashMap<u32, u64>,
+    /// The haystack that is being looked through: chains of earlier ones do not count.
+    haystack: u64,
+    /// By pattern, as far as any has matched.
+    chains: Vec<Chain>,
+}
+
+/// What there is of a pattern's chain. Atomic, as threads share the list, though none of its items.
+#[derive(Debug, Default)]
+struct Chain {
+    haystack: AtomicU64,
+    /// Where its last match ended.
+    end: AtomicU64,
 }
 
 impl Chains {
+    /// Begins with another haystack.
     pub(crate) fn clear(&mut self) {
-        self.ends.clear();
+        self.haystack += 1;
+    }
+
+    /// Where the next match of a pattern may start.
+    fn free(&self, pattern_id: u32) -> u64 {
+        let chain = self.chains.get(pattern_id as usize);
+        let own = chain.filter(|chain| chain.haystack.load(Relaxed) == self.haystack);
+        own.map_or(0, |chain| chain.end.load(Relaxed))
     }
 
     /// The first of `undecided`, sorted starts of patterns, that no match covers: what lies before it is
@@ -79,7 +189,7 @@ impl Chains {
                 let Undecided { pattern_id, start } = **undecided;
                 if pattern != Some(pattern_id) {
                     pattern = Some(pattern_id);
-                    free = self.ends.get(&pattern_id).copied().unwrap_or(0);
+                    free = self.free(pattern_id);
                 }
                 let before = |candidate: &&Match| {
                     (candidate.pattern_id, candidate.start) < (pattern_id, start)
@@ -96,55 +206,198 @@ impl Chains {
             .min_by_key(|undecided| undecided.start)
     }
 
-    /// The first range of starts of which `candidates`, sorted and each there once, may not hold all that
-    /// counts, where tails have been reported with their least start alone: one start has two ends, or a
-    /// start that is covered would have later ones that are not. `is_direct` tells the patterns that this may
-    /// be so of, and `settled` which ranges hold all.
-    pub(crate) fn first_unsettled(
+    /// Whether `candidates`, sorted, hold all that counts, or leave nothing open but what is `settled`.
+    pub(crate) fn is_settled(
+        &self,
+        candidates: &[Match],
+        base: u64,
+        is_direct: impl Fn(u32) -> bool + Copy + Sync,
+        settled: &[Unsettled],
+    ) -> bool {
+        let is_settled = |piece: &[Match]| {
+            self.unsettled(piece, base, is_direct).all(|range| settled.contains(&range))
+        };
+        if candidates.len() < MANY {
+            return is_settled(candidates);
+        }
+        let borders = borders(candidates);
+        borders.par_windows(2).all(|border| is_settled(&candidates[border[0]..border[1]]))
+    }
+
+    /// The ranges of starts of which `candidates`, sorted, may not hold all that counts, where tails have
+    /// been reported with their least start alone: one start has two ends, or a start that is covered would
+    /// have later ones that are not. `is_direct` tells the patterns that this may be so of.
+    pub(crate) fn unsettled(
         &self,
         candidates: &[Match],
         base: u64,
         is_direct: impl Fn(u32) -> bool,
-        settled: &[Unsettled],
-    ) -> Option<Unsettled> {
-        let mut pattern = None;
-        let mut last = None;
-        let mut free = 0;
-        candidates.iter().find_map(|&Match { pattern_id, start, end }| {
-            if pattern != Some(pattern_id) {
-                pattern = Some(pattern_id);
-                last = None;
-                free = self.ends.get(&pattern_id).copied().unwrap_or(0);
-            }
-            let has_two_ends = last.replace(start) == Some(start);
-            let ends_later = base + u64::from(end) > free;
-            let is_free = base + u64::from(start) >= free;
-            let starts = if has_two_ends {
-                [start, start + 1]
-            } else if !is_free && ends_later {
-                [(free - base) as u32, end]
-            } else {
-                if is_free {
+    ) -> impl Iterator<Item = Unsettled> {
+        let of_patterns = candidates.chunk_by(|one, next| one.pattern_id == next.pattern_id);
+        let of_direct = of_patterns.filter(move |of_one| is_direct(of_one[0].pattern_id));
+        of_direct.flat_map(move |of_one| {
+            let mut last = None;
+            let mut free = self.free(of_one[0].pattern_id);
+            of_one.iter().filter_map(move |candidate| {
+                let Match { pattern_id, start, end } = *candidate;
+                let before = last.replace(candidate).filter(|before| before.start == start);
+                let starts = if let Some(before) = before {
+                    (before.end != end).then_some([start, start + 1])
+                } else if base + u64::from(start) >= free {
                     free = base + u64::from(end);
-                }
-                return None;
-            };
-            let found = Unsettled { pattern_id, starts };
-            (is_direct(pattern_id) && !settled.contains(&found)).then_some(found)
+                    None
+                } else {
+                    (base + u64::from(end) > free).then(|| [(free - base) as u32, end])
+                };
+                starts.map(|starts| Unsettled { pattern_id, starts })
+            })
         })
     }
 
-    /// Sorts `candidates` and drops those that are no part of their pattern's chain. `base` is the offset
-    /// of the haystack that their offsets count from.
-    pub(crate) fn select(&mut self, candidates: &mut Vec<Match>, base: u64) {
-        candidates.sort_unstable();
-        candidates.retain(|candidate| {
-            let free = self.ends.entry(candidate.pattern_id).or_insert(0);
-            let is_next = base + u64::from(candidate.start) >= *free;
+    /// Picks those of `candidates`, sorted, that are part of their pattern's chain. `base` is the offset of
+    /// the haystack that their offsets count from.
+    pub(crate) fn select<'a>(&mut self, candidates: &'a mut [Match], base: u64) -> Picked<'a> {
+        let patterns = candidates.last().map_or(0, |last| last.pattern_id as usize + 1);
+        if self.chains.len() < patterns {
+            self.chains.resize_with(patterns, Chain::default);
+        }
+        let chains = &*self;
+        Picked::new(candidates, || |candidate: &Match| chains.goes_on(candidate, base))
+    }
+
+    /// Whether a chain goes on with a candidate; if so, it does.
+    fn goes_on(&self, candidate: &Match, base: u64) -> bool {
+        let is_next = base + u64::from(candidate.start) >= self.free(candidate.pattern_id);
+        if is_next {
+            let chain = &self.chains[candidate.pattern_id as usize];
+            chain.haystack.store(self.haystack, Relaxed);
+            chain.end.store(base + u64::from(candidate.end), Relaxed);
+        }
+        is_next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Candidates of one call, sorted: some there twice, some starts with two ends.
+    fn candidates(patterns: u32, starts: u32, count: usize) -> impl Strategy<Value = Vec<Match>> {
+        let candidate = (0..patterns, 0..starts, 1_u32..9).prop_map(|(pattern_id, start, len)| {
+            let end = start + len;
+            Match { pattern_id, start, end }
+        });
+        prop::collection::vec(candidate, 0..200).prop_map(move |few| {
+            // As many as it takes, further on or of further patterns.
+            let copies = count / few.len().max(1);
+            let copy = |nth: usize| {
+                let shift = nth as u32 / 2 * starts;
+                few.iter().map(move |&Match { pattern_id, start, end }| Match {
+                    pattern_id: pattern_id + nth as u32 % 2 * patterns,
+                    start: start + shift,
+                    end: end + shift,
+                })
+            };
+            let mut candidates: Vec<_> = (0..=copies).flat_map(copy).collect();
+            candidates.sort_unstable();
+            candidates
+        })
+    }
+
+    fn calls() -> impl Strategy<Value = Vec<Vec<Match>>> {
+        let sizes = prop::sample::select(vec![0, 1000, MANY - 100, MANY + 100, 3 * MANY]);
+        let call = (1_u32..40, 1_u32..100, sizes);
+        let call =
+            call.prop_flat_map(|(patterns, starts, count)| candidates(patterns, starts, count));
+        prop::collection::vec(call, 1..5)
+    }
+
+    /// By definition: one after the other, from where the pattern's last match ended.
+    fn select(ends: &mut HashMap<u32, u64>, candidates: &[Match], base: u64) -> Vec<Match> {
+        let mut selected = candidates.to_vec();
+        selected.retain(|candidate| {
+            let end = ends.entry(candidate.pattern_id).or_default();
+            let is_next = base + u64::from(candidate.start) >= *end;
             if is_next {
-                *free = base + u64::from(candidate.end);
+                *end = base + u64::from(candidate.end);
             }
             is_next
         });
+        selected
+    }
+
+    /// By definition: all that the candidates of one pattern leave open.
+    fn unsettled(ends: &HashMap<u32, u64>, candidates: &[Match], base: u64) -> Vec<Unsettled> {
+        let mut unsettled = Vec::new();
+        let mut ends = ends.clone();
+        let mut candidates = candidates.to_vec();
+        candidates.dedup();
+        for (index, &Match { pattern_id, start, end }) in candidates.iter().enumerate() {
+            let free = ends.entry(pattern_id).or_default();
+            let [from, to] = [start, end].map(|at| base + u64::from(at));
+            let before = index.checked_sub(1).map(|before| candidates[before]);
+            if before.is_some_and(|before| (before.pattern_id, before.start) == (pattern_id, start))
+            {
+                unsettled.push(Unsettled { pattern_id, starts: [start, start + 1] });
+            } else if from >= *free {
+                *free = to;
+            } else if to > *free {
+                unsettled.push(Unsettled { pattern_id, starts: [(*free - base) as u32, end] });
+            }
+        }
+        unsettled
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        #[test]
+        fn picks_what_counts(
+            haystacks in prop::collection::vec((calls(), 0_u32..300), 1..3),
+            direct in any::<u8>(),
+        ) {
+            let mut chains = Chains::default();
+            let is_direct = |pattern_id: u32| direct >> (pattern_id % 8) & 1 == 1;
+            for (calls, step) in haystacks {
+                chains.clear();
+                let mut ends = HashMap::new();
+                let mut base = 0;
+                for mut candidates in calls {
+                    let mut expected = unsettled(&ends, &candidates, base);
+                    expected.retain(|range| is_direct(range.pattern_id));
+                    let found: Vec<_> = chains.unsettled(&candidates, base, is_direct).collect();
+                    prop_assert!(found == expected);
+                    let is_settled = chains.is_settled(&candidates, base, is_direct, &[]);
+                    prop_assert_eq!(is_settled, expected.is_empty());
+                    if expected.len() < 100 {
+                        prop_assert!(chains.is_settled(&candidates, base, is_direct, &expected));
+                        let mut rest = candidates.clone();
+                        remove_held(&mut rest, &expected);
+                        let mut naive = candidates.clone();
+                        naive.retain(|found| !expected.iter().any(|range| range.holds(found)));
+                        prop_assert!(rest == naive);
+                    }
+
+                    let mut all = candidates.clone();
+                    let picked = distinct(&mut all);
+                    let mut matches = Vec::new();
+                    picked.append_to(&mut matches);
+                    let mut expected = candidates.clone();
+                    expected.dedup();
+                    prop_assert!(matches == expected);
+
+                    let expected = select(&mut ends, &candidates, base);
+                    let picked = chains.select(&mut candidates, base);
+                    prop_assert_eq!(picked.len(), expected.len());
+                    picked.append_to(&mut matches);
+                    prop_assert!(matches[matches.len() - expected.len()..] == expected);
+                    base += u64::from(step);
+                }
+            }
+        }
     }
 }

@@ -12,10 +12,11 @@ use super::lane::{Lane, LaneShape, Source};
 use super::stats::ScanStats;
 use super::tuning::Tuning;
 use super::{ScanError, SessionOptions};
-use crate::matches::{Chains, Undecided, Unsettled};
+use crate::matches::{self, Chains, Undecided, Unsettled};
 use crate::rules::pass::{self, Pass};
 use crate::rules::{Branch, Rule};
 use crate::shaders::layout::{self, Candidate, Hit, ScanParams};
+use crate::sort;
 use crate::vulkan::device::Device;
 use crate::vulkan::memory::{Buffer, Location};
 use crate::vulkan::staging::StagingRing;
@@ -74,6 +75,7 @@ pub struct ResidentRulePipeline {
 #[derive(Debug, Default)]
 pub struct ScanScratch {
     pub(super) candidates: Vec<Match>,
+    pub(super) spare: Vec<Match>,
     pub(super) undecided: Vec<Undecided>,
     pub(super) chains: Chains,
     pub(super) settled: Vec<Unsettled>,
@@ -364,6 +366,7 @@ impl ResidentRulePipeline {
         });
         let mut since = Some(since);
         let mut found = 0;
+        let mut is_sorted = true;
         let mut first_undecided = None;
         let mut first_start = range.first_start;
         let mut part = range.end_start - range.first_start;
@@ -409,7 +412,7 @@ impl ResidentRulePipeline {
             }
             scratch.candidates.clear();
             scratch.undecided.clear();
-            sort_hits(lane.hits(count, stats)?, scratch);
+            sort_hits(lane.hits(count, stats)?, range.is_final, scratch);
             if is_direct && !self.settle(lane, params, range.base, scratch, stats)? {
                 is_direct = false;
                 continue;
@@ -424,12 +427,14 @@ impl ResidentRulePipeline {
             if let Some(Undecided { start, .. }) = first_undecided {
                 candidates.retain(|candidate| candidate.start < start);
             }
-            if self.match_kind == MatchKind::LeftmostFirst {
-                chains.select(candidates, range.base);
-            }
-            found += candidates.len() as u64;
+            let picked = match self.match_kind {
+                MatchKind::LeftmostFirst => chains.select(candidates, range.base),
+                MatchKind::All => matches::distinct(candidates),
+            };
+            found += picked.len() as u64;
             if found <= self.max_matches as u64 {
-                matches.extend_from_slice(candidates);
+                is_sorted = matches.is_empty();
+                picked.append_to(matches);
             } else if found > self.max_matches as u64 + u64::from(COUNTED_BEYOND) {
                 return Err(self.too_many(found, true));
             }
@@ -443,7 +448,9 @@ impl ResidentRulePipeline {
         if found > self.max_matches as u64 {
             return Err(self.too_many(found, false));
         }
-        matches.sort_unstable();
+        if !is_sorted {
+            sort::sort(matches, &mut scratch.spare);
+        }
         Ok(first_undecided)
     }
 
@@ -459,19 +466,22 @@ impl ResidentRulePipeline {
     ) -> Result<bool, ScanError> {
         let may_be = |pattern_id: u32| self.is_direct[pattern_id as usize];
         scratch.settled.clear();
-        let mut known = 0;
         loop {
             let ScanScratch { candidates, chains, settled, verified, .. } = scratch;
-            while let Some(found) = chains.first_unsettled(candidates, base, may_be, settled) {
+            if chains.is_settled(candidates, base, may_be, settled) {
+                return Ok(true);
+            }
+            let known = settled.len();
+            for range in chains.unsettled(candidates, base, may_be) {
+                if settled.contains(&range) {
+                    continue;
+                }
                 if settled.len() == MOST_SETTLED || self.pass_count > 1 {
                     return Ok(false);
                 }
-                settled.push(found);
+                settled.push(range);
             }
             let open = &settled[known..];
-            if open.is_empty() {
-                return Ok(true);
-            }
             // All of them at once: each of their starts in this part, for its pattern.
             let starts = open.iter().flat_map(|unsettled| {
                 let [first, end] = unsettled.starts;
@@ -483,8 +493,7 @@ impl ResidentRulePipeline {
             if verified.len() > MOST_VERIFIED.min(self.shape.item_capacity as usize) {
                 return Ok(false);
             }
-            candidates.retain(|candidate| !open.iter().any(|unsettled| unsettled.holds(candidate)));
-            known = settled.len();
+            matches::remove_held(candidates, open);
             if verified.is_empty() {
                 continue;
             }
@@ -492,7 +501,7 @@ impl ResidentRulePipeline {
             if outcome.hit_count > self.shape.hit_capacity {
                 return Ok(false);
             }
-            sort_hits(lane.hits(outcome.hit_count, stats)?, scratch);
+            sort_hits(lane.hits(outcome.hit_count, stats)?, params.is_final != 0, scratch);
         }
     }
 
@@ -588,20 +597,25 @@ impl std::fmt::Debug for ResidentRulePipeline {
     }
 }
 
-/// Adds hits to matches and undecided starts, sorted and each once: a start that two candidates led to was
-/// verified twice.
-fn sort_hits(hits: &[Hit], scratch: &mut ScanScratch) {
-    let ScanScratch { candidates, undecided, .. } = scratch;
-    for &Hit { pattern_id, start, end } in hits {
-        if end == layout::UNDECIDED {
-            undecided.push(Undecided { pattern_id, start });
-        } else {
-            candidates.push(Match { pattern_id, start, end });
-        }
+/// Adds hits to candidates and undecided starts, sorted. Only where the haystack goes on is a start
+/// undecided.
+fn sort_hits(hits: &[Hit], is_final: bool, scratch: &mut ScanScratch) {
+    let ScanScratch { candidates, spare, undecided, .. } = scratch;
+    sort::append(candidates, hits, |&Hit { pattern_id, start, end }| Match {
+        pattern_id,
+        start,
+        end,
+    });
+    sort::sort(candidates, spare);
+    if !is_final {
+        candidates.retain(|&Match { pattern_id, start, end }| {
+            if end == layout::UNDECIDED {
+                undecided.push(Undecided { pattern_id, start });
+            }
+            end != layout::UNDECIDED
+        });
+        undecided.sort_unstable();
     }
-    candidates.sort_unstable();
-    candidates.dedup();
-    undecided.sort_unstable();
 }
 
 fn is_direct(rule: &Rule) -> bool {

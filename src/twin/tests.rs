@@ -75,22 +75,17 @@ fn scan(
         }));
         control = buffers.control;
     }
-    match kind {
-        MatchKind::All => {
-            matches.sort_unstable();
-            matches.dedup();
-        }
-        MatchKind::LeftmostFirst => {
-            matches.sort_unstable();
-            matches.dedup();
-            let mut chains = crate::matches::Chains::default();
-            if is_direct && chains.first_unsettled(&matches, 0, |_| true, &[]).is_some() {
-                return scan(rules, haystack, [max_scan, use_filter], false, pass_bytes);
-            }
-            chains.select(&mut matches, 0);
-        }
+    matches.sort_unstable();
+    let mut chains = crate::matches::Chains::default();
+    if is_direct && !chains.is_settled(&matches, 0, |_| true, &[]) {
+        return scan(rules, haystack, [max_scan, use_filter], false, pass_bytes);
     }
-    matches
+    let mut picked = Vec::new();
+    match kind {
+        MatchKind::All => crate::matches::distinct(&mut matches).append_to(&mut picked),
+        MatchKind::LeftmostFirst => chains.select(&mut matches, 0).append_to(&mut picked),
+    }
+    picked
 }
 
 fn check(patterns: &[&str], haystack: &[u8], pass_bytes: u64) {

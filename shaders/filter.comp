@@ -250,16 +250,18 @@ void main() {
     uint turn_bytes = params.filter_workgroup * FILTER_BYTES;
     uint at = (params.filter_first & ~(FILTER_BYTES - 1u))
         + gl_WorkGroupID.x * turn_bytes * params.filter_turns + gl_LocalInvocationID.x * FILTER_BYTES;
-    uint at_once = GRAM_STRIDE == 1u ? 2u : 4u;
-    for (uint turn = 0u; turn < params.filter_turns; turn += at_once) {
+    for (uint turn = 0u; turn < params.filter_turns; turn += 2u) {
+        uint first = at;
         uint tests = test_unit(0u, at);
         tests = test_unit(tests, at + turn_bytes);
+        at += 2u * turn_bytes;
         if (GRAM_STRIDE != 1u) {
-            tests = test_unit(tests, at + 2u * turn_bytes);
-            tests = test_unit(tests, at + 3u * turn_bytes);
+            tests = test_unit(tests, at);
+            tests = test_unit(tests, at + turn_bytes);
+            at += 2u * turn_bytes;
+            turn += 2u;
         }
-        queue_survivors(tests, at, turn_bytes);
-        at += at_once * turn_bytes;
+        queue_survivors(tests, first, turn_bytes);
     }
     hand_on_survivors(0u, queued);
     own_up();

@@ -1,12 +1,12 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 
-// Begins a scan, and after every kernel of it decides what comes next.
+// Decides what comes next: when a scan begins unfiltered, after the tails, and after a round.
 //
 // One invocation. Reads the tables' head, reads and writes Control. After a round it judges the round, if
 // one ran, by putting the queue's counters right and going on to the next pass once no walker and no queue
-// item is left; after the filter and after the tails it sees whether candidates fit. It sets the grids of
-// what follows, which are empty if that belongs to a pass that is over or not yet begun.
+// item is left; after the tails it sees whether candidates fit, and whether they left anything to do. It sets
+// the grids of what follows, which are empty if that belongs to a pass that is over or not yet begun.
 // CPU twin: src/twin/advance.rs.
 
 #include "bindings.glsl"
@@ -40,39 +40,41 @@ void end_round() {
     }
 }
 
+// After the tails of a pass, unless it has come further already.
+void end_tails() {
+    control.filtered = 1u;
+    control.generation += 1u;
+    control.overflowed |= overflows();
+    if (control.overflowed != 0u) {
+        begin_pass(params.pass_count);
+    } else if (is_settled(tables.header)) {
+        begin_pass(control.pass + 1u);
+    }
+}
+
 void main() {
     if (params.stage == ADVANCE_BEGIN) {
-        control.rounds = 0u;
-        control.overflowed = 0u;
         begin_pass(0u);
     } else if (params.stage == ADVANCE_ROUND && control.starts_x != 0u) {
         end_round();
-    } else if (params.stage == ADVANCE_FILTER && control.filter_x != 0u) {
-        control.filtered = 1u;
-    }
-    if (control.candidate_count > params.candidate_capacity || control.item_count > params.item_capacity) {
-        control.overflowed |= OVERFLOW_CANDIDATES;
-    }
-    if (control.overflowed != 0u) {
-        begin_pass(params.pass_count);
+    } else if (params.stage == ADVANCE_TAILS && control.pass == params.pass && control.filtered == 0u) {
+        end_tails();
     }
     control.queue_base = control.queue_head;
     control.unfinished = 0u;
 
     bool runs = control.pass == params.pass;
     bool filters = runs && params.use_filter != FILTER_NONE && control.filtered == 0u;
-    uint bytes = FILTER_WORKGROUP * FILTER_BYTES * params.filter_turns;
-    bool tails = runs && params.stage == ADVANCE_FILTER && control.filter_x != 0u;
+    uint bytes = params.filter_workgroup * FILTER_BYTES * params.filter_turns;
     uint begin = params.filter_first & ~(FILTER_BYTES - 1u);
     control.filter_x = filters ? (params.filter_end - begin + bytes - 1u) / bytes : 0u;
     control.sequences_x = tables.header.has_sequences != 0u ? control.filter_x : 0u;
-    control.tails_x = tails ? groups(control.candidate_count) : 0u;
-    bool lists = params.use_filter == FILTER_NONE
-        || (params.use_filter == FILTER_ALL ? tables.header.has_rest : tables.header.has_long) != 0u;
-    uint walkers = lists ? params.start_walkers : min(control.item_count, params.start_walkers);
+    bool walks = runs && !filters;
+    uint walkers =
+        has_lists(tables.header) ? params.start_walkers : min(control.item_count, params.start_walkers);
     // Never 0 in a round that runs: that is how the next `advance` knows.
-    control.starts_x = runs ? groups(max(walkers, 1u)) : 0u;
-    control.nfa_x = runs ? groups(params.nfa_walkers) : 0u;
-    control.filter_y = control.sequences_y = control.tails_y = control.starts_y = control.nfa_y = 1u;
-    control.filter_z = control.sequences_z = control.tails_z = control.starts_z = control.nfa_z = 1u;
+    control.starts_x = walks ? groups(max(walkers, 1u)) : 0u;
+    control.nfa_x = walks ? groups(params.nfa_walkers) : 0u;
+    control.filter_y = control.sequences_y = control.starts_y = control.nfa_y = 1u;
+    control.filter_z = control.sequences_z = control.starts_z = control.nfa_z = 1u;
 }

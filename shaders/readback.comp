@@ -3,10 +3,11 @@
 
 // Writes the outcome of a scan, and of the hits those that there are, into memory that the host reads.
 //
-// Reads Control and the hits; writes the readback buffer. Grid: at most READBACK_GROUPS workgroups; each
-// invocation copies every grid's-width-th word, and no more words than fit the loop's bound: the host
-// gives a grid that is wide enough. Hits are copied only once the scan is done, and only if all of them
-// fit. CPU twin: src/twin/readback.rs.
+// Reads Control, the tables' head and the hits; writes the readback buffer. Grid: each invocation copies every
+// grid's-width-th word, and no more words than fit the loop's bound: the host gives a grid that is wide
+// enough. Hits are copied only once the scan is done, and only if all of them fit. In the place of an
+// `advance` after the tails of the only pass, which may have left nothing to do, it sees to that itself.
+// CPU twin: src/twin/readback.rs.
 
 #include "bindings.glsl"
 
@@ -20,10 +21,17 @@ layout(set = 0, binding = BINDING_READBACK) writeonly buffer Readback {
 void main() {
     uint id = gl_GlobalInvocationID.x;
     uint count = hits.count;
-    if (id == 0u) {
-        readback.header = ReadbackHeader(control.pass, count, control.rounds, control.overflowed);
+    uint overflowed = control.overflowed;
+    bool is_done = control.pass >= params.pass_count;
+    if (params.stage == ADVANCE_TAILS) {
+        overflowed = overflows();
+        is_done = overflowed != 0u || is_settled(tables.header);
     }
-    if (control.pass < params.pass_count || count > params.hit_capacity) {
+    if (id == 0u) {
+        uint pass = is_done ? params.pass_count : control.pass;
+        readback.header = ReadbackHeader(pass, count, control.rounds, overflowed);
+    }
+    if (!is_done || count > params.hit_capacity) {
         return;
     }
     uint width = gl_NumWorkGroups.x * WORKGROUP;

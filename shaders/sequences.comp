@@ -14,23 +14,25 @@
 #include "bindings.glsl"
 #include "candidates.glsl"
 
-layout(local_size_x = FILTER_WORKGROUP) in;
+layout(local_size_x = 256, local_size_x_id = 3) in;
 
 shared uint bitmap[SEQUENCE_WORDS];
 shared uint letters[256];
 
 void main() {
     uint local = gl_LocalInvocationID.x;
-    for (uint word = local; word < SEQUENCE_WORDS; word += FILTER_WORKGROUP) {
+    for (uint word = local; word < SEQUENCE_WORDS; word += gl_WorkGroupSize.x) {
         bitmap[word] = tables.words[tables.header.sequences + word];
     }
-    letters[local] = class_of(tables.header.letters, local);
+    for (uint byte = local; byte < 256u; byte += gl_WorkGroupSize.x) {
+        letters[byte] = class_of(tables.header.letters, byte);
+    }
     barrier();
     uint last_unit = (params.haystack_len - 1u) & ~(FILTER_BYTES - 1u);
     uint base = (params.filter_first & ~(FILTER_BYTES - 1u))
-        + gl_WorkGroupID.x * (FILTER_WORKGROUP * FILTER_BYTES * params.filter_turns);
+        + gl_WorkGroupID.x * (gl_WorkGroupSize.x * FILTER_BYTES * params.filter_turns);
     for (uint turn = 0u; turn < params.filter_turns; ++turn) {
-        uint at = base + (turn * FILTER_WORKGROUP + local) * FILTER_BYTES;
+        uint at = base + (turn * gl_WorkGroupSize.x + local) * FILTER_BYTES;
         if (at >= params.filter_end) {
             break;
         }
@@ -46,10 +48,12 @@ void main() {
                 found |= ((bitmap[index >> 5] >> (index & 31u)) & 1u) << (i - (SEQUENCE_BYTES - 1u));
             }
         }
-        found = inside(found, at);
         while (found != 0u) {
             uint i = uint(findLSB(found));
             found &= found - 1u;
+            if (!is_inside(at + i)) {
+                continue;
+            }
             uint sequence = 0u;
             for (uint k = i; k < i + SEQUENCE_BYTES; ++k) {
                 sequence = sequence << SEQUENCE_LETTER_BITS | letters[(words[k >> 2] >> ((k & 3u) * 8u)) & 0xFFu];

@@ -42,15 +42,12 @@ void main() {
     }
     uint firsts = tables.header.firsts;
     uint pairs = tables.header.pairs;
-    bool has_lists = true;
     if (params.use_filter == FILTER_ALL) {
         firsts = tables.header.rest_firsts;
         pairs = tables.header.rest_pairs;
-        has_lists = tables.header.has_rest != 0u;
     } else if (params.use_filter == FILTER_BOUNDED) {
         firsts = tables.header.long_firsts;
         pairs = tables.header.long_pairs;
-        has_lists = tables.header.has_long != 0u;
     }
     uint item_count = control.item_count;
     RuleRecord rule;
@@ -127,7 +124,7 @@ void main() {
             }
         } else if ((walker.mode & START_ITEMS) != 0u) {
             // Before the first start, with both lists behind it. The addition may wrap, and wraps back.
-            walker.mode = has_lists ? START_PAIRS : START_DONE;
+            walker.mode = has_lists(tables.header) ? START_PAIRS : START_DONE;
             walker.start = params.first_start + id - params.start_walkers;
             walker.entry = 0u;
             walker.entry_end = 0u;

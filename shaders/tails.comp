@@ -4,11 +4,11 @@
 // Drops the candidate tails that cannot match, and hands on the starts of those that may.
 //
 // Reads candidate tails, the tables and the haystack; writes candidate starts and counts them in Control.
-// Grid: Control::tails_*, an invocation for each candidate. A tail passes if its DFA accepts, is not built
-// far enough, or has not come to an end after TAIL_STEPS bytes. The front is then walked back to all the
-// places where it may begin. Where front and tail are exact, and params.is_direct says so, that is a hit
-// already. Loops: TAIL_STEPS and FRONT_STEPS.
-// CPU twin: src/twin/tails.rs.
+// Grid: each invocation takes every grid's-width-th candidate, and the host gives a grid wide enough that
+// these are TAILS_MOST at most. A tail passes if its DFA accepts, is not built far enough, or has not come to
+// an end after TAIL_STEPS bytes. The front is then walked back to all the places where it may begin. Where
+// front and tail are exact, or the front has one length, and params.is_direct says so, that is a hit already.
+// Loops: TAILS_MOST times TAIL_STEPS and FRONT_STEPS. CPU twin: src/twin/tails.rs.
 
 #include "bindings.glsl"
 
@@ -24,6 +24,17 @@ BranchRecord branch_record(uint branch) {
                         tables.words[at + 9u]);
 }
 
+// The word that holds the byte at `at`, or the last one.
+uint word_at(uint at) {
+    return unit_at(min(at, params.haystack_len - 1u));
+}
+
+// The classes of the four bytes of a word: looked up together, they are there when the walk comes to them.
+uint classes_of(uint classes, uint word) {
+    return class_of(classes, word & 0xFFu) | class_of(classes, word >> 8 & 0xFFu) << 8
+        | class_of(classes, word >> 16 & 0xFFu) << 16 | class_of(classes, word >> 24) << 24;
+}
+
 // What a walk over a tail tells.
 const uint NO_MATCH = 0u;
 const uint MAY_MATCH = 1u;
@@ -37,16 +48,22 @@ uint walk(BranchRecord branch, uint start, bool to_the_end, out uint end) {
     uint row = dfa_entry(branch.first_entry, branch.stride, 0u, before) >> 1;
     uint verdict = NO_MATCH;
     end = start;
+    uint classes = 0u;
+    uint ahead = word_at(start);
     for (uint step = 0u; step < TAIL_STEPS; ++step) {
         uint at = start + step;
         bool at_end = at == params.haystack_len;
+        if (step == 0u || (at & 3u) == 0u) {
+            classes = classes_of(branch.classes, ahead);
+            ahead = word_at(at + 4u);
+        }
         if (row == ROW_DEAD) {
             return verdict;
         }
         if (row == ROW_ESCAPE || (at_end && params.is_final == 0u)) {
             return MAY_MATCH;
         }
-        uint byte_class = at_end ? end_class : class_of(branch.classes, byte_at(at));
+        uint byte_class = at_end ? end_class : classes >> ((at & 3u) * 8u) & 0xFFu;
         uint entry = dfa_entry(branch.first_entry, branch.stride, row, byte_class);
         row = entry >> 1;
         if (row != ROW_ESCAPE && (entry & ENTRY_MATCH) != 0u) {
@@ -84,8 +101,12 @@ void walk_back(BranchRecord branch, uint tail, bool is_match, uint end) {
     uint row = dfa_entry(branch.back_first_entry, branch.back_stride, 0u, end_class) >> 1;
     uint at = tail;
     uint least = NO_START;
+    uint classes = 0u;
     for (uint step = 0u; row != ROW_DEAD && step < FRONT_STEPS; ++step) {
-        uint byte_class = at == 0u ? end_class : class_of(branch.back_classes, byte_at(at - 1u));
+        if (step == 0u || (at & 3u) == 0u) {
+            classes = classes_of(branch.back_classes, word_at(max(at, 1u) - 1u));
+        }
+        uint byte_class = at == 0u ? end_class : classes >> ((at - 1u & 3u) * 8u) & 0xFFu;
         uint entry = dfa_entry(branch.back_first_entry, branch.back_stride, row, byte_class);
         row = entry >> 1;
         if ((entry & ENTRY_MATCH) != 0u) {
@@ -108,12 +129,7 @@ void walk_back(BranchRecord branch, uint tail, bool is_match, uint end) {
     }
 }
 
-void main() {
-    uint id = gl_GlobalInvocationID.x;
-    if (id >= min(control.candidate_count, params.candidate_capacity)) {
-        return;
-    }
-    Candidate candidate = candidates.tails_then_items[id];
+void look_at(Candidate candidate) {
     BranchRecord branch = branch_record(candidate.of);
     uint tail = candidate.at;
     if (tail < branch.front_min) {
@@ -122,8 +138,16 @@ void main() {
     uint end;
     if (branch.front_min == branch.front_max) {
         uint start = tail - branch.front_min;
-        if (start >= params.first_start && start < params.end_start
-            && walk(branch, start, false, end) != NO_MATCH) {
+        if (start < params.first_start || start >= params.end_start) {
+            return;
+        }
+        uint verdict = walk(branch, start, params.is_direct != 0u, end);
+        if (verdict == MATCH && params.is_direct != 0u) {
+            // An empty match is none.
+            if (end > start) {
+                emit(rule_record(branch.rule).pattern_id, start, end);
+            }
+        } else if (verdict != NO_MATCH) {
             hand_on(branch.rule, start);
         }
         return;
@@ -142,5 +166,16 @@ void main() {
         if (!hand_on(branch.rule, start)) {
             return;
         }
+    }
+}
+
+void main() {
+    if (control.pass != params.pass || control.filtered != 0u) {
+        return;
+    }
+    uint count = min(control.candidate_count, params.candidate_capacity);
+    uint width = gl_NumWorkGroups.x * WORKGROUP;
+    for (uint id = gl_GlobalInvocationID.x; id < count; id += width) {
+        look_at(candidates.tails_then_items[id]);
     }
 }

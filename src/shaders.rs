@@ -77,7 +77,7 @@ impl layout::ScanParams {
     /// Workgroups that look through the filter's range.
     pub(crate) fn filter_groups(&self) -> u32 {
         let begin = self.filter_first & !(layout::FILTER_BYTES - 1);
-        let bytes = layout::FILTER_WORKGROUP * layout::FILTER_BYTES * self.filter_turns;
+        let bytes = self.filter_workgroup * layout::FILTER_BYTES * self.filter_turns;
         (self.filter_end - begin).div_ceil(bytes)
     }
 }

@@ -88,6 +88,23 @@ RuleRecord rule_record(uint rule) {
                       tables.words[at + 3u], tables.words[at + 4u], tables.words[at + 5u]);
 }
 
+// Whether there are rules that have to be verified from every start.
+bool has_lists(PassHeader header) {
+    return params.use_filter == FILTER_NONE
+        || (params.use_filter == FILTER_ALL ? header.has_rest : header.has_long) != 0u;
+}
+
+// The OVERFLOW_* bits of a pass whose tails have been looked at.
+uint overflows() {
+    bool fits = control.candidate_count <= params.candidate_capacity && control.item_count <= params.item_capacity;
+    return control.overflowed | (fits ? 0u : OVERFLOW_CANDIDATES);
+}
+
+// Whether the tails of a pass have left nothing to do.
+bool is_settled(PassHeader header) {
+    return overflows() == 0u && control.item_count == 0u && !has_lists(header);
+}
+
 // Reports a hit. False if the scan has been given up.
 bool emit(uint pattern_id, uint start, uint end) {
     uint at = atomicAdd(hits.count, 1u);

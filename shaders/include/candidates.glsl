@@ -8,28 +8,37 @@ bool is_left_out(uint branch) {
         && tables.words[tables.header.branches + branch * BRANCH_WORDS + 2u] == UNBOUNDED;
 }
 
-// Of a bit for each byte from `at` on, those of bytes that are to be looked at.
-uint inside(uint found, uint at) {
-    found &= at < params.filter_first ? 0xFFFFu << (params.filter_first - at) : 0xFFFFu;
-    return found & (params.filter_end - at < FILTER_BYTES ? (1u << (params.filter_end - at)) - 1u : 0xFFFFu);
+// Whether the byte at `at` is to be looked at.
+bool is_inside(uint at) {
+    return at >= params.filter_first && at < params.filter_end;
 }
 
-// Hands on the tails of a list of branches whose grams are at `at`. Once there are more than there is room
-// for, every invocation stops, which keeps the counter from wrapping.
+// Whether the tail of an item whose gram is at `at` can be a candidate at all.
+bool is_possible(uint item, uint at) {
+    return (item >> GRAM_OFFSET_SHIFT & GRAM_MOST_OFFSET) <= at + 1u
+        && !is_left_out(item & ((1u << GRAM_OFFSET_SHIFT) - 1u));
+}
+
+// Writes the candidate of an item. Once there are more than there is room for, every invocation stops, which
+// keeps the counter from wrapping.
+void write_candidate(uint index, uint item, uint at) {
+    if (index < params.candidate_capacity) {
+        uint offset = item >> GRAM_OFFSET_SHIFT & GRAM_MOST_OFFSET;
+        uint branch = item & ((1u << GRAM_OFFSET_SHIFT) - 1u);
+        candidates.tails_then_items[index] = Candidate(branch, at + 1u - offset);
+    } else {
+        steps_left = 0u;
+    }
+}
+
+// Hands on the tails of a list of branches, of which this invocation has found what is looked for at `at`.
 void hand_on(uint list, uint at) {
     uint end = list + tables.words[list];
-    for (; list < end && steps_left != 0u; --steps_left) {
+    while (list < end && steps_left != 0u) {
         list += 1u;
-        uint item = tables.words[list];
-        uint offset = item >> GRAM_OFFSET_SHIFT;
-        uint branch = item & ((1u << GRAM_OFFSET_SHIFT) - 1u);
-        if (offset <= at && !is_left_out(branch)) {
-            uint index = atomicAdd(control.candidate_count, 1u);
-            if (index < params.candidate_capacity) {
-                candidates.tails_then_items[index] = Candidate(branch, at - offset);
-            } else {
-                steps_left = 1u;
-            }
+        steps_left -= 1u;
+        if (is_possible(tables.words[list], at)) {
+            write_candidate(atomicAdd(control.candidate_count, 1u), tables.words[list], at);
         }
     }
 }

@@ -71,30 +71,47 @@ const uint RULE_WORDS = 6u;
 const uint BRANCH_WORDS = 10u;
 const uint NODE_WORDS = 4u;
 
-// A gram is four bytes as a little-endian word, with ASCII letters in lower case.
-// A gram's hash is its product with this, which is Knuth's multiplicative hashing (The Art of Computer
-// Programming, volume 3, section 6.4); its high bits choose a slot of the hash table. A pass's bitmap is a
-// blocked Bloom filter (F. Putze, P. Sanders, J. Singler, "Cache-, Hash- and Space-Efficient Bloom
-// Filters", 2007): the highest bits choose a word of it, and the fields below two bits there, both of
-// which a gram sets.
+// Words of a slot of the hash table of grams.
+const uint GRAM_SLOT_WORDS = 3u;
+
+// A gram is four bytes as a little-endian word, with ASCII letters in lower case. Its product with this,
+// which is Knuth's multiplicative hashing (The Art of Computer Programming, volume 3, section 6.4), has high
+// bits that choose a slot of the hash table.
 const uint GRAM_HASH = 0x9E3779B1u;
-const uint GRAM_FIRST_BIT = 14u;
-const uint GRAM_SECOND_BIT = 9u;
+// A pass's bitmap is a blocked Bloom filter (F. Putze, P. Sanders, J. Singler, "Cache-, Hash- and
+// Space-Efficient Bloom Filters", 2007). It folds grams more coarsely, in two operations: bytes whose bit 6
+// is set get bit 5. Of the product of such a word with GRAM_HASH the bits from GRAM_WORD_BIT on choose a word
+// of the bitmap, and the bits from GRAM_BIT on a bit there, counted from the highest. The product's
+// product with GRAM_REHASH chooses another bit, likewise. A gram sets both.
+const uint GRAM_FOLD = 0x20202020u;
+const uint GRAM_REHASH = 0x85EBCA6Bu;
+const uint GRAM_WORD_BIT = 14u;
+const uint GRAM_BIT = 27u;
 // Where a rule has no rare grams, eight bytes in a row are looked for, of which a pass tells apart but four
 // classes, its letters: that makes an index of 16 bits.
 const uint SEQUENCE_BYTES = 8u;
 const uint SEQUENCE_LETTER_BITS = 2u;
 const uint SEQUENCE_WORDS = 2048u;
 
-// An entry of a gram's or a sequence's list is a branch, and above it the distance from the tail's start.
+// An item of a gram's or a sequence's list is a branch, and above it how far the gram lies from the byte
+// before the tail's start, at most this. In the place of a gram's list that has but one item there is that
+// item, with this flag.
 const uint GRAM_OFFSET_SHIFT = 24u;
+const uint GRAM_MOST_OFFSET = 127u;
+const uint GRAM_ONLY_ITEM = 0x80000000u;
 
-// Invocations of a workgroup of `filter`, bytes that one of them looks at in a turn, turns between two
-// looks at the survivors, and survivors kept until then.
-const uint FILTER_WORKGROUP = 256u;
+// Beside each of a gram's items is its witness: four bytes, so far away, of whose product with GRAM_HASH the
+// bits from GRAM_BIT on choose a bit here that has to be set; beyond WITNESS_BITS any will do. Above
+// those bits is the distance, plus WITNESS_ZERO.
+const uint WITNESS_BITS = 27u;
+const uint WITNESS_ZERO = 16u;
+// Any bytes will do, anywhere.
+const uint WITNESS_ANY = 0xFFFFFFFFu;
+
+// Bytes that an invocation of `filter` looks at in a turn, and survivors that a workgroup keeps: two for each
+// of its invocations, of which there are half as many at most.
 const uint FILTER_BYTES = 16u;
-const uint FILTER_DRAIN = 4u;
-const uint FILTER_SURVIVORS = 1024u;
+const uint FILTER_SURVIVORS = 2048u;
 // Candidates and look-ups of an invocation of `filter`; one that has more says that they do not fit.
 const uint FILTER_STEPS = 0x4000u;
 
@@ -112,6 +129,9 @@ const uint OVERFLOW_FRONTS = 2u;
 // Bytes of a tail that are walked before it passes unchecked, and of a front before it counts as long.
 const uint TAIL_STEPS = 256u;
 const uint FRONT_STEPS = 1024u;
+
+// Candidates of an invocation of `tails`.
+const uint TAILS_MOST = 32u;
 
 // BranchRecord::front_max of a front whose length has no bound.
 const uint UNBOUNDED = 0xFFFFFFFFu;
@@ -143,9 +163,13 @@ struct PassHeader {
     // Bitmap of gram hashes, of 2^bitmap_log2 words.
     uint bitmap;
     uint bitmap_log2;
-    // Hash table of grams, of 2^gram_table_log2 pairs: the gram, and the offset of its list or 0.
+    // Hash table of grams, of 2^gram_table_log2 slots of GRAM_SLOT_WORDS words: the gram; the offset of its
+    // list (its length, and then pairs of an item and its witness), its only item, or 0; and the witness of
+    // the only item.
     uint gram_table;
     uint gram_table_log2;
+    // 1, or 2 if each rule has a gram among every two bytes in a row, so that every other byte will do.
+    uint gram_stride;
     // BranchRecord array, and a list of the branches that match at the start of the haystack only.
     uint branches;
     uint anchored;
@@ -236,32 +260,33 @@ struct ScanParams {
     uint stage;
     // Which rules to look for by their grams: FILTER_*. The others are verified from every start.
     uint use_filter;
-    // Grams are looked for that begin from filter_first up to, and without, filter_end, by workgroups that
-    // take so many turns each.
+    // Grams are looked for that begin from filter_first up to, and without, filter_end, by workgroups of so
+    // many invocations that take so many turns each.
     uint filter_first;
     uint filter_end;
+    uint filter_workgroup;
     uint filter_turns;
     // Candidate tails, and candidate starts, that there is room for.
     uint candidate_capacity;
     uint item_capacity;
-    // 1 to report the least start of a tail right away where front and tail are exact. Two tails may then
-    // tell different ends of one start, of which the host does not know the right one, and starts other than
-    // the least are left out: in both cases it scans again without.
+    // 1 to report right away what the tails tell exactly. Where front and tail are exact that is the least
+    // start of a tail. Two tails may then tell different ends of one start, of which the host does not know
+    // the right one, and starts other than the least are left out: both it verifies.
     uint is_direct;
 };
 
 // ScanParams::stage.
 const uint ADVANCE_ROUND = 0u;
 const uint ADVANCE_BEGIN = 1u;
-const uint ADVANCE_FILTER = 2u;
-const uint ADVANCE_TAILS = 3u;
+const uint ADVANCE_TAILS = 2u;
 
 // What rounds and passes have come to, and the grids of the next round.
 struct Control {
+    // Changes with every scan and pass: a walker that carries another one starts afresh. A scan begins with
+    // all that follows zeroed.
+    uint generation;
     // The pass under way; pass_count once the scan is done.
     uint pass;
-    // Changes with every scan and pass: a walker that carries another one starts afresh.
-    uint generation;
     // Walkers that stopped before they were done, in this round.
     uint unfinished;
     // Items reserved and taken. Both may overshoot within a round; `advance` puts that right.
@@ -273,7 +298,7 @@ struct Control {
     // Candidate tails and starts of the pass. More than there is room for end the scan.
     uint candidate_count;
     uint item_count;
-    // 1 once the pass has been filtered.
+    // 1 once the pass has been filtered and its tails looked at.
     uint filtered;
     // OVERFLOW_* bits.
     uint overflowed;
@@ -289,9 +314,6 @@ struct Control {
     uint sequences_x;
     uint sequences_y;
     uint sequences_z;
-    uint tails_x;
-    uint tails_y;
-    uint tails_z;
 };
 
 // Byte offsets of the grids in Control, for indirect dispatch.
@@ -299,7 +321,6 @@ const uint CONTROL_STARTS_GRID = 44u;
 const uint CONTROL_NFA_GRID = 56u;
 const uint CONTROL_FILTER_GRID = 68u;
 const uint CONTROL_SEQUENCES_GRID = 80u;
-const uint CONTROL_TAILS_GRID = 92u;
 
 // StartWalker::mode.
 const uint START_FIRSTS = 0u;

@@ -9,13 +9,14 @@
 //!
 //! Grams are compared with ASCII letters in lower case, so that a letter in either case is one gram.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 
 use super::frequency::{Letter, sequence_probability, window_probability};
-use super::nfa::{ByteSet, contains};
+use super::nfa::ByteSet;
 use super::walk::{Direction, Walk};
+use super::witness;
 use crate::shaders::layout;
 
 /// Bytes of a gram.
@@ -44,7 +45,10 @@ pub(crate) struct Branch {
     pub(crate) front_is_exact: bool,
     pub(crate) tail: Hir,
     /// The tail begins with one of these: grams or, where there are no rare ones, sequences.
-    pub(crate) grams: BTreeSet<Gram>,
+    pub(crate) grams: Vec<Gram>,
+    /// And with one of these, which lie an odd number of bytes away from the former: of both, every other
+    /// byte has one. None if they would be too many or too common.
+    pub(crate) other_grams: Option<Vec<Gram>>,
     pub(crate) sequences: BTreeSet<Sequence>,
     /// Expected candidates for each byte of typical data.
     pub(crate) frequency: f64,
@@ -52,11 +56,13 @@ pub(crate) struct Branch {
 
 pub(crate) const UNBOUNDED: usize = usize::MAX;
 
-/// Four bytes, letters in lower case, and where they lie from the tail's start.
+/// Four bytes, letters in lower case, and where they lie, counted from the byte before the tail's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Gram {
     pub(crate) bytes: [u8; GRAM],
     pub(crate) offset: u8,
+    /// What has to be near it: see [`super::witness`].
+    pub(crate) witness: u32,
 }
 
 /// Bytes of a sequence.
@@ -158,17 +164,19 @@ impl Cuts {
 
     pub(crate) fn branch(&self, cut: &Cut) -> Branch {
         let Cut { at, front, windows, .. } = cut;
-        let mut grams = BTreeSet::new();
+        let of_paths = &windows.of_paths;
+        let mut grams = Vec::new();
+        let mut other_grams = Some(Vec::new());
         let mut sequences = BTreeSet::new();
-        for (path, offset) in &windows.of_paths {
-            let path = self.alphabet.sets_of(path);
-            if windows.gram_count == 0 {
-                let set = |at| path.get(offset + at).copied().unwrap_or(ANY);
-                let sets = std::array::from_fn(set);
-                sequences.insert(Sequence { sets, offset: *offset as u8 });
-            } else {
-                add_grams(&path, *offset, &mut grams);
-            }
+        if windows.gram_count == 0 {
+            sequences = of_paths.iter().map(|of_path| self.sequence(of_path)).collect();
+        } else {
+            grams = self.grams(of_paths.iter().map(|of_path| (&of_path.path, of_path.offset)));
+            let others = of_paths.iter().map(|of_path| Some((&of_path.path, of_path.other?)));
+            let others: Option<Vec<_>> = others.collect();
+            other_grams = others
+                .map(|others| self.grams(others.into_iter()))
+                .filter(|grams| grams.len() <= MOST_GRAMS);
         }
         let front_hir = Hir::concat(self.parts[..*at].to_vec());
         Branch {
@@ -177,9 +185,48 @@ impl Cuts {
             front_hir: without_looks(&front_hir),
             tail: Hir::concat(self.parts[*at..].to_vec()),
             grams,
+            other_grams,
             sequences,
             frequency: windows.frequency,
         }
+    }
+
+    fn sequence(&self, OfPath { path, offset, .. }: &OfPath) -> Sequence {
+        let sets = self.alphabet.sets_of(path);
+        let set = |at| sets.get(offset + at).copied().unwrap_or(ANY);
+        Sequence { sets: std::array::from_fn(set), offset: *offset as u8 }
+    }
+
+    /// The grams at these places of strings of byte sets, each with its witness.
+    fn grams<'p>(&self, paths: impl Iterator<Item = (&'p Path, usize)>) -> Vec<Gram> {
+        let any = self.alphabet.numbers[&ANY];
+        let mut by_offset: BTreeMap<usize, Vec<Vec<&Letter>>> = BTreeMap::new();
+        for (path, offset) in paths {
+            let padded = [any].into_iter().chain(path.iter().copied()).chain([any]);
+            let letters = padded.map(|number| &self.alphabet.letters[usize::from(number)]);
+            by_offset.entry(offset).or_default().push(letters.collect());
+        }
+        let mut grams = Vec::new();
+        for (offset, strings) in by_offset {
+            let distance = witness::distance(&strings, offset);
+            let mut windows: BTreeMap<[&[u8]; GRAM], u32> = BTreeMap::new();
+            for string in &strings {
+                let witness = witness::word(string, offset, distance);
+                let window = std::array::from_fn(|at| &string[offset + at].folded[..]);
+                let known = windows.entry(window).or_insert(witness);
+                *known = witness::either(*known, witness);
+            }
+            let mut found: BTreeMap<[u8; GRAM], u32> = BTreeMap::new();
+            for (window, witness) in windows {
+                for_each_gram(window, |bytes| {
+                    let known = found.entry(bytes).or_insert(witness);
+                    *known = witness::either(*known, witness);
+                });
+            }
+            let offset = offset as u8;
+            grams.extend(found.into_iter().map(|(bytes, witness)| Gram { bytes, offset, witness }));
+        }
+        grams
     }
 }
 
@@ -294,9 +341,7 @@ impl Alphabet {
         }
         let letters: Vec<&Letter> =
             window.iter().map(|&number| &self.letters[usize::from(number)]).collect();
-        // Past the end of a short one comes any byte.
-        let any = if window.len() < GRAM { 256 - 26 } else { 1 };
-        let count = letters.iter().map(|letter| letter.folded.len()).product::<usize>() * any;
+        let count = letters.iter().map(|letter| letter.folded.len()).product::<usize>();
         let cost = (count, window_probability(&letters));
         self.costs.insert(window.to_vec(), cost);
         cost
@@ -308,7 +353,7 @@ const ANY: ByteSet = [u32::MAX; 8];
 
 /// Where the grams lie in each string that a tail may begin with; or the sequences, if there are no grams.
 struct Windows {
-    of_paths: Vec<(Path, usize)>,
+    of_paths: Vec<OfPath>,
     gram_count: usize,
     frequency: f64,
 }
@@ -316,9 +361,17 @@ struct Windows {
 impl Windows {
     /// The least bytes of a tail that end with what is looked for.
     fn end(&self) -> usize {
-        let bytes = if self.gram_count == 0 { SEQUENCE } else { GRAM };
-        self.of_paths.iter().map(|(_, offset)| offset + bytes).min().unwrap_or(0)
+        let bytes = if self.gram_count == 0 { SEQUENCE } else { GRAM - 1 };
+        self.of_paths.iter().map(|of_path| of_path.offset + bytes).min().unwrap_or(0)
     }
+}
+
+struct OfPath {
+    path: Path,
+    /// Where its gram lies, as [`Gram::offset`] counts; or its sequence, from the tail's start.
+    offset: usize,
+    /// Where its other gram lies, if there is one.
+    other: Option<usize>,
 }
 
 /// The parts of a concatenation, single bytes wherever possible, so that it can be cut anywhere.
@@ -359,15 +412,22 @@ fn windows(parts: &[Hir], alphabet: &mut Alphabet) -> Option<Windows> {
         // Paths often share a window.
         let mut known = HashSet::new();
         for path in paths(parts, bytes, alphabet)? {
-            let (offset, count, frequency) = rarest_window(&path, alphabet)?;
-            let window: Path = path.iter().skip(offset).take(GRAM).copied().collect();
-            if known.insert((window.clone(), None)) {
+            let padded = padded(&path, alphabet);
+            // The start of the haystack has no byte before it.
+            let Window { offset, count, frequency } =
+                rarest_window(&padded, alphabet, |offset| offset > 0)?;
+            let is_other = |at: usize| at % 2 != offset % 2;
+            let other = rarest_window(&padded, alphabet, is_other)
+                .filter(|other| other.frequency <= MOST_FREQUENT)
+                .map(|other| other.offset);
+            let window_at = |offset: usize| padded[offset..offset + GRAM].to_vec();
+            if known.insert((window_at(offset), None)) {
                 windows.gram_count += count;
             }
-            if known.insert((window, Some(offset))) {
+            if known.insert((window_at(offset), Some(offset))) {
                 windows.frequency += frequency;
-                windows.of_paths.push((path, offset));
             }
+            windows.of_paths.push(OfPath { path, offset, other });
             if windows.gram_count > MOST_GRAMS || windows.frequency > MOST_FREQUENT {
                 return None;
             }
@@ -388,7 +448,7 @@ fn sequence_windows(parts: &[Hir], alphabet: &mut Alphabet) -> Option<Windows> {
         let window: Path = path.iter().skip(offset).take(SEQUENCE).copied().collect();
         if known.insert((window, offset)) {
             windows.frequency += probability(offset);
-            windows.of_paths.push((path, offset));
+            windows.of_paths.push(OfPath { path, offset, other: None });
         }
     }
     (windows.frequency <= MOST_FREQUENT).then_some(windows)
@@ -456,45 +516,48 @@ fn paths(parts: &[Hir], bytes: usize, alphabet: &mut Alphabet) -> Option<BTreeSe
 /// Times that an optional part is tried.
 const MOST_COPIES: usize = 3;
 
-/// The four bytes in a row of which typical data has fewest: where, how many grams they make, and how
-/// often it has them. A string of three bytes is taken with whatever follows.
-fn rarest_window(path: &[u16], alphabet: &mut Alphabet) -> Option<(usize, usize, f64)> {
-    if path.len() == GRAM - 1 {
-        let (count, frequency) = alphabet.cost(path);
-        return Some((0, count, frequency));
-    }
-    path.windows(GRAM)
-        .enumerate()
+/// Four bytes in a row of a padded string: where, how many grams they make, and how often typical data has
+/// them.
+struct Window {
+    offset: usize,
+    count: usize,
+    frequency: f64,
+}
+
+/// A string with any byte before and behind it.
+fn padded(path: &[u16], alphabet: &mut Alphabet) -> Path {
+    let any = alphabet.number(ANY);
+    std::iter::once(any).chain(path.iter().copied()).chain([any]).collect()
+}
+
+/// The window of which typical data has fewest, among those at places that will do.
+fn rarest_window(
+    padded: &[u16],
+    alphabet: &mut Alphabet,
+    will_do: impl Fn(usize) -> bool,
+) -> Option<Window> {
+    let windows = padded.windows(GRAM).enumerate().filter(|(offset, _)| will_do(*offset));
+    windows
         .map(|(offset, window)| {
             let (count, frequency) = alphabet.cost(window);
-            (offset, count, frequency)
+            Window { offset, count, frequency }
         })
-        .filter(|(_, count, _)| (1..=MOST_GRAMS).contains(count))
-        .min_by(|one, other| cost(one.2, one.1, 0.0).total_cmp(&cost(other.2, other.1, 0.0)))
+        .filter(|window| (1..=MOST_GRAMS).contains(&window.count))
+        .min_by(|one, other| {
+            let cost = |window: &Window| cost(window.frequency, window.count, 0.0);
+            cost(one).total_cmp(&cost(other))
+        })
 }
 
-/// The folded bytes at each place of the window at `offset`.
-fn window_grams(path: &[ByteSet], offset: usize) -> [BTreeSet<u8>; GRAM] {
-    std::array::from_fn(|at| {
-        let set = path.get(offset + at).unwrap_or(&ANY);
-        bytes_of(set).map(|byte| byte.to_ascii_lowercase()).collect()
-    })
-}
-
-fn add_grams(path: &[ByteSet], offset: usize, grams: &mut BTreeSet<Gram>) {
-    let [first, second, third, fourth] = window_grams(path, offset);
-    for &a in &first {
-        for &b in &second {
-            for &c in &third {
-                let with = |&d: &u8| Gram { bytes: [a, b, c, d], offset: offset as u8 };
-                grams.extend(fourth.iter().map(with));
+/// Calls `visit` with all strings of one byte of each of these.
+fn for_each_gram([first, second, third, fourth]: [&[u8]; GRAM], mut visit: impl FnMut([u8; GRAM])) {
+    for &a in first {
+        for &b in second {
+            for &c in third {
+                fourth.iter().for_each(|&d| visit([a, b, c, d]));
             }
         }
     }
-}
-
-fn bytes_of(set: &ByteSet) -> impl Iterator<Item = u8> + '_ {
-    (0..=255).filter(|&byte| contains(set, byte))
 }
 
 fn set_of(ranges: &[[u8; 2]]) -> ByteSet {
@@ -609,14 +672,34 @@ mod tests {
             for start in 0..haystack.len() {
                 let input = Input::new(&haystack).range(start..).anchored(Anchored::Yes);
                 let Some(found) = whole.find(input) else { continue };
-                let gram_at = |branch: &Branch, tail: usize| {
-                    branch.grams.iter().any(|gram| {
-                        let at = tail + usize::from(gram.offset);
-                        // Past the end, a gram of three bytes is met by anything.
-                        (0..GRAM).all(|byte| match haystack.get(at + byte) {
+                // Before the start and past the end, three bytes are met by anything.
+                let is_at = |gram: &Gram, tail: usize| {
+                    (0..GRAM).all(|byte| {
+                        let at = (tail + usize::from(gram.offset) + byte).checked_sub(1);
+                        match at.and_then(|at| haystack.get(at)) {
                             Some(found) => found.to_ascii_lowercase() == gram.bytes[byte],
-                            None => byte == GRAM - 1,
-                        })
+                            None => byte == 0 || byte == GRAM - 1,
+                        }
+                    })
+                };
+                let is_witnessed = |gram: &Gram, tail: usize| {
+                    let distance = gram.witness >> layout::WITNESS_BITS;
+                    let at = tail + usize::from(gram.offset) + distance as usize;
+                    let at = at.checked_sub(1 + layout::WITNESS_ZERO as usize);
+                    let witness = at.and_then(|at| haystack.get(at..at + GRAM)).map(|bytes| {
+                        let bytes = bytes.to_ascii_lowercase().try_into().unwrap();
+                        u32::from_le_bytes(bytes).wrapping_mul(layout::GRAM_HASH) >> layout::GRAM_BIT
+                    });
+                    gram.witness == layout::WITNESS_ANY
+                        || witness.is_some_and(|bit| bit >= layout::WITNESS_BITS || gram.witness >> bit & 1 == 1)
+                };
+                let is_at = |gram: &Gram, tail: usize| is_at(gram, tail) && is_witnessed(gram, tail);
+                let gram_at = |branch: &Branch, tail: usize| {
+                    branch.grams.iter().filter(|gram| is_at(gram, tail)).any(|gram| {
+                        let is_other = |other: &Gram| {
+                            (gram.offset + other.offset) % 2 == 1 && is_at(other, tail)
+                        };
+                        branch.other_grams.as_ref().is_none_or(|grams| grams.iter().any(is_other))
                     })
                 };
                 let explained = branches.iter().zip(&tails).zip(&fronts).any(|((branch, tail_regex), front_regex)| {

@@ -49,6 +49,11 @@ impl Letter {
         }
     }
 
+    /// How often a byte is in the set, in text or in binaries, whichever has more.
+    pub(super) fn most_probable(&self) -> f64 {
+        self.probability[0].max(self.probability[1])
+    }
+
     /// Its byte, if that is the only one.
     fn only_byte(&self) -> Option<u8> {
         let mut bytes = bytes_of(&self.set);

@@ -6,6 +6,7 @@
 //! | `look.rs` | what `\b`, `^` and their like mean |
 //! | `dfa.rs` | the likely part of the pattern's DFA, where most walks end |
 //! | `factor.rs` | what every match contains, to look for first |
+//! | `witness.rs` | what has to be near what is looked for |
 //! | `frequency.rs` | what text and binaries are made of |
 //! | `walk.rs` | how far walks go there |
 //! | `explain.rs` | how each rule is looked for, for those who write rules |
@@ -24,6 +25,7 @@ mod oracle;
 pub(crate) mod pass;
 mod walk;
 mod wire;
+pub(crate) mod witness;
 
 use regex_automata::nfa::thompson::{self, WhichCaptures};
 use regex_automata::util::look::LookMatcher;
@@ -140,6 +142,8 @@ pub(crate) struct Branch {
     /// Least and greatest length of the front, in bytes; [`layout::UNBOUNDED`] if there is no greatest.
     pub(crate) front: [u32; 2],
     pub(crate) grams: Vec<Gram>,
+    /// Grams at an odd distance from those, if there are any: of both, every other byte has one.
+    pub(crate) other_grams: Option<Vec<Gram>>,
     pub(crate) sequences: Vec<Sequence>,
     /// Expected candidates for each byte of typical data.
     pub(crate) frequency: f64,
@@ -159,6 +163,7 @@ impl Branch {
         Branch {
             front: [0; 2],
             grams: Vec::new(),
+            other_grams: Some(Vec::new()),
             sequences: Vec::new(),
             frequency: 0.0,
             tail: None,
@@ -270,7 +275,8 @@ impl Branch {
         let front = branch.front.map(|length| u32::try_from(length).unwrap_or(layout::UNBOUNDED));
         let mut cut = Branch {
             front,
-            grams: branch.grams.into_iter().collect(),
+            grams: branch.grams,
+            other_grams: branch.other_grams,
             sequences: branch.sequences.into_iter().collect(),
             frequency: branch.frequency,
             ..Branch::anchored()

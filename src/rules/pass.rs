@@ -48,6 +48,7 @@ pub(crate) fn pack(
     limit: u64,
     bitmap_log2: u32,
 ) -> Result<Vec<Pass>, RuleTooLarge> {
+    let stride = gram_stride(rules, bitmap_log2);
     let mut passes = Vec::new();
     let mut first = 0;
     while first < rules.len() {
@@ -60,7 +61,8 @@ pub(crate) fn pack(
             count += 1;
         }
         let pass = loop {
-            let pass = Layout::new(first, &rules[first..first + count], bitmap_log2).finish();
+            let pass =
+                Layout::new(first, &rules[first..first + count], bitmap_log2, stride).finish();
             let bytes = pass.bytes();
             if bytes <= limit {
                 break pass;
@@ -80,6 +82,28 @@ pub(crate) fn pack(
         (pass.header.nfa_nodes, pass.header.nfa_stack) = (nodes, stack);
     }
     Ok(passes)
+}
+
+/// Whether to look at every byte's gram or at every other one's: at these only if all rules have grams there,
+/// and few enough that the bitmap stays sparse.
+fn gram_stride(rules: &[Rule], bitmap_log2: u32) -> u32 {
+    /// Bits of the bitmap for each gram.
+    const SPARSE: usize = 8;
+
+    let mut known = HashSet::new();
+    for branch in rules.iter().flat_map(|rule| &rule.branches) {
+        let Some(others) = &branch.other_grams else { return 1 };
+        known.extend(branch.grams.iter().chain(others).map(|gram| gram.bytes));
+    }
+    if known.len() <= (32 << bitmap_log2) / SPARSE { 2 } else { 1 }
+}
+
+/// The word of the bitmap that a gram's bits are in, folded or not, and those bits.
+pub(crate) fn bitmap_bits(gram: u32, bitmap_log2: u32) -> (u32, u32) {
+    let hash = (gram | gram >> 1 & layout::GRAM_FOLD).wrapping_mul(layout::GRAM_HASH);
+    let bit = |hash: u32| 1 << (31 - (hash >> layout::GRAM_BIT));
+    let word = hash >> layout::GRAM_WORD_BIT & ((1 << bitmap_log2) - 1);
+    (word, bit(hash) | bit(hash.wrapping_mul(layout::GRAM_REHASH)))
 }
 
 fn own_bytes(rule: &Rule) -> u64 {
@@ -120,8 +144,8 @@ struct Layout<'a> {
 }
 
 impl<'a> Layout<'a> {
-    fn new(first_id: usize, rules: &'a [Rule], bitmap_log2: u32) -> Layout<'a> {
-        let header = PassHeader { bitmap_log2, ..PassHeader::default() };
+    fn new(first_id: usize, rules: &'a [Rule], bitmap_log2: u32, gram_stride: u32) -> Layout<'a> {
+        let header = PassHeader { bitmap_log2, gram_stride, ..PassHeader::default() };
         Layout { first_id, rules, words: Vec::new(), header }
     }
 
@@ -165,8 +189,7 @@ impl<'a> Layout<'a> {
 
     /// The rules to look for by gram: those that have any, as long as there are not too many in all.
     fn filtered_rules(&self) -> Vec<bool> {
-        // At two bits each, not quite half of the bitmap's bits would be set.
-        let most_grams = 1 << (self.header.bitmap_log2 + 5 - 2);
+        const MOST_GRAMS: usize = 1 << 20;
 
         let grams_of = |rule: &Rule| rule.branches.iter().map(|branch| branch.grams.len()).sum();
         let rules = self.rules.iter().zip(0..).filter(|(rule, _)| !rule.branches.is_empty());
@@ -178,7 +201,7 @@ impl<'a> Layout<'a> {
         for (_, index) in by_grams {
             let grams = self.rules[index].branches.iter().flat_map(|branch| &branch.grams);
             known.extend(grams.map(|gram| gram.bytes));
-            if known.len() > most_grams {
+            if known.len() > MOST_GRAMS {
                 break;
             }
             filtered[index] = true;
@@ -251,39 +274,41 @@ impl<'a> Layout<'a> {
         let anchored: Vec<u32> = (0..)
             .zip(branches)
             .filter(|(_, (_, branch))| branch.is_anchored())
-            .map(|(index, _)| index)
+            .map(|(index, _)| index | 1 << layout::GRAM_OFFSET_SHIFT)
             .collect();
         self.header.anchored = self.list(&anchored, &mut HashMap::new());
     }
 
     /// Appends a bitmap of the grams' hashes, and a hash table of lists of branches.
     fn grams(&mut self, branches: &[(u32, &Branch)]) {
-        let mut lists: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        let mut lists: BTreeMap<u32, Vec<[u32; 2]>> = BTreeMap::new();
         for (index, (_, branch)) in (0..).zip(branches) {
-            for gram in &branch.grams {
+            let others = if self.header.gram_stride == 1 { &None } else { &branch.other_grams };
+            for gram in branch.grams.iter().chain(others.iter().flatten()) {
                 let item = index | u32::from(gram.offset) << layout::GRAM_OFFSET_SHIFT;
-                lists.entry(u32::from_le_bytes(gram.bytes)).or_default().push(item);
+                let list = lists.entry(u32::from_le_bytes(gram.bytes)).or_default();
+                list.push([item, gram.witness]);
             }
         }
         let mut bitmap = vec![0_u32; 1 << self.header.bitmap_log2];
         // At most half full, so that probing ends soon.
         let log2 = (lists.len() * 2).next_power_of_two().trailing_zeros().max(1);
-        let mut table = vec![[0_u32; 2]; 1 << log2];
+        let mut table = vec![[0_u32; layout::GRAM_SLOT_WORDS as usize]; 1 << log2];
         let mut known = HashMap::new();
         for (&gram, list) in &lists {
-            let hash = gram.wrapping_mul(layout::GRAM_HASH);
-            let word = &mut bitmap[(hash >> (32 - self.header.bitmap_log2)) as usize];
-            for field in [layout::GRAM_FIRST_BIT, layout::GRAM_SECOND_BIT] {
-                *word |= 1 << (hash >> field & 31);
-            }
-            let mut slot = (hash >> (32 - log2)) as usize;
+            let (word, bits) = bitmap_bits(gram, self.header.bitmap_log2);
+            bitmap[word as usize] |= bits;
+            let mut slot = (gram.wrapping_mul(layout::GRAM_HASH) >> (32 - log2)) as usize;
             while table[slot][1] != 0 {
                 slot = (slot + 1) % table.len();
             }
-            table[slot] = [gram, self.list(list, &mut known)];
+            table[slot] = match list[..] {
+                [[item, witness]] => [gram, item | layout::GRAM_ONLY_ITEM, witness],
+                _ => [gram, self.pairs(list, &mut known), 0],
+            };
         }
         self.header.bitmap = self.append(&bitmap);
-        self.header.gram_table = self.append(cast_slice(&table));
+        self.header.gram_table = self.append(table.as_flattened());
         self.header.gram_table_log2 = log2;
     }
 
@@ -292,7 +317,9 @@ impl<'a> Layout<'a> {
         let mut lists: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for (index, (_, branch)) in (0..).zip(branches) {
             for sequence in &branch.sequences {
-                let item = index | u32::from(sequence.offset) << layout::GRAM_OFFSET_SHIFT;
+                // Counted from the byte before, as grams' offsets are.
+                let offset = u32::from(sequence.offset) + 1;
+                let item = index | offset << layout::GRAM_OFFSET_SHIFT;
                 for number in letters.spell(sequence) {
                     lists.entry(number).or_default().push(item);
                 }
@@ -424,6 +451,17 @@ impl<'a> Layout<'a> {
     fn lists(&mut self, lists: &[Vec<u32>], known: &mut HashMap<Vec<u32>, u32>) -> u32 {
         let index: Vec<u32> = lists.iter().map(|list| self.list(list, known)).collect();
         self.append(&index)
+    }
+
+    /// Appends a list of pairs, their number first, unless it is known; says where it is.
+    fn pairs(&mut self, pairs: &[[u32; 2]], known: &mut HashMap<Vec<[u32; 2]>, u32>) -> u32 {
+        if let Some(&at) = known.get(pairs) {
+            return at;
+        }
+        let at = self.append(&[pairs.len() as u32]);
+        self.append(pairs.as_flattened());
+        known.insert(pairs.to_vec(), at);
+        at
     }
 
     /// Appends a list, its length first, unless it is known; says where it is.

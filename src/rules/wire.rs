@@ -18,7 +18,7 @@ use crate::shaders::layout;
 
 const MAGIC: [u8; 8] = *b"vkscan\0\n";
 /// Goes up with every change of the format.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Bytes of magic, version, length and checksum.
 const HEAD: usize = 8 + 4 + 8 + 8;
 
@@ -57,12 +57,9 @@ impl RulePipeline {
             for branch in &rule.branches {
                 body.word(branch.front[0]);
                 body.word(branch.front[1]);
-                let grams: Vec<[u8; 5]> = branch
-                    .grams
-                    .iter()
-                    .map(|Gram { bytes: [a, b, c, d], offset }| [*a, *b, *c, *d, *offset])
-                    .collect();
-                body.bytes(cast_slice(&grams));
+                body.grams(&branch.grams);
+                body.word(branch.other_grams.is_some().into());
+                branch.other_grams.iter().for_each(|grams| body.grams(grams));
                 let sequences: Vec<[ByteSet; SEQUENCE]> =
                     branch.sequences.iter().map(|sequence| sequence.sets).collect();
                 body.bytes(cast_slice(&sequences));
@@ -192,15 +189,15 @@ fn rule(reader: &mut Reader) -> Result<Rule, String> {
     let mut branches = Vec::new();
     for _ in 0..reader.word()? {
         let front = [reader.word()?, reader.word()?];
-        let grams: Vec<[u8; 5]> = reader.array("grams")?;
-        let grams = grams
-            .into_iter()
-            .map(|[a, b, c, d, offset]| Gram { bytes: [a, b, c, d], offset })
-            .collect();
+        let grams = reader.grams()?;
+        let other_grams = if reader.flag()? { Some(reader.grams()?) } else { None };
         let sets: Vec<[ByteSet; SEQUENCE]> = reader.array("sequences")?;
         let offsets: Vec<u8> = reader.array("offsets")?;
         if sets.len() != offsets.len() {
             return Err("its sequences are cut off".into());
+        }
+        if offsets.iter().any(|&offset| u32::from(offset) >= layout::GRAM_MOST_OFFSET) {
+            return Err("a sequence lies too far from its tail's start".into());
         }
         let sequences =
             sets.into_iter().zip(offsets).map(|(sets, offset)| Sequence { sets, offset }).collect();
@@ -210,7 +207,8 @@ fn rule(reader: &mut Reader) -> Result<Rule, String> {
         }
         let [tail, back] = [reader.some_dfa()?, reader.some_dfa()?];
         let is_exact = reader.flag()?;
-        let branch = Branch { front, grams, sequences, frequency, tail, back, is_exact };
+        let branch =
+            Branch { front, grams, other_grams, sequences, frequency, tail, back, is_exact };
         check_front(&branch)?;
         branches.push(branch);
     }
@@ -314,6 +312,12 @@ impl Writer {
         self.0.extend_from_slice(&value.to_le_bytes());
     }
 
+    fn grams(&mut self, grams: &[Gram]) {
+        let words =
+            |gram: &Gram| [u32::from_le_bytes(gram.bytes), gram.offset.into(), gram.witness];
+        self.bytes(cast_slice(&grams.iter().map(words).collect::<Vec<[u32; 3]>>()));
+    }
+
     fn dfa(&mut self, dfa: &PartialDfa) {
         self.bytes(&dfa.classes);
         self.word(dfa.stride);
@@ -358,6 +362,16 @@ impl<'a> Reader<'a> {
         let dfa = PartialDfa { classes, stride: self.word()?, entries: self.array("entries")? };
         check_dfa(&dfa)?;
         Ok(dfa)
+    }
+
+    fn grams(&mut self) -> Result<Vec<Gram>, String> {
+        let grams: Vec<[u32; 3]> = self.array("grams")?;
+        let gram = |[bytes, offset, witness]: [u32; 3]| {
+            let fits = offset <= layout::GRAM_MOST_OFFSET;
+            fits.then_some(Gram { bytes: bytes.to_le_bytes(), offset: offset as u8, witness })
+        };
+        let grams: Option<_> = grams.into_iter().map(gram).collect();
+        grams.ok_or_else(|| "a gram lies too far from its tail's start".to_owned())
     }
 
     fn some_dfa(&mut self) -> Result<Option<PartialDfa>, String> {

@@ -9,8 +9,20 @@ use crate::{Backend, BackendError, MatchKind};
 /// Ids of the specialisation constants in `shaders/include/bindings.glsl`.
 const SEGMENTS: u32 = 0;
 const MATCH_ALL: u32 = 1;
-/// Declared in `shaders/filter.comp`.
+/// Declared in `shaders/filter.comp` and `shaders/sequences.comp`.
 const BITMAP_WORDS: u32 = 2;
+const FILTER_WORKGROUP: u32 = 3;
+const GRAM_STRIDE: u32 = 4;
+
+/// What pipelines are specialised by.
+#[derive(Clone, Copy)]
+pub(crate) struct Specialisation {
+    pub(crate) segments: u32,
+    pub(crate) match_kind: MatchKind,
+    pub(crate) bitmap_log2: u32,
+    pub(crate) filter_workgroup: u32,
+    pub(crate) gram_stride: u32,
+}
 
 pub(crate) struct Kernels {
     pub(crate) set_layout: Arc<SetLayout>,
@@ -26,18 +38,18 @@ pub(crate) struct Kernels {
 impl Kernels {
     pub(crate) fn new(
         backend: &Backend,
-        segments: u32,
-        bitmap_log2: u32,
-        match_kind: MatchKind,
+        specialisation: Specialisation,
     ) -> Result<Kernels, BackendError> {
         let mut bindings: Vec<(u32, u32)> =
             (0..layout::BINDING_HAYSTACK).map(|binding| (binding, 1)).collect();
         bindings.push((layout::BINDING_HAYSTACK, layout::MAX_SEGMENTS));
         let set_layout = SetLayout::new(backend.device(), "kernels", &bindings)?;
         let values = [
-            (SEGMENTS, segments),
-            (MATCH_ALL, u32::from(match_kind == MatchKind::All)),
-            (BITMAP_WORDS, 1 << bitmap_log2),
+            (SEGMENTS, specialisation.segments),
+            (MATCH_ALL, u32::from(specialisation.match_kind == MatchKind::All)),
+            (BITMAP_WORDS, 1 << specialisation.bitmap_log2),
+            (FILTER_WORKGROUP, specialisation.filter_workgroup),
+            (GRAM_STRIDE, specialisation.gram_stride),
         ];
         let pipeline = |kernel: &Kernel| {
             // A kernel declares only the constants it uses.

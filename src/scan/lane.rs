@@ -4,6 +4,7 @@ use std::ffi::CStr;
 use std::mem::offset_of;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ash::vk;
@@ -18,11 +19,12 @@ use crate::shaders::layout::{
     self, Candidate, Control, Hit, NfaWalker, QueueItem, ReadbackHeader, ScanParams, StartWalker,
 };
 use crate::vulkan::command::{Commands, Recorder, Scope};
+use crate::vulkan::copy::ParallelCopy;
 use crate::vulkan::device::{Device, QueueRole};
 use crate::vulkan::memory::{Buffer, Location};
 use crate::vulkan::pipeline::{Binding, ComputePipeline, DescriptorSet};
 use crate::vulkan::query::Timestamps;
-use crate::vulkan::staging::StagingSpan;
+use crate::vulkan::staging::{MappedBuffer, StagingSpan};
 use crate::vulkan::timeline::Timeline;
 
 /// Sizes of a lane's buffers, alike for all lanes of a session.
@@ -40,10 +42,18 @@ pub(crate) struct LaneShape {
     pub(crate) candidate_capacity: u32,
     pub(crate) item_capacity: u32,
     pub(crate) filter_groups: u32,
+    pub(crate) filter_workgroup: u32,
+    pub(crate) tails_groups: u32,
     /// Whether the first pass looks for sequences.
     pub(crate) has_sequences: bool,
-    /// Bytes that are uploaded at a time, while those before are looked through.
+    /// Whether the only pass has nothing to verify from every start, if all rules are looked for by their
+    /// grams, so that the tails may well leave nothing to do.
+    pub(crate) may_end_early: bool,
+    /// A haystack is uploaded in chunks of so many bytes, or a multiple of it, and those before are looked
+    /// through meanwhile.
     pub(crate) chunk_bytes: u32,
+    /// Bytes up to which the host writes a haystack to the device's memory itself, where it can.
+    pub(crate) direct_bytes: u32,
     pub(crate) step_budget: u32,
     pub(crate) rounds: [u32; 2],
 }
@@ -58,6 +68,7 @@ impl LaneShape {
             item_capacity: self.item_capacity,
             start_walkers: self.start_walkers,
             nfa_walkers: self.nfa_walkers,
+            filter_workgroup: self.filter_workgroup,
             step_budget: self.step_budget,
             pass_count,
             ..ScanParams::default()
@@ -68,7 +79,7 @@ impl LaneShape {
     pub(crate) fn filter_turns(&self, bytes: u32) -> u32 {
         /// More would keep a device too long with too little.
         const MOST: u32 = 64;
-        let turns = bytes.div_ceil(layout::FILTER_WORKGROUP * layout::FILTER_BYTES);
+        let turns = bytes.div_ceil(self.filter_workgroup * layout::FILTER_BYTES);
         turns.div_ceil(self.filter_groups).clamp(1, MOST)
     }
 
@@ -106,12 +117,22 @@ impl LaneShape {
             candidate_capacity: candidates,
             item_capacity: (candidates / 4).max(LEAST_CANDIDATES as u32),
             filter_groups: tuning.filter_groups,
+            filter_workgroup: tuning.filter_workgroup,
+            tails_groups: tails_groups(tuning, candidates),
             has_sequences: false,
+            may_end_early: false,
             chunk_bytes: tuning.chunk_bytes,
+            direct_bytes: tuning.direct_bytes,
             step_budget: tuning.step_budget,
             rounds: tuning.rounds,
         }
     }
+}
+
+/// One candidate for an invocation as far as that makes no more workgroups than a device wants.
+fn tails_groups(tuning: &Tuning, candidates: u32) -> u32 {
+    let all = candidates.div_ceil(layout::WORKGROUP);
+    all.min(tuning.tails_groups).max(all.div_ceil(layout::TAILS_MOST))
 }
 
 /// Candidate tails that there is room for. For candidate starts, of which there are fewer, there is a
@@ -130,11 +151,19 @@ pub(crate) struct Lane {
     /// What the transfer queue has uploaded, and its value once all of that has run.
     uploads: Arc<Timeline>,
     transferred: u64,
+    /// The haystack's memory, where the host can write to it.
+    window: Option<MappedBuffer>,
     open: Commands,
+    copy: Commands,
+    whole: Recording,
     start: Recording,
     chunks: Vec<Chunk>,
+    /// Bytes of each chunk that have been copied to staging memory.
+    copied: Vec<AtomicUsize>,
     rest: Recording,
     resume: Recording,
+    /// What the next submission begins with, should it go on: `layout::ADVANCE_*`.
+    resumes_at: u32,
     /// What ended at each timestamp since `open`.
     stages: Vec<Stage>,
     nanoseconds: Vec<u64>,
@@ -144,6 +173,13 @@ pub(crate) struct Lane {
 
 /// The candidates among the buffers that only kernels use.
 const CANDIDATES: usize = 4;
+
+/// Chunks of a haystack, at most, and as how many of the smallest it is not cut.
+const MOST_CHUNKS: usize = 16;
+const CUT: usize = 4;
+
+/// Bytes that a thread copies to staging memory before it looks for more.
+const COPY_PIECE: usize = 128 << 10;
 
 /// A part of the haystack, on its way.
 struct Chunk {
@@ -224,14 +260,35 @@ impl Marks<'_> {
 
 /// Where a haystack is.
 pub(crate) enum Source<'a> {
-    /// In the caller's memory; it goes to the device through the span.
-    Host { bytes: &'a [u8], span: StagingSpan },
+    /// In the caller's memory; it goes to the device through the span, or without one where it is taken
+    /// directly.
+    Host { bytes: &'a [u8], span: Option<StagingSpan> },
     /// In upload memory.
     Staged { buffer: &'a Buffer, len: usize },
     /// In device memory of its own.
     Resident(&'a Buffer),
     /// Where the run before had it.
     AsBefore,
+}
+
+/// A haystack's way to the device.
+struct Upload<'a> {
+    /// Staging memory, and where in it.
+    buffer: Buffer,
+    offset: u64,
+    len: usize,
+    /// What has to be copied to it first.
+    bytes: Option<&'a [u8]>,
+}
+
+impl Upload<'_> {
+    /// What to copy for a part that staging memory holds. The device copies whole words.
+    fn region(&self, part: Range<usize>) -> Result<vk::BufferCopy, BackendError> {
+        let size = (part.len() as u64).next_multiple_of(4);
+        let src_offset = self.offset + part.start as u64;
+        self.buffer.flush(src_offset..src_offset + size)?;
+        Ok(vk::BufferCopy { src_offset, dst_offset: part.start as u64, size })
+    }
 }
 
 /// What ended at a timestamp.
@@ -271,7 +328,13 @@ impl Lane {
         let none = vk::BufferUsageFlags::empty();
         let copied = vk::BufferUsageFlags::TRANSFER_DST;
 
-        let haystack = local("haystack", shape.haystack_bytes, copied)?;
+        let haystack = Buffer::new(
+            device,
+            &format!("{name}/haystack"),
+            shape.haystack_bytes.max(16),
+            Location::DeviceLocalMapped,
+            storage | copied,
+        )?;
         let hits = local("hits", 4 + records(shape.hit_capacity, Hit::WORDS), copied)?;
         let grids = vk::BufferUsageFlags::INDIRECT_BUFFER;
         let control = local("control", Control::WORDS as u64 * 4, copied | grids)?;
@@ -305,7 +368,8 @@ impl Lane {
         let bound = bound.map(|(binding, buffer)| (binding, buffer.clone())).to_vec();
         let own_sets = descriptor_sets(device, kernels, tables, &bound, shape, &haystack)?;
         let rounds = shape.rounds[0].max(shape.rounds[1]) * tables.len() as u32;
-        let chunk_count = shape.haystack_bytes.div_ceil(shape.chunk_bytes.into()).max(1) as u32;
+        let chunk_count = shape.haystack_bytes.div_ceil(shape.chunk_bytes.into());
+        let chunk_count = chunk_count.clamp(1, MOST_CHUNKS as u64) as u32;
         let marks = 3 + 2 * rounds + 2 * tables.len() as u32 + 2 * chunk_count;
         let chunk = |index: u32| {
             let name = |what: &str| format!("{name}/chunk {index}/{what}");
@@ -315,6 +379,7 @@ impl Lane {
                 filter: Recording::new(device, &name("filter"))?,
             })
         };
+        let window = MappedBuffer::of(&haystack);
         let mut lane = Lane {
             device: device.clone(),
             resources: Resources {
@@ -337,11 +402,16 @@ impl Lane {
             submitted: 0,
             uploads: Timeline::new(device, &format!("{name}/uploads"))?,
             transferred: 0,
+            window,
             open: Commands::new(device, &format!("{name}/open"))?,
+            copy: Commands::new(device, &format!("{name}/copy"))?,
+            whole: Recording::new(device, &format!("{name}/whole"))?,
+            copied: (0..chunk_count).map(|_| AtomicUsize::new(0)).collect(),
             start: Recording::new(device, &format!("{name}/start"))?,
             chunks: (0..chunk_count).map(chunk).collect::<Result<_, BackendError>>()?,
             rest: Recording::new(device, &format!("{name}/rest"))?,
             resume: Recording::new(device, &format!("{name}/resume"))?,
+            resumes_at: layout::ADVANCE_ROUND,
             stages: Vec::new(),
             nanoseconds: Vec::new(),
             staged: None,
@@ -374,6 +444,11 @@ impl Lane {
         Ok(())
     }
 
+    /// Whether a haystack of so many bytes in the caller's memory is written to the device's right away.
+    pub(crate) fn takes_directly(&self, bytes: usize) -> bool {
+        self.window.is_some() && bytes as u64 <= u64::from(self.resources.shape.direct_bytes)
+    }
+
     /// Submits a scan over what `params` names of the haystack in `source`. Its preparation began at `since`.
     pub(crate) fn begin(
         &mut self,
@@ -383,107 +458,200 @@ impl Lane {
         stats: &mut ScanStats,
     ) -> Result<(), BackendError> {
         self.bind(&source)?;
-        let chunk_bytes = self.resources.shape.chunk_bytes as usize;
-        let (buffer, offset, len) = match &source {
-            Source::Host { bytes, span } => (Some(span.buffer()), span.offset(), bytes.len()),
-            Source::Staged { buffer, len } => (Some(*buffer), 0, *len),
-            Source::Resident(_) | Source::AsBefore => (None, 0, 0),
-        };
-        let upload = buffer.cloned().map(|buffer| (buffer, offset));
-        let bytes = match source {
-            Source::Host { bytes, span } => {
-                self.staged = Some(span);
-                bytes
-            }
-            _ => &[],
-        };
-        // Where nothing is filtered, nothing can be done before all of it is there.
-        let filters = params.use_filter != layout::FILTER_NONE;
-        let is_cut = upload.is_some() && len > chunk_bytes;
-        let count = if is_cut { len.div_ceil(chunk_bytes) } else { 1 };
-        let by_transfer_queue = is_cut && self.device.has_transfer_queue();
-
-        let Lane { device, resources, chunks, open, start, rest, stages, staged, .. } = self;
-        let marks = resources.timestamps.clone();
-        stages.clear();
-        stages.push(Stage::Begin);
-        start.record((params, 0), None, |to, _| resources.record_start(to, params))?;
-        let mut uploaded = None;
-        for (index, chunk) in chunks.iter_mut().enumerate().take(count) {
-            let is_last = index + 1 == count;
-            let part = if is_cut {
-                index * chunk_bytes..len.min((index + 1) * chunk_bytes)
-            } else {
-                0..len
-            };
-            let mut commands: [Option<&mut Commands>; 5] = Default::default();
-            if index == 0 {
-                commands[0] = Some(&mut *open);
-            }
-            if let Some((buffer, offset)) = &upload {
-                if let Some(span) = staged {
-                    copy_bytes(&bytes[part.clone()], &mut span[part.clone()]);
-                    // The device copies whole words.
-                    if is_last {
-                        span[len..].fill(0);
-                    }
-                }
-                let size = (part.len() as u64).next_multiple_of(4);
-                let src_offset = offset + part.start as u64;
-                buffer.flush(src_offset..src_offset + size)?;
-                let region = vk::BufferCopy { src_offset, dst_offset: part.start as u64, size };
+        self.stages.clear();
+        self.stages.push(Stage::Begin);
+        let rounds = self.resources.first_rounds(params);
+        self.resumes_at = if rounds == 0 { layout::ADVANCE_TAILS } else { layout::ADVANCE_ROUND };
+        let mut upload = None;
+        match source {
+            Source::Host { bytes, span: None } => {
+                let window = self.window.as_mut().expect("asked for by `takes_directly`");
+                copy_bytes(bytes, window);
+                let size = (bytes.len() as u64).next_multiple_of(4);
+                window.buffer().flush(0..size)?;
                 stats.bytes_up += size;
-                let copy = if by_transfer_queue { &mut chunk.transfer } else { &mut chunk.copy };
-                copy.record(|to| {
-                    to.label_begin(c"upload");
-                    to.copy_buffer(buffer, &resources.haystack, &[region]);
-                    if !by_transfer_queue {
-                        to.transfer_to_compute();
-                    }
-                    to.label_end();
-                })?;
-                if by_transfer_queue {
-                    self.transferred = device.submit(&mut [copy], &self.uploads)?;
-                    uploaded = Some(self.transferred);
-                } else {
-                    commands[1] = Some(copy);
-                }
+                stats.uploads += 1;
             }
-            if index == 0 {
-                commands[2] = Some(&mut start.commands);
+            Source::Host { bytes, span: Some(mut span) } => {
+                span[bytes.len()..].fill(0);
+                let (buffer, offset) = (span.buffer().clone(), span.offset());
+                self.staged = Some(span);
+                upload = Some(Upload { buffer, offset, len: bytes.len(), bytes: Some(bytes) });
             }
-            let range = resources.chunk_params(params, part, index == 0, is_last);
-            if filters && range.filter_first < range.filter_end {
-                chunk.filter.record(
-                    (range, stages.len() as u32),
-                    marks.as_ref(),
-                    |to, marks| {
-                        resources.record_filter(to, marks, range);
-                    },
-                )?;
-                stages.extend_from_slice(&chunk.filter.stages);
-                commands[3] = Some(&mut chunk.filter.commands);
+            Source::Staged { buffer, len } => {
+                upload = Some(Upload { buffer: buffer.clone(), offset: 0, len, bytes: None });
             }
-            if is_last {
-                let rounds = resources.shape.rounds[0];
-                rest.record((params, stages.len() as u32), marks.as_ref(), |to, marks| {
-                    resources.record_rest(to, marks, params, rounds, filters);
-                })?;
-                stages.extend_from_slice(&rest.stages);
-                commands[4] = Some(&mut rest.commands);
-            }
-            let after = uploaded.map(|value| (&self.uploads, value));
-            if commands.iter().any(Option::is_some) {
-                let commands = commands.into_iter().flatten();
-                self.submitted = device.submit_after(after, commands, &self.timeline)?;
-            }
+            Source::Resident(_) | Source::AsBefore => {}
         }
-        if upload.is_some() {
-            stats.uploads += 1;
+        match upload {
+            Some(upload) if upload.len > CUT * self.resources.shape.chunk_bytes as usize => {
+                self.begin_in_chunks(upload, params, rounds, stats)?;
+            }
+            upload => self.begin_whole(upload, params, rounds, stats)?,
         }
         stats.bytes_up += 4;
         stats.uploads += 1;
         stats.enqueue += since.elapsed();
+        Ok(())
+    }
+
+    /// Uploads the haystack, if there is anything to upload, and scans it in one submission.
+    fn begin_whole(
+        &mut self,
+        upload: Option<Upload>,
+        params: ScanParams,
+        rounds: u32,
+        stats: &mut ScanStats,
+    ) -> Result<(), BackendError> {
+        let Lane { device, resources, open, copy, whole, stages, staged, .. } = self;
+        let marks = resources.timestamps.clone();
+        let is_filtered = params.use_filter != layout::FILTER_NONE;
+        whole.record((params, 1), marks.as_ref(), |to, marks| {
+            resources.record_start(to, params);
+            if is_filtered {
+                resources.record_filter(to, marks, params);
+            }
+            resources.record_rest(to, marks, params, rounds, is_filtered);
+        })?;
+        stages.extend_from_slice(&whole.stages);
+        let first = match &upload {
+            None => open,
+            Some(upload) => {
+                if let (Some(span), Some(bytes)) = (staged, upload.bytes) {
+                    copy_bytes(bytes, span);
+                }
+                let region = upload.region(0..upload.len)?;
+                stats.bytes_up += region.size;
+                stats.uploads += 1;
+                copy.record(|to| {
+                    mark_begin(to, marks.as_ref());
+                    resources.record_upload(to, upload, region);
+                    to.transfer_to_compute();
+                })?;
+                copy
+            }
+        };
+        self.submitted = device.submit(&mut [first, &mut whole.commands], &self.timeline)?;
+        Ok(())
+    }
+
+    /// Uploads the haystack in chunks, each while the filter looks through the ones before.
+    fn begin_in_chunks(
+        &mut self,
+        upload: Upload,
+        params: ScanParams,
+        rounds: u32,
+        stats: &mut ScanStats,
+    ) -> Result<(), BackendError> {
+        stats.uploads += 1;
+        let chunk_bytes = self.resources.shape.chunk_bytes as usize;
+        let Some(bytes) = upload.bytes else {
+            // All is there: as few chunks as will keep the last one short.
+            let mut begin = 0;
+            for index in 0.. {
+                let rest = upload.len - begin;
+                let size = if rest > CUT * chunk_bytes { rest / 2 } else { rest };
+                let part = begin..begin + size.next_multiple_of(chunk_bytes).min(rest);
+                begin = part.end;
+                self.submit_chunk(&upload, index, part, params, rounds, stats)?;
+                if begin == upload.len {
+                    break;
+                }
+            }
+            return Ok(());
+        };
+        let size = (upload.len / MOST_CHUNKS).max(1).next_multiple_of(chunk_bytes);
+        let piece_bytes = if size.is_multiple_of(COPY_PIECE) { COPY_PIECE } else { chunk_bytes };
+        let mut span = self.staged.take().expect("taken by `begin`");
+        let copy = ParallelCopy::new(bytes, &mut span, piece_bytes);
+        let counts = std::mem::take(&mut self.copied);
+        counts.iter().for_each(|count| count.store(0, Ordering::Relaxed));
+        let copy_piece = || {
+            let piece = copy.copy_next();
+            let count = |piece: &Range<usize>| {
+                counts[piece.start / size].fetch_add(piece.len(), Ordering::Release);
+            };
+            piece.inspect(count)
+        };
+        let submitted = rayon::in_place_scope(|scope| {
+            for _ in 1..rayon::current_num_threads().min(copy.piece_count()) {
+                scope.spawn(|_| while copy_piece().is_some() {});
+            }
+            (0..upload.len.div_ceil(size)).try_for_each(|index| {
+                let part = index * size..upload.len.min((index + 1) * size);
+                while counts[index].load(Ordering::Acquire) < part.len() {
+                    if copy_piece().is_none() {
+                        std::thread::yield_now();
+                    }
+                }
+                self.submit_chunk(&upload, index, part, params, rounds, stats)
+            })
+        });
+        self.copied = counts;
+        self.staged = Some(span);
+        submitted
+    }
+
+    /// Submits the copy of a part that is in staging memory, the filter for what can be looked through then
+    /// and, with the last part, all that follows.
+    fn submit_chunk(
+        &mut self,
+        upload: &Upload,
+        index: usize,
+        part: Range<usize>,
+        params: ScanParams,
+        rounds: u32,
+        stats: &mut ScanStats,
+    ) -> Result<(), BackendError> {
+        let Lane { device, resources, chunks, open, start, rest, stages, .. } = self;
+        let [is_first, is_last] = [index == 0, part.end == upload.len];
+        let chunk = &mut chunks[index];
+        let marks = resources.timestamps.clone();
+        let is_filtered = params.use_filter != layout::FILTER_NONE;
+        let by_transfer_queue = device.has_transfer_queue();
+        let mut commands: [Option<&mut Commands>; 5] = Default::default();
+        if is_first {
+            start.record((params, 0), None, |to, _| resources.record_start(to, params))?;
+            commands[0] = Some(open);
+            commands[2] = Some(&mut start.commands);
+        }
+        let region = upload.region(part.clone())?;
+        stats.bytes_up += region.size;
+        let copy = if by_transfer_queue { &mut chunk.transfer } else { &mut chunk.copy };
+        copy.record(|to| {
+            resources.record_upload(to, upload, region);
+            if !by_transfer_queue {
+                to.transfer_to_compute();
+            }
+        })?;
+        let mut uploaded = None;
+        if by_transfer_queue {
+            self.transferred = device.submit(&mut [copy], &self.uploads)?;
+            uploaded = Some((&self.uploads, self.transferred));
+        } else {
+            commands[1] = Some(copy);
+        }
+        let range = resources.chunk_params(params, part, is_first, is_last);
+        // Where nothing is filtered, nothing can be done before all of it is there.
+        if is_filtered && range.filter_first < range.filter_end {
+            let key = (range, stages.len() as u32);
+            chunk.filter.record(key, marks.as_ref(), |to, marks| {
+                resources.record_filter(to, marks, range);
+            })?;
+            stages.extend_from_slice(&chunk.filter.stages);
+            commands[3] = Some(&mut chunk.filter.commands);
+        }
+        if is_last {
+            rest.record((params, stages.len() as u32), marks.as_ref(), |to, marks| {
+                resources.record_rest(to, marks, params, rounds, is_filtered);
+            })?;
+            stages.extend_from_slice(&rest.stages);
+            commands[4] = Some(&mut rest.commands);
+        }
+        if commands.iter().any(Option::is_some) {
+            let commands = commands.into_iter().flatten();
+            self.submitted = device.submit_after(uploaded, commands, &self.timeline)?;
+        }
         Ok(())
     }
 
@@ -510,7 +678,7 @@ impl Lane {
         if is_new || before != resources.is_resident {
             // What was recorded names other sets.
             let filters = self.chunks.iter_mut().map(|chunk| &mut chunk.filter);
-            let others = [&mut self.start, &mut self.rest, &mut self.resume];
+            let others = [&mut self.whole, &mut self.start, &mut self.rest, &mut self.resume];
             filters.chain(others).for_each(|recording| recording.key = None);
         }
         Ok(())
@@ -541,14 +709,15 @@ impl Lane {
         start.commands.record(|to| {
             let first_item = u64::from(params.candidate_capacity) * size_of::<Candidate>() as u64;
             to.update_buffer(candidates, first_item, cast_slice(starts));
-            resources.record_start(to, params);
-            to.barrier(Scope::COMPUTE, Scope::TRANSFER);
+            resources.reset(to);
+            to.barrier(Scope::TRANSFER, Scope::TRANSFER);
             let count = starts.len() as u32;
             let item_count = offset_of!(Control, item_count) as u64;
             to.update_buffer(&resources.control, item_count, bytes_of(&count));
             to.transfer_to_compute();
             resources.advance(to, ScanParams { stage: layout::ADVANCE_TAILS, ..params });
         })?;
+        self.resumes_at = layout::ADVANCE_ROUND;
         let rounds = resources.shape.rounds[0];
         rest.record((params, 1), marks.as_ref(), |to, marks| {
             resources.record_rounds(to, marks, params, rounds);
@@ -574,7 +743,8 @@ impl Lane {
         let mut header = self.header(stats)?;
         while header.pass < params.pass_count {
             let since = Instant::now();
-            let params = ScanParams { pass: header.pass, ..params };
+            let params = ScanParams { pass: header.pass, stage: self.resumes_at, ..params };
+            self.resumes_at = layout::ADVANCE_ROUND;
             let Lane { device, resources, open, resume, stages, .. } = self;
             let marks = resources.timestamps.clone();
             stages.clear();
@@ -624,11 +794,14 @@ impl Lane {
 
     /// Frees everything, and says what went wrong first.
     pub(crate) fn free(self) -> Result<(), BackendError> {
-        let Lane { resources, others, open, start, chunks, rest, resume, .. } = self;
+        let Lane {
+            resources, others, window, open, copy, whole, start, chunks, rest, resume, ..
+        } = self;
         let Resources {
             haystack, hits, control, readback, own_sets, resident, tables, bound, ..
         } = resources;
-        drop((open, start, chunks, rest, resume, own_sets, resident, tables, bound));
+        drop((open, copy, whole, start, chunks, rest, resume));
+        drop((window, own_sets, resident, tables, bound));
         let buffers = [haystack, hits, control, readback].into_iter().chain(others);
         buffers.map(Buffer::destroy).fold(Ok(()), Result::and)
     }
@@ -711,14 +884,14 @@ fn stage_times(stages: &[Stage], nanoseconds: &[u64]) -> StageTimes {
     times
 }
 
-/// Copies into staging memory, with several threads where it is much.
+/// Copies to the front of mapped memory, with several threads where it is much.
 fn copy_bytes(from: &[u8], to: &mut [u8]) {
     /// Below this a thread alone is done sooner.
-    const PIECE: usize = 256 << 10;
-    if from.len() < 2 * PIECE {
-        to.copy_from_slice(from);
+    const LITTLE: usize = 512 << 10;
+    if from.len() < LITTLE {
+        to[..from.len()].copy_from_slice(from);
     } else {
-        let pieces = to.par_chunks_mut(PIECE).zip(from.par_chunks(PIECE));
+        let pieces = to[..from.len()].par_chunks_mut(COPY_PIECE).zip(from.par_chunks(COPY_PIECE));
         pieces.for_each(|(to, from)| to.copy_from_slice(from));
     }
 }
@@ -749,10 +922,36 @@ impl Resources {
         ScanParams { filter_first, filter_end, filter_turns, ..params }
     }
 
+    /// Rounds in a scan's first submission. Where little is looked through, the tails seldom leave anything to
+    /// do, and a submission more is cheaper than kernels that find nothing.
+    fn first_rounds(&self, params: ScanParams) -> u32 {
+        /// Bytes.
+        const LITTLE: u32 = 1 << 20;
+
+        let is_little = params.filter_end - params.filter_first <= LITTLE;
+        let is_filtered = params.use_filter == layout::FILTER_ALL;
+        if self.shape.may_end_early && is_filtered && is_little { 0 } else { self.shape.rounds[0] }
+    }
+
+    /// Zeroes the counters of hits and all of Control but the generation.
+    fn reset(&self, to: &mut Recorder) {
+        let kept = offset_of!(Control, pass) as u64;
+        to.fill_buffer(&self.hits, 0, 4, 0);
+        to.fill_buffer(&self.control, kept, self.control.size() - kept, 0);
+    }
+
+    fn record_upload(&self, to: &mut Recorder, upload: &Upload, region: vk::BufferCopy) {
+        to.label_begin(c"upload");
+        to.copy_buffer(&upload.buffer, &self.haystack, &[region]);
+        to.label_end();
+    }
+
     fn record_start(&self, to: &mut Recorder, params: ScanParams) {
-        to.update_buffer(&self.hits, 0, bytes_of(&0_u32));
+        self.reset(to);
         to.transfer_to_compute();
-        self.advance(to, ScanParams { stage: layout::ADVANCE_BEGIN, ..params });
+        if params.use_filter == layout::FILTER_NONE {
+            self.advance(to, ScanParams { stage: layout::ADVANCE_BEGIN, ..params });
+        }
     }
 
     /// Records the first pass's filter over a part of its range.
@@ -788,12 +987,14 @@ impl Resources {
     }
 
     fn record_resume(&self, to: &mut Recorder, marks: &mut Marks, params: ScanParams, rounds: u32) {
-        self.advance(to, ScanParams { stage: layout::ADVANCE_ROUND, ..params });
+        self.advance(to, params);
+        let params = ScanParams { stage: layout::ADVANCE_ROUND, ..params };
         self.record_passes(to, marks, params, rounds, false);
     }
 
     /// Records a scan from `params.pass` on, with so many rounds for each pass: what a round does not
-    /// finish the next one does, and rounds of a pass that is done cost next to nothing.
+    /// finish the next one does, and rounds of a pass that is done cost next to nothing. Without any rounds
+    /// it is for the next submission to judge the only pass's tails.
     fn record_passes(
         &self,
         to: &mut Recorder,
@@ -811,17 +1012,30 @@ impl Resources {
                     self.walk(to, c"filter", &self.kernels.filter, params, grid);
                     let grid = layout::CONTROL_SEQUENCES_GRID;
                     self.walk(to, c"sequences", &self.kernels.sequences, params, grid);
+                    marks.mark(to, Stage::Filter);
                 }
-                self.advance(to, ScanParams { stage: layout::ADVANCE_FILTER, ..params });
-                marks.mark(to, Stage::Filter);
-                let grid = layout::CONTROL_TAILS_GRID;
-                self.walk(to, c"tails", &self.kernels.tails, params, grid);
-                self.advance(to, ScanParams { stage: layout::ADVANCE_TAILS, ..params });
+                self.record_tails(to, params);
+                let params = ScanParams { stage: layout::ADVANCE_TAILS, ..params };
+                if rounds == 0 {
+                    marks.mark(to, Stage::Tails);
+                    self.record_readback(to, marks, params);
+                    return;
+                }
+                self.advance(to, params);
                 marks.mark(to, Stage::Tails);
             }
             self.record_rounds(to, marks, params, rounds);
         }
         self.record_readback(to, marks, params);
+    }
+
+    fn record_tails(&self, to: &mut Recorder, params: ScanParams) {
+        to.label_begin(c"tails");
+        to.bind(&self.kernels.tails, &self.sets()[params.pass as usize]);
+        to.push_constants(bytes_of(&params));
+        to.dispatch(self.shape.tails_groups);
+        to.compute_to_compute();
+        to.label_end();
     }
 
     /// Records rounds of the pass that `params` names.

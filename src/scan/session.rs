@@ -7,7 +7,7 @@ use ash::vk;
 use bytemuck::{bytes_of, cast_slice};
 
 use super::haystack::{Haystack, StagedHaystack, StagingPool};
-use super::kernels::Kernels;
+use super::kernels::{Kernels, Specialisation};
 use super::lane::{Lane, LaneShape, Source};
 use super::stats::ScanStats;
 use super::tuning::Tuning;
@@ -146,7 +146,8 @@ impl ResidentRulePipeline {
         let pass_count = passes.len() as u32;
         let rounds = tuning.rounds.map(|rounds| rounds.div_ceil(pass_count.max(1)));
         let has_sequences = passes.first().is_some_and(|pass| pass.header.has_sequences != 0);
-        let shape = LaneShape { rounds, has_sequences, ..shape };
+        let may_end_early = matches!(&passes[..], [pass] if pass.header.has_rest == 0);
+        let shape = LaneShape { rounds, has_sequences, may_end_early, ..shape };
         let lane_count =
             options.scans_in_flight.unwrap_or_else(|| default_lanes(haystack_bytes)).max(1);
         limit("number of scans in flight", lane_count, MOST_LANES, "a session has lanes for")?;
@@ -175,7 +176,14 @@ impl ResidentRulePipeline {
         if passes.is_empty() {
             return Ok(session);
         }
-        let kernels = Arc::new(Kernels::new(backend, segments, tuning.bitmap_log2, match_kind)?);
+        let specialisation = Specialisation {
+            segments,
+            match_kind,
+            bitmap_log2: tuning.bitmap_log2,
+            filter_workgroup: tuning.filter_workgroup,
+            gram_stride: passes[0].header.gram_stride,
+        };
+        let kernels = Arc::new(Kernels::new(backend, specialisation)?);
         // A haystack for every lane where the device allows it, one at least, and never so little that
         // tables go up in crumbs.
         let haystack = haystack_bytes.next_multiple_of(STAGING_UNIT);
@@ -345,7 +353,9 @@ impl ResidentRulePipeline {
         let mut source = Some(match haystack {
             Haystack::Bytes(bytes) => {
                 let padded = bytes.len().next_multiple_of(4) as u64;
-                Source::Host { bytes, span: ring.acquire(padded, self.device.wait_timeout())? }
+                let acquire = || ring.acquire(padded, self.device.wait_timeout());
+                let is_direct = lane.takes_directly(bytes.len());
+                Source::Host { bytes, span: (!is_direct).then(acquire).transpose()? }
             }
             Haystack::Staged(staged) => {
                 Source::Staged { buffer: staged.buffer(), len: staged.len() }
@@ -507,8 +517,10 @@ impl ResidentRulePipeline {
         } else {
             end_start.saturating_add(self.reach.unwrap_or(0)).min(haystack_len)
         };
-        let filter_turns = self.shape.filter_turns(filter_end - first_start);
-        ScanParams { filter_first: first_start, filter_end, filter_turns, ..params }
+        // A gram may begin a byte before its tail.
+        let filter_first = first_start.saturating_sub(1);
+        let filter_turns = self.shape.filter_turns(filter_end - filter_first);
+        ScanParams { filter_first, filter_end, filter_turns, ..params }
     }
 
     /// Bytes before a window's end whose starts are left to the next window.

@@ -24,10 +24,18 @@ pub(crate) struct Tuning {
     pub(crate) candidate_hits: u32,
     /// Bytes of the haystack for each candidate that there is room for.
     pub(crate) bytes_per_candidate: u32,
-    /// Bytes of the haystack that are uploaded at a time; a multiple of the filter's unit, and more than one.
+    /// Bytes of the haystack that are uploaded at a time, or a multiple of it; a multiple of the filter's unit,
+    /// and more than one.
     pub(crate) chunk_bytes: u32,
-    /// Workgroups of `filter` that a haystack is divided among, as far as each has enough to do.
+    /// Bytes up to which the host writes a haystack to the device's memory itself, where it can: that saves a
+    /// copy on the device, and is slower where it is much.
+    pub(crate) direct_bytes: u32,
+    /// Workgroups of `filter` that a haystack is divided among, as far as each has enough to do, and
+    /// invocations of each.
     pub(crate) filter_groups: u32,
+    pub(crate) filter_workgroup: u32,
+    /// Workgroups of `tails`, as far as that leaves no invocation too much to do.
+    pub(crate) tails_groups: u32,
     /// Words of a pass's gram bitmap, as a power of two.
     pub(crate) bitmap_log2: u32,
 }
@@ -44,8 +52,11 @@ impl Tuning {
             pass_bytes: info.max_storage_buffer_range.min(info.max_allocation_bytes),
             candidate_hits: 1 << 18,
             bytes_per_candidate: 8,
-            chunk_bytes: 8 << 20,
+            chunk_bytes: 1 << 20,
+            direct_bytes: 1 << 20,
             filter_groups: 1 << 10,
+            filter_workgroup: filter_workgroup(info),
+            tails_groups: 1 << 12,
             bitmap_log2: bitmap_log2(info.shared_memory_bytes),
         };
         match info.kind {
@@ -57,6 +68,8 @@ impl Tuning {
                 rounds: [4, 8],
                 candidate_hits: 1 << 16,
                 filter_groups: 1 << 4,
+                filter_workgroup: 256,
+                tails_groups: 1 << 4,
                 ..gpu
             },
             DeviceKind::Discrete => gpu,
@@ -68,9 +81,15 @@ impl Tuning {
 
 /// The largest bitmap, as words and a power of two, that fits beside the survivors.
 fn bitmap_log2(shared_memory_bytes: u32) -> u32 {
-    let survivors = (layout::FILTER_SURVIVORS + 1) * 4;
+    let survivors = layout::FILTER_SURVIVORS * 4;
     let words = shared_memory_bytes.saturating_sub(survivors) / 4;
     words.max(1).ilog2().clamp(10, 13)
+}
+
+/// As many invocations as may share a bitmap, and have room for their survivors: the more do, the more of
+/// them are there to hide the latency of memory.
+fn filter_workgroup(info: &DeviceInfo) -> u32 {
+    info.max_workgroup_invocations.min(layout::FILTER_SURVIVORS / 2)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The twin of `shaders/advance.comp`.
 
 use super::Buffers;
-use crate::shaders::layout::{self, Control, ScanParams};
+use crate::shaders::layout::{self, ScanParams};
 
 fn begin_pass(buffers: &mut Buffers, pass: u32) {
     let control = &mut buffers.control;
@@ -28,29 +28,27 @@ fn end_round(buffers: &mut Buffers, params: &ScanParams) {
     }
 }
 
-pub(crate) fn advance(buffers: &mut Buffers, params: &ScanParams) {
-    match params.stage {
-        layout::ADVANCE_BEGIN => {
-            buffers.control.rounds = 0;
-            buffers.control.overflowed = 0;
-            begin_pass(buffers, 0);
-        }
-        layout::ADVANCE_ROUND if buffers.control.starts_x != 0 => end_round(buffers, params),
-        layout::ADVANCE_FILTER if buffers.control.filter_x != 0 => buffers.control.filtered = 1,
-        _ => {}
-    }
-    let Control { candidate_count, item_count, .. } = buffers.control;
-    if candidate_count > params.candidate_capacity || item_count > params.item_capacity {
-        buffers.control.overflowed |= layout::OVERFLOW_CANDIDATES;
-    }
+fn end_tails(buffers: &mut Buffers, params: &ScanParams) {
+    buffers.control.filtered = 1;
+    buffers.control.generation = buffers.control.generation.wrapping_add(1);
+    buffers.control.overflowed = buffers.overflows(params);
     if buffers.control.overflowed != 0 {
         begin_pass(buffers, params.pass_count);
+    } else if buffers.is_settled(params) {
+        let next = buffers.control.pass + 1;
+        begin_pass(buffers, next);
     }
-    let lists = match params.use_filter {
-        layout::FILTER_NONE => true,
-        layout::FILTER_BOUNDED => buffers.header().has_long != 0,
-        _ => buffers.header().has_rest != 0,
-    };
+}
+
+pub(crate) fn advance(buffers: &mut Buffers, params: &ScanParams) {
+    let is_filtered = buffers.control.pass != params.pass || buffers.control.filtered != 0;
+    match params.stage {
+        layout::ADVANCE_BEGIN => begin_pass(buffers, 0),
+        layout::ADVANCE_ROUND if buffers.control.starts_x != 0 => end_round(buffers, params),
+        layout::ADVANCE_TAILS if !is_filtered => end_tails(buffers, params),
+        _ => {}
+    }
+    let has_lists = buffers.has_lists(params);
     let has_sequences = buffers.header().has_sequences != 0;
     let control = &mut buffers.control;
     control.queue_base = control.queue_head;
@@ -58,19 +56,16 @@ pub(crate) fn advance(buffers: &mut Buffers, params: &ScanParams) {
 
     let runs = control.pass == params.pass;
     let filters = runs && params.use_filter != layout::FILTER_NONE && control.filtered == 0;
-    let tails = runs && params.stage == layout::ADVANCE_FILTER && control.filter_x != 0;
     let groups = |runs: bool, walkers: u32| {
         if runs { walkers.div_ceil(layout::WORKGROUP) } else { 0 }
     };
     control.filter_x = if filters { params.filter_groups() } else { 0 };
     control.sequences_x = if has_sequences { control.filter_x } else { 0 };
-    control.tails_x = groups(tails, control.candidate_count);
+    let walks = runs && !filters;
     let walkers =
-        if lists { params.start_walkers } else { control.item_count.min(params.start_walkers) };
-    control.starts_x = groups(runs, walkers.max(1));
-    control.nfa_x = groups(runs, params.nfa_walkers);
-    [control.filter_y, control.sequences_y, control.tails_y] = [1; 3];
-    [control.starts_y, control.nfa_y] = [1; 2];
-    [control.filter_z, control.sequences_z, control.tails_z] = [1; 3];
-    [control.starts_z, control.nfa_z] = [1; 2];
+        if has_lists { params.start_walkers } else { control.item_count.min(params.start_walkers) };
+    control.starts_x = groups(walks, walkers.max(1));
+    control.nfa_x = groups(walks, params.nfa_walkers);
+    [control.filter_y, control.sequences_y, control.starts_y, control.nfa_y] = [1; 4];
+    [control.filter_z, control.sequences_z, control.starts_z, control.nfa_z] = [1; 4];
 }

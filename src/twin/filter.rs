@@ -1,6 +1,7 @@
 //! The twin of `shaders/filter.comp`.
 
 use super::Buffers;
+use crate::rules::pass;
 use crate::shaders::layout::{self, BranchRecord, Candidate, ScanParams};
 
 pub(crate) fn filter(buffers: &mut Buffers, params: &ScanParams) {
@@ -11,18 +12,17 @@ pub(crate) fn filter(buffers: &mut Buffers, params: &ScanParams) {
     {
         return;
     }
-    for at in params.filter_first..params.filter_end {
+    let first = params.filter_first.next_multiple_of(header.gram_stride);
+    for at in (first..params.filter_end).step_by(header.gram_stride as usize) {
         // What lies past the end is whatever the device's buffer holds there.
         let byte = |index: u32| {
             let at = (at + index) as usize;
-            buffers.haystack.get(at).unwrap_or(&buffers.past_end).to_ascii_lowercase()
+            *buffers.haystack.get(at).unwrap_or(&buffers.past_end)
         };
-        let gram = u32::from_le_bytes([0, 1, 2, 3].map(byte));
-        let hash = gram.wrapping_mul(layout::GRAM_HASH);
-        let word = buffers.word(header.bitmap + (hash >> (32 - header.bitmap_log2)));
-        let bit = |field: u32| word >> (hash >> field & 31) & 1;
-        if bit(layout::GRAM_FIRST_BIT) & bit(layout::GRAM_SECOND_BIT) == 1
-            && !look_up(buffers, params, gram, at)
+        let bytes = [0, 1, 2, 3].map(byte);
+        let (word, bits) = pass::bitmap_bits(u32::from_le_bytes(bytes), header.bitmap_log2);
+        let gram = u32::from_le_bytes(bytes.map(|byte| byte.to_ascii_lowercase()));
+        if buffers.word(header.bitmap + word) & bits == bits && !look_up(buffers, params, gram, at)
         {
             return;
         }
@@ -34,35 +34,63 @@ fn look_up(buffers: &mut Buffers, params: &ScanParams, gram: u32, at: u32) -> bo
     let log2 = header.gram_table_log2;
     let mut slot = gram.wrapping_mul(layout::GRAM_HASH) >> (32 - log2);
     loop {
-        let entry = header.gram_table + slot * 2;
-        let list = buffers.word(entry + 1);
+        let place = header.gram_table + slot * layout::GRAM_SLOT_WORDS;
+        let [found, list, witness] = [0, 1, 2].map(|word| buffers.word(place + word));
         if list == 0 {
             return true;
         }
-        if buffers.word(entry) == gram {
-            return hand_on(buffers, params, list, at);
+        if found == gram {
+            if list & layout::GRAM_ONLY_ITEM != 0 {
+                return !has_witness(buffers, params, witness, at)
+                    || hand_on_item(buffers, params, list, at);
+            }
+            return (0..buffers.word(list)).all(|index| {
+                let [item, witness] = [1, 2].map(|word| buffers.word(list + 2 * index + word));
+                !has_witness(buffers, params, witness, at)
+                    || hand_on_item(buffers, params, item, at)
+            });
         }
         slot = (slot + 1) & ((1 << log2) - 1);
     }
 }
 
+fn has_witness(buffers: &Buffers, params: &ScanParams, witness: u32, at: u32) -> bool {
+    if witness == layout::WITNESS_ANY {
+        return true;
+    }
+    let place = at + (witness >> layout::WITNESS_BITS);
+    let Some(place) = place.checked_sub(layout::WITNESS_ZERO) else { return false };
+    if place + 4 > params.haystack_len {
+        return true;
+    }
+    let bytes = [0, 1, 2, 3].map(|index| buffers.byte(place + index).to_ascii_lowercase());
+    let hash = u32::from_le_bytes(bytes).wrapping_mul(layout::GRAM_HASH);
+    let bit = hash >> layout::GRAM_BIT;
+    bit >= layout::WITNESS_BITS || witness >> bit & 1 == 1
+}
+
 /// The twin of the function in `shaders/include/candidates.glsl`.
 pub(super) fn hand_on(buffers: &mut Buffers, params: &ScanParams, list: u32, at: u32) -> bool {
-    for index in 1..=buffers.word(list) {
+    (1..=buffers.word(list)).all(|index| {
         let item = buffers.word(list + index);
-        let offset = item >> layout::GRAM_OFFSET_SHIFT;
-        let of = item & ((1 << layout::GRAM_OFFSET_SHIFT) - 1);
-        let branch: BranchRecord = buffers.record(buffers.header().branches, of);
-        let is_left_out =
-            params.use_filter == layout::FILTER_BOUNDED && branch.front_max == layout::UNBOUNDED;
-        if offset <= at && !is_left_out {
-            let count = buffers.control.candidate_count;
-            buffers.control.candidate_count += 1;
-            if count >= params.candidate_capacity {
-                return false;
-            }
-            buffers.candidates[count as usize] = Candidate { of, at: at - offset };
-        }
+        hand_on_item(buffers, params, item, at)
+    })
+}
+
+fn hand_on_item(buffers: &mut Buffers, params: &ScanParams, item: u32, at: u32) -> bool {
+    let offset = item >> layout::GRAM_OFFSET_SHIFT & layout::GRAM_MOST_OFFSET;
+    let of = item & ((1 << layout::GRAM_OFFSET_SHIFT) - 1);
+    let branch: BranchRecord = buffers.record(buffers.header().branches, of);
+    let is_left_out =
+        params.use_filter == layout::FILTER_BOUNDED && branch.front_max == layout::UNBOUNDED;
+    if offset > at + 1 || is_left_out {
+        return true;
     }
+    let count = buffers.control.candidate_count;
+    buffers.control.candidate_count += 1;
+    if count >= params.candidate_capacity {
+        return false;
+    }
+    buffers.candidates[count as usize] = Candidate { of, at: at + 1 - offset };
     true
 }

@@ -24,8 +24,8 @@ pub(crate) use tails::tails;
 use crate::MatchKind;
 use crate::rules::pass::Pass;
 use crate::shaders::layout::{
-    Candidate, Control, Hit, NfaNode, NfaWalker, PassHeader, QueueItem, RuleRecord, ScanParams,
-    StartWalker,
+    self, Candidate, Control, Hit, NfaNode, NfaWalker, PassHeader, QueueItem, RuleRecord,
+    ScanParams, StartWalker,
 };
 
 /// What the kernels bind.
@@ -107,6 +107,28 @@ impl Buffers {
 
     fn byte(&self, at: u32) -> u8 {
         self.haystack[at as usize]
+    }
+
+    /// Whether there are rules that have to be verified from every start.
+    fn has_lists(&self, params: &ScanParams) -> bool {
+        match params.use_filter {
+            layout::FILTER_NONE => true,
+            layout::FILTER_BOUNDED => self.header().has_long != 0,
+            _ => self.header().has_rest != 0,
+        }
+    }
+
+    /// The `OVERFLOW_*` bits of a pass whose tails have been looked at.
+    fn overflows(&self, params: &ScanParams) -> u32 {
+        let Control { candidate_count, item_count, overflowed, .. } = self.control;
+        let fits =
+            candidate_count <= params.candidate_capacity && item_count <= params.item_capacity;
+        overflowed | if fits { 0 } else { layout::OVERFLOW_CANDIDATES }
+    }
+
+    /// Whether the tails of a pass have left nothing to do.
+    fn is_settled(&self, params: &ScanParams) -> bool {
+        self.overflows(params) == 0 && self.control.item_count == 0 && !self.has_lists(params)
     }
 
     /// Reports a hit. False if the scan has been given up.

@@ -35,11 +35,12 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
         return;
     }
     let header = *buffers.header();
-    let (firsts, pairs, has_lists) = match params.use_filter {
-        layout::FILTER_NONE => (header.firsts, header.pairs, true),
-        layout::FILTER_BOUNDED => (header.long_firsts, header.long_pairs, header.has_long != 0),
-        _ => (header.rest_firsts, header.rest_pairs, header.has_rest != 0),
+    let (firsts, pairs) = match params.use_filter {
+        layout::FILTER_NONE => (header.firsts, header.pairs),
+        layout::FILTER_BOUNDED => (header.long_firsts, header.long_pairs),
+        _ => (header.rest_firsts, header.rest_pairs),
     };
+    let has_lists = buffers.has_lists(params);
     let item_count = buffers.control.item_count;
     let item_of = |buffers: &Buffers, entry: u32| {
         buffers.candidates[(params.candidate_capacity + entry) as usize]

@@ -4,6 +4,9 @@ use super::Buffers;
 use crate::shaders::layout::{self, BranchRecord, Candidate, Hit, ScanParams};
 
 pub(crate) fn tails(buffers: &mut Buffers, params: &ScanParams) {
+    if buffers.control.pass != params.pass || buffers.control.filtered != 0 {
+        return;
+    }
     let count = buffers.control.candidate_count.min(params.candidate_capacity);
     (0..count).for_each(|id| invocation(buffers, params, id));
 }
@@ -120,9 +123,20 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     }
     if branch.front_min == branch.front_max {
         let start = tail - branch.front_min;
-        let is_inside = (params.first_start..params.end_start).contains(&start);
-        if is_inside && walk(buffers, params, &branch, start, false) != Verdict::NoMatch {
-            hand_on(buffers, params, branch.rule, start);
+        if !(params.first_start..params.end_start).contains(&start) {
+            return;
+        }
+        match walk(buffers, params, &branch, start, params.is_direct != 0) {
+            Verdict::NoMatch => {}
+            Verdict::Match { end } if params.is_direct != 0 => {
+                let pattern_id = buffers.rule(branch.rule).pattern_id;
+                if end > start {
+                    buffers.emit(params, Hit { pattern_id, start, end });
+                }
+            }
+            _ => {
+                hand_on(buffers, params, branch.rule, start);
+            }
         }
         return;
     }

@@ -22,6 +22,7 @@ fn tight(haystack: &[u8], pass_count: usize) -> ScanParams {
         pass_count: pass_count as u32,
         step_budget: 7,
         filter_end: haystack.len() as u32,
+        filter_workgroup: 64,
         filter_turns: 1,
         candidate_capacity: 1 << 14,
         item_capacity: 1 << 14,
@@ -47,14 +48,14 @@ fn scan(
         params.pass = index as u32;
         let mut buffers = Buffers::new(kind, tables.clone(), haystack, &params);
         buffers.control = control;
-        let stage = if index == 0 { layout::ADVANCE_BEGIN } else { layout::ADVANCE_ROUND };
-        advance(&mut buffers, &ScanParams { stage, ..params });
-        if params.use_filter != 0 {
+        if params.use_filter == layout::FILTER_NONE {
+            let stage = if index == 0 { layout::ADVANCE_BEGIN } else { layout::ADVANCE_ROUND };
+            advance(&mut buffers, &ScanParams { stage, ..params });
+        } else {
             filter(&mut buffers, &params);
             if buffers.header().has_sequences != 0 {
                 sequences(&mut buffers, &params);
             }
-            advance(&mut buffers, &ScanParams { stage: layout::ADVANCE_FILTER, ..params });
             tails(&mut buffers, &params);
             advance(&mut buffers, &ScanParams { stage: layout::ADVANCE_TAILS, ..params });
         }
@@ -165,6 +166,11 @@ fn curated_patterns() {
 fn escape_at_the_longest_match() {
     // The byte after the match decides whether it is one, and only the NFA can tell.
     check(&[r"[ab](?u:\b)"], b"a\xC3", 64 << 20);
+}
+
+#[test]
+fn anchored_rules_are_looked_at_where_the_haystack_starts() {
+    check(&["^[^a]"], b"b", 64 << 20);
 }
 
 fn pattern() -> impl Strategy<Value = String> {

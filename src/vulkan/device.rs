@@ -35,7 +35,7 @@ pub(crate) struct Device {
     queues: Vec<Mutex<vk::Queue>>,
     queue_families: Vec<u32>,
     allocator: ManuallyDrop<Mutex<Allocator>>,
-    memory_types: Vec<vk::MemoryType>,
+    memory_properties: vk::PhysicalDeviceMemoryProperties,
     info: DeviceInfo,
     wait_timeout: Duration,
     names: Names,
@@ -105,7 +105,7 @@ impl Device {
             queues: queues.into_iter().map(Mutex::new).collect(),
             queue_families,
             allocator: ManuallyDrop::new(Mutex::new(allocator)),
-            memory_types: memory.memory_types_as_slice().to_vec(),
+            memory_properties: memory,
             info,
             wait_timeout,
             names,
@@ -232,8 +232,8 @@ impl Device {
         self.allocator.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn memory_types(&self) -> &[vk::MemoryType] {
-        &self.memory_types
+    pub(super) fn memory_properties(&self) -> &vk::PhysicalDeviceMemoryProperties {
+        &self.memory_properties
     }
 
     pub(super) fn names(&self) -> &Names {

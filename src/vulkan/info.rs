@@ -12,7 +12,7 @@ use crate::shaders::layout;
 
 const MIN_STORAGE_BUFFERS: u32 = layout::BINDING_HAYSTACK + layout::MAX_SEGMENTS;
 const MIN_PUSH_CONSTANT_BYTES: u32 = 128;
-const MIN_WORKGROUP_INVOCATIONS: u32 = layout::FILTER_WORKGROUP;
+const MIN_WORKGROUP_INVOCATIONS: u32 = 256;
 
 /// A Vulkan device: its identity and the limits that matter for a scan.
 #[derive(Debug, Clone, PartialEq)]

@@ -19,6 +19,8 @@ use super::error::{BackendError, Memory, Result};
 pub(crate) enum Location {
     /// Fastest for kernels; the host cannot be sure to see it.
     DeviceLocal,
+    /// As fast for kernels, and mapped where all of the device's memory is within the host's reach.
+    DeviceLocalMapped,
     /// Host memory the device reads; persistently mapped, for streaming writes.
     Upload,
     /// Host memory the device writes; persistently mapped, cached where possible, for host reads.
@@ -107,6 +109,11 @@ impl Buffer {
 
     pub(crate) fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// Whether the host can see its memory.
+    pub(crate) fn is_mapped(&self) -> bool {
+        self.0.allocation.mapped_ptr().is_some()
     }
 
     /// Whether both are handles of one buffer.
@@ -254,7 +261,7 @@ fn allocate(
     let allowed = requirements.memory_type_bits;
 
     let mut last = AllocationError::NoCompatibleMemoryTypeFound;
-    for index in preferred_types(device.memory_types(), location) {
+    for index in preferred_types(device.memory_properties(), location) {
         if allowed & (1 << index) == 0 {
             continue;
         }
@@ -289,10 +296,16 @@ fn allocate(
 
 /// The memory types that serve `location`, best first. There is no stepping down from device-local
 /// to host memory: that would only look like a slow device.
-fn preferred_types(types: &[vk::MemoryType], location: Location) -> Vec<usize> {
+fn preferred_types(memory: &vk::PhysicalDeviceMemoryProperties, location: Location) -> Vec<usize> {
     use vk::MemoryPropertyFlags as P;
+    let types = memory.memory_types_as_slice();
+    let heap_bytes =
+        |memory_type: &vk::MemoryType| memory.memory_heaps[memory_type.heap_index as usize].size;
+    let is_local =
+        |memory_type: &&vk::MemoryType| memory_type.property_flags.contains(P::DEVICE_LOCAL);
+    let most_local = types.iter().filter(is_local).map(heap_bytes).max().unwrap_or(0);
     let needed = match location {
-        Location::DeviceLocal => P::DEVICE_LOCAL,
+        Location::DeviceLocal | Location::DeviceLocalMapped => P::DEVICE_LOCAL,
         Location::Upload | Location::Readback => P::HOST_VISIBLE,
     };
     // Protected memory is closed to us, lazily allocated is for attachments, uncached is for debugging.
@@ -306,6 +319,11 @@ fn preferred_types(types: &[vk::MemoryType], location: Location) -> Vec<usize> {
         let wishes = match location {
             // A host-visible window onto device memory can be small; leave it to who needs it.
             Location::DeviceLocal => [!has(P::HOST_VISIBLE), false, false],
+            Location::DeviceLocalMapped => {
+                let is_small = heap_bytes(&types[index]) < most_local;
+                let is_mapped = has(P::HOST_VISIBLE);
+                [is_mapped && !is_small, !is_mapped, has(P::HOST_COHERENT)]
+            }
             // The bus is crossed by the copy, not by the host's writes.
             Location::Upload => {
                 [!has(P::DEVICE_LOCAL), has(P::HOST_COHERENT), !has(P::HOST_CACHED)]
@@ -361,9 +379,18 @@ mod tests {
 
     const USAGE: vk::BufferUsageFlags = vk::BufferUsageFlags::TRANSFER_DST;
 
-    fn types(flags: &[P]) -> Vec<vk::MemoryType> {
-        let memory_type = |&property_flags| vk::MemoryType { property_flags, heap_index: 0 };
-        flags.iter().map(memory_type).collect()
+    /// Memory types on one heap, except for the last, whose heap is smaller.
+    fn types(flags: &[P]) -> vk::PhysicalDeviceMemoryProperties {
+        let mut memory = vk::PhysicalDeviceMemoryProperties {
+            memory_type_count: flags.len() as u32,
+            ..Default::default()
+        };
+        [memory.memory_heaps[0].size, memory.memory_heaps[1].size] = [8 << 30, 256 << 20];
+        for (index, &property_flags) in flags.iter().enumerate() {
+            let heap_index = u32::from(index + 1 == flags.len());
+            memory.memory_types[index] = vk::MemoryType { property_flags, heap_index };
+        }
+        memory
     }
 
     #[test]
@@ -377,8 +404,15 @@ mod tests {
             P::DEVICE_LOCAL | P::PROTECTED,
         ]);
         assert_eq!(preferred_types(&types, Location::DeviceLocal), [2, 1]);
+        assert_eq!(preferred_types(&types, Location::DeviceLocalMapped), [1, 2]);
         assert_eq!(preferred_types(&types, Location::Upload), [4, 3, 1]);
         assert_eq!(preferred_types(&types, Location::Readback), [3, 4, 1]);
+    }
+
+    #[test]
+    fn a_small_window_is_left_alone() {
+        let types = types(&[P::DEVICE_LOCAL, P::DEVICE_LOCAL | P::HOST_VISIBLE | P::HOST_COHERENT]);
+        assert_eq!(preferred_types(&types, Location::DeviceLocalMapped), [0, 1]);
     }
 
     #[test]

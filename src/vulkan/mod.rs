@@ -11,6 +11,7 @@
 //!   call is made and every function says so.
 
 pub(crate) mod command;
+pub(crate) mod copy;
 mod debug;
 pub(crate) mod device;
 mod error;

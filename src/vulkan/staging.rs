@@ -200,6 +200,12 @@ impl MappedBuffer {
         Ok(memory)
     }
 
+    /// The memory of a buffer that the device only reads, if the host can see it. Nobody else maps it, and
+    /// who writes to it has waited for the device.
+    pub(crate) fn of(buffer: &Buffer) -> Option<MappedBuffer> {
+        buffer.is_mapped().then(|| MappedBuffer(buffer.clone()))
+    }
+
     pub(crate) fn buffer(&self) -> &Buffer {
         &self.0
     }

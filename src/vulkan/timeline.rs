@@ -9,6 +9,10 @@ use ash::vk;
 use super::device::{Device, DeviceRef};
 use super::error::{BackendError, Result};
 
+/// How long to look again and again before going to sleep: as long as a small scan takes. Waking a sleeping
+/// thread up takes as long as that, on a virtual machine more.
+const SPIN: Duration = Duration::from_micros(200);
+
 /// A counter that each submission raises by one when it is done.
 pub(crate) struct Timeline {
     device: DeviceRef,
@@ -47,7 +51,15 @@ impl Timeline {
             return Ok(());
         }
         let start = Instant::now();
-        let waited = self.device.call("vkWaitSemaphores", || self.wait_raw(value, timeout));
+        let spin = timeout.min(SPIN);
+        while start.elapsed() < spin {
+            if self.completed()? >= value {
+                return Ok(());
+            }
+            std::hint::spin_loop();
+        }
+        let left = timeout.saturating_sub(start.elapsed());
+        let waited = self.device.call("vkWaitSemaphores", || self.wait_raw(value, left));
         match waited {
             Ok(()) => {
                 self.seen.fetch_max(value, Ordering::AcqRel);
@@ -64,7 +76,6 @@ impl Timeline {
     }
 
     /// The highest value the device has reached so far.
-    #[cfg(test)]
     pub(crate) fn completed(&self) -> Result<u64> {
         let value = self.device.call("vkGetSemaphoreCounterValue", || {
             // SAFETY: the semaphore is a timeline of this device.

@@ -1,0 +1,157 @@
+//! The workloads in `workloads.toml`, beside the competition.
+//!
+//! Every result is compared with the digest that is recorded of the right matches, and only then timed.
+//! Numbers go to `results.json`, and from there to tables (`tables.md`) and plots.
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `VKSCAN_DATA` | the folder of rules and haystacks; `../shared/data` without it |
+//! | `VKSCAN_HYPERSCAN` | the program that runs Hyperscan, which is left out without it |
+//! | `VKSCAN_DEVICE` | the device, as for the command |
+
+mod hyperscan;
+mod measure;
+mod plots;
+mod regex_crate;
+mod results;
+mod tables;
+mod workload;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+use vkscan::{Backend, BackendOptions};
+
+use hyperscan::Hyperscan;
+use measure::{Stop, measure};
+use results::{Peers, Results, Row, Run};
+use workload::{Data, Kind, Plan, Workload, digest};
+
+type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+/// Runs the workloads, beside the competition, and writes tables and plots.
+#[derive(Parser)]
+struct Options {
+    /// Only workloads of which the name, as the tables have it, contains this.
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    /// Print the digests of the right matches, found slowly, instead of measuring.
+    #[arg(long)]
+    record: bool,
+    /// Where results, tables and plots go.
+    #[arg(long, value_name = "DIR", default_value = "benches/results")]
+    out: PathBuf,
+    /// Write tables and plots of these results, without measuring.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["only", "record"])]
+    render: Option<PathBuf>,
+    /// Cargo passes it.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+impl Options {
+    fn wants(&self, workload: &Workload) -> bool {
+        self.only.as_ref().is_none_or(|only| workload.to_string().contains(only))
+    }
+}
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    let results = match &options.render {
+        Some(file) => Results::read(file)?,
+        None if options.record => return record(options),
+        None => measure_all(options)?,
+    };
+    render(&results, &options.out)?;
+    match results.failures().as_slice() {
+        [] => Ok(()),
+        failures => Err(failures.join("\n").into()),
+    }
+}
+
+/// Workloads and then sizes; whatever goes wrong with one is said in its row.
+fn measure_all(options: &Options) -> Result<Results> {
+    std::fs::create_dir_all(&options.out)?;
+    let plan = Plan::read()?;
+    let backend = Backend::new(&BackendOptions::default())?;
+    let mut data = Data::new();
+    let mut results = Results {
+        run: Run::new(&backend, options.only.as_deref())?,
+        ceiling: plan.ceiling,
+        workloads: Vec::new(),
+        sweep: Vec::new(),
+    };
+    for workload in plan.workloads.iter().filter(|workload| options.wants(workload)) {
+        let mut row = vkscan_row(&backend, &mut data, workload);
+        match peers(&mut data, workload) {
+            Ok(peers) => row.peers = Some(peers),
+            Err(error) => _ = row.stopped.get_or_insert(Stop::Failed(error.to_string())),
+        }
+        results.workloads.push(row);
+        results.write(&options.out)?;
+    }
+    for workload in plan.sweep.workloads().filter(|workload| options.wants(workload)) {
+        let row = vkscan_row(&backend, &mut data, &workload);
+        let is_slow = matches!(row.stopped, Some(Stop::Slow { .. }));
+        results.sweep.push(row);
+        results.write(&options.out)?;
+        if is_slow {
+            break;
+        }
+    }
+    Ok(results)
+}
+
+fn vkscan_row(backend: &Backend, data: &mut Data, workload: &Workload) -> Row {
+    eprintln!("{workload}");
+    let mut measured = || -> Result<_> {
+        let haystack = data.haystack(workload)?;
+        Ok(measure(backend, &*data.pipeline(workload)?, workload, &haystack))
+    };
+    let (scans, stopped) =
+        measured().unwrap_or_else(|error| (Vec::new(), Some(Stop::Failed(error.to_string()))));
+    Row { workload: workload.clone(), scans, stopped, peers: None }
+}
+
+fn peers(data: &mut Data, workload: &Workload) -> Result<Peers> {
+    let patterns = data.patterns(workload)?;
+    let haystack = data.haystack(workload)?;
+    Ok(Peers {
+        hyperscan: Hyperscan::measure(&patterns, &haystack),
+        regex: regex_crate::rate(&patterns, &haystack)?,
+    })
+}
+
+fn render(results: &Results, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let mut tables = String::new();
+    tables::write(results, &mut tables)?;
+    print!("{tables}");
+    std::fs::write(folder.join("tables.md"), tables)?;
+    plots::write(results, folder)
+}
+
+fn record(options: &Options) -> Result<()> {
+    let plan = Plan::read()?;
+    let mut data = Data::new();
+    let workloads = plan.workloads.into_iter().chain(plan.sweep.workloads());
+    for workload in workloads.filter(|workload| options.wants(workload)) {
+        let haystack = data.haystack(&workload)?;
+        let matches = match workload.kind {
+            Kind::LeftmostFirst => regex_crate::find_all(&data.patterns(&workload)?, &haystack)?,
+            Kind::All => data.pipeline(&workload)?.reference_scan(&haystack),
+        };
+        println!("{workload}: {}, {} matches", digest(&matches), matches.len());
+    }
+    Ok(())
+}

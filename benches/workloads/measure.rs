@@ -1,0 +1,206 @@
+//! How fast vkscan is, once it has found the right matches.
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use vkscan::{
+    Backend, Haystack, Match, ResidentHaystack, ResidentRulePipeline, RulePipeline, ScanError,
+    ScanScratch, ScanStats,
+};
+
+use crate::workload::{Workload, digest, size};
+
+const WARM_UP: Duration = Duration::from_millis(100);
+const LONG_ENOUGH: Duration = Duration::from_millis(300);
+const OFTEN_ENOUGH: usize = 5;
+
+/// A scan that takes longer is not worth repeating.
+const TOO_LONG: Duration = Duration::from_secs(5);
+
+/// Where the haystack is before a scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    Ordinary,
+    Staged,
+    Device,
+}
+
+pub const SOURCES: [Source; 3] = [Source::Ordinary, Source::Staged, Source::Device];
+
+/// The median of many scans.
+#[derive(Serialize, Deserialize)]
+pub struct Scan {
+    pub source: Source,
+    pub matches: usize,
+    pub repetitions: usize,
+    pub seconds: f64,
+    /// Where these went: by stage on the device, and the rest of the call.
+    pub stages: Vec<Stage>,
+    pub submissions: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct Stage {
+    pub name: String,
+    pub seconds: f64,
+}
+
+/// Why a workload was not measured to its end.
+#[derive(Debug, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stop {
+    #[error("{} took {seconds:.1} s: not repeated", size(*bytes))]
+    Slow { bytes: usize, seconds: f64 },
+    #[error("FAILED: the matches' digest is {found}, and {recorded} was recorded")]
+    Mismatch { found: String, recorded: String },
+    #[error("FAILED: {0}")]
+    Failed(String),
+}
+
+impl Source {
+    pub fn name(self) -> &'static str {
+        match self {
+            Source::Ordinary => "ordinary memory",
+            Source::Staged => "staging memory",
+            Source::Device => "device memory",
+        }
+    }
+}
+
+impl Stop {
+    pub fn is_failure(&self) -> bool {
+        !matches!(self, Stop::Slow { .. })
+    }
+}
+
+impl From<ScanError> for Stop {
+    fn from(error: ScanError) -> Stop {
+        Stop::Failed(error.to_string())
+    }
+}
+
+/// Scans from everywhere, as far as that goes.
+pub fn measure(
+    backend: &Backend,
+    rules: &RulePipeline,
+    workload: &Workload,
+    haystack: &[u8],
+) -> (Vec<Scan>, Option<Stop>) {
+    let mut scans = Vec::new();
+    let stopped = measure_into(&mut scans, backend, rules, workload, haystack).err();
+    (scans, stopped)
+}
+
+fn measure_into(
+    scans: &mut Vec<Scan>,
+    backend: &Backend,
+    rules: &RulePipeline,
+    workload: &Workload,
+    haystack: &[u8],
+) -> Result<(), Stop> {
+    let session = rules.prepare_resident(backend, haystack.len(), workload.max_matches)?;
+    let mut timer = Timer {
+        backend,
+        session: &session,
+        recorded: &workload.digest,
+        matches: Vec::new(),
+        scratch: ScanScratch::default(),
+    };
+    timer.approach(haystack)?;
+    scans.push(timer.time(Source::Ordinary, haystack.into())?);
+    let mut staged = session.staging(backend, haystack.len())?;
+    staged.copy_from_slice(haystack);
+    scans.push(timer.time(Source::Staged, (&staged).into())?);
+    let resident = ResidentHaystack::new(backend, haystack)?;
+    scans.push(timer.time(Source::Device, (&resident).into())?);
+    drop((staged, resident));
+    Ok(session.free(backend)?)
+}
+
+struct Timer<'a> {
+    backend: &'a Backend,
+    session: &'a ResidentRulePipeline,
+    recorded: &'a str,
+    matches: Vec<Match>,
+    scratch: ScanScratch,
+}
+
+impl Timer<'_> {
+    /// Scans ever more of the haystack, to find out early what would take too long.
+    fn approach(&mut self, haystack: &[u8]) -> Result<(), Stop> {
+        for share in [64, 16, 4] {
+            let part = &haystack[..haystack.len() / share];
+            let (passed, _) = self.scan(part.into())?;
+            within_patience(part.len(), passed)?;
+        }
+        Ok(())
+    }
+
+    fn time(&mut self, source: Source, haystack: Haystack) -> Result<Scan, Stop> {
+        let (passed, _) = self.scan(haystack)?;
+        self.check()?;
+        within_patience(haystack.len(), passed)?;
+        let began = Instant::now();
+        while began.elapsed() < WARM_UP {
+            self.scan(haystack)?;
+        }
+        let mut samples = Vec::new();
+        let began = Instant::now();
+        while samples.len() < OFTEN_ENOUGH || began.elapsed() < LONG_ENOUGH {
+            samples.push(self.scan(haystack)?);
+        }
+        self.check()?;
+        samples.sort_by_key(|(passed, _)| *passed);
+        let (passed, stats) = samples[samples.len() / 2];
+        Ok(Scan {
+            source,
+            matches: self.matches.len(),
+            repetitions: samples.len(),
+            seconds: passed.as_secs_f64(),
+            stages: stages(passed, &stats),
+            submissions: stats.submissions,
+        })
+    }
+
+    fn scan(&mut self, haystack: Haystack) -> Result<(Duration, ScanStats), Stop> {
+        let before = Instant::now();
+        let scanned =
+            self.session.scan_into(self.backend, haystack, &mut self.matches, &mut self.scratch);
+        let passed = before.elapsed();
+        Ok((passed, scanned?))
+    }
+
+    fn check(&self) -> Result<(), Stop> {
+        let found = digest(&self.matches);
+        if found == self.recorded {
+            return Ok(());
+        }
+        Err(Stop::Mismatch { found, recorded: self.recorded.to_owned() })
+    }
+}
+
+fn within_patience(bytes: usize, passed: Duration) -> Result<(), Stop> {
+    if passed <= TOO_LONG {
+        return Ok(());
+    }
+    Err(Stop::Slow { bytes, seconds: passed.as_secs_f64() })
+}
+
+fn stages(passed: Duration, stats: &ScanStats) -> Vec<Stage> {
+    let device = stats.device.unwrap_or_default();
+    let stages = [
+        ("upload", device.upload),
+        ("filter", device.filter),
+        ("tails", device.tails),
+        ("starts", device.starts),
+        ("NFA", device.nfa),
+        ("readback", device.readback),
+        ("host", passed.saturating_sub(device.total())),
+    ];
+    let stage = |(name, passed): (&str, Duration)| Stage {
+        name: name.to_owned(),
+        seconds: passed.as_secs_f64(),
+    };
+    stages.map(stage).into()
+}

@@ -1,0 +1,104 @@
+//! What was measured, as it is kept in JSON.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+use vkscan::Backend;
+
+use crate::Result;
+use crate::hyperscan::Hyperscan;
+use crate::measure::{Scan, Source, Stop};
+use crate::regex_crate;
+use crate::workload::{Ceiling, Workload};
+
+#[derive(Serialize, Deserialize)]
+pub struct Results {
+    pub run: Run,
+    pub ceiling: Ceiling,
+    pub workloads: Vec<Row>,
+    /// One workload at many sizes, without competition.
+    pub sweep: Vec<Row>,
+}
+
+/// Where, when and how.
+#[derive(Serialize, Deserialize)]
+pub struct Run {
+    pub device: String,
+    pub driver: String,
+    pub host_cores: usize,
+    pub date: String,
+    pub command: String,
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct Row {
+    pub workload: Workload,
+    /// From ordinary memory, staging memory and device memory, as far as that went.
+    pub scans: Vec<Scan>,
+    pub stopped: Option<Stop>,
+    pub peers: Option<Peers>,
+}
+
+/// The competition.
+#[derive(Serialize, Deserialize)]
+pub struct Peers {
+    pub hyperscan: Hyperscan,
+    pub regex: regex_crate::Rate,
+}
+
+impl Results {
+    pub fn read(file: &Path) -> Result<Results> {
+        let text = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        Ok(serde_json::from_slice(&text)?)
+    }
+
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        Ok(std::fs::write(folder.join("results.json"), serde_json::to_string_pretty(self)?)?)
+    }
+
+    /// A line for each workload that failed.
+    pub fn failures(&self) -> Vec<String> {
+        let rows = self.workloads.iter().chain(&self.sweep);
+        let failed = |row: &Row| {
+            let stop = row.stopped.as_ref().filter(|stop| stop.is_failure())?;
+            Some(format!("{}: {stop}", row.workload))
+        };
+        rows.filter_map(failed).collect()
+    }
+}
+
+impl Run {
+    pub fn new(backend: &Backend, only: Option<&str>) -> Result<Run> {
+        let info = backend.device_info();
+        let today = Command::new("date").arg("-I").output()?.stdout;
+        let only = only.map_or(String::new(), |name| format!(" -- --only '{name}'"));
+        Ok(Run {
+            device: info.name.clone(),
+            driver: format!("{} {}", info.driver_name, info.driver_info),
+            host_cores: std::thread::available_parallelism()?.get(),
+            date: String::from_utf8(today)?.trim().to_owned(),
+            command: format!("cargo bench --bench workloads{only}"),
+        })
+    }
+}
+
+impl Row {
+    pub fn scan(&self, source: Source) -> Option<&Scan> {
+        self.scans.iter().find(|scan| scan.source == source)
+    }
+
+    /// Scans of which the stages are shown. Staging memory only saves the host a copy.
+    pub fn by_stage(&self) -> impl Iterator<Item = &Scan> {
+        self.scans.iter().filter(|scan| scan.source != Source::Staged)
+    }
+
+    pub fn gbps(&self, source: Source) -> Option<f64> {
+        Some(self.workload.bytes as f64 / self.scan(source)?.seconds / 1e9)
+    }
+
+    /// Hyperscan's GB/s with end offsets and 16 threads.
+    pub fn hyperscan(&self) -> Option<f64> {
+        self.peers.as_ref()?.hyperscan.ends.as_ref().ok()?.with_most_threads()
+    }
+}

@@ -1,0 +1,253 @@
+//! What is measured: rules, a haystack, and the matches that have to come out.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+use vkscan::{Match, MatchKind, PipelineOptions, RulePipeline};
+
+use crate::Result;
+use crate::measure::Source;
+
+/// `workloads.toml`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    #[serde(rename = "workload")]
+    pub workloads: Vec<Workload>,
+    pub sweep: Sweep,
+    pub ceiling: Ceiling,
+}
+
+/// Rules over the first bytes of a haystack, which is repeated as often as needed.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Workload {
+    /// Names of rule files, of which the patterns are numbered in this order.
+    pub rules: Vec<String>,
+    pub haystack: String,
+    pub bytes: usize,
+    #[serde(default)]
+    pub kind: Kind,
+    #[serde(default = "usually_enough")]
+    pub max_matches: usize,
+    pub digest: String,
+    #[serde(default)]
+    pub floor: Floor,
+}
+
+fn usually_enough() -> usize {
+    1 << 21
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    #[default]
+    LeftmostFirst,
+    All,
+}
+
+/// What is asked of a workload.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Floor {
+    /// GB/s from ordinary memory.
+    pub ordinary: Option<f64>,
+    /// GB/s from lent staging memory.
+    pub staged: Option<f64>,
+    /// GB/s in device memory.
+    pub device: Option<f64>,
+    /// Times the GB/s of Hyperscan's 16 threads, from ordinary memory.
+    pub hyperscan: Option<f64>,
+    /// Most microseconds of a call, from ordinary memory.
+    pub call_us: Option<f64>,
+}
+
+/// One workload at many sizes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sweep {
+    rules: Vec<String>,
+    haystack: String,
+    sizes: Vec<Size>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Size {
+    bytes: usize,
+    digest: String,
+}
+
+/// GB/s that the hardware allows.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ceiling {
+    /// From host memory to the device.
+    pub host: f64,
+    /// In device memory.
+    pub device: f64,
+}
+
+impl Plan {
+    pub fn read() -> Result<Plan> {
+        Ok(toml::from_str(include_str!("../workloads.toml"))?)
+    }
+}
+
+impl Floor {
+    pub fn gbps(&self, source: Source) -> Option<f64> {
+        match source {
+            Source::Ordinary => self.ordinary,
+            Source::Staged => self.staged,
+            Source::Device => self.device,
+        }
+    }
+}
+
+impl Ceiling {
+    pub fn of(&self, source: Source) -> f64 {
+        match source {
+            Source::Ordinary | Source::Staged => self.host,
+            Source::Device => self.device,
+        }
+    }
+}
+
+impl Sweep {
+    pub fn workloads(&self) -> impl Iterator<Item = Workload> {
+        self.sizes.iter().map(|Size { bytes, digest }| Workload {
+            rules: self.rules.clone(),
+            haystack: self.haystack.clone(),
+            bytes: *bytes,
+            kind: Kind::default(),
+            max_matches: usually_enough(),
+            digest: digest.clone(),
+            floor: Floor::default(),
+        })
+    }
+}
+
+impl Workload {
+    pub fn without_size(&self) -> String {
+        // `linux-src-128M.txt` is cut or repeated, so that its size says nothing.
+        let stem = self.haystack.split('.').next().unwrap_or_default();
+        let haystack = stem.trim_end_matches(|c: char| c.is_ascii_digit() || "-M".contains(c));
+        format!("{} x {haystack}", self.rules.join(" + "))
+    }
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.without_size(), size(self.bytes))?;
+        if self.kind == Kind::All {
+            f.write_str(", all matches")?;
+        }
+        Ok(())
+    }
+}
+
+/// Bytes as people say them.
+pub fn size(bytes: usize) -> String {
+    match bytes {
+        0..0x400 => format!("{bytes} bytes"),
+        0x400..0x10_0000 => format!("{} KiB", bytes >> 10),
+        _ => format!("{} MiB", bytes >> 20),
+    }
+}
+
+/// 64-bit FNV-1a over the count and the words of all matches, sorted.
+pub fn digest(matches: &[Match]) -> String {
+    let words = matches.iter().flat_map(|found| [found.pattern_id, found.start, found.end]);
+    let hash = std::iter::once(matches.len() as u32)
+        .chain(words)
+        .flat_map(u32::to_le_bytes)
+        .fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+        });
+    format!("{hash:016x}")
+}
+
+/// Rules and haystacks, each read once.
+pub struct Data {
+    folder: PathBuf,
+    haystacks: HashMap<String, Vec<u8>>,
+    pipelines: HashMap<(Vec<String>, Kind), Rc<RulePipeline>>,
+}
+
+impl Data {
+    /// What lies in `VKSCAN_DATA`.
+    pub fn new() -> Data {
+        let folder = std::env::var_os("VKSCAN_DATA").map_or_else(
+            || concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data").into(),
+            PathBuf::from,
+        );
+        Data { folder, haystacks: HashMap::new(), pipelines: HashMap::new() }
+    }
+
+    pub fn patterns(&self, workload: &Workload) -> Result<Vec<String>> {
+        let mut patterns = Vec::new();
+        for name in &workload.rules {
+            let text = read(&self.folder.join(format!("rules/{name}.regex")))?;
+            let text = String::from_utf8(text)?;
+            patterns.extend(text.lines().filter(|line| !line.is_empty()).map(str::to_owned));
+        }
+        Ok(patterns)
+    }
+
+    pub fn pipeline(&mut self, workload: &Workload) -> Result<Rc<RulePipeline>> {
+        let key = (workload.rules.clone(), workload.kind);
+        if let Some(pipeline) = self.pipelines.get(&key) {
+            return Ok(pipeline.clone());
+        }
+        let match_kind = match workload.kind {
+            Kind::LeftmostFirst => MatchKind::LeftmostFirst,
+            Kind::All => MatchKind::All,
+        };
+        let options = PipelineOptions { match_kind, ..PipelineOptions::default() };
+        let pipeline = Rc::new(RulePipeline::with_options(&self.patterns(workload)?, options)?);
+        self.pipelines.insert(key, pipeline.clone());
+        Ok(pipeline)
+    }
+
+    pub fn haystack(&mut self, workload: &Workload) -> Result<Vec<u8>> {
+        let name = &workload.haystack;
+        if !self.haystacks.contains_key(name) {
+            let whole =
+                if name == "linux-planted" { self.planted()? } else { self.unpacked(name)? };
+            self.haystacks.insert(name.clone(), whole);
+        }
+        let whole = &self.haystacks[name];
+        let mut tiled = whole.repeat(workload.bytes.div_ceil(whole.len()));
+        tiled.truncate(workload.bytes);
+        Ok(tiled)
+    }
+
+    fn unpacked(&self, name: &str) -> Result<Vec<u8>> {
+        let packed = read(&self.folder.join(format!("haystacks/{name}.xz")))?;
+        let mut unpacked = Vec::new();
+        xz4rust::XzReader::new(std::io::Cursor::new(packed)).read_to_end(&mut unpacked)?;
+        Ok(unpacked)
+    }
+
+    fn planted(&self) -> Result<Vec<u8>> {
+        let script = self.folder.join("haystacks/make_planted.py");
+        let folder = tempfile::tempdir()?;
+        let haystack = folder.path().join("linux-planted");
+        let mut python = Command::new("python3");
+        let output = python.arg(script).args([&haystack, &folder.path().join("index")]).output()?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into());
+        }
+        read(&haystack)
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()).into())
+}

@@ -1,0 +1,73 @@
+//! Witnesses: what has to be near a gram.
+//!
+//! Text has a gram far more often than what a rule asks for around it, and a candidate costs a walk. So a gram
+//! names four more bytes, its *witness*, at some distance from its own, which in a match are among a few
+//! strings. A filter of 27 bits tells most others, and goes into one word with the distance.
+
+use super::factor::GRAM;
+use super::frequency::Letter;
+use crate::shaders::layout;
+
+/// Strings that a witness may be: more would set most bits.
+const MOST_STRINGS: usize = 24;
+
+/// How far away a witness may be. The filter has so many bytes behind a gram at hand, whatever part of a
+/// haystack it looks through.
+const FARTHEST: isize = 12;
+
+/// The distance at which a witness tells most, seen from the gram at `offset` of strings of byte sets; none if
+/// there is no place where all of them have one.
+pub(super) fn distance(strings: &[Vec<&Letter>], offset: usize) -> Option<isize> {
+    let expected = |distance: &isize| -> Option<f64> {
+        strings.iter().map(|string| chance(string, offset, *distance)).sum()
+    };
+    (-FARTHEST..=FARTHEST)
+        .filter_map(|distance| Some((expected(&distance)?, distance)))
+        .min_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, distance)| distance)
+}
+
+/// The word that holds a distance, and the bits of what a string of byte sets has there.
+pub(super) fn word(string: &[&Letter], offset: usize, distance: Option<isize>) -> u32 {
+    let Some(distance) = distance else { return layout::WITNESS_ANY };
+    let window =
+        window(string, offset, distance).expect("`distance` was found for this string too");
+    let mut grams: Vec<u32> = vec![0];
+    for letter in window {
+        let append =
+            |gram: u32| letter.folded.iter().map(move |&byte| gram >> 8 | u32::from(byte) << 24);
+        grams = grams.into_iter().flat_map(append).collect();
+    }
+    let bits = grams.iter().map(|gram| 1 << (gram.wrapping_mul(layout::GRAM_HASH) >> 27));
+    let bits = bits.fold(0_u32, |all, bit| all | bit) & ((1 << layout::WITNESS_BITS) - 1);
+    let distance = (distance + layout::WITNESS_ZERO as isize) as u32;
+    distance << layout::WITNESS_BITS | bits
+}
+
+/// The word for a gram of two strings.
+pub(super) fn either(one: u32, other: u32) -> u32 {
+    let is_alike = (one ^ other) >> layout::WITNESS_BITS == 0;
+    if is_alike { one | other } else { layout::WITNESS_ANY }
+}
+
+fn window<'s, 'l>(
+    string: &'s [&'l Letter],
+    offset: usize,
+    distance: isize,
+) -> Option<&'s [&'l Letter]> {
+    let first = offset.checked_add_signed(distance)?;
+    string.get(first..first + GRAM)
+}
+
+/// How likely typical text that has the gram has the witness, too, or seems to.
+fn chance(string: &[&Letter], offset: usize, distance: isize) -> Option<f64> {
+    let letters = window(string, offset, distance)?;
+    let strings: usize = letters.iter().map(|letter| letter.folded.len()).product();
+    let new = letters.iter().enumerate().filter(|(index, _)| {
+        let place = *index as isize + distance;
+        !(0..GRAM as isize).contains(&place)
+    });
+    let told: f64 = new.map(|(_, letter)| letter.most_probable()).product();
+    let is_few = strings <= MOST_STRINGS && distance != 0;
+    is_few.then(|| told + (1.0 - told) * strings as f64 / 32.0)
+}

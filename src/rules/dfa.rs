@@ -12,6 +12,8 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BinaryHeap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::rc::Rc;
 
 use super::frequency::byte_probability;
 use super::look;
@@ -54,20 +56,13 @@ impl PartialDfa {
     }
 }
 
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(PartialEq, Eq, Hash)]
 struct State {
     /// Nodes, or `EDGE_MATCH`, most preferred first.
     items: Vec<u32>,
     /// Where an item asks for it, the byte before: one that stands for all that look-arounds do not tell
     /// apart. None at the haystack's start.
     before: Option<u8>,
-}
-
-/// Where a transition leads.
-enum Step {
-    Dead { matched: bool },
-    Escape,
-    To { matched: bool, state: State },
 }
 
 /// Most items of all states together: bounds time and memory for rules with thousands of positions.
@@ -87,6 +82,39 @@ struct Determiniser<'a> {
     /// Marks nodes as met, by closure number.
     met: Vec<u32>,
     closure: u32,
+    /// Lists of nodes that are still to be met; empty between closures.
+    pending: Vec<&'a [u32]>,
+}
+
+/// Where a walk is in a state once what waits there is judged.
+struct Judged {
+    matched: bool,
+    /// Byte nodes, most preferred first.
+    threads: Vec<u32>,
+}
+
+/// Transitions of one state that the same threads take.
+struct Reading {
+    threads: Vec<u32>,
+    matched: bool,
+    /// A byte that is read, for all that look-arounds do not tell apart; none at the end of the haystack.
+    byte: Option<u8>,
+    /// How likely they are, all together.
+    share: f64,
+}
+
+/// Adds to the one of the `readings` that is like this one, or else adds this one; says which it is.
+fn gather(reading: Reading, share: f64, readings: &mut Vec<Reading>) -> usize {
+    let Reading { threads, matched, byte, .. } = &reading;
+    let is_like = |other: &Reading| {
+        other.byte == *byte && other.matched == *matched && other.threads == *threads
+    };
+    let at = readings.iter().position(is_like).unwrap_or_else(|| {
+        readings.push(reading);
+        readings.len() - 1
+    });
+    readings[at].share += share;
+    at
 }
 
 impl<'a> Determiniser<'a> {
@@ -111,12 +139,13 @@ impl<'a> Determiniser<'a> {
             kind,
             has_looks,
             line_terminator,
-            looks_like: looks_like(line_terminator),
+            looks_like: if has_looks { looks_like(line_terminator) } else { [0; 256] },
             classes,
             samples,
             weights,
             met: vec![0; nfa.nodes.len()],
             closure: 0,
+            pending: Vec::new(),
         }
     }
 
@@ -137,10 +166,8 @@ impl<'a> Determiniser<'a> {
 
         // Rows as targets; they become entries once it is known which states have rows.
         let mut rows = vec![initial];
-        let mut row_of: HashMap<usize, u32> = HashMap::new();
         for index in 0..states.list.len() {
-            row_of.insert(index, rows.len() as u32);
-            rows.push(self.row(index, &mut states));
+            rows.push(self.row(index, rows.len() as u32, &mut states));
         }
         while let Some(candidate) = states.queue.pop() {
             if states.is_stale(&candidate) {
@@ -152,15 +179,14 @@ impl<'a> Determiniser<'a> {
             if is_full {
                 break;
             }
-            row_of.insert(candidate.state, rows.len() as u32);
-            rows.push(self.row(candidate.state, &mut states));
+            rows.push(self.row(candidate.state, rows.len() as u32, &mut states));
         }
 
         let entry = |target: &Target| {
             let row = match target.state {
                 Target::NO_STATE => layout::ROW_DEAD,
                 Target::NOT_BUILT => layout::ROW_ESCAPE,
-                state => row_of.get(&(state as usize)).copied().unwrap_or(layout::ROW_ESCAPE),
+                state => states.rows[state as usize].unwrap_or(layout::ROW_ESCAPE),
             };
             (row << 1 | if target.matched { layout::ENTRY_MATCH } else { 0 }) as u16
         };
@@ -171,23 +197,45 @@ impl<'a> Determiniser<'a> {
         }
     }
 
-    /// Builds the row of a state.
-    fn row(&mut self, index: usize, states: &mut States) -> Vec<Target> {
-        states.done[index] = true;
-        let state = states.list[index].clone();
+    /// Builds a state's row, the table's `number`th.
+    fn row(&mut self, index: usize, number: u32, states: &mut States) -> Vec<Target> {
+        states.rows[index] = Some(number);
+        let state = Rc::clone(&states.list[index]);
         let weight = states.weights[index];
-        (0..=self.samples.len())
-            .map(|class| {
-                let share = self.weights.get(class).copied().unwrap_or(0.0);
-                match self.step(&state, self.samples.get(class).copied()) {
-                    Step::Dead { matched } => Target { matched, ..Target::DEAD },
-                    Step::Escape => Target::ESCAPE,
-                    Step::To { matched, state } => {
-                        Target { matched, ..states.reach(state, weight * share) }
-                    }
-                }
-            })
-            .collect()
+        let waits = self.waits(&state.items);
+        let mut judged = if waits { None } else { self.judge(&state, None) };
+        let mut readings: Vec<Reading> = Vec::new();
+        let mut of_classes = Vec::with_capacity(self.samples.len() + 1);
+        for class in 0..=self.samples.len() {
+            let byte = self.samples.get(class).copied();
+            let share = self.weights.get(class).copied().unwrap_or(0.0);
+            if waits {
+                judged = self.judge(&state, byte);
+            }
+            let reading = judged.as_ref().map(|judged| self.reading(judged, byte));
+            of_classes.push(reading.map(|reading| gather(reading, share, &mut readings)));
+        }
+        let target = |Reading { threads, matched, byte, share }| {
+            let next = byte.and_then(|byte| self.read(threads, byte));
+            let target = next.map_or(Target::DEAD, |next| states.reach(next, weight * share));
+            Target { matched, ..target }
+        };
+        let targets: Vec<Target> = readings.into_iter().map(target).collect();
+        of_classes.into_iter().map(|at| at.map_or(Target::ESCAPE, |at| targets[at])).collect()
+    }
+
+    /// What a byte, or none at the end of the haystack, is to the threads of a state.
+    fn reading(&self, judged: &Judged, byte: Option<u8>) -> Reading {
+        let reads = |thread: &u32| {
+            let set = self.nfa.nodes[*thread as usize].operand;
+            byte.is_some_and(|byte| contains(&self.nfa.sets[set as usize], byte))
+        };
+        Reading {
+            threads: judged.threads.iter().copied().filter(reads).collect(),
+            matched: judged.matched,
+            byte: byte.map(|byte| self.looks_like[usize::from(byte)]),
+            share: 0.0,
+        }
     }
 
     /// The state of a walk that begins after `before`; none if no match can begin there.
@@ -204,28 +252,33 @@ impl<'a> Determiniser<'a> {
             items.sort_unstable();
             items.dedup();
         }
+        let waits = self.waits(&items);
+        let before = before.map(|byte| self.looks_like[usize::from(byte)]).filter(|_| waits);
+        (!items.is_empty()).then_some(State { items, before })
+    }
+
+    /// Whether something has to be judged before a byte is read.
+    fn waits(&self, items: &[u32]) -> bool {
         let waits = |item: &u32| {
             *item != layout::EDGE_MATCH && self.nfa.nodes[*item as usize].kind != layout::NODE_BYTE
         };
-        let before = if items.iter().any(waits) {
-            before.map(|byte| self.looks_like[usize::from(byte)])
-        } else {
-            None
-        };
-        (!items.is_empty()).then_some(State { items, before })
+        self.has_looks && items.iter().any(waits)
     }
 
     /// Appends what the edges of `node` lead to, look-arounds unjudged. Where there are look-arounds,
     /// jump nodes wait too, because a judged one may lead back to them. `false` if nothing less
     /// preferred can count any more.
     fn reach_edges(&mut self, node: u32, items: &mut Vec<u32>) -> bool {
-        let mut pending = vec![self.nfa.edges_of(node)];
-        while let Some(list) = pending.pop() {
+        self.pending.push(self.nfa.edges_of(node));
+        while let Some(list) = self.pending.pop() {
             let Some((&edge, rest)) = list.split_first() else { continue };
-            pending.push(rest);
+            if !rest.is_empty() {
+                self.pending.push(rest);
+            }
             if edge == layout::EDGE_MATCH {
                 items.push(layout::EDGE_MATCH);
                 if self.kind == MatchKind::LeftmostFirst {
+                    self.pending.clear();
                     return false;
                 }
                 continue;
@@ -237,25 +290,25 @@ impl<'a> Determiniser<'a> {
             if !is_jump || self.has_looks {
                 items.push(edge);
             } else {
-                pending.push(self.nfa.edges_of(edge));
+                self.pending.push(self.nfa.edges_of(edge));
             }
         }
         true
     }
 
-    fn step(&mut self, state: &State, unit: Option<u8>) -> Step {
-        // Judge what waits, now that both neighbours of the position are known.
+    /// Judges what waits in a state, now that both neighbours of the position are known; none if one byte to
+    /// each side does not tell.
+    fn judge(&mut self, state: &State, next: Option<u8>) -> Option<Judged> {
         self.closure += 1;
-        let mut threads = Vec::with_capacity(state.items.len());
-        let mut matched = false;
+        let mut judged = Judged { matched: false, threads: Vec::with_capacity(state.items.len()) };
         let mut pending: Vec<&[u32]> = vec![&state.items];
-        'closure: while let Some(list) = pending.pop() {
+        while let Some(list) = pending.pop() {
             let Some((&item, rest)) = list.split_first() else { continue };
             pending.push(rest);
             if item == layout::EDGE_MATCH {
-                matched = true;
+                judged.matched = true;
                 if self.kind == MatchKind::LeftmostFirst {
-                    break 'closure;
+                    break;
                 }
                 continue;
             }
@@ -263,29 +316,27 @@ impl<'a> Determiniser<'a> {
                 continue;
             }
             match self.nfa.nodes[item as usize].kind {
-                layout::NODE_BYTE => threads.push(item),
+                layout::NODE_BYTE => judged.threads.push(item),
                 layout::NODE_JUMP => pending.push(self.nfa.edges_of(item)),
-                kind => match self.holds(kind, state.before, unit) {
-                    None => return Step::Escape,
-                    Some(true) => pending.push(self.nfa.edges_of(item)),
-                    Some(false) => {}
-                },
+                kind if self.holds(kind, state.before, next)? => {
+                    pending.push(self.nfa.edges_of(item));
+                }
+                _ => {}
             }
         }
-        let Some(byte) = unit else { return Step::Dead { matched } };
+        Some(judged)
+    }
+
+    /// The state that threads come to by reading a byte; none if they come to nothing.
+    fn read(&mut self, threads: Vec<u32>, byte: u8) -> Option<State> {
         self.closure += 1;
         let mut items = Vec::new();
         for thread in threads {
-            let set = self.nfa.nodes[thread as usize].operand;
-            if contains(&self.nfa.sets[set as usize], byte) && !self.reach_edges(thread, &mut items)
-            {
+            if !self.reach_edges(thread, &mut items) {
                 break;
             }
         }
-        match self.state(items, Some(byte)) {
-            Some(state) => Step::To { matched, state },
-            None => Step::Dead { matched },
-        }
+        self.state(items, Some(byte))
     }
 
     /// Whether an assertion holds; none if one byte to each side does not tell.
@@ -312,19 +363,20 @@ impl Target {
 
 #[derive(Default)]
 struct States {
-    list: Vec<State>,
+    list: Vec<Rc<State>>,
     /// Items of all of them.
     items: usize,
-    index: HashMap<State, u32>,
+    index: HashMap<Rc<State>, u32, BuildHasherDefault<WordHasher>>,
     /// How likely a walk is to meet the state, as far as explored.
     weights: Vec<f64>,
-    done: Vec<bool>,
+    /// Which row a state has, if it has been built.
+    rows: Vec<Option<u32>>,
     queue: BinaryHeap<Candidate>,
 }
 
 impl States {
     fn reach(&mut self, state: State, weight: f64) -> Target {
-        let index = match self.index.entry(state) {
+        let index = match self.index.entry(Rc::new(state)) {
             Entry::Occupied(entry) => {
                 let index = *entry.get();
                 self.weights[index as usize] += weight;
@@ -333,14 +385,14 @@ impl States {
             Entry::Vacant(entry) => {
                 let index = self.list.len() as u32;
                 self.items += entry.key().items.len();
-                self.list.push(entry.key().clone());
+                self.list.push(Rc::clone(entry.key()));
                 entry.insert(index);
                 self.weights.push(weight);
-                self.done.push(false);
+                self.rows.push(None);
                 index
             }
         };
-        if !self.done[index as usize] {
+        if self.rows[index as usize].is_none() {
             let weight = self.weights[index as usize];
             self.queue.push(Candidate { weight, state: index as usize });
         }
@@ -348,7 +400,29 @@ impl States {
     }
 
     fn is_stale(&self, candidate: &Candidate) -> bool {
-        self.done[candidate.state] || candidate.weight != self.weights[candidate.state]
+        self.rows[candidate.state].is_some() || candidate.weight != self.weights[candidate.state]
+    }
+}
+
+/// States are long lists of small numbers, for which the standard hasher is slow: multiplies and rotates, as
+/// FxHash does.
+#[derive(Default)]
+struct WordHasher(u64);
+
+impl Hasher for WordHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        words.iter().for_each(|word| self.write_u64(u64::from_le_bytes(*word)));
+        rest.iter().for_each(|byte| self.write_u64((*byte).into()));
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517C_C1B7_2722_0A95);
+    }
+
+    /// The high bits are the best mixed, and tables look at the low ones too.
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 32
     }
 }
 
@@ -381,20 +455,24 @@ impl Eq for Candidate {}
 /// Splits the bytes into classes that no set and, where there are any, no look-around tells apart.
 fn byte_classes(nfa: &PositionNfa, looks: Option<u8>) -> [u8; 256] {
     let mut classes = [0_u8; 256];
-    let mut refine = |key: &dyn Fn(u8) -> u8| {
-        let mut renamed: HashMap<(u8, u8), u8> = HashMap::new();
+    let mut refine = |holds: &dyn Fn(u8) -> bool| {
+        let mut renamed = [[None; 2]; 256];
+        let mut count = 0..=255;
         for byte in 0..=255_u8 {
             let class = &mut classes[usize::from(byte)];
-            let next = renamed.len() as u8;
-            *class = *renamed.entry((*class, key(byte))).or_insert(next);
+            let name = &mut renamed[usize::from(*class)][usize::from(holds(byte))];
+            *class = *name.get_or_insert_with(|| count.next().expect("no more classes than bytes"));
         }
     };
     for set in &nfa.sets {
-        refine(&|byte| u8::from(contains(set, byte)));
+        refine(&|byte| contains(set, byte));
     }
     if let Some(line_terminator) = looks {
-        let looks_like = looks_like(line_terminator);
-        refine(&|byte| looks_like[usize::from(byte)]);
+        refine(&|byte| look::is_word_byte(byte));
+        refine(&|byte| byte.is_ascii());
+        for end in [line_terminator, b'\n', b'\r'] {
+            refine(&|byte| byte == end);
+        }
     }
     classes
 }

@@ -63,9 +63,17 @@ pub struct PipelineOptions {
     pub line_terminator: u8,
     /// Most bytes that the NFA of one pattern may take, 10 MiB by default.
     pub size_limit: usize,
-    /// Most bytes of DFA table a rule may take, 32 KiB by default; a tail, which there are fewer of, may take
-    /// eight times as much. Less is never wrong: it moves work from the DFA to the slower NFA.
+    /// Most bytes of DFA table a rule may take, 32 KiB by default; what candidates are walked on, a tail or the
+    /// rule itself, may take eight times as much. Less is never wrong: it moves work from the DFA to the slower
+    /// NFA.
     pub dfa_budget: usize,
+}
+
+impl PipelineOptions {
+    /// Most bytes of DFA table for what candidates are walked on.
+    fn tail_budget(&self) -> usize {
+        self.dfa_budget.saturating_mul(8)
+    }
 }
 
 impl Default for PipelineOptions {
@@ -229,8 +237,14 @@ impl Rule {
             }
         })?;
         let nfa = PositionNfa::new(&thompson);
-        let dfa = PartialDfa::new(&nfa, options.match_kind, options.dfa_budget / size_of::<u16>());
         let branches = cut(&hir, options).unwrap_or_default();
+        // Where a front has but one length, candidates are walked on the rule's own DFA.
+        let is_tail = |branch: &Branch| branch.tail.is_none() && !branch.is_anchored();
+        let budget = match branches.iter().any(is_tail) {
+            true => options.tail_budget(),
+            false => options.dfa_budget,
+        };
+        let dfa = PartialDfa::new(&nfa, options.match_kind, budget / size_of::<u16>());
         Ok(Rule { pattern: pattern.to_owned(), nfa, dfa, branches })
     }
 }
@@ -274,17 +288,17 @@ impl Branch {
             let nfa = PositionNfa::new(&compiler.build_from_hir(hir).ok()?);
             Some(PartialDfa::new(&nfa, kind, budget / size_of::<u16>()))
         };
-        let budget = options.dfa_budget;
         let mut backwards = compiler(options);
         backwards.configure(thompson::Config::new().reverse(true));
         // Where the front may begin is all that counts, and that takes no order of preference.
-        let back = dfa(&backwards, &branch.front_hir, MatchKind::All, budget);
+        let back = dfa(&backwards, &branch.front_hir, MatchKind::All, options.dfa_budget);
         cut.back = back.filter(|back| !back.escapes());
         if cut.back.is_none() && cut.is_unbounded() {
             return None;
         }
         cut.is_exact = branch.front_is_exact && cut.back.is_some();
-        cut.tail = Some(dfa(&compiler(options), &branch.tail, options.match_kind, 8 * budget)?);
+        cut.tail =
+            Some(dfa(&compiler(options), &branch.tail, options.match_kind, options.tail_budget())?);
         Some(cut)
     }
 }

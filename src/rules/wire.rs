@@ -6,6 +6,7 @@
 
 use bytemuck::allocation::pod_collect_to_vec;
 use bytemuck::cast_slice;
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
 use super::dfa::{self, PartialDfa};
 use super::factor::{self, Gram, SEQUENCE, Sequence};
@@ -155,14 +156,17 @@ fn read(bytes: &[u8]) -> Result<RulePipeline, String> {
     let count = reader.word()?;
     let mut rules = Vec::new();
     for index in 0..count {
-        let rule = rule(&mut reader).map_err(|reason| format!("rule {index}: {reason}"))?;
-        super::parse(&rule.pattern, &options)
-            .map_err(|reason| format!("rule {index} does not parse: {reason}"))?;
-        rules.push(rule);
+        rules.push(rule(&mut reader).map_err(|reason| format!("rule {index}: {reason}"))?);
     }
     if !reader.0.is_empty() {
         return Err(format!("{} bytes follow its last rule", reader.0.len()));
     }
+    // Parsing takes longer than everything else.
+    let parses = |(index, rule): (usize, &Rule)| match super::parse(&rule.pattern, &options) {
+        Ok(_) => Ok(()),
+        Err(reason) => Err(format!("rule {index} does not parse: {reason}")),
+    };
+    rules.par_iter().enumerate().map(parses).collect::<Result<(), _>>()?;
     Ok(RulePipeline { options, rules })
 }
 
@@ -264,26 +268,26 @@ fn check_nfa(nfa: &PositionNfa) -> Result<(), String> {
 fn check_dfa(dfa: &PartialDfa) -> Result<(), String> {
     let stride = dfa.stride as usize;
     let rows = dfa.entries.len().checked_div(stride).unwrap_or(0);
-    if rows == 0 || rows * stride != dfa.entries.len() {
+    let can_be_told = (1..=layout::ROW_ESCAPE as usize).contains(&rows);
+    if !can_be_told || rows * stride != dfa.entries.len() {
         return Err(format!("{} entries do not make rows of {stride}", dfa.entries.len()));
     }
     if dfa.classes.iter().any(|&class| usize::from(class) + 1 >= stride) {
         return Err(format!("a byte class is outside rows of {stride}"));
     }
-    for (index, &entry) in dfa.entries.iter().enumerate() {
-        let row = dfa::target(entry) as usize;
-        // The end of the haystack leads nowhere; an initial state exists and follows no match.
-        let is_end = index >= stride && index % stride == stride - 1;
-        let fits = match row as u32 {
-            layout::ROW_DEAD => index >= stride || !dfa::is_match(entry),
-            layout::ROW_ESCAPE => index >= stride,
-            _ => row < rows && !is_end,
-        };
-        if !fits {
-            return Err(format!("entry {index} leads to {row}"));
-        }
-    }
-    Ok(())
+    // An initial state exists and follows no match; the end of the haystack leads nowhere.
+    let (initial, others) = dfa.entries.split_at(stride);
+    let is_row = |entry: u16| (dfa::target(entry) as usize) < rows;
+    let begins = |entry: u16| is_row(entry) && entry != layout::ENTRY_MATCH as u16;
+    let is_no_row =
+        |entry: u16| [layout::ROW_DEAD, layout::ROW_ESCAPE].contains(&dfa::target(entry));
+    let goes_on = |entry: u16| is_row(entry) || dfa::target(entry) == layout::ROW_ESCAPE;
+    let fits = initial.iter().all(|&entry| begins(entry))
+        && others.chunks_exact(stride).all(|row| {
+            let (end, row) = row.split_last().expect("a row has its end");
+            is_no_row(*end) && row.iter().all(|&entry| goes_on(entry))
+        });
+    if fits { Ok(()) } else { Err(format!("an entry leads outside its {rows} rows")) }
 }
 
 /// 64-bit FNV-1a (Fowler, Noll and Vo), over little-endian words of eight bytes and then the bytes left.

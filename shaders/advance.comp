@@ -74,7 +74,7 @@ void main() {
         has_lists(tables.header) ? params.start_walkers : min(control.item_count, params.start_walkers);
     // Never 0 in a round that runs: that is how the next `advance` knows.
     control.starts_x = walks ? groups(max(walkers, 1u)) : 0u;
-    control.nfa_x = walks ? groups(params.nfa_walkers) : 0u;
+    control.nfa_x = walks ? params.nfa_walkers : 0u;
     control.filter_y = control.sequences_y = control.starts_y = control.nfa_y = 1u;
     control.filter_z = control.sequences_z = control.starts_z = control.nfa_z = 1u;
 }

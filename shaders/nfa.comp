@@ -1,18 +1,25 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_shader_subgroup_arithmetic : require
+#extension GL_KHR_shader_subgroup_ballot : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#extension GL_KHR_shader_subgroup_vote : require
 
 // Finishes the walks that left a DFA, on position NFAs.
 //
-// Takes items from the queue; reads the tables and the haystack; writes hits and its own walkers. Each
-// walker keeps two thread lists in order of preference, the stamps of the nodes met at the position, and
-// a stack of edge ranges, in scratch. Grid: Control::nfa_*, params.nfa_walkers invocations. The main loop
-// is bounded by params.step_budget, and what is left goes on in the next round; the turns that
-// Unicode look-arounds take, over bytes and in the ranges of `\w`, are charged to the budget. CPU twin:
-// src/twin/nfa.rs.
+// Takes items from the queue; reads the tables and the haystack; writes hits and its own walkers. Grid:
+// Control::nfa_*, a workgroup for each walker, of which one subgroup works. A walker keeps two thread lists in
+// order of preference and the stamps of the nodes met at the position: in shared memory where its rule is
+// small, else in scratch, where small ones wait from one round to the next; and a stack of edge ranges in
+// scratch. The invocations look at as many edges at a time as there are of them. Of a node that several reach,
+// the first keeps it; a node that reads no byte is followed before the edges behind it are looked at. The main
+// loop is bounded by params.step_budget, and what is left goes on in the next round; the turns that Unicode
+// look-arounds take, over bytes and in the ranges of `\w`, are charged to the budget. Other loops: twice a
+// small rule's nodes. CPU twin: src/twin/nfa.rs, one edge at a time.
 
 #include "bindings.glsl"
 
-layout(local_size_x = WORKGROUP) in;
+layout(local_size_x = 32, local_size_x_id = 5) in;
 
 layout(set = 0, binding = BINDING_NFA_WALKERS) buffer NfaWalkers {
     NfaWalker walkers[];
@@ -22,13 +29,54 @@ layout(set = 0, binding = BINDING_SCRATCH) buffer Scratch {
     uint words[];
 } scratch;
 
-// Offsets of a walker's scratch, in words of its own.
-uint stamps;
+// Lists and stamps of a small rule.
+shared uint small[3u * NFA_SMALL_NODES];
+// For each thread of a batch: how many edges it and those before it have, and its first edge.
+shared uvec2 owners[NFA_MOST_LANES];
+
+NfaWalker walker;
+RuleRecord rule;
+// Where this walker's scratch begins, and the stack in it.
+uint own_scratch;
 uint stack;
+uint lanes;
+uint lane;
 uint step_count;
 
-uint slot(uint word) {
-    return word * params.nfa_walkers + gl_GlobalInvocationID.x;
+uint load(uint word) {
+    return rule.node_count <= NFA_SMALL_NODES ? small[word] : scratch.words[own_scratch + word];
+}
+
+void store(uint word, uint value) {
+    if (rule.node_count <= NFA_SMALL_NODES) {
+        small[word] = value;
+    } else {
+        scratch.words[own_scratch + word] = value;
+    }
+}
+
+// Where the stamp of a node is.
+uint stamp_of(uint node) {
+    return 2u * rule.node_count + node;
+}
+
+bool is_met(uint node) {
+    return load(stamp_of(node)) >> NFA_LANE_BITS == walker.epoch;
+}
+
+// Of the invocations that mark a node, whether this is the first; nobody else has met it at this position.
+bool marks_first(uint node, bool is_new) {
+    uint stamp = walker.epoch << NFA_LANE_BITS | (NFA_MOST_LANES - 1u - lane);
+    subgroupBarrier();
+    if (is_new) {
+        if (rule.node_count <= NFA_SMALL_NODES) {
+            atomicMax(small[stamp_of(node)], stamp);
+        } else {
+            atomicMax(scratch.words[own_scratch + stamp_of(node)], stamp);
+        }
+    }
+    subgroupBarrier();
+    return is_new && load(stamp_of(node)) == stamp;
 }
 
 NfaNode node_record(uint node) {
@@ -167,143 +215,271 @@ bool can_judge(uint at, uint lookahead) {
     return params.is_final != 0u || params.haystack_len - at >= lookahead;
 }
 
-void main() {
-    uint id = gl_GlobalInvocationID.x;
-    if (control.pass != params.pass || id >= params.nfa_walkers) {
+// Reports a hit, once for all invocations. False if the scan has been given up.
+bool emit_once(uint end) {
+    bool going = false;
+    if (subgroupElect()) {
+        going = emit(rule.pattern_id, walker.start, end);
+    }
+    return subgroupBroadcastFirst(going);
+}
+
+// Finds the edges that a batch of threads follows on the byte before `at`. Says how many that are.
+uint load_batch(uint batch) {
+    uint count = 0u;
+    uint first = 0u;
+    if (batch + lane < walker.cur_len) {
+        NfaNode node = node_record(rule.first_node + load(walker.side * rule.node_count + batch + lane));
+        uint byte = byte_at(walker.at - 1u);
+        bool reads = (tables.words[node.operand + (byte >> 5)] >> (byte & 31u) & 1u) != 0u;
+        count = reads ? node.edges_end - node.edges_begin : 0u;
+        first = node.edges_begin;
+    }
+    subgroupBarrier();
+    owners[lane] = uvec2(subgroupInclusiveAdd(count), first);
+    subgroupBarrier();
+    return subgroupAdd(count);
+}
+
+// The edge at `index` of a batch.
+uint edge_of_batch(uint index) {
+    uint low = 0u;
+    uint high = lanes - 1u;
+    while (low < high) {
+        uint middle = (low + high) / 2u;
+        if (owners[middle].x > index) {
+            high = middle;
+        } else {
+            low = middle + 1u;
+        }
+    }
+    return owners[low].y + index - (low == 0u ? 0u : owners[low - 1u].x);
+}
+
+// Takes an item from the queue. False if there is none.
+bool take(uint queue_end) {
+    uint taken = 0u;
+    if (subgroupElect()) {
+        // Most find nothing to do, and need not meet at the counter to see it. The value may be stale, but it
+        // only ever grows.
+        taken = control.queue_head;
+        if (int(queue_end - taken) > 0) {
+            taken = atomicAdd(control.queue_head, 1u);
+        }
+    }
+    taken = subgroupBroadcastFirst(taken);
+    if (int(queue_end - taken) <= 0) {
+        return false;
+    }
+    QueueItem item = queue.items[taken & (params.queue_capacity - 1u)];
+    rule = rule_record(item.rule);
+    // Node 0 leads to where the rule starts.
+    NfaNode root = node_record(rule.first_node);
+    walker = NfaWalker(walker.generation, NFA_CLEARING, item.rule, item.start, item.from, item.start, item.start,
+                       0u, 0u, 0u, 0u, 0u, root.edges_begin, root.edges_end, 0u, 0u, 0u, 0u, 0u);
+    return true;
+}
+
+// Follows an edge to acceptance. False if the scan has been given up.
+bool accept() {
+    if (MATCH_ALL == 1u) {
+        if (walker.at < walker.from || walker.emitted != 0u) {
+            return true;
+        }
+        walker.emitted = 1u;
+        return emit_once(walker.at);
+    }
+    // Threads less preferred than this one are cut off.
+    walker.last = walker.at;
+    walker.edge = walker.edge_end;
+    walker.flat_edge = walker.flat_end;
+    walker.stack_len = 0u;
+    walker.batch = walker.cur_len;
+    return true;
+}
+
+// Follows an edge to a node that reads no byte, if its assertion holds: its edges come next, and then those
+// behind it.
+void follow(uint target) {
+    if (is_met(target)) {
         return;
     }
-    NfaWalker walker = state.walkers[id];
+    subgroupBarrier();
+    if (subgroupElect()) {
+        store(stamp_of(target), walker.epoch << NFA_LANE_BITS);
+    }
+    subgroupBarrier();
+    NfaNode node = node_record(rule.first_node + target);
+    if (node.kind != NODE_JUMP && !look_holds(node.kind, node.operand, walker.at)) {
+        return;
+    }
+    if (walker.is_flat != 0u) {
+        walker.is_flat = 0u;
+        walker.flat_edge = walker.edge;
+        walker.flat_end = walker.edge_end;
+    } else if (walker.edge < walker.edge_end) {
+        if (subgroupElect()) {
+            scratch.words[stack + 2u * walker.stack_len] = walker.edge;
+            scratch.words[stack + 2u * walker.stack_len + 1u] = walker.edge_end;
+        }
+        subgroupBarrier();
+        walker.stack_len += 1u;
+    }
+    walker.edge = node.edges_begin;
+    walker.edge_end = node.edges_end;
+}
+
+// Looks at edges, as many as there are invocations. False if the scan has been given up.
+bool look_at_edges() {
+    uint index = walker.edge + lane;
+    bool is_edge = index < walker.edge_end;
+    uint target = EDGE_MATCH;
+    uint kind = NODE_BYTE;
+    if (is_edge) {
+        uint edge = walker.is_flat != 0u ? edge_of_batch(index) : index;
+        target = tables.words[tables.header.edges + edge];
+        if (target != EDGE_MATCH) {
+            kind = tables.words[tables.header.nodes + (rule.first_node + target) * NODE_WORDS];
+        }
+    }
+    // Those before the first one that does not lead to a byte.
+    uvec4 others = subgroupBallot(is_edge && (target == EDGE_MATCH || kind != NODE_BYTE));
+    uint count = others == uvec4(0u) ? lanes : subgroupBallotFindLSB(others);
+    bool is_new = is_edge && lane < count && !is_met(target);
+    bool is_first = marks_first(target, is_new);
+    uvec4 kept = subgroupBallot(is_first);
+    if (is_first) {
+        uint place = walker.next_len + subgroupBallotExclusiveBitCount(kept);
+        store((1u - walker.side) * rule.node_count + place, target);
+    }
+    walker.next_len += subgroupBallotBitCount(kept);
+    walker.edge = min(walker.edge + count, walker.edge_end);
+    subgroupBarrier();
+    if (count == lanes) {
+        return true;
+    }
+    walker.edge += 1u;
+    uint other = subgroupShuffle(target, count);
+    if (other == EDGE_MATCH) {
+        return accept();
+    }
+    follow(other);
+    return true;
+}
+
+// All edges at this position have been looked at: ends the walk or goes on to the next byte. False if the scan
+// has been given up.
+bool end_position() {
+    if (walker.next_len == 0u || walker.at == params.haystack_len
+        || walker.at - walker.start == params.max_scan) {
+        walker.mode = NFA_IDLE;
+        return MATCH_ALL == 1u || walker.last == walker.start || emit_once(walker.last);
+    }
+    if (!can_judge(walker.at + 1u, rule.lookahead)) {
+        walker.mode = NFA_IDLE;
+        return emit_once(UNDECIDED);
+    }
+    walker.side = 1u - walker.side;
+    walker.cur_len = walker.next_len;
+    walker.batch = 0u;
+    walker.next_len = 0u;
+    walker.at += 1u;
+    walker.epoch += 1u;
+    walker.emitted = 0u;
+    if (walker.epoch == NFA_EPOCH_LIMIT) {
+        walker.mode = NFA_CLEARING;
+    }
+    return true;
+}
+
+// A step of a walk. False if the scan has been given up.
+bool step_on() {
+    if (walker.mode == NFA_CLEARING) {
+        // `batch` counts the stamps cleared.
+        if (walker.batch + lane < rule.node_count) {
+            store(stamp_of(walker.batch + lane), 0u);
+        }
+        subgroupBarrier();
+        walker.batch += lanes;
+        if (walker.batch >= rule.node_count) {
+            walker.batch = 0u;
+            walker.epoch = 1u;
+            walker.mode = NFA_WALKING;
+        }
+    } else if (walker.edge < walker.edge_end) {
+        return look_at_edges();
+    } else if (walker.stack_len > 0u) {
+        walker.stack_len -= 1u;
+        walker.edge = scratch.words[stack + 2u * walker.stack_len];
+        walker.edge_end = scratch.words[stack + 2u * walker.stack_len + 1u];
+    } else if (walker.flat_edge < walker.flat_end) {
+        walker.is_flat = 1u;
+        walker.edge = walker.flat_edge;
+        walker.edge_end = walker.flat_end;
+        walker.flat_edge = walker.flat_end;
+    } else if (walker.batch < walker.cur_len) {
+        walker.is_flat = 1u;
+        walker.edge = 0u;
+        walker.edge_end = load_batch(walker.batch);
+        walker.batch += lanes;
+    } else {
+        return end_position();
+    }
+    return true;
+}
+
+void main() {
+    uint id = gl_WorkGroupID.x;
+    lanes = subgroupBallotBitCount(subgroupBallot(true));
+    lane = gl_SubgroupInvocationID;
+    // A device may make more subgroups of a workgroup than one.
+    if (control.pass != params.pass || id >= params.nfa_walkers || gl_SubgroupID != 0u) {
+        return;
+    }
+    own_scratch = id * (3u * tables.header.nfa_nodes + 2u * tables.header.nfa_stack);
+    stack = own_scratch + 3u * tables.header.nfa_nodes;
+    walker = state.walkers[id];
     if (walker.generation != control.generation) {
         walker.generation = control.generation;
         walker.mode = NFA_IDLE;
     }
-    uint node_limit = tables.header.nfa_nodes;
-    uint edges = tables.header.edges;
-    stamps = 2u * node_limit;
-    stack = 3u * node_limit;
+    if (walker.mode != NFA_IDLE) {
+        rule = rule_record(walker.rule);
+        for (uint word = lane; word < 3u * rule.node_count && rule.node_count <= NFA_SMALL_NODES; word += lanes) {
+            small[word] = scratch.words[own_scratch + word];
+        }
+        subgroupBarrier();
+        if (walker.batch >= lanes && walker.mode == NFA_WALKING && walker.at > walker.start) {
+            load_batch(walker.batch - lanes);
+        }
+    }
     // Overshot by walks that found the queue full.
     uint queue_end =
         control.queue_base + min(control.queue_tail - control.queue_base, params.queue_capacity);
-    RuleRecord rule;
-    if (walker.mode != NFA_IDLE) {
-        rule = rule_record(walker.rule);
-    }
-    bool given_up = hits.count > params.hit_stop;
-
-    for (step_count = 0u; step_count < params.step_budget && !given_up; ++step_count) {
-        if (walker.mode == NFA_IDLE) {
-            // Most find nothing to do, and need not meet at the counter to see it. The value may be stale,
-            // but it only ever grows.
-            if (int(queue_end - control.queue_head) <= 0) {
-                break;
-            }
-            uint taken = atomicAdd(control.queue_head, 1u);
-            if (int(queue_end - taken) <= 0) {
-                break;
-            }
-            QueueItem item = queue.items[taken & (params.queue_capacity - 1u)];
-            rule = rule_record(item.rule);
-            walker.mode = walker.epoch < EPOCH_LIMIT ? NFA_WALKING : NFA_CLEARING;
-            walker.rule = item.rule;
-            walker.start = item.start;
-            walker.from = item.from;
-            walker.last = item.start;
-            walker.at = item.start;
-            walker.side = 0u;
-            walker.cur_len = 0u;
-            walker.cur = 0u;
-            walker.next_len = 0u;
-            walker.stack_len = 0u;
-            // Node 0 leads to where the rule starts.
-            NfaNode root = node_record(rule.first_node);
-            walker.edge = root.edges_begin;
-            walker.edge_end = root.edges_end;
-            walker.epoch += 1u;
-            walker.emitted = 0u;
-            if (!can_judge(item.start, rule.lookahead)) {
-                given_up = !emit(rule.pattern_id, item.start, UNDECIDED);
-                walker.mode = NFA_IDLE;
-            }
-        } else if (walker.mode == NFA_CLEARING) {
-            // `cur` counts the stamps cleared.
-            scratch.words[slot(stamps + walker.cur)] = 0u;
-            walker.cur += 1u;
-            if (walker.cur == node_limit) {
-                walker.cur = 0u;
-                walker.epoch = 1u;
-                walker.mode = NFA_WALKING;
-            }
-        } else if (walker.edge < walker.edge_end) {
-            uint target = tables.words[edges + walker.edge];
-            walker.edge += 1u;
-            if (target == EDGE_MATCH) {
-                if (MATCH_ALL == 1u) {
-                    if (walker.at >= walker.from && walker.emitted == 0u) {
-                        walker.emitted = 1u;
-                        given_up = !emit(rule.pattern_id, walker.start, walker.at);
-                    }
-                } else {
-                    // Threads less preferred than this one are cut off.
-                    walker.last = walker.at;
-                    walker.edge = walker.edge_end;
-                    walker.stack_len = 0u;
-                    walker.cur = walker.cur_len;
-                }
-            } else if (scratch.words[slot(stamps + target)] != walker.epoch) {
-                scratch.words[slot(stamps + target)] = walker.epoch;
-                NfaNode node = node_record(rule.first_node + target);
-                if (node.kind == NODE_BYTE) {
-                    uint side = 1u - walker.side;
-                    scratch.words[slot(side * node_limit + walker.next_len)] = target;
-                    walker.next_len += 1u;
-                } else if (node.kind == NODE_JUMP || look_holds(node.kind, node.operand, walker.at)) {
-                    if (walker.edge < walker.edge_end) {
-                        scratch.words[slot(stack + 2u * walker.stack_len)] = walker.edge;
-                        scratch.words[slot(stack + 2u * walker.stack_len + 1u)] = walker.edge_end;
-                        walker.stack_len += 1u;
-                    }
-                    walker.edge = node.edges_begin;
-                    walker.edge_end = node.edges_end;
-                }
-            }
-        } else if (walker.stack_len > 0u) {
-            walker.stack_len -= 1u;
-            walker.edge = scratch.words[slot(stack + 2u * walker.stack_len)];
-            walker.edge_end = scratch.words[slot(stack + 2u * walker.stack_len + 1u)];
-        } else if (walker.cur < walker.cur_len) {
-            uint thread = scratch.words[slot(walker.side * node_limit + walker.cur)];
-            walker.cur += 1u;
-            NfaNode node = node_record(rule.first_node + thread);
-            uint byte = byte_at(walker.at - 1u);
-            if (((tables.words[node.operand + (byte >> 5)] >> (byte & 31u)) & 1u) != 0u) {
-                walker.edge = node.edges_begin;
-                walker.edge_end = node.edges_end;
-            }
-        } else if (walker.next_len == 0u || walker.at == params.haystack_len
-                   || walker.at - walker.start == params.max_scan) {
-            if (MATCH_ALL == 0u && walker.last > walker.start) {
-                given_up = !emit(rule.pattern_id, walker.start, walker.last);
-            }
+    bool going = subgroupAll(hits.count <= params.hit_stop);
+    for (step_count = 0u; step_count < params.step_budget && going; ++step_count) {
+        if (walker.mode != NFA_IDLE) {
+            going = step_on();
+        } else if (!take(queue_end)) {
+            break;
+        } else if (!can_judge(walker.start, rule.lookahead)) {
             walker.mode = NFA_IDLE;
-        } else if (!can_judge(walker.at + 1u, rule.lookahead)) {
-            given_up = !emit(rule.pattern_id, walker.start, UNDECIDED);
-            walker.mode = NFA_IDLE;
-        } else {
-            walker.side = 1u - walker.side;
-            walker.cur_len = walker.next_len;
-            walker.cur = 0u;
-            walker.next_len = 0u;
-            walker.at += 1u;
-            walker.epoch += 1u;
-            walker.emitted = 0u;
+            going = emit_once(UNDECIDED);
         }
     }
 
-    if (given_up) {
+    if (!going) {
         walker.mode = NFA_IDLE;
     }
-    state.walkers[id] = walker;
     if (walker.mode != NFA_IDLE) {
-        atomicAdd(control.unfinished, 1u);
+        for (uint word = lane; word < 3u * rule.node_count && rule.node_count <= NFA_SMALL_NODES; word += lanes) {
+            scratch.words[own_scratch + word] = small[word];
+        }
+    }
+    if (subgroupElect()) {
+        state.walkers[id] = walker;
+        if (walker.mode != NFA_IDLE) {
+            atomicAdd(control.unfinished, 1u);
+        }
     }
 }

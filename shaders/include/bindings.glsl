@@ -85,7 +85,8 @@ uint dfa_entry(uint first_entry, uint stride, uint row, uint byte_class) {
 RuleRecord rule_record(uint rule) {
     uint at = tables.header.rules + rule * RULE_WORDS;
     return RuleRecord(tables.words[at], tables.words[at + 1u], tables.words[at + 2u],
-                      tables.words[at + 3u], tables.words[at + 4u], tables.words[at + 5u]);
+                      tables.words[at + 3u], tables.words[at + 4u], tables.words[at + 5u],
+                      tables.words[at + 6u]);
 }
 
 // Whether there are rules that have to be verified from every start.

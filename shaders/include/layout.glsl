@@ -67,7 +67,7 @@ const uint UTF8_MAX = 4u;
 const uint UNICODE_LOOK_STEPS = 9u;
 
 // Words of a RuleRecord, a BranchRecord and an NfaNode, which kernels read word by word.
-const uint RULE_WORDS = 6u;
+const uint RULE_WORDS = 7u;
 const uint BRANCH_WORDS = 10u;
 const uint NODE_WORDS = 4u;
 
@@ -205,6 +205,7 @@ struct RuleRecord {
     uint first_node;
     // Bytes that must follow a position before its look-arounds can be judged: 1, or UTF8_MAX.
     uint lookahead;
+    uint node_count;
 };
 
 // One alternative of a rule: where its matches begin, seen from a tail, and DFAs that tell most of those
@@ -367,11 +368,17 @@ const uint NFA_IDLE = 0u;
 const uint NFA_WALKING = 1u;
 const uint NFA_CLEARING = 2u;
 
-// Stamps are cleared before an epoch gets there, so that none comes twice.
-const uint EPOCH_LIMIT = 0x80000000u;
+// A stamp is an epoch, and below it so many bits for the invocation that put it there: the first one has the
+// highest, NFA_MOST_LANES less one. Stamps are cleared before an epoch gets to the limit, so that none comes
+// twice.
+const uint NFA_LANE_BITS = 7u;
+const uint NFA_MOST_LANES = 1u << NFA_LANE_BITS;
+const uint NFA_EPOCH_LIMIT = 1u << 25;
+// Nodes of a rule whose lists and stamps are kept in shared memory.
+const uint NFA_SMALL_NODES = 1024u;
 
-// An invocation of `nfa`: where it stopped. Its scratch holds, one after the other and interleaved with
-// the other walkers', two thread lists, a stamp for each node, and a stack of edge ranges.
+// A workgroup of `nfa`: where it stopped. Its scratch holds, one after the other, two thread lists and a stamp
+// for each node, of the rule's nodes, and behind those of the largest rule a stack of edge ranges.
 struct NfaWalker {
     uint generation;
     uint mode;
@@ -384,12 +391,17 @@ struct NfaWalker {
     // Which list holds the threads that read the byte before `at`: 0 or 1.
     uint side;
     uint cur_len;
-    uint cur;
+    // Threads of it whose edges have been looked at, or are being.
+    uint batch;
     uint next_len;
     uint stack_len;
+    // Edges to look at next, and what waits for them: in a batch where is_flat is 1, else in the pass's edges.
     uint edge;
     uint edge_end;
-    // A node whose stamp equals this is in the closure already.
+    uint is_flat;
+    uint flat_edge;
+    uint flat_end;
+    // A node whose stamp has this is in the closure already.
     uint epoch;
     // 1 once a hit that ends at `at` is out.
     uint emitted;

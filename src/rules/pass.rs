@@ -354,6 +354,7 @@ impl<'a> Layout<'a> {
             if !rule.dfa.escapes() {
                 continue;
             }
+            record.node_count = rule.nfa.nodes.len() as u32;
             record.first_node = nodes.len() as u32;
             let first_edge = edges.len() as u32;
             for node in &rule.nfa.nodes {

@@ -13,6 +13,8 @@ const MATCH_ALL: u32 = 1;
 const BITMAP_WORDS: u32 = 2;
 const FILTER_WORKGROUP: u32 = 3;
 const GRAM_STRIDE: u32 = 4;
+/// Declared in `shaders/nfa.comp`.
+const NFA_LANES: u32 = 5;
 
 /// What pipelines are specialised by.
 #[derive(Clone, Copy)]
@@ -22,6 +24,7 @@ pub(crate) struct Specialisation {
     pub(crate) bitmap_log2: u32,
     pub(crate) filter_workgroup: u32,
     pub(crate) gram_stride: u32,
+    pub(crate) nfa_lanes: u32,
 }
 
 pub(crate) struct Kernels {
@@ -50,6 +53,7 @@ impl Kernels {
             (BITMAP_WORDS, 1 << specialisation.bitmap_log2),
             (FILTER_WORKGROUP, specialisation.filter_workgroup),
             (GRAM_STRIDE, specialisation.gram_stride),
+            (NFA_LANES, specialisation.nfa_lanes),
         ];
         let pipeline = |kernel: &Kernel| {
             // A kernel declares only the constants it uses.

@@ -184,6 +184,7 @@ impl ResidentRulePipeline {
             bitmap_log2: tuning.bitmap_log2,
             filter_workgroup: tuning.filter_workgroup,
             gram_stride: passes[0].header.gram_stride,
+            nfa_lanes: tuning.nfa_lanes,
         };
         let kernels = Arc::new(Kernels::new(backend, specialisation)?);
         // A haystack for every lane where the device allows it, one at least, and never so little that

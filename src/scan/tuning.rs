@@ -7,8 +7,9 @@ use crate::{DeviceInfo, DeviceKind};
 pub(crate) struct Tuning {
     /// Most invocations of `starts`.
     pub(crate) start_walkers: u32,
-    /// Most invocations of `nfa`, and most scratch bytes for all of them.
+    /// Most workgroups of `nfa`, invocations of each, and most scratch bytes for all of them.
     pub(crate) nfa_walkers: u32,
+    pub(crate) nfa_lanes: u32,
     pub(crate) nfa_scratch_bytes: u64,
     /// A power of two.
     pub(crate) queue_capacity: u32,
@@ -44,7 +45,8 @@ impl Tuning {
     pub(crate) fn for_device(info: &DeviceInfo) -> Tuning {
         let gpu = Tuning {
             start_walkers: 1 << 18,
-            nfa_walkers: 1 << 15,
+            nfa_walkers: 1 << 11,
+            nfa_lanes: info.subgroup_size.min(layout::NFA_MOST_LANES),
             nfa_scratch_bytes: 64 << 20,
             queue_capacity: 1 << 20,
             step_budget: 16 << 10,
@@ -62,7 +64,7 @@ impl Tuning {
         match info.kind {
             DeviceKind::Cpu => Tuning {
                 start_walkers: 1 << 12,
-                nfa_walkers: 1 << 9,
+                nfa_walkers: 1 << 6,
                 nfa_scratch_bytes: 16 << 20,
                 queue_capacity: 1 << 14,
                 rounds: [4, 8],

@@ -65,7 +65,7 @@ pub(crate) fn advance(buffers: &mut Buffers, params: &ScanParams) {
     let walkers =
         if has_lists { params.start_walkers } else { control.item_count.min(params.start_walkers) };
     control.starts_x = groups(walks, walkers.max(1));
-    control.nfa_x = groups(walks, params.nfa_walkers);
+    control.nfa_x = if walks { params.nfa_walkers } else { 0 };
     [control.filter_y, control.sequences_y, control.starts_y, control.nfa_y] = [1; 4];
     [control.filter_z, control.sequences_z, control.starts_z, control.nfa_z] = [1; 4];
 }

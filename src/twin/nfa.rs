@@ -1,4 +1,4 @@
-//! The twin of `shaders/nfa.comp`.
+//! The twin of `shaders/nfa.comp`, one edge at a time: it leaves the same hits, and walkers of its own.
 
 use super::{Buffers, look};
 use crate::MatchKind;
@@ -87,14 +87,9 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             let item = buffers.queue[(taken & (params.queue_capacity - 1)) as usize];
             rule = buffers.rule(item.rule);
             let root = buffers.node(rule.first_node);
-            let mode = if walker.epoch < layout::EPOCH_LIMIT {
-                layout::NFA_WALKING
-            } else {
-                layout::NFA_CLEARING
-            };
             walker = NfaWalker {
                 generation: walker.generation,
-                mode,
+                mode: layout::NFA_CLEARING,
                 rule: item.rule,
                 start: item.start,
                 from: item.from,
@@ -102,7 +97,6 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 at: item.start,
                 edge: root.edges_begin,
                 edge_end: root.edges_end,
-                epoch: walker.epoch + 1,
                 ..NfaWalker::default()
             };
             if !can_judge(params, item.start, rule.lookahead) {
@@ -112,10 +106,10 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 walker.mode = layout::NFA_IDLE;
             }
         } else if walker.mode == layout::NFA_CLEARING {
-            buffers.scratch[slot(stamps + walker.cur)] = 0;
-            walker.cur += 1;
-            if walker.cur == node_limit {
-                walker.cur = 0;
+            buffers.scratch[slot(stamps + walker.batch)] = 0;
+            walker.batch += 1;
+            if walker.batch == rule.node_count {
+                walker.batch = 0;
                 walker.epoch = 1;
                 walker.mode = layout::NFA_WALKING;
             }
@@ -137,7 +131,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                     walker.last = walker.at;
                     walker.edge = walker.edge_end;
                     walker.stack_len = 0;
-                    walker.cur = walker.cur_len;
+                    walker.batch = walker.cur_len;
                 }
             } else if buffers.scratch[slot(stamps + target)] != walker.epoch {
                 buffers.scratch[slot(stamps + target)] = walker.epoch;
@@ -164,9 +158,9 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             let top = stack + 2 * walker.stack_len;
             walker.edge = buffers.scratch[slot(top)];
             walker.edge_end = buffers.scratch[slot(top + 1)];
-        } else if walker.cur < walker.cur_len {
-            let thread = buffers.scratch[slot(walker.side * node_limit + walker.cur)];
-            walker.cur += 1;
+        } else if walker.batch < walker.cur_len {
+            let thread = buffers.scratch[slot(walker.side * node_limit + walker.batch)];
+            walker.batch += 1;
             let node = buffers.node(rule.first_node + thread);
             let byte = buffers.byte(walker.at - 1);
             if buffers.word(node.operand + u32::from(byte >> 5)) >> (byte & 31) & 1 == 1 {
@@ -187,11 +181,14 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
         } else {
             walker.side = 1 - walker.side;
             walker.cur_len = walker.next_len;
-            walker.cur = 0;
+            walker.batch = 0;
             walker.next_len = 0;
             walker.at += 1;
             walker.epoch += 1;
             walker.emitted = 0;
+            if walker.epoch == layout::NFA_EPOCH_LIMIT {
+                walker.mode = layout::NFA_CLEARING;
+            }
         }
         step_count += 1;
     }

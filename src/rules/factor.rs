@@ -25,9 +25,10 @@ pub(crate) const GRAM: usize = 4;
 /// Bytes of a tail that are looked at for a gram: the fewer, the fewer strings there are to it.
 const TAIL_BYTES: [usize; 3] = [12, 8, 5];
 
-/// Strings of byte classes that a tail may begin with, and grams of a rule, at most.
+/// Strings of byte classes that a tail may begin with, and grams of one of them and of a rule, at most.
 const MOST_PATHS: usize = 512;
-const MOST_GRAMS: usize = 1 << 12;
+const MOST_WINDOW_GRAMS: usize = 1 << 12;
+const MOST_GRAMS: usize = 1 << 14;
 
 /// Bytes that a front's length may vary by to count as bounded.
 pub(super) const MOST_SPREAD: usize = 512;
@@ -413,9 +414,10 @@ fn windows(parts: &[Hir], alphabet: &mut Alphabet) -> Option<Windows> {
         let mut known = HashSet::new();
         for path in paths(parts, bytes, alphabet)? {
             let padded = padded(&path, alphabet);
-            // The start of the haystack has no byte before it.
+            // The start of the haystack has no byte before it, and a byte behind is a poor one.
+            let last = (path.len() + 1).saturating_sub(GRAM).max(1);
             let Window { offset, count, frequency } =
-                rarest_window(&padded, alphabet, |offset| offset > 0)?;
+                rarest_window(&padded, alphabet, |offset| (1..=last).contains(&offset))?;
             let is_other = |at: usize| at % 2 != offset % 2;
             let other = rarest_window(&padded, alphabet, is_other)
                 .filter(|other| other.frequency <= MOST_FREQUENT)
@@ -542,7 +544,7 @@ fn rarest_window(
             let (count, frequency) = alphabet.cost(window);
             Window { offset, count, frequency }
         })
-        .filter(|window| (1..=MOST_GRAMS).contains(&window.count))
+        .filter(|window| (1..=MOST_WINDOW_GRAMS).contains(&window.count))
         .min_by(|one, other| {
             let cost = |window: &Window| cost(window.frequency, window.count, 0.0);
             cost(one).total_cmp(&cost(other))

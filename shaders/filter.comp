@@ -198,20 +198,46 @@ uint test_unit(uint tests, uint at) {
     return test_word(tests, folded.w, fold(next));
 }
 
+// Where the gram of a test of several turns begins, of which the first is at `at`.
+uint survivor_at(uint tests, uint at, uint turn_bytes) {
+    uint stride = GRAM_STRIDE;
+    uint unit_tests = FILTER_BYTES / stride;
+    uint index = 31u - uint(findMSB(tests));
+    return at + index / unit_tests * turn_bytes + index % unit_tests * stride;
+}
+
 // Queues the survivors of as many turns as make 32 tests, the first of them at `at`, and hands on as many as
 // there are invocations whenever there are.
 void queue_survivors(uint tests, uint at, uint turn_bytes) {
-    uint stride = GRAM_STRIDE;
-    uint unit_tests = FILTER_BYTES / stride;
+    if (!subgroupAny(tests != 0u)) {
+        return;
+    }
+    uint own = uint(bitCount(tests));
+    uint place = queued + subgroupExclusiveAdd(own);
+    uint all = subgroupAdd(own);
+    bool is_inner = subgroupAll(is_inside(at) && is_inside(at + 4u * turn_bytes));
+    if (is_inner && queued + all <= 2u * lanes) {
+        for (; tests != 0u; tests &= ~(1u << findMSB(tests))) {
+            survivors[own_queue + place] = survivor_at(tests, at, turn_bytes);
+            place += 1u;
+        }
+        queued += all;
+        subgroupBarrier();
+        if (queued >= lanes) {
+            queued -= lanes;
+            hand_on_survivors(queued, lanes);
+        }
+        return;
+    }
+    // There are many, or some are out of range: one of each invocation at a time.
     while (subgroupAny(tests != 0u)) {
-        uint index = 31u - uint(findMSB(tests));
-        uint survivor = at + index / unit_tests * turn_bytes + index % unit_tests * stride;
+        uint survivor = survivor_at(tests, at, turn_bytes);
         bool survives = tests != 0u && is_inside(survivor);
         uvec4 ballot = subgroupBallot(survives);
         if (survives) {
             survivors[own_queue + queued + subgroupBallotExclusiveBitCount(ballot)] = survivor;
         }
-        tests &= ~(1u << (31u - (index & 31u)));
+        tests &= tests == 0u ? 0u : ~(1u << findMSB(tests));
         queued += subgroupBallotBitCount(ballot);
         subgroupBarrier();
         if (queued >= lanes) {

@@ -280,12 +280,14 @@ bool take(uint queue_end) {
     return true;
 }
 
+// Whether an edge to acceptance means anything at this position.
+bool counts_here() {
+    return MATCH_ALL == 0u || (walker.at >= walker.from && walker.emitted == 0u);
+}
+
 // Follows an edge to acceptance. False if the scan has been given up.
 bool accept() {
     if (MATCH_ALL == 1u) {
-        if (walker.at < walker.from || walker.emitted != 0u) {
-            return true;
-        }
         walker.emitted = 1u;
         return emit_once(walker.at);
     }
@@ -301,9 +303,6 @@ bool accept() {
 // Follows an edge to a node that reads no byte, if its assertion holds: its edges come next, and then those
 // behind it.
 void follow(uint target) {
-    if (is_met(target)) {
-        return;
-    }
     subgroupBarrier();
     if (subgroupElect()) {
         store(stamp_of(target), walker.epoch << NFA_LANE_BITS);
@@ -342,10 +341,11 @@ bool look_at_edges() {
             kind = tables.words[tables.header.nodes + (rule.first_node + target) * NODE_WORDS];
         }
     }
-    // Those before the first one that does not lead to a byte.
-    uvec4 others = subgroupBallot(is_edge && (target == EDGE_MATCH || kind != NODE_BYTE));
+    // Those before the first one that leads to acceptance, or to a node that reads no byte and has not been met.
+    bool is_new = is_edge && (target == EDGE_MATCH ? counts_here() : !is_met(target));
+    uvec4 others = subgroupBallot(is_new && (target == EDGE_MATCH || kind != NODE_BYTE));
     uint count = others == uvec4(0u) ? lanes : subgroupBallotFindLSB(others);
-    bool is_new = is_edge && lane < count && !is_met(target);
+    is_new = is_new && lane < count;
     bool is_first = marks_first(target, is_new);
     uvec4 kept = subgroupBallot(is_first);
     if (is_first) {

@@ -215,7 +215,9 @@ void queue_survivors(uint tests, uint at, uint turn_bytes) {
     uint own = uint(bitCount(tests));
     uint place = queued + subgroupExclusiveAdd(own);
     uint all = subgroupAdd(own);
-    bool is_inner = subgroupAll(is_inside(at) && is_inside(at + 4u * turn_bytes));
+    uint stride = GRAM_STRIDE;
+    uint last = at + (2u * stride - 1u) * turn_bytes + FILTER_BYTES - 1u;
+    bool is_inner = subgroupAll(is_inside(at) && is_inside(last));
     if (is_inner && queued + all <= 2u * lanes) {
         for (; tests != 0u; tests &= ~(1u << findMSB(tests))) {
             survivors[own_queue + place] = survivor_at(tests, at, turn_bytes);
@@ -273,9 +275,10 @@ void main() {
     lane = subgroupBallotExclusiveBitCount(all);
     own_lanes = gl_SubgroupID * (FILTER_LANES / gl_NumSubgroups);
     own_queue = 2u * own_lanes;
-    uint turn_bytes = params.filter_workgroup * FILTER_BYTES;
+    // Workgroups take turns all over the haystack: survivors come in clusters, and are shared that way.
+    uint turn_bytes = gl_NumWorkGroups.x * params.filter_workgroup * FILTER_BYTES;
     uint at = (params.filter_first & ~(FILTER_BYTES - 1u))
-        + gl_WorkGroupID.x * turn_bytes * params.filter_turns + gl_LocalInvocationID.x * FILTER_BYTES;
+        + (gl_WorkGroupID.x * params.filter_workgroup + gl_LocalInvocationID.x) * FILTER_BYTES;
     for (uint turn = 0u; turn < params.filter_turns; turn += 2u) {
         uint first = at;
         uint tests = test_unit(0u, at);

@@ -10,12 +10,12 @@
 // Takes items from the queue; reads the tables and the haystack; writes hits and its own walkers. Grid:
 // Control::nfa_*, a workgroup for each walker, of which one subgroup works. A walker keeps two thread lists in
 // order of preference and the stamps of the nodes met at the position: in shared memory where its rule is
-// small, else in scratch, where small ones wait from one round to the next; and a stack of edge ranges in
-// scratch. The invocations look at as many edges at a time as there are of them. Of a node that several reach,
+// small, with the edges, else in scratch, where small ones wait from one round to the next; and a stack of edge
+// ranges in scratch. The invocations look at as many edges at a time as there are of them. Of a node that several reach,
 // the first keeps it; a node that reads no byte is followed before the edges behind it are looked at. The main
 // loop is bounded by params.step_budget, and what is left goes on in the next round; the turns that Unicode
-// look-arounds take, over bytes and in the ranges of `\w`, are charged to the budget. Other loops: twice a
-// small rule's nodes. CPU twin: src/twin/nfa.rs, one edge at a time.
+// look-arounds take, over bytes and in the ranges of `\w`, and those over a small rule's edges are charged to
+// the budget. Other loops: twice a small rule's lists and stamps. CPU twin: src/twin/nfa.rs, one edge at a time.
 
 #include "bindings.glsl"
 
@@ -31,6 +31,7 @@ layout(set = 0, binding = BINDING_SCRATCH) buffer Scratch {
 
 // Lists and stamps of a small rule.
 shared uint small[3u * NFA_SMALL_NODES];
+shared uint small_edges[NFA_SMALL_EDGES];
 // For each thread of a batch: how many edges it and those before it have, and its first edge.
 shared uvec2 owners[NFA_MOST_LANES];
 
@@ -256,6 +257,23 @@ uint edge_of_batch(uint index) {
     return owners[low].y + index - (low == 0u ? 0u : owners[low - 1u].x);
 }
 
+// Loads the edges of a small rule.
+void load_edges() {
+    if (rule.edge_count <= NFA_SMALL_EDGES) {
+        uint from = tables.header.edges + rule.first_edge;
+        for (uint edge = lane; edge < rule.edge_count; edge += lanes) {
+            small_edges[edge] = tables.words[from + edge];
+            step_count += 1u;
+        }
+    }
+    subgroupBarrier();
+}
+
+uint load_edge(uint edge) {
+    return rule.edge_count <= NFA_SMALL_EDGES ? small_edges[edge - rule.first_edge]
+                                              : tables.words[tables.header.edges + edge];
+}
+
 // Takes an item from the queue. False if there is none.
 bool take(uint queue_end) {
     uint taken = 0u;
@@ -273,6 +291,7 @@ bool take(uint queue_end) {
     }
     QueueItem item = queue.items[taken & (params.queue_capacity - 1u)];
     rule = rule_record(item.rule);
+    load_edges();
     // Node 0 leads to where the rule starts.
     NfaNode root = node_record(rule.first_node);
     walker = NfaWalker(walker.generation, NFA_CLEARING, item.rule, item.start, item.from, item.start, item.start,
@@ -332,18 +351,14 @@ void follow(uint target) {
 bool look_at_edges() {
     uint index = walker.edge + lane;
     bool is_edge = index < walker.edge_end;
-    uint target = EDGE_MATCH;
-    uint kind = NODE_BYTE;
+    uint edge = EDGE_MATCH;
     if (is_edge) {
-        uint edge = walker.is_flat != 0u ? edge_of_batch(index) : index;
-        target = tables.words[tables.header.edges + edge];
-        if (target != EDGE_MATCH) {
-            kind = tables.words[tables.header.nodes + (rule.first_node + target) * NODE_WORDS];
-        }
+        edge = load_edge(walker.is_flat != 0u ? edge_of_batch(index) : index);
     }
+    uint target = edge & ~EDGE_OTHER;
     // Those before the first one that leads to acceptance, or to a node that reads no byte and has not been met.
-    bool is_new = is_edge && (target == EDGE_MATCH ? counts_here() : !is_met(target));
-    uvec4 others = subgroupBallot(is_new && (target == EDGE_MATCH || kind != NODE_BYTE));
+    bool is_new = is_edge && (edge == EDGE_MATCH ? counts_here() : !is_met(target));
+    uvec4 others = subgroupBallot(is_new && (edge & EDGE_OTHER) != 0u);
     uint count = others == uvec4(0u) ? lanes : subgroupBallotFindLSB(others);
     is_new = is_new && lane < count;
     bool is_first = marks_first(target, is_new);
@@ -359,11 +374,11 @@ bool look_at_edges() {
         return true;
     }
     walker.edge += 1u;
-    uint other = subgroupShuffle(target, count);
+    uint other = subgroupShuffle(edge, count);
     if (other == EDGE_MATCH) {
         return accept();
     }
-    follow(other);
+    follow(other & ~EDGE_OTHER);
     return true;
 }
 
@@ -448,7 +463,7 @@ void main() {
         for (uint word = lane; word < 3u * rule.node_count && rule.node_count <= NFA_SMALL_NODES; word += lanes) {
             small[word] = scratch.words[own_scratch + word];
         }
-        subgroupBarrier();
+        load_edges();
         if (walker.batch >= lanes && walker.mode == NFA_WALKING && walker.at > walker.start) {
             load_batch(walker.batch - lanes);
         }

@@ -29,10 +29,11 @@ void main() {
     }
     barrier();
     uint last_unit = (params.haystack_len - 1u) & ~(FILTER_BYTES - 1u);
+    uint turn_bytes = gl_NumWorkGroups.x * params.filter_workgroup * FILTER_BYTES;
     uint base = (params.filter_first & ~(FILTER_BYTES - 1u))
-        + gl_WorkGroupID.x * (params.filter_workgroup * FILTER_BYTES * params.filter_turns);
+        + (gl_WorkGroupID.x * params.filter_workgroup + local) * FILTER_BYTES;
     for (uint turn = 0u; turn < params.filter_turns; ++turn) {
-        uint at = base + (turn * params.filter_workgroup + local) * FILTER_BYTES;
+        uint at = base + turn * turn_bytes;
         if (at >= params.filter_end) {
             break;
         }

@@ -86,7 +86,7 @@ RuleRecord rule_record(uint rule) {
     uint at = tables.header.rules + rule * RULE_WORDS;
     return RuleRecord(tables.words[at], tables.words[at + 1u], tables.words[at + 2u],
                       tables.words[at + 3u], tables.words[at + 4u], tables.words[at + 5u],
-                      tables.words[at + 6u]);
+                      tables.words[at + 6u], tables.words[at + 7u], tables.words[at + 8u]);
 }
 
 // Whether there are rules that have to be verified from every start.

@@ -36,6 +36,8 @@ const uint ROW_ESCAPE = 0x7FFFu;
 
 // An NFA edge that leads to acceptance instead of to a node.
 const uint EDGE_MATCH = 0xFFFFFFFFu;
+// An edge in the tables that leads to a node which reads no byte has this flag; acceptance has it too.
+const uint EDGE_OTHER = 0x80000000u;
 
 // NfaNode::kind. The operand of a byte node is the word offset of its 256-bit set in the tables; that
 // of a look-around node is the line terminator.
@@ -67,7 +69,7 @@ const uint UTF8_MAX = 4u;
 const uint UNICODE_LOOK_STEPS = 9u;
 
 // Words of a RuleRecord, a BranchRecord and an NfaNode, which kernels read word by word.
-const uint RULE_WORDS = 7u;
+const uint RULE_WORDS = 9u;
 const uint BRANCH_WORDS = 10u;
 const uint NODE_WORDS = 4u;
 
@@ -153,7 +155,7 @@ struct PassHeader {
     uint pairs;
     // NfaNode array.
     uint nodes;
-    // Edges of the nodes: node indices within the rule, or EDGE_MATCH.
+    // Edges of the nodes: node indices within the rule, with EDGE_OTHER where that is so, or EDGE_MATCH.
     uint edges;
     // DFA entries, two to a word, low half first.
     uint entries;
@@ -206,6 +208,9 @@ struct RuleRecord {
     // Bytes that must follow a position before its look-arounds can be judged: 1, or UTF8_MAX.
     uint lookahead;
     uint node_count;
+    // Index of the first edge of its nodes, and how many there are.
+    uint first_edge;
+    uint edge_count;
 };
 
 // One alternative of a rule: where its matches begin, seen from a tail, and DFAs that tell most of those
@@ -374,8 +379,9 @@ const uint NFA_CLEARING = 2u;
 const uint NFA_LANE_BITS = 7u;
 const uint NFA_MOST_LANES = 1u << NFA_LANE_BITS;
 const uint NFA_EPOCH_LIMIT = 1u << 25;
-// Nodes of a rule whose lists and stamps are kept in shared memory.
+// Most nodes of a rule whose lists and stamps are kept in shared memory, and most edges if these are, too.
 const uint NFA_SMALL_NODES = 1024u;
+const uint NFA_SMALL_EDGES = 2048u;
 
 // A workgroup of `nfa`: where it stopped. Its scratch holds, one after the other, two thread lists and a stamp
 // for each node, of the rule's nodes, and behind those of the largest rule a stack of edge ranges.

@@ -84,30 +84,40 @@ pub(crate) fn factors(hir: &Hir) -> Option<Vec<Cuts>> {
     const DEEPEST: usize = 2;
     const MOST_ALTERNATIVES: usize = 8;
 
-    fn add(hir: &Hir, depth: usize, all: &mut Vec<Cuts>) -> Option<()> {
-        let cuts = Cuts::of(hir);
-        if !cuts.list.is_empty() {
-            all.push(cuts);
-            return Some(());
-        }
+    /// What a rule as a whole may cost before its alternatives are tried one by one.
+    const DEAR: f64 = 1e-3;
+
+    fn of_alternatives(hir: &Hir, depth: usize, is_needed: bool) -> Option<Vec<Cuts>> {
         let parts = parts(hir);
         let alternatives = parts.iter().enumerate().find_map(|(at, part)| match part.kind() {
             HirKind::Alternation(subs) => Some((at, subs)),
             _ => None,
         });
         let (at, subs) = alternatives.filter(|_| depth < DEEPEST)?;
-        if depth > 0 && subs.len() > MOST_ALTERNATIVES {
+        if (depth > 0 || !is_needed) && subs.len() > MOST_ALTERNATIVES {
             return None;
         }
-        subs.iter().try_for_each(|sub| {
+        let mut all = Vec::new();
+        for sub in subs {
             let rest = [&parts[..at], std::slice::from_ref(sub), &parts[at + 1..]];
-            add(&Hir::concat(rest.concat()), depth + 1, all)
-        })
+            all.extend(of(&Hir::concat(rest.concat()), depth + 1)?);
+        }
+        Some(all)
     }
 
-    let mut all = Vec::new();
-    add(hir, 0, &mut all)?;
-    Some(all)
+    fn of(hir: &Hir, depth: usize) -> Option<Vec<Cuts>> {
+        let whole = Cuts::of(hir);
+        let cost = whole.least_cost().unwrap_or(f64::INFINITY);
+        if cost > DEAR
+            && let Some(all) = of_alternatives(hir, depth, cost == f64::INFINITY)
+            && all.iter().filter_map(Cuts::least_cost).sum::<f64>() < cost / 2.0
+        {
+            return Some(all);
+        }
+        (cost < f64::INFINITY).then(|| vec![whole])
+    }
+
+    of(hir, 0)
 }
 
 /// As [`factors`], by sequences, for a rule as a whole.
@@ -157,6 +167,10 @@ impl Cuts {
         }
         list.sort_by(|one, other| one.score.total_cmp(&other.score));
         Cuts { parts, alphabet, list }
+    }
+
+    fn least_cost(&self) -> Option<f64> {
+        self.list.first().map(|cut| cut.score)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Cut> {

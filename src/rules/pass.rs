@@ -357,6 +357,8 @@ impl<'a> Layout<'a> {
             record.node_count = rule.nfa.nodes.len() as u32;
             record.first_node = nodes.len() as u32;
             let first_edge = edges.len() as u32;
+            record.first_edge = first_edge;
+            record.edge_count = rule.nfa.edges.len() as u32;
             for node in &rule.nfa.nodes {
                 let operand = match node.kind {
                     layout::NODE_BYTE => {
@@ -376,7 +378,12 @@ impl<'a> Layout<'a> {
                     edges_end: first_edge + node.edges_end,
                 });
             }
-            edges.extend_from_slice(&rule.nfa.edges);
+            edges.extend(rule.nfa.edges.iter().map(
+                |&edge| match rule.nfa.nodes.get(edge as usize) {
+                    Some(node) if node.kind != layout::NODE_BYTE => edge | layout::EDGE_OTHER,
+                    _ => edge,
+                },
+            ));
             self.header.nfa_nodes = self.header.nfa_nodes.max(rule.nfa.nodes.len() as u32);
             self.header.nfa_stack = self.header.nfa_stack.max(rule.nfa.stack_depth() as u32);
         }

@@ -114,9 +114,10 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 walker.mode = layout::NFA_WALKING;
             }
         } else if walker.edge < walker.edge_end {
-            let target = buffers.word(edges + walker.edge);
+            let edge = buffers.word(edges + walker.edge);
+            let target = edge & !layout::EDGE_OTHER;
             walker.edge += 1;
-            if target == layout::EDGE_MATCH {
+            if edge == layout::EDGE_MATCH {
                 if all {
                     if walker.at >= walker.from && walker.emitted == 0 {
                         walker.emitted = 1;

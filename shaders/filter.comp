@@ -34,6 +34,11 @@ shared uint survivors[2u * FILTER_LANES];
 // the only one, and that one's witness.
 shared uvec4 looked_up[FILTER_LANES];
 
+// Of the pass's bitmap.
+uint salt;
+// What leaves the bits of a hash that choose a word of the bitmap.
+uint word_shift = 31u - uint(findMSB(BITMAP_WORDS - 1u));
+
 // This subgroup's parts of these, and how many are in the queue.
 uint own_queue;
 uint own_lanes;
@@ -167,9 +172,9 @@ uint fold(uint bytes) {
 
 // A folded gram survives if the highest bit is set.
 uint test(uint gram) {
-    uint hash = gram * GRAM_HASH;
-    uint word = bitmap[hash >> GRAM_WORD_BIT & (BITMAP_WORDS - 1u)];
-    return word << (hash >> GRAM_BIT) & word << ((hash * GRAM_REHASH) >> GRAM_BIT);
+    uint hash = gram * GRAM_HASH + salt;
+    uint word = bitmap[hash >> word_shift];
+    return word << ((hash * GRAM_FIRST_REHASH) >> GRAM_BIT) & word << ((hash * GRAM_SECOND_REHASH) >> GRAM_BIT);
 }
 
 // Appends the tests of the grams that begin in `word` to those before.
@@ -267,6 +272,7 @@ void load_bitmap() {
 
 void main() {
     load_bitmap();
+    salt = tables.header.gram_salt;
     if (gl_GlobalInvocationID.x == 0u && params.first_start == 0u && params.filter_first == 0u) {
         hand_on(tables.header.anchored, 0u);
     }

@@ -82,12 +82,13 @@ const uint GRAM_SLOT_WORDS = 3u;
 const uint GRAM_HASH = 0x9E3779B1u;
 // A pass's bitmap is a blocked Bloom filter (F. Putze, P. Sanders, J. Singler, "Cache-, Hash- and
 // Space-Efficient Bloom Filters", 2007). It folds grams more coarsely, in two operations: bytes whose bit 6
-// is set get bit 5. Of the product of such a word with GRAM_HASH the bits from GRAM_WORD_BIT on choose a word
-// of the bitmap, and the bits from GRAM_BIT on a bit there, counted from the highest. The product's
-// product with GRAM_REHASH chooses another bit, likewise. A gram sets both.
+// is set get bit 5. The product of such a word with GRAM_HASH, plus a salt, chooses a word of the bitmap by its
+// highest bits. Its products with these two choose two bits there by their bits from GRAM_BIT on, counted from the
+// highest. A gram sets both. Only the highest bits of a product depend on all of its factor's: with lower
+// ones, a few words had most of the grams.
 const uint GRAM_FOLD = 0x20202020u;
-const uint GRAM_REHASH = 0x85EBCA6Bu;
-const uint GRAM_WORD_BIT = 14u;
+const uint GRAM_FIRST_REHASH = 0x85EBCA6Bu;
+const uint GRAM_SECOND_REHASH = 0xC2B2AE35u;
 const uint GRAM_BIT = 27u;
 // Where a rule has no rare grams, eight bytes in a row are looked for, of which a pass tells apart but four
 // classes, its letters: that makes an index of 16 bits.
@@ -168,6 +169,7 @@ struct PassHeader {
     // Bitmap of gram hashes, of 2^bitmap_log2 words.
     uint bitmap;
     uint bitmap_log2;
+    uint gram_salt;
     // Hash table of grams, of 2^gram_table_log2 slots of GRAM_SLOT_WORDS words: the gram; the offset of its
     // list (its length, and then pairs of an item and its witness), its only item, or 0; and the witness of
     // the only item.

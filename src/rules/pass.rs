@@ -10,7 +10,7 @@ use bytemuck::cast_slice;
 
 use super::dfa::{self, PartialDfa};
 use super::factor::{GRAM, SEQUENCE, Sequence};
-use super::frequency::sequence_probability;
+use super::frequency::{most_frequent_grams, sequence_probability};
 use super::nfa::{ByteSet, contains};
 use super::{Branch, Rule, look};
 use crate::shaders::layout::{self, BranchRecord, NfaNode, PassHeader, RuleRecord};
@@ -99,11 +99,12 @@ fn gram_stride(rules: &[Rule], bitmap_log2: u32) -> u32 {
 }
 
 /// The word of the bitmap that a gram's bits are in, folded or not, and those bits.
-pub(crate) fn bitmap_bits(gram: u32, bitmap_log2: u32) -> (u32, u32) {
-    let hash = (gram | gram >> 1 & layout::GRAM_FOLD).wrapping_mul(layout::GRAM_HASH);
-    let bit = |hash: u32| 1 << (31 - (hash >> layout::GRAM_BIT));
-    let word = hash >> layout::GRAM_WORD_BIT & ((1 << bitmap_log2) - 1);
-    (word, bit(hash) | bit(hash.wrapping_mul(layout::GRAM_REHASH)))
+pub(crate) fn bitmap_bits(gram: u32, header: &PassHeader) -> (u32, u32) {
+    let folded = gram | gram >> 1 & layout::GRAM_FOLD;
+    let hash = folded.wrapping_mul(layout::GRAM_HASH).wrapping_add(header.gram_salt);
+    let bit = |rehash| 1 << (31 - (hash.wrapping_mul(rehash) >> layout::GRAM_BIT));
+    let bits = bit(layout::GRAM_FIRST_REHASH) | bit(layout::GRAM_SECOND_REHASH);
+    (hash >> (32 - header.bitmap_log2), bits)
 }
 
 fn own_bytes(rule: &Rule) -> u64 {
@@ -290,14 +291,13 @@ impl<'a> Layout<'a> {
                 list.push([item, gram.witness]);
             }
         }
-        let mut bitmap = vec![0_u32; 1 << self.header.bitmap_log2];
+        let (salt, bitmap) = self.bitmap(&lists.keys().copied().collect::<Vec<_>>());
+        self.header.gram_salt = salt;
         // At most half full, so that probing ends soon.
         let log2 = (lists.len() * 2).next_power_of_two().trailing_zeros().max(1);
         let mut table = vec![[0_u32; layout::GRAM_SLOT_WORDS as usize]; 1 << log2];
         let mut known = HashMap::new();
         for (&gram, list) in &lists {
-            let (word, bits) = bitmap_bits(gram, self.header.bitmap_log2);
-            bitmap[word as usize] |= bits;
             let mut slot = (gram.wrapping_mul(layout::GRAM_HASH) >> (32 - log2)) as usize;
             while table[slot][1] != 0 {
                 slot = (slot + 1) % table.len();
@@ -310,6 +310,30 @@ impl<'a> Layout<'a> {
         self.header.bitmap = self.append(&bitmap);
         self.header.gram_table = self.append(table.as_flattened());
         self.header.gram_table_log2 = log2;
+    }
+
+    /// A bitmap of grams, and the salt with which it takes the least of what haystacks are full of for one.
+    fn bitmap(&self, grams: &[u32]) -> (u32, Vec<u32>) {
+        const TRIED: u32 = 16;
+
+        let bitmap = |salt: u32| {
+            let header = PassHeader { gram_salt: salt, ..self.header };
+            let mut bitmap = vec![0_u32; 1 << header.bitmap_log2];
+            for &gram in grams {
+                let (word, bits) = bitmap_bits(gram, &header);
+                bitmap[word as usize] |= bits;
+            }
+            let passes = |(gram, share): (u32, f64)| {
+                let (word, bits) = bitmap_bits(gram, &header);
+                if bitmap[word as usize] & bits == bits { share } else { 0.0 }
+            };
+            let expected: f64 = most_frequent_grams().map(passes).sum();
+            (expected, salt, bitmap)
+        };
+        let tried = (1..=TRIED).map(|index| bitmap(index.wrapping_mul(layout::GRAM_FIRST_REHASH)));
+        let best = tried.min_by(|(one, ..), (other, ..)| one.total_cmp(other));
+        let (_, salt, bitmap) = best.expect("several are tried");
+        (salt, bitmap)
     }
 
     /// Appends what tells sequences apart, a bitmap of them and their lists of branches.

@@ -20,7 +20,7 @@ pub(crate) fn filter(buffers: &mut Buffers, params: &ScanParams) {
             *buffers.haystack.get(at).unwrap_or(&buffers.past_end)
         };
         let bytes = [0, 1, 2, 3].map(byte);
-        let (word, bits) = pass::bitmap_bits(u32::from_le_bytes(bytes), header.bitmap_log2);
+        let (word, bits) = pass::bitmap_bits(u32::from_le_bytes(bytes), &header);
         let gram = u32::from_le_bytes(bytes.map(|byte| byte.to_ascii_lowercase()));
         if buffers.word(header.bitmap + word) & bits == bits && !look_up(buffers, params, gram, at)
         {

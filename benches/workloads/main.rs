@@ -79,7 +79,7 @@ fn run(options: &Options) -> Result<()> {
     }
 }
 
-/// Workloads and then sizes; whatever goes wrong with one is said in its row.
+/// Sizes and then workloads; whatever goes wrong with one is said in its row.
 fn measure_all(options: &Options) -> Result<Results> {
     std::fs::create_dir_all(&options.out)?;
     let plan = Plan::read()?;
@@ -91,15 +91,6 @@ fn measure_all(options: &Options) -> Result<Results> {
         workloads: Vec::new(),
         sweep: Vec::new(),
     };
-    for workload in plan.workloads.iter().filter(|workload| options.wants(workload)) {
-        let mut row = vkscan_row(&backend, &mut data, workload);
-        match peers(&mut data, workload) {
-            Ok(peers) => row.peers = Some(peers),
-            Err(error) => _ = row.stopped.get_or_insert(Stop::Failed(error.to_string())),
-        }
-        results.workloads.push(row);
-        results.write(&options.out)?;
-    }
     for workload in plan.sweep.workloads().filter(|workload| options.wants(workload)) {
         let row = vkscan_row(&backend, &mut data, &workload);
         let is_slow = matches!(row.stopped, Some(Stop::Slow { .. }));
@@ -108,6 +99,15 @@ fn measure_all(options: &Options) -> Result<Results> {
         if is_slow {
             break;
         }
+    }
+    for workload in plan.workloads.iter().filter(|workload| options.wants(workload)) {
+        let mut row = vkscan_row(&backend, &mut data, workload);
+        match peers(&mut data, workload) {
+            Ok(peers) => row.peers = Some(peers),
+            Err(error) => _ = row.stopped.get_or_insert(Stop::Failed(error.to_string())),
+        }
+        results.workloads.push(row);
+        results.write(&options.out)?;
     }
     Ok(results)
 }

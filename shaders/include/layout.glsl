@@ -381,9 +381,10 @@ const uint NFA_CLEARING = 2u;
 const uint NFA_LANE_BITS = 7u;
 const uint NFA_MOST_LANES = 1u << NFA_LANE_BITS;
 const uint NFA_EPOCH_LIMIT = 1u << 25;
-// Most nodes of a rule whose lists and stamps are kept in shared memory, and most edges if these are, too.
-const uint NFA_SMALL_NODES = 1024u;
-const uint NFA_SMALL_EDGES = 2048u;
+// Most nodes of a rule whose lists and stamps are kept in shared memory, and most edges if these are, too: what
+// the least that a device may have, 16 KiB, has room for.
+const uint NFA_SMALL_NODES = 768u;
+const uint NFA_SMALL_EDGES = 1024u;
 
 // A workgroup of `nfa`: where it stopped. Its scratch holds, one after the other, two thread lists and a stamp
 // for each node, of the rule's nodes, and behind those of the largest rule a stack of edge ranges.

@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn threads_share_a_copy() {
-        let from: Vec<u8> = (0..10_001_u32).map(|index| (index * 7 >> 3) as u8).collect();
+        let from: Vec<u8> = (0..10_001_u32).map(|index| ((index * 7) >> 3) as u8).collect();
         let mut to = vec![0; from.len() + 3];
         let copied = AtomicUsize::new(0);
         let copy = ParallelCopy::new(&from, &mut to, 64);

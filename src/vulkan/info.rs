@@ -13,6 +13,14 @@ use crate::shaders::layout;
 const MIN_STORAGE_BUFFERS: u32 = layout::BINDING_HAYSTACK + layout::MAX_SEGMENTS;
 const MIN_PUSH_CONSTANT_BYTES: u32 = 128;
 const MIN_WORKGROUP_INVOCATIONS: u32 = 256;
+/// What kernels do with subgroups.
+const SUBGROUP_OPERATIONS: vk::SubgroupFeatureFlags = vk::SubgroupFeatureFlags::from_raw(
+    vk::SubgroupFeatureFlags::BASIC.as_raw()
+        | vk::SubgroupFeatureFlags::VOTE.as_raw()
+        | vk::SubgroupFeatureFlags::ARITHMETIC.as_raw()
+        | vk::SubgroupFeatureFlags::BALLOT.as_raw()
+        | vk::SubgroupFeatureFlags::SHUFFLE.as_raw(),
+);
 
 /// A Vulkan device: its identity and the limits that matter for a scan.
 #[derive(Debug, Clone, PartialEq)]
@@ -248,7 +256,10 @@ fn describe(instance: &Instance, physical: vk::PhysicalDevice, index: usize) -> 
         unsuitable: None,
         preference: None,
     };
-    let missing = missing_requirements(&info, v12_features.timeline_semaphore == vk::TRUE);
+    let has_subgroups = v11.subgroup_supported_stages.contains(vk::ShaderStageFlags::COMPUTE)
+        && v11.subgroup_supported_operations.contains(SUBGROUP_OPERATIONS);
+    let missing =
+        missing_requirements(&info, v12_features.timeline_semaphore == vk::TRUE, has_subgroups);
     if !missing.is_empty() {
         info.unsuitable = Some(missing.join("; "));
     }
@@ -256,7 +267,11 @@ fn describe(instance: &Instance, physical: vk::PhysicalDevice, index: usize) -> 
 }
 
 /// Everything that the device lacks, each with what is needed and what is there.
-fn missing_requirements(info: &DeviceInfo, timeline_semaphore: bool) -> Vec<String> {
+fn missing_requirements(
+    info: &DeviceInfo,
+    timeline_semaphore: bool,
+    has_subgroups: bool,
+) -> Vec<String> {
     let mut missing = Vec::new();
     let (major, minor, _) = info.api_version;
     if (major, minor) < (1, 2) {
@@ -269,6 +284,12 @@ fn missing_requirements(info: &DeviceInfo, timeline_semaphore: bool) -> Vec<Stri
     }
     if !timeline_semaphore {
         missing.push("the feature timelineSemaphore is needed".to_owned());
+    }
+    if !has_subgroups {
+        missing.push(
+            "subgroups are needed that vote, ballot, shuffle and do arithmetic in compute shaders"
+                .to_owned(),
+        );
     }
     for (what, needed, found) in [
         ("storage buffers in a kernel", MIN_STORAGE_BUFFERS, info.max_storage_buffers),
@@ -385,15 +406,16 @@ pub(super) mod tests {
     #[test]
     fn names_everything_that_is_missing() {
         let mut info = fake(0, "gpu");
-        assert!(missing_requirements(&info, true).is_empty());
+        assert!(missing_requirements(&info, true, true).is_empty());
         info.queue_families.clear();
         info.max_storage_buffers = 4;
         info.max_push_constant_bytes = 32;
         info.max_workgroup_invocations = 1;
-        let missing = missing_requirements(&info, false).join("; ");
+        let missing = missing_requirements(&info, false, false).join("; ");
         for part in [
             "queue for compute",
             "timelineSemaphore",
+            "subgroups are needed",
             "17 storage buffers in a kernel are needed, it has 4",
             "128 bytes of push constants are needed, it has 32",
             "256 invocations in a workgroup are needed, it has 1",
@@ -401,7 +423,7 @@ pub(super) mod tests {
             assert!(missing.contains(part), "{part:?} not in {missing:?}");
         }
         info.api_version = (1, 1, 200);
-        assert_eq!(missing_requirements(&info, true), ["Vulkan 1.2 is needed, it has 1.1"]);
+        assert_eq!(missing_requirements(&info, true, true), ["Vulkan 1.2 is needed, it has 1.1"]);
     }
 
     #[test]

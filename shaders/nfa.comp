@@ -15,7 +15,8 @@
 // the first keeps it; a node that reads no byte is followed before the edges behind it are looked at. The main
 // loop is bounded by params.step_budget, and what is left goes on in the next round; the turns that Unicode
 // look-arounds take, over bytes and in the ranges of `\w`, and those over a small rule's edges are charged to
-// the budget. Other loops: twice a small rule's lists and stamps. CPU twin: src/twin/nfa.rs, one edge at a time.
+// the budget. Other loops: in each step a search among the invocations, and twice a small rule's lists and
+// stamps. CPU twin: src/twin/nfa.rs, one edge at a time.
 
 #include "bindings.glsl"
 
@@ -263,8 +264,9 @@ void load_edges() {
         uint from = tables.header.edges + rule.first_edge;
         for (uint edge = lane; edge < rule.edge_count; edge += lanes) {
             small_edges[edge] = tables.words[from + edge];
-            step_count += 1u;
         }
+        // The same for all invocations, which leave the main loop together.
+        step_count += (rule.edge_count + lanes - 1u) / lanes;
     }
     subgroupBarrier();
 }

@@ -51,6 +51,27 @@ fn kept_cases() {
             haystacks: vec![b"ab".into()],
             max_scan_bytes: u32::MAX,
         },
+        // A walker of `nfa` that takes many walks in a round: lavapipe's limit on loop turns cut its loops.
+        Generated {
+            options: PipelineOptions {
+                match_kind: MatchKind::All,
+                unicode: UnicodePolicy::Always,
+                dfa_budget: 0,
+                ..PipelineOptions::default()
+            },
+            patterns: vec!["[^a]{2,}".into(); 16],
+            haystacks: vec!["cδ\u{212a}".repeat(10).into_bytes()],
+            max_scan_bytes: u32::MAX,
+        },
+        // Nested repetitions that match nothing in very many ways: choosing factors took minutes.
+        Generated {
+            options: PipelineOptions::default(),
+            patterns: [r"(?:(?:(?:(?-u:\w)|\b)){1,4}?){3,}", r"(?:(?:(?:\b{12}){12}){12}){12}"]
+                .map(String::from)
+                .to_vec(),
+            haystacks: vec![b"ab".into()],
+            max_scan_bytes: u32::MAX,
+        },
     ];
     for case in cases {
         let found = check(&gpu, &case).unwrap_or_else(|error| panic!("{case:?}: {error}"));

@@ -66,7 +66,7 @@ const uint NODE_WORD_END_HALF_UNICODE = 19u;
 const uint UTF8_MAX = 4u;
 
 // Most loop turns over bytes that such a look-around takes.
-const uint UNICODE_LOOK_STEPS = 9u;
+const uint UNICODE_LOOK_STEPS = 15u;
 
 // Words of a RuleRecord, a BranchRecord and an NfaNode, which kernels read word by word.
 const uint RULE_WORDS = 9u;

@@ -30,6 +30,9 @@ const MOST_PATHS: usize = 512;
 const MOST_WINDOW_GRAMS: usize = 1 << 12;
 const MOST_GRAMS: usize = 1 << 14;
 
+/// Steps that finding the strings may take: nested repetitions have many ways to match nothing.
+const MOST_STEPS: usize = 16 * MOST_PATHS;
+
 /// Bytes that a front's length may vary by to count as bounded.
 pub(super) const MOST_SPREAD: usize = 512;
 
@@ -142,13 +145,15 @@ impl Cuts {
     fn by(hir: &Hir, windows: fn(&[Hir], &mut Alphabet) -> Option<Windows>) -> Cuts {
         /// Ten candidates a MiB.
         const GOOD_ENOUGH: f64 = 1e-4;
+        /// Places that are looked at: nested repetitions have many.
+        const MOST_PLACES: usize = 256;
 
         let parts = parts(hir);
         let mut alphabet = Alphabet::default();
         let mut list = Vec::new();
         let mut front = [0_usize; 2];
         let walks = Walks::of(&parts);
-        for (at, part) in parts.iter().enumerate() {
+        for (at, part) in parts.iter().enumerate().take(MOST_PLACES) {
             if let Some(windows) = windows(&parts[at..], &mut alphabet) {
                 let walked = walks.of_candidate(at, front, windows.end());
                 let score = cost(windows.frequency, windows.gram_count, walked);
@@ -471,14 +476,16 @@ fn sequence_windows(parts: &[Hir], alphabet: &mut Alphabet) -> Option<Windows> {
 }
 
 /// The strings of byte sets, of up to so many bytes, that what `parts` match begins with. A string ends
-/// early where something of any length follows.
+/// early where something of any length follows. None if there are too many.
 fn paths(parts: &[Hir], bytes: usize, alphabet: &mut Alphabet) -> Option<BTreeSet<Path>> {
     let mut done = BTreeSet::new();
     // What follows is a stack; `None` stands for what is not looked into.
     let rest: Vec<Option<&Hir>> = parts.iter().rev().map(Some).collect();
     let mut open = vec![(Vec::new(), rest)];
+    let mut step_count = 0;
     while let Some((mut path, mut rest)) = open.pop() {
-        if done.len() + open.len() > MOST_PATHS {
+        step_count += 1;
+        if done.len() + open.len() > MOST_PATHS || step_count > MOST_STEPS {
             return None;
         }
         let next = if path.len() < bytes { rest.pop().flatten() } else { None };

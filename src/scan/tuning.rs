@@ -13,9 +13,9 @@ pub(crate) struct Tuning {
     pub(crate) nfa_scratch_bytes: u64,
     /// A power of two.
     pub(crate) queue_capacity: u32,
-    /// Loop iterations of an invocation in a round. lavapipe (Mesa 22.3.6) ends an invocation's loops
-    /// after 65,535 in total and says nothing; the search among `\w`'s ranges is charged afterwards, so
-    /// some room is left.
+    /// Steps of an invocation in a round. lavapipe (Mesa 22.3.6) ends an invocation's loops after 65,535
+    /// turns in total and says nothing. It counts a function that returns early as a loop of one turn, and a
+    /// step of `nfa` has a search besides: on a CPU there is room for 16 turns a step.
     pub(crate) step_budget: u32,
     /// Rounds of each pass in the first submission of a scan, and in each one after it.
     pub(crate) rounds: [u32; 2],
@@ -67,7 +67,8 @@ impl Tuning {
                 nfa_walkers: 1 << 6,
                 nfa_scratch_bytes: 16 << 20,
                 queue_capacity: 1 << 14,
-                rounds: [4, 8],
+                step_budget: 4 << 10,
+                rounds: [8, 16],
                 candidate_hits: 1 << 16,
                 filter_groups: 1 << 4,
                 filter_workgroup: 256,

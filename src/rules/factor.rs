@@ -31,7 +31,7 @@ const MOST_WINDOW_GRAMS: usize = 1 << 12;
 const MOST_GRAMS: usize = 1 << 14;
 
 /// Steps that finding the strings may take: nested repetitions have many ways to match nothing.
-const MOST_STEPS: usize = 16 * MOST_PATHS;
+const MOST_STEPS: usize = 32 * MOST_PATHS;
 
 /// Bytes that a front's length may vary by to count as bounded.
 pub(super) const MOST_SPREAD: usize = 512;

@@ -5,9 +5,9 @@
 //
 // One invocation. Reads the tables' head, reads and writes Control. After a round it judges the round, if
 // one ran, by putting the queue's counters right and going on to the next pass once no walker and no queue
-// item is left; after the tails it sees whether candidates fit, and whether they left anything to do. It sets
-// the grids of what follows, which are empty if that belongs to a pass that is over or not yet begun.
-// CPU twin: src/twin/advance.rs.
+// item is left; after the tails it sees whether candidates fit, and whether they left anything to do. Before a
+// round it makes tracks of what long walks have named. It sets the grids of what follows, which are empty if that
+// belongs to a pass that is over or not yet begun. Loops: MOST_TRACKS. CPU twin: src/twin/advance.rs.
 
 #include "bindings.glsl"
 
@@ -15,6 +15,35 @@ layout(local_size_x = 1) in;
 
 uint groups(uint walkers) {
     return (walkers + WORKGROUP - 1u) / WORKGROUP;
+}
+
+void forget_names() {
+    for (uint slot = 0u; control.has_named != 0u && slot < MOST_TRACKS; ++slot) {
+        control.named[slot] = 0u;
+    }
+    control.has_named = 0u;
+}
+
+// Makes tracks of what has been named, as far as there is room beside those that are of use.
+void make_tracks() {
+    uint place = 0u;
+    for (uint slot = 0u; slot < MOST_TRACKS; ++slot) {
+        if (control.named[slot] == 0u) {
+            continue;
+        }
+        while (place < control.track_count && (control.used_tracks >> place & 1u) != 0u) {
+            place += 1u;
+        }
+        if (place == MOST_TRACKS) {
+            control.is_crowded = 1u;
+            break;
+        }
+        control.tracks[place] = control.named[slot];
+        place += 1u;
+        control.track_count = max(control.track_count, place);
+    }
+    control.used_tracks = 0u;
+    forget_names();
 }
 
 void begin_pass(uint pass) {
@@ -25,6 +54,12 @@ void begin_pass(uint pass) {
     control.candidate_count = 0u;
     control.item_count = 0u;
     control.filtered = 0u;
+    forget_names();
+    if (pass < params.pass_count && pass != control.track_pass) {
+        control.track_count = 0u;
+        control.used_tracks = 0u;
+        control.track_pass = pass;
+    }
 }
 
 // Judges the round that has run.
@@ -75,6 +110,13 @@ void main() {
     // Never 0 in a round that runs: that is how the next `advance` knows.
     control.starts_x = walks ? groups(max(walkers, 1u)) : 0u;
     control.nfa_x = walks ? params.nfa_walkers : 0u;
+    bool makes = walks && control.has_named != 0u;
+    if (makes) {
+        make_tracks();
+    }
+    control.tracks_x = makes ? groups(control.track_count * segment_count()) : 0u;
+    control.chains_x = makes ? CHAIN_PARTS : 0u;
     control.filter_y = control.sequences_y = control.starts_y = control.nfa_y = 1u;
     control.filter_z = control.sequences_z = control.starts_z = control.nfa_z = 1u;
+    control.tracks_y = control.tracks_z = control.chains_y = control.chains_z = 1u;
 }

@@ -7,8 +7,10 @@
 // DFA, and its own walkers. Grid: Control::starts_*, params.start_walkers invocations; invocation i takes
 // the candidate starts i, i + start_walkers, ..., if there is a filter, then for the rules that cannot be
 // filtered the starts first_start + i, first_start + i + start_walkers, ... and for each the rules of its
-// two lists. The one loop is bounded by params.step_budget; what is left then, and a walk that finds
-// the queue full, goes on in the next round. CPU twin: src/twin/starts.rs.
+// two lists. A long walk that comes to a segment as a track does leaps over it, and the chain behind it; else it
+// names its rule and row. The main loop is bounded by params.step_budget, and the searches among tracks and
+// names are charged to it; what is left then, and a walk that finds the queue full, goes on in the next round.
+// CPU twin: src/twin/starts.rs.
 
 #include "bindings.glsl"
 
@@ -27,6 +29,61 @@ void open_list(inout StartWalker walker, uint index) {
 
 // What a walker takes its starts from.
 const uint SOURCE = START_PAIRS | START_ITEMS;
+
+// Whether a walk may share what is behind it.
+bool is_long(StartWalker walker, RuleRecord rule) {
+    return params.segment_log2 != 0u && rule.is_unbounded != 0u && (walker.at & ((1u << params.segment_log2) - 1u)) == 0u
+        && walker.at - walker.start >= LONG_STEPS && walker.at >> params.segment_log2 < segment_count();
+}
+
+// Leaps over the segments that a track knows. False if there is none, and then the walk names a new one.
+bool leap(inout StartWalker walker, uint rule, inout uint step) {
+    uint name = (rule << TRACK_ROW_BITS | walker.row) + 1u;
+    bool is_known = rule >= TRACK_MOST_RULES;
+    uint segment = walker.at >> params.segment_log2;
+    for (uint track = 0u; track < control.track_count; ++track) {
+        step += 1u;
+        uint other = control.tracks[track];
+        is_known = is_known || other == name;
+        if (other - 1u >> TRACK_ROW_BITS != rule) {
+            continue;
+        }
+        TrackSegment found = tracks.segments[track * segment_count() + segment];
+        if ((found.rows & ((1u << SEGMENT_ROW_BITS) - 1u)) == walker.row) {
+            if ((control.used_tracks >> track & 1u) == 0u) {
+                atomicOr(control.used_tracks, 1u << track);
+            }
+            walker.at = found.stop << params.segment_log2;
+            walker.row = found.rows >> SEGMENT_ROW_BITS;
+            walker.last = max(walker.last, found.last);
+            return true;
+        }
+    }
+    uint slot = rule + walker.row;
+    for (uint probe = 0u; !is_known && probe < MOST_TRACKS; ++probe) {
+        step += 1u;
+        slot %= MOST_TRACKS;
+        // Most find it there: a look is cheaper.
+        is_known = control.named[slot] == name;
+        if (!is_known) {
+            atomicOr(control.has_named, 1u);
+            uint before = atomicCompSwap(control.named[slot], 0u, name);
+            is_known = before == 0u || before == name;
+        }
+        slot += 1u;
+    }
+    return false;
+}
+
+// Ends a walk, and reports what it has found.
+void finish(inout StartWalker walker, uint pattern_id) {
+    walker.mode &= SOURCE;
+    if (MATCH_ALL == 0u && walker.last > walker.start) {
+        if (!emit(pattern_id, walker.start, walker.last)) {
+            walker.mode = START_DONE;
+        }
+    }
+}
 
 void main() {
     uint id = gl_GlobalInvocationID.x;
@@ -72,6 +129,20 @@ void main() {
                 QueueItem(rule_index, walker.start, max(walker.at, walker.start + 1u));
             walker.mode &= SOURCE;
         } else if ((walker.mode & START_WALKING) != 0u) {
+            if (is_long(walker, rule)) {
+                if (leap(walker, rule_index, step)) {
+                    if (walker.row == ROW_DEAD) {
+                        finish(walker, rule.pattern_id);
+                    }
+                    continue;
+                }
+                // In the first round most walks come to an end without. Then it pays to wait for the next.
+                if (control.rounds > 0u && control.is_crowded == 0u && (walker.mode & START_WAITED) == 0u) {
+                    walker.mode |= START_WAITED;
+                    break;
+                }
+                walker.mode &= ~START_WAITED;
+            }
             bool at_end = walker.at == params.haystack_len;
             if (at_end && params.is_final == 0u) {
                 bool going = emit(rule.pattern_id, walker.start, UNDECIDED);
@@ -94,12 +165,7 @@ void main() {
             if (escapes) {
                 walker.mode |= START_ESCAPED;
             } else if (walker.row == ROW_DEAD || at_end || walker.at - walker.start == params.max_scan) {
-                walker.mode &= SOURCE;
-                if (MATCH_ALL == 0u && walker.last > walker.start) {
-                    if (!emit(rule.pattern_id, walker.start, walker.last)) {
-                        walker.mode = START_DONE;
-                    }
-                }
+                finish(walker, rule.pattern_id);
             } else {
                 walker.at += 1u;
             }

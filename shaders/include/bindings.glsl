@@ -32,6 +32,16 @@ layout(set = 0, binding = BINDING_CANDIDATES) buffer Candidates {
     Candidate tails_then_items[];
 } candidates;
 
+// The segments of each track, one track after the other.
+layout(set = 0, binding = BINDING_TRACKS) buffer Tracks {
+    TrackSegment segments[];
+} tracks;
+
+// Segments that lie in the haystack as a whole.
+uint segment_count() {
+    return params.segment_log2 == 0u ? 0u : params.haystack_len >> params.segment_log2;
+}
+
 // Kernels that read the haystack in other pieces say so before they include this.
 #ifndef HAYSTACK_UNIT
 #define HAYSTACK_UNIT uint
@@ -86,7 +96,8 @@ RuleRecord rule_record(uint rule) {
     uint at = tables.header.rules + rule * RULE_WORDS;
     return RuleRecord(tables.words[at], tables.words[at + 1u], tables.words[at + 2u],
                       tables.words[at + 3u], tables.words[at + 4u], tables.words[at + 5u],
-                      tables.words[at + 6u], tables.words[at + 7u], tables.words[at + 8u]);
+                      tables.words[at + 6u], tables.words[at + 7u], tables.words[at + 8u],
+                      tables.words[at + 9u]);
 }
 
 // Whether there are rules that have to be verified from every start.

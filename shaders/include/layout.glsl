@@ -11,7 +11,8 @@ const uint BINDING_NFA_WALKERS = 5u;
 const uint BINDING_SCRATCH = 6u;
 const uint BINDING_READBACK = 7u;
 const uint BINDING_CANDIDATES = 8u;
-const uint BINDING_HAYSTACK = 9u;
+const uint BINDING_TRACKS = 9u;
+const uint BINDING_HAYSTACK = 10u;
 
 // Invocations in a workgroup of every kernel but `advance`, which is a single invocation.
 const uint WORKGROUP = 64u;
@@ -69,7 +70,7 @@ const uint UTF8_MAX = 4u;
 const uint UNICODE_LOOK_STEPS = 15u;
 
 // Words of a RuleRecord, a BranchRecord and an NfaNode, which kernels read word by word.
-const uint RULE_WORDS = 9u;
+const uint RULE_WORDS = 10u;
 const uint BRANCH_WORDS = 10u;
 const uint NODE_WORDS = 4u;
 
@@ -138,6 +139,24 @@ const uint FRONT_STEPS = 1024u;
 
 // Candidates of an invocation of `tails`.
 const uint TAILS_MOST = 32u;
+
+// A walk on the DFA of a rule whose matches may have any length is long after so many bytes. What loops forgets where it began, so long walks
+// share what is behind them: the haystack is divided into segments, and a track says for each of them what a
+// walk that comes to it in a certain row does there.
+const uint LONG_STEPS = 256u;
+const uint MOST_TRACKS = 32u;
+// A track is named by a rule and a row, which is below ROW_ESCAPE: the row in its lowest bits, the rule above
+// these, and 1 added, for 0 is none.
+const uint TRACK_ROW_BITS = 15u;
+const uint TRACK_MOST_RULES = 0x1FFFFu;
+// A segment is begun in the row that the track's leads to within so many bytes before.
+const uint TRACK_WARM_UP = 64u;
+// A segment is chained to the next one of any track of the rule that begins as it ends. Chains end where so many
+// parts of the haystack do.
+const uint CHAIN_PARTS = 64u;
+// TrackSegment::rows: bits of the row that it begins in, and in the place of that row what no walk is in.
+const uint SEGMENT_ROW_BITS = 16u;
+const uint SEGMENT_NO_ROW = 0xFFFFu;
 
 // BranchRecord::front_max of a front whose length has no bound.
 const uint UNBOUNDED = 0xFFFFFFFFu;
@@ -213,6 +232,8 @@ struct RuleRecord {
     // Index of the first edge of its nodes, and how many there are.
     uint first_edge;
     uint edge_count;
+    // 1 if its matches may have any length.
+    uint is_unbounded;
 };
 
 // One alternative of a rule: where its matches begin, seen from a tail, and DFAs that tell most of those
@@ -269,6 +290,8 @@ struct ScanParams {
     uint step_budget;
     // What an `advance` comes after: ADVANCE_*.
     uint stage;
+    // Bytes of a track's segment, as a power of two; 0 if long walks share nothing.
+    uint segment_log2;
     // Which rules to look for by their grams: FILTER_*. The others are verified from every start.
     uint use_filter;
     // Grams are looked for that begin from filter_first up to, and without, filter_end, by workgroups of so
@@ -313,6 +336,13 @@ struct Control {
     uint filtered;
     // OVERFLOW_* bits.
     uint overflowed;
+    // What long walks have named, by hash, since tracks were walked last; and whether there is any: 0 or 1.
+    uint named[MOST_TRACKS];
+    uint has_named;
+    // Tracks that walks have leapt on since then, a bit each.
+    uint used_tracks;
+    // 1 once there was no room for another: then walks no longer wait for theirs.
+    uint is_crowded;
     uint starts_x;
     uint starts_y;
     uint starts_z;
@@ -325,13 +355,26 @@ struct Control {
     uint sequences_x;
     uint sequences_y;
     uint sequences_z;
+    uint tracks_x;
+    uint tracks_y;
+    uint tracks_z;
+    uint chains_x;
+    uint chains_y;
+    uint chains_z;
+    // All that follows is kept from scan to scan of the same haystack: the tracks' names, how many there are, and
+    // the pass that they belong to.
+    uint tracks[MOST_TRACKS];
+    uint track_count;
+    uint track_pass;
 };
 
 // Byte offsets of the grids in Control, for indirect dispatch.
-const uint CONTROL_STARTS_GRID = 44u;
-const uint CONTROL_NFA_GRID = 56u;
-const uint CONTROL_FILTER_GRID = 68u;
-const uint CONTROL_SEQUENCES_GRID = 80u;
+const uint CONTROL_STARTS_GRID = 184u;
+const uint CONTROL_NFA_GRID = 196u;
+const uint CONTROL_FILTER_GRID = 208u;
+const uint CONTROL_SEQUENCES_GRID = 220u;
+const uint CONTROL_TRACKS_GRID = 232u;
+const uint CONTROL_CHAINS_GRID = 244u;
 
 // StartWalker::mode.
 const uint START_FIRSTS = 0u;
@@ -340,6 +383,8 @@ const uint START_WALKING = 2u;
 const uint START_ESCAPED = 4u;
 const uint START_DONE = 8u;
 const uint START_ITEMS = 16u;
+// A walk has waited for a track; then it goes on as best it can.
+const uint START_WAITED = 32u;
 
 // An invocation of `starts`: where it stopped.
 struct StartWalker {
@@ -362,6 +407,16 @@ struct StartWalker {
 struct Candidate {
     uint of;
     uint at;
+};
+
+// What a walk does in a segment, which lies in the haystack as a whole, and in those that it is chained to.
+struct TrackSegment {
+    // The row that it begins in and, above SEGMENT_ROW_BITS, the one that the last of them ends in.
+    uint rows;
+    // The first segment behind them.
+    uint stop;
+    // End of their last match; 0 if there is none.
+    uint last;
 };
 
 // A walk for the NFA: matches that end before `from` are out already.

@@ -67,6 +67,39 @@ impl PositionNfa {
         if self.nodes.iter().any(|node| look::is_unicode(node.kind)) { layout::UTF8_MAX } else { 1 }
     }
 
+    /// Whether a walk may come back to a node, so that matches may have any length: sorts the nodes by what leads
+    /// to them (A. B. Kahn, "Topological sorting of large networks", 1962).
+    pub(crate) fn is_unbounded(&self) -> bool {
+        let targets = |node: u32| {
+            self.edges_of(node).iter().copied().filter(|&edge| edge != layout::EDGE_MATCH)
+        };
+        // Edges to each node that a walk may come to.
+        let mut entering = vec![0_u32; self.nodes.len()];
+        let mut open = vec![0];
+        let mut reached = 0;
+        while let Some(node) = open.pop() {
+            reached += 1;
+            for target in targets(node) {
+                entering[target as usize] += 1;
+                if entering[target as usize] == 1 && target != 0 {
+                    open.push(target);
+                }
+            }
+        }
+        open.extend((entering[0] == 0).then_some(0));
+        let mut sorted = 0;
+        while let Some(node) = open.pop() {
+            sorted += 1;
+            for target in targets(node) {
+                entering[target as usize] -= 1;
+                if entering[target as usize] == 0 {
+                    open.push(target);
+                }
+            }
+        }
+        sorted < reached
+    }
+
     /// Nodes that are not byte nodes: as many edge ranges may be pending in one closure.
     pub(crate) fn stack_depth(&self) -> usize {
         self.nodes.iter().filter(|node| node.kind != layout::NODE_BYTE).count()

@@ -375,6 +375,7 @@ impl<'a> Layout<'a> {
         let mut edges: Vec<u32> = Vec::new();
         for (rule, record) in self.rules.iter().zip(records) {
             record.lookahead = rule.nfa.lookahead();
+            record.is_unbounded = rule.nfa.is_unbounded().into();
             if !rule.dfa.escapes() {
                 continue;
             }

@@ -36,6 +36,8 @@ pub(crate) struct Kernels {
     pub(crate) filter: Arc<ComputePipeline>,
     pub(crate) sequences: Arc<ComputePipeline>,
     pub(crate) tails: Arc<ComputePipeline>,
+    pub(crate) tracks: Arc<ComputePipeline>,
+    pub(crate) chains: Arc<ComputePipeline>,
 }
 
 impl Kernels {
@@ -77,6 +79,8 @@ impl Kernels {
             filter: pipeline(&shaders::FILTER)?,
             sequences: pipeline(&shaders::SEQUENCES)?,
             tails: pipeline(&shaders::TAILS)?,
+            tracks: pipeline(&shaders::TRACKS)?,
+            chains: pipeline(&shaders::CHAINS)?,
             set_layout,
         })
     }

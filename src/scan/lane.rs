@@ -17,6 +17,7 @@ use super::tuning::Tuning;
 use crate::BackendError;
 use crate::shaders::layout::{
     self, Candidate, Control, Hit, NfaWalker, QueueItem, ReadbackHeader, ScanParams, StartWalker,
+    TrackSegment,
 };
 use crate::vulkan::command::{Commands, Recorder, Scope};
 use crate::vulkan::copy::ParallelCopy;
@@ -56,6 +57,8 @@ pub(crate) struct LaneShape {
     pub(crate) direct_bytes: u32,
     pub(crate) step_budget: u32,
     pub(crate) rounds: [u32; 2],
+    /// Bytes of a track's segment, as a power of two.
+    pub(crate) segment_log2: u32,
 }
 
 impl LaneShape {
@@ -126,8 +129,26 @@ impl LaneShape {
             direct_bytes: tuning.direct_bytes,
             step_budget: tuning.step_budget,
             rounds: tuning.rounds,
+            segment_log2: segment_log2(haystack_bytes),
         }
     }
+
+    /// Bytes of all tracks' segments.
+    fn track_bytes(&self) -> u64 {
+        let segments = (self.haystack_bytes >> self.segment_log2) * u64::from(layout::MOST_TRACKS);
+        segments * size_of::<TrackSegment>() as u64
+    }
+}
+
+/// The shortest segments of which the tracks' take no more than so much memory, and no larger a grid than every
+/// device has.
+fn segment_log2(haystack_bytes: u64) -> u32 {
+    const SHORTEST: u32 = 8;
+    const MOST_BYTES: u64 = 32 << 20;
+
+    let of_byte = u64::from(layout::MOST_TRACKS) * size_of::<TrackSegment>() as u64;
+    let shortest = (haystack_bytes * of_byte).div_ceil(MOST_BYTES).next_power_of_two();
+    shortest.ilog2().max(SHORTEST)
 }
 
 /// One candidate for an invocation as far as that makes no more workgroups than a device wants.
@@ -145,7 +166,7 @@ pub(crate) struct Lane {
     device: Arc<Device>,
     resources: Resources,
     /// The buffers that only kernels use.
-    others: [Buffer; 5],
+    others: [Buffer; 6],
     timeline: Arc<Timeline>,
     /// The timeline's value once all submissions have run.
     submitted: u64,
@@ -212,10 +233,25 @@ struct Resources {
 /// Commands that serve again as long as parameters stay the same.
 struct Recording {
     commands: Commands,
-    /// What they were recorded for, the pass they begin with and the first timestamp included.
-    key: Option<(ScanParams, u32)>,
+    /// What they were recorded for.
+    key: Option<Key>,
     /// What ended at each timestamp.
     stages: Vec<Stage>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+struct Key {
+    /// With the pass they begin with.
+    params: ScanParams,
+    first_timestamp: u32,
+    /// Whether the haystack is that of the run before.
+    is_same: bool,
+}
+
+impl Key {
+    fn new(params: ScanParams, first_timestamp: u32) -> Key {
+        Key { params, first_timestamp, is_same: false }
+    }
 }
 
 impl Recording {
@@ -226,7 +262,7 @@ impl Recording {
     /// Records anew if it was for something else.
     fn record(
         &mut self,
-        key: (ScanParams, u32),
+        key: Key,
         timestamps: Option<&Arc<Timestamps>>,
         body: impl FnOnce(&mut Recorder, &mut Marks),
     ) -> Result<(), BackendError> {
@@ -235,7 +271,7 @@ impl Recording {
         }
         self.key = None;
         self.stages.clear();
-        let mut marks = Marks { timestamps, first: key.1, stages: &mut self.stages };
+        let mut marks = Marks { timestamps, first: key.first_timestamp, stages: &mut self.stages };
         self.commands.record(|to| body(to, &mut marks))?;
         self.key = Some(key);
         Ok(())
@@ -257,6 +293,15 @@ impl Marks<'_> {
         }
         self.stages.push(ended);
     }
+}
+
+/// How far the first of the passes has come whose commands are recorded.
+#[derive(Clone, Copy, PartialEq)]
+enum FirstPass {
+    Whole,
+    Filtered,
+    /// Anywhere: an earlier submission ended in it.
+    Resumed,
 }
 
 /// Where a haystack is.
@@ -344,6 +389,7 @@ impl Lane {
         let queue = local("queue", records(shape.queue_capacity, QueueItem::WORDS), none)?;
         let candidates = shape.candidate_capacity + shape.item_capacity;
         let candidates = local("candidates", records(candidates, Candidate::WORDS), copied)?;
+        let tracks = local("tracks", shape.track_bytes(), none)?;
         let nfa = local("nfa walkers", records(shape.nfa_walkers, NfaWalker::WORDS), copied)?;
         let scratch = local("scratch", records(shape.nfa_scratch_words, 1), copied)?;
         let readback_bytes =
@@ -365,6 +411,7 @@ impl Lane {
             (layout::BINDING_SCRATCH, &scratch),
             (layout::BINDING_READBACK, &readback),
             (layout::BINDING_CANDIDATES, &candidates),
+            (layout::BINDING_TRACKS, &tracks),
         ];
         let bound = bound.map(|(binding, buffer)| (binding, buffer.clone())).to_vec();
         let own_sets = descriptor_sets(device, kernels, tables, &bound, shape, &haystack)?;
@@ -398,7 +445,7 @@ impl Lane {
                 readback_groups: readback_groups(shape),
                 timestamps: Timestamps::new(device, name, marks)?,
             },
-            others: [starts, nfa, scratch, queue, candidates],
+            others: [starts, nfa, scratch, queue, candidates, tracks],
             timeline: Timeline::new(device, name)?,
             submitted: 0,
             uploads: Timeline::new(device, &format!("{name}/uploads"))?,
@@ -464,6 +511,7 @@ impl Lane {
         let rounds = self.resources.first_rounds(params);
         self.resumes_at = if rounds == 0 { layout::ADVANCE_TAILS } else { layout::ADVANCE_ROUND };
         let mut upload = None;
+        let is_same = matches!(source, Source::AsBefore);
         match source {
             Source::Host { bytes, span: None } => {
                 let window = self.window.as_mut().expect("asked for by `takes_directly`");
@@ -488,7 +536,7 @@ impl Lane {
             Some(upload) if upload.len > CUT * self.resources.shape.chunk_bytes as usize => {
                 self.begin_in_chunks(upload, params, rounds, stats)?;
             }
-            upload => self.begin_whole(upload, params, rounds, stats)?,
+            upload => self.begin_whole(upload, is_same, params, rounds, stats)?,
         }
         stats.bytes_up += 4;
         stats.uploads += 1;
@@ -500,6 +548,7 @@ impl Lane {
     fn begin_whole(
         &mut self,
         upload: Option<Upload>,
+        is_same: bool,
         params: ScanParams,
         rounds: u32,
         stats: &mut ScanStats,
@@ -507,8 +556,9 @@ impl Lane {
         let Lane { device, resources, open, copy, whole, stages, staged, .. } = self;
         let marks = resources.timestamps.clone();
         let is_filtered = params.use_filter != layout::FILTER_NONE;
-        whole.record((params, 1), marks.as_ref(), |to, marks| {
-            resources.record_start(to, params);
+        let key = Key { is_same, ..Key::new(params, 1) };
+        whole.record(key, marks.as_ref(), |to, marks| {
+            resources.record_start(to, params, is_same);
             if is_filtered {
                 resources.record_filter(to, marks, params);
             }
@@ -612,7 +662,9 @@ impl Lane {
         let by_transfer_queue = device.has_transfer_queue();
         let mut commands: [Option<&mut Commands>; 5] = Default::default();
         if is_first {
-            start.record((params, 0), None, |to, _| resources.record_start(to, params))?;
+            start.record(Key::new(params, 0), None, |to, _| {
+                resources.record_start(to, params, false);
+            })?;
             commands[0] = Some(open);
             commands[2] = Some(&mut start.commands);
         }
@@ -635,7 +687,7 @@ impl Lane {
         let range = resources.chunk_params(params, part, is_first, is_last);
         // Where nothing is filtered, nothing can be done before all of it is there.
         if is_filtered && range.filter_first < range.filter_end {
-            let key = (range, stages.len() as u32);
+            let key = Key::new(range, stages.len() as u32);
             chunk.filter.record(key, marks.as_ref(), |to, marks| {
                 resources.record_filter(to, marks, range);
             })?;
@@ -643,7 +695,7 @@ impl Lane {
             commands[3] = Some(&mut chunk.filter.commands);
         }
         if is_last {
-            rest.record((params, stages.len() as u32), marks.as_ref(), |to, marks| {
+            rest.record(Key::new(params, stages.len() as u32), marks.as_ref(), |to, marks| {
                 resources.record_rest(to, marks, params, rounds, is_filtered);
             })?;
             stages.extend_from_slice(&rest.stages);
@@ -710,7 +762,7 @@ impl Lane {
         start.commands.record(|to| {
             let first_item = u64::from(params.candidate_capacity) * size_of::<Candidate>() as u64;
             to.update_buffer(candidates, first_item, cast_slice(starts));
-            resources.reset(to);
+            resources.reset(to, true);
             to.barrier(Scope::TRANSFER, Scope::TRANSFER);
             let count = starts.len() as u32;
             let item_count = offset_of!(Control, item_count) as u64;
@@ -720,8 +772,8 @@ impl Lane {
         })?;
         self.resumes_at = layout::ADVANCE_ROUND;
         let rounds = resources.shape.rounds[0];
-        rest.record((params, 1), marks.as_ref(), |to, marks| {
-            resources.record_rounds(to, marks, params, rounds);
+        rest.record(Key::new(params, 1), marks.as_ref(), |to, marks| {
+            resources.record_rounds(to, marks, params, rounds, FirstPass::Filtered);
             resources.record_readback(to, marks, params);
         })?;
         stages.clear();
@@ -751,7 +803,7 @@ impl Lane {
             stages.clear();
             stages.push(Stage::Begin);
             let rounds = resources.shape.rounds[1];
-            resume.record((params, 1), marks.as_ref(), |to, marks| {
+            resume.record(Key::new(params, 1), marks.as_ref(), |to, marks| {
                 resources.record_resume(to, marks, params, rounds);
             })?;
             stages.extend_from_slice(&resume.stages);
@@ -934,11 +986,13 @@ impl Resources {
         if self.shape.may_end_early && is_filtered && is_little { 0 } else { self.shape.rounds[0] }
     }
 
-    /// Zeroes the counters of hits and all of Control but the generation.
-    fn reset(&self, to: &mut Recorder) {
-        let kept = offset_of!(Control, pass) as u64;
+    /// Zeroes the counters of hits and all of Control but the generation and, where the haystack is the same,
+    /// the tracks.
+    fn reset(&self, to: &mut Recorder, is_same: bool) {
+        let begin = offset_of!(Control, pass) as u64;
+        let end = if is_same { offset_of!(Control, tracks) as u64 } else { self.control.size() };
         to.fill_buffer(&self.hits, 0, 4, 0);
-        to.fill_buffer(&self.control, kept, self.control.size() - kept, 0);
+        to.fill_buffer(&self.control, begin, end - begin, 0);
     }
 
     fn record_upload(&self, to: &mut Recorder, upload: &Upload, region: vk::BufferCopy) {
@@ -947,8 +1001,8 @@ impl Resources {
         to.label_end();
     }
 
-    fn record_start(&self, to: &mut Recorder, params: ScanParams) {
-        self.reset(to);
+    fn record_start(&self, to: &mut Recorder, params: ScanParams, is_same: bool) {
+        self.reset(to, is_same);
         to.transfer_to_compute();
         if params.use_filter == layout::FILTER_NONE {
             self.advance(to, ScanParams { stage: layout::ADVANCE_BEGIN, ..params });
@@ -984,13 +1038,14 @@ impl Resources {
         if !is_filtered {
             marks.mark(to, Stage::Upload);
         }
-        self.record_passes(to, marks, params, rounds, is_filtered);
+        let first = if is_filtered { FirstPass::Filtered } else { FirstPass::Whole };
+        self.record_passes(to, marks, params, rounds, first);
     }
 
     fn record_resume(&self, to: &mut Recorder, marks: &mut Marks, params: ScanParams, rounds: u32) {
         self.advance(to, params);
         let params = ScanParams { stage: layout::ADVANCE_ROUND, ..params };
-        self.record_passes(to, marks, params, rounds, false);
+        self.record_passes(to, marks, params, rounds, FirstPass::Resumed);
     }
 
     /// Records a scan from `params.pass` on, with so many rounds for each pass: what a round does not
@@ -1002,13 +1057,13 @@ impl Resources {
         marks: &mut Marks,
         params: ScanParams,
         rounds: u32,
-        first_is_filtered: bool,
+        first: FirstPass,
     ) {
         for pass in params.pass..params.pass_count {
-            let is_filtered = first_is_filtered && pass == params.pass;
+            let first = if pass == params.pass { first } else { FirstPass::Whole };
             let params = ScanParams { pass, ..params };
             if params.use_filter != layout::FILTER_NONE {
-                if !is_filtered {
+                if first != FirstPass::Filtered {
                     let grid = layout::CONTROL_FILTER_GRID;
                     self.walk(to, c"filter", &self.kernels.filter, params, grid);
                     let grid = layout::CONTROL_SEQUENCES_GRID;
@@ -1025,7 +1080,7 @@ impl Resources {
                 self.advance(to, params);
                 marks.mark(to, Stage::Tails);
             }
-            self.record_rounds(to, marks, params, rounds);
+            self.record_rounds(to, marks, params, rounds, first);
         }
         self.record_readback(to, marks, params);
     }
@@ -1040,8 +1095,23 @@ impl Resources {
     }
 
     /// Records rounds of the pass that `params` names.
-    fn record_rounds(&self, to: &mut Recorder, marks: &mut Marks, params: ScanParams, rounds: u32) {
+    fn record_rounds(
+        &self,
+        to: &mut Recorder,
+        marks: &mut Marks,
+        params: ScanParams,
+        rounds: u32,
+        first: FirstPass,
+    ) {
         for round in 0..rounds {
+            // Before its first round a pass has no long walks.
+            let may_share = params.segment_log2 != 0;
+            if may_share && (round > 0 || first == FirstPass::Resumed) {
+                let grid = layout::CONTROL_TRACKS_GRID;
+                self.walk(to, c"tracks", &self.kernels.tracks, params, grid);
+                let grid = layout::CONTROL_CHAINS_GRID;
+                self.walk(to, c"chains", &self.kernels.chains, params, grid);
+            }
             let grid = layout::CONTROL_STARTS_GRID;
             self.walk(to, c"starts", &self.kernels.starts, params, grid);
             marks.mark(to, Stage::Starts);

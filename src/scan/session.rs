@@ -351,6 +351,7 @@ impl ResidentRulePipeline {
             is_final: range.is_final.into(),
             max_scan: range.max_scan_bytes,
             hit_stop: self.shape.hit_capacity.saturating_add(counted_beyond),
+            segment_log2: self.segment_log2(haystack.len(), range),
             ..self.shape.params(self.pass_count)
         };
         let mut source = Some(match haystack {
@@ -372,6 +373,7 @@ impl ResidentRulePipeline {
         let mut first_start = range.first_start;
         let mut part = range.end_start - range.first_start;
         let mut filter_part = true;
+        let mut is_flood = false;
         let mut is_direct =
             self.match_kind == MatchKind::LeftmostFirst && range.max_scan_bytes == u32::MAX;
         while first_start < range.end_start {
@@ -397,7 +399,7 @@ impl ResidentRulePipeline {
             let is_filtered = use_filter != layout::FILTER_NONE;
             if is_filtered && (outcome.overflowed != 0 || count > self.shape.hit_capacity) {
                 // Starts that several candidates lead to make several hits: counts are not right here.
-                if end_start - first_start > LEAST_FILTERED {
+                if end_start - first_start > LEAST_FILTERED && !is_flood {
                     part = (end_start - first_start) / 2;
                 } else {
                     filter_part = false;
@@ -443,6 +445,8 @@ impl ResidentRulePipeline {
                 break;
             }
             first_start = end_start;
+            // After a part that had too many candidates, the next is not divided either if it has.
+            is_flood = !filter_part;
             filter_part = true;
             part = part.saturating_mul(2);
         }
@@ -504,6 +508,13 @@ impl ResidentRulePipeline {
             }
             sort_hits(lane.hits(outcome.hit_count, stats)?, params.is_final != 0, scratch);
         }
+    }
+
+    /// As in [`ScanParams`]. Walks that may end anywhere share nothing.
+    fn segment_log2(&self, haystack_len: usize, range: Range) -> u32 {
+        let segment_log2 = self.shape.segment_log2;
+        let has_segments = haystack_len >> segment_log2 > 0;
+        if has_segments && range.max_scan_bytes == u32::MAX { segment_log2 } else { 0 }
     }
 
     /// Which rules to look for by their grams: those whose grams have to be in the haystack.

@@ -359,7 +359,45 @@ proptest! {
             Err(error) => panic!("{error}"),
         }
     }
+
+    /// Walks so long that they share tracks find what walks find that go alone.
+    #[test]
+    fn long_walks_are_exact(
+        patterns in prop::collection::vec(prop::sample::select(LOOPS), 1..6),
+        runs in prop::collection::vec(
+            (prop::sample::select(PIECES), 100_usize..400, prop::sample::select(ENDS)),
+            1..5,
+        ),
+        all in any::<bool>(),
+    ) {
+        let backend = TestBackend::new();
+        let rules = rules(KINDS[usize::from(all)], &patterns);
+        let run = |(piece, count, end): &(&str, usize, &str)| piece.repeat(*count) + end;
+        let haystack = runs.iter().map(run).collect::<String>();
+        let options = options(haystack.len(), 2_000_000);
+        let session =
+            ResidentRulePipeline::new(&rules, &backend, &options, &tight(&backend)).unwrap();
+        prop_assert_eq!(scan(&session, &backend, haystack.as_bytes()), rules.reference_scan(haystack.as_bytes()));
+    }
 }
+
+/// Rules whose walks go on for long, and what makes them do so or end them.
+const LOOPS: &[&str] = &[
+    "[a-z]+",
+    "[a-z]*[0-9]",
+    "(a|aa)*b",
+    "(?:abc)+(?:1|;)",
+    "(?:[abc]{7})+?1",
+    "a.*?1",
+    ".*;",
+    "(?s).*a1|b+",
+    r#""(?:[^"\\]|\\.)*""#,
+    r"(?-u)\b[a-z]+\b",
+    "(?u)[a-zé]+1",
+    "(?:a+|(?:bc)+)*;",
+];
+const PIECES: &[&str] = &["a", "abc", "ab", "bc ", "\"a", "\\\"", "é"];
+const ENDS: &[&str] = &["", "1", ";", "\"", "\n", "a1b"];
 
 /// What a scan that timed out leaves behind does not keep the next one from its staging memory.
 #[test]

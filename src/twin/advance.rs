@@ -1,9 +1,9 @@
 //! The twin of `shaders/advance.comp`.
 
-use super::Buffers;
-use crate::shaders::layout::{self, ScanParams};
+use super::{Buffers, segment_count};
+use crate::shaders::layout::{self, Control, ScanParams};
 
-fn begin_pass(buffers: &mut Buffers, pass: u32) {
+fn begin_pass(buffers: &mut Buffers, params: &ScanParams, pass: u32) {
     let control = &mut buffers.control;
     control.pass = pass;
     control.generation = control.generation.wrapping_add(1);
@@ -12,6 +12,35 @@ fn begin_pass(buffers: &mut Buffers, pass: u32) {
     control.candidate_count = 0;
     control.item_count = 0;
     control.filtered = 0;
+    forget_names(control);
+    if pass < params.pass_count && pass != control.track_pass {
+        control.track_count = 0;
+        control.used_tracks = 0;
+        control.track_pass = pass;
+    }
+}
+
+fn forget_names(control: &mut Control) {
+    control.named = [0; layout::MOST_TRACKS as usize];
+    control.has_named = 0;
+}
+
+fn make_tracks(control: &mut Control) {
+    let mut place = 0;
+    for name in control.named.into_iter().filter(|&name| name != 0) {
+        while place < control.track_count && control.used_tracks >> place & 1 != 0 {
+            place += 1;
+        }
+        if place == layout::MOST_TRACKS {
+            control.is_crowded = 1;
+            break;
+        }
+        control.tracks[place as usize] = name;
+        place += 1;
+        control.track_count = control.track_count.max(place);
+    }
+    control.used_tracks = 0;
+    forget_names(control);
 }
 
 fn end_round(buffers: &mut Buffers, params: &ScanParams) {
@@ -21,10 +50,10 @@ fn end_round(buffers: &mut Buffers, params: &ScanParams) {
     control.queue_tail = control.queue_base + filled;
     control.queue_head = control.queue_base + (control.queue_head - control.queue_base).min(filled);
     if buffers.hit_count > params.hit_stop {
-        begin_pass(buffers, params.pass_count);
+        begin_pass(buffers, params, params.pass_count);
     } else if control.unfinished == 0 && control.queue_head == control.queue_tail {
         let next = control.pass + 1;
-        begin_pass(buffers, next);
+        begin_pass(buffers, params, next);
     }
 }
 
@@ -33,17 +62,17 @@ fn end_tails(buffers: &mut Buffers, params: &ScanParams) {
     buffers.control.generation = buffers.control.generation.wrapping_add(1);
     buffers.control.overflowed = buffers.overflows(params);
     if buffers.control.overflowed != 0 {
-        begin_pass(buffers, params.pass_count);
+        begin_pass(buffers, params, params.pass_count);
     } else if buffers.is_settled(params) {
         let next = buffers.control.pass + 1;
-        begin_pass(buffers, next);
+        begin_pass(buffers, params, next);
     }
 }
 
 pub(crate) fn advance(buffers: &mut Buffers, params: &ScanParams) {
     let is_filtered = buffers.control.pass != params.pass || buffers.control.filtered != 0;
     match params.stage {
-        layout::ADVANCE_BEGIN => begin_pass(buffers, 0),
+        layout::ADVANCE_BEGIN => begin_pass(buffers, params, 0),
         layout::ADVANCE_ROUND if buffers.control.starts_x != 0 => end_round(buffers, params),
         layout::ADVANCE_TAILS if !is_filtered => end_tails(buffers, params),
         _ => {}
@@ -66,6 +95,13 @@ pub(crate) fn advance(buffers: &mut Buffers, params: &ScanParams) {
         if has_lists { params.start_walkers } else { control.item_count.min(params.start_walkers) };
     control.starts_x = groups(walks, walkers.max(1));
     control.nfa_x = if walks { params.nfa_walkers } else { 0 };
+    let makes = walks && control.has_named != 0;
+    if makes {
+        make_tracks(control);
+    }
+    control.tracks_x = groups(makes, control.track_count * segment_count(params));
+    control.chains_x = if makes { layout::CHAIN_PARTS } else { 0 };
+    [control.tracks_y, control.tracks_z, control.chains_y, control.chains_z] = [1; 4];
     [control.filter_y, control.sequences_y, control.starts_y, control.nfa_y] = [1; 4];
     [control.filter_z, control.sequences_z, control.starts_z, control.nfa_z] = [1; 4];
 }

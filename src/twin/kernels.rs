@@ -34,7 +34,7 @@ impl<'a> OnDevice<'a> {
         let readback = vec![0xEE; 16 + 12 * twin.hits.len()];
         let mut haystack = twin.haystack.clone();
         haystack.resize(haystack.len().next_multiple_of(16).max(16), PAST_END);
-        let contents: [(u32, &[u8]); 10] = [
+        let contents: [(u32, &[u8]); 11] = [
             (layout::BINDING_TABLES, &tables),
             (layout::BINDING_HITS, &hits),
             (layout::BINDING_CONTROL, bytes_of(&twin.control)),
@@ -44,6 +44,7 @@ impl<'a> OnDevice<'a> {
             (layout::BINDING_SCRATCH, cast_slice(&twin.scratch)),
             (layout::BINDING_READBACK, &readback),
             (layout::BINDING_CANDIDATES, cast_slice(&twin.candidates)),
+            (layout::BINDING_TRACKS, cast_slice(&twin.tracks)),
             (layout::BINDING_HAYSTACK, &haystack),
         ];
         let buffers = contents.map(|(binding, bytes)| {
@@ -117,6 +118,7 @@ impl<'a> OnDevice<'a> {
             start_walkers: self.array(layout::BINDING_START_WALKERS, before.start_walkers.len()),
             queue: self.array(layout::BINDING_QUEUE, before.queue.len()),
             candidates: self.array(layout::BINDING_CANDIDATES, before.candidates.len()),
+            tracks: self.array(layout::BINDING_TRACKS, before.tracks.len()),
             nfa_walkers: self.array(layout::BINDING_NFA_WALKERS, before.nfa_walkers.len()),
             scratch: self.array(layout::BINDING_SCRATCH, before.scratch.len()),
             ..before.clone()
@@ -135,12 +137,15 @@ fn compare(
 ) {
     let device = OnDevice::new(backend, state);
     let groups = |walkers: u32| walkers.div_ceil(layout::WORKGROUP);
+    let Control { tracks_x, chains_x, .. } = state.control;
     let (kernel, groups, twin): (_, _, fn(&mut Buffers, &ScanParams)) = match stage {
         "advance" => (&kernels.advance, 1, advance),
         "starts" => (&kernels.starts, groups(params.start_walkers), starts),
         "filter" => (&kernels.filter, params.filter_groups(), filter),
         "sequences" => (&kernels.sequences, params.filter_groups(), sequences),
         "tails" => (&kernels.tails, TAILS_GROUPS, tails),
+        "tracks" => (&kernels.tracks, tracks_x, tracks),
+        "chains" => (&kernels.chains, chains_x, chains),
         other => panic!("no kernel {other}"),
     };
     device.run(kernels, kernel, params, groups);
@@ -155,6 +160,7 @@ fn compare(
         for list in [tails, items] {
             list.sort_unstable_by_key(|found| (found.of, found.at));
         }
+        buffers.control.named.sort_unstable();
     };
     sort(&mut ours);
     sort(&mut theirs);
@@ -164,6 +170,7 @@ fn compare(
     assert_eq!(theirs.candidates, ours.candidates, "{stage}");
     assert_eq!(theirs.control, ours.control, "{stage}");
     assert_eq!(theirs.start_walkers, ours.start_walkers, "{stage}");
+    assert_eq!(theirs.tracks, ours.tracks, "{stage}");
     assert_eq!(theirs.nfa_walkers, ours.nfa_walkers, "{stage}");
     assert_eq!(theirs.scratch, ours.scratch, "{stage}");
 }
@@ -196,18 +203,27 @@ fn compare_scan(backend: &Backend, rules: &RulePipeline, haystack: &[u8], params
         compare(backend, &kernels, &mut state, &stage(layout::ADVANCE_TAILS), "advance");
         assert!(state.control.item_count > 0 || params.is_direct != 0);
     }
+    let mut track_count = 0;
     while state.control.pass == 0 {
+        if state.control.chains_x > 0 {
+            compare(backend, &kernels, &mut state, &params, "tracks");
+            compare(backend, &kernels, &mut state, &params, "chains");
+            track_count += state.control.chains_x;
+        }
         compare(backend, &kernels, &mut state, &params, "starts");
         compare_nfa(backend, &kernels, &mut state, &params);
         compare(backend, &kernels, &mut state, &params, "advance");
     }
     let hits = compare_readback(backend, &kernels, &state, &params);
     assert!(hits > 0);
+    assert_eq!(track_count > 0, params.segment_log2 != 0, "{track_count} tracks");
 }
 
 /// Compares the hits once all items are through: the kernel's walkers stop elsewhere than the twin's, and
 /// take other items.
 fn compare_nfa(backend: &Backend, kernels: &Kernels, state: &mut Buffers, params: &ScanParams) {
+    // Of the starts; the next `advance` has to know.
+    let unfinished = std::mem::take(&mut state.control.unfinished);
     let mut theirs = state.clone();
     while nfa_is_left(&mut theirs, params) {
         let device = OnDevice::new(backend, &theirs);
@@ -226,6 +242,7 @@ fn compare_nfa(backend: &Backend, kernels: &Kernels, state: &mut Buffers, params
     assert_eq!(theirs.control, state.control, "nfa");
     let is_idle = |walker: &NfaWalker| walker.mode == layout::NFA_IDLE;
     assert!(theirs.nfa_walkers.iter().all(is_idle), "nfa");
+    state.control.unfinished = unfinished;
 }
 
 /// Whether walkers or items are left; puts the counters right for another round, if so.
@@ -327,4 +344,41 @@ fn kernels_do_what_their_twins_do() {
             }
         }
     }
+}
+
+#[test]
+fn long_walks_share_tracks() {
+    let backend = TestBackend::new();
+    let mut haystack = b"abc".repeat(500);
+    // Where walks come to nothing, match, or need the NFA.
+    haystack[700] = b' ';
+    haystack[1200] = b'1';
+    haystack[1300] = 0xFF;
+    let patterns =
+        ["[a-z]+", r"[a-z]*\d", r"(?:abc)+z|(?:abc)*", r"(?:b|[^ ])*1", r"(?u)[a-z]+\b|c"];
+    let params = ScanParams {
+        haystack_len: haystack.len() as u32,
+        end_start: haystack.len() as u32,
+        is_final: 1,
+        max_scan: u32::MAX,
+        hit_capacity: 1 << 13,
+        hit_stop: 1 << 13,
+        queue_capacity: 1 << 10,
+        start_walkers: 64,
+        nfa_walkers: 64,
+        pass_count: 1,
+        step_budget: 2000,
+        candidate_capacity: 1 << 10,
+        item_capacity: 1 << 10,
+        filter_workgroup: FILTER_WORKGROUP,
+        segment_log2: 4,
+        ..ScanParams::default()
+    };
+    let options = PipelineOptions::default();
+    let rules = RulePipeline::with_options(&patterns, options).unwrap();
+    compare_scan(&backend, &rules, &haystack, params);
+    // With all matches a walk leaps where it has none.
+    let options = PipelineOptions { match_kind: MatchKind::All, ..PipelineOptions::default() };
+    let rules = RulePipeline::with_options(&[r"[a-z]*\d", r"(?:abc)+z", "a"], options).unwrap();
+    compare_scan(&backend, &rules, &haystack, params);
 }

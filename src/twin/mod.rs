@@ -5,6 +5,7 @@
 //! and items differs, and nothing else.
 
 mod advance;
+mod chains;
 mod filter;
 mod look;
 mod nfa;
@@ -12,21 +13,29 @@ mod readback;
 mod sequences;
 mod starts;
 mod tails;
+mod tracks;
 
 pub(crate) use advance::advance;
+pub(crate) use chains::chains;
 pub(crate) use filter::filter;
 pub(crate) use nfa::nfa;
 pub(crate) use readback::readback;
 pub(crate) use sequences::sequences;
 pub(crate) use starts::starts;
 pub(crate) use tails::tails;
+pub(crate) use tracks::tracks;
 
 use crate::MatchKind;
 use crate::rules::pass::Pass;
 use crate::shaders::layout::{
     self, Candidate, Control, Hit, NfaNode, NfaWalker, PassHeader, QueueItem, RuleRecord,
-    ScanParams, StartWalker,
+    ScanParams, StartWalker, TrackSegment,
 };
+
+/// Segments that lie in the haystack as a whole.
+fn segment_count(params: &ScanParams) -> u32 {
+    if params.segment_log2 == 0 { 0 } else { params.haystack_len >> params.segment_log2 }
+}
 
 /// What the kernels bind.
 #[derive(Clone)]
@@ -42,6 +51,7 @@ pub(crate) struct Buffers {
     pub(crate) start_walkers: Vec<StartWalker>,
     pub(crate) queue: Vec<QueueItem>,
     pub(crate) candidates: Vec<Candidate>,
+    pub(crate) tracks: Vec<TrackSegment>,
     pub(crate) nfa_walkers: Vec<NfaWalker>,
     pub(crate) scratch: Vec<u32>,
 }
@@ -68,6 +78,10 @@ impl Buffers {
             candidates: vec![
                 Candidate::default();
                 (params.candidate_capacity + params.item_capacity) as usize
+            ],
+            tracks: vec![
+                TrackSegment::default();
+                (layout::MOST_TRACKS * segment_count(params)) as usize
             ],
             nfa_walkers: vec![NfaWalker::default(); params.nfa_walkers as usize],
             scratch: vec![0; (walker_words * params.nfa_walkers) as usize],
@@ -107,6 +121,13 @@ impl Buffers {
 
     fn byte(&self, at: u32) -> u8 {
         self.haystack[at as usize]
+    }
+
+    /// Walks on from a row over a byte: the row it leads to, and whether the rule matches before the byte.
+    fn step(&self, rule: &RuleRecord, row: u32, at: u32) -> (u32, bool) {
+        let class = self.class_of(rule.classes, self.byte(at));
+        let entry = self.dfa_entry(rule.first_entry, rule.stride, row, class);
+        (entry >> 1, entry & layout::ENTRY_MATCH != 0)
     }
 
     /// Whether there are rules that have to be verified from every start.

@@ -1,8 +1,8 @@
 //! The twin of `shaders/starts.comp`.
 
-use super::Buffers;
+use super::{Buffers, segment_count};
 use crate::MatchKind;
-use crate::shaders::layout::{self, Hit, QueueItem, RuleRecord, ScanParams, StartWalker};
+use crate::shaders::layout::{self, Control, Hit, QueueItem, RuleRecord, ScanParams, StartWalker};
 
 pub(crate) fn starts(buffers: &mut Buffers, params: &ScanParams) {
     (0..params.start_walkers).for_each(|id| invocation(buffers, params, id));
@@ -16,6 +16,72 @@ fn open_list(buffers: &Buffers, walker: &mut StartWalker, index: u32) {
 
 /// What a walker takes its starts from.
 const SOURCE: u32 = layout::START_PAIRS | layout::START_ITEMS;
+
+/// Whether a walk may share what is behind it.
+fn is_long(params: &ScanParams, walker: &StartWalker, rule: &RuleRecord) -> bool {
+    params.segment_log2 != 0
+        && rule.is_unbounded != 0
+        && walker.at.is_multiple_of(1 << params.segment_log2)
+        && walker.at - walker.start >= layout::LONG_STEPS
+        && walker.at >> params.segment_log2 < segment_count(params)
+}
+
+/// Leaps over the segments that a track knows. False if there is none, and then the walk names a new one.
+fn leap(
+    buffers: &mut Buffers,
+    params: &ScanParams,
+    walker: &mut StartWalker,
+    rule: u32,
+    step: &mut u32,
+) -> bool {
+    let name = (rule << layout::TRACK_ROW_BITS | walker.row) + 1;
+    let mut is_known = rule >= layout::TRACK_MOST_RULES;
+    let segment = walker.at >> params.segment_log2;
+    let control = &mut buffers.control;
+    for track in 0..control.track_count {
+        *step += 1;
+        let other = control.tracks[track as usize];
+        is_known |= other == name;
+        if (other - 1) >> layout::TRACK_ROW_BITS != rule {
+            continue;
+        }
+        let found = buffers.tracks[(track * segment_count(params) + segment) as usize];
+        if found.rows & layout::SEGMENT_NO_ROW == walker.row {
+            control.used_tracks |= 1 << track;
+            walker.at = found.stop << params.segment_log2;
+            walker.row = found.rows >> layout::SEGMENT_ROW_BITS;
+            walker.last = walker.last.max(found.last);
+            return true;
+        }
+    }
+    let mut slot = rule + walker.row;
+    let mut probe = 0;
+    while !is_known && probe < layout::MOST_TRACKS {
+        *step += 1;
+        slot %= layout::MOST_TRACKS;
+        let named = &mut control.named[slot as usize];
+        is_known = *named == name;
+        if !is_known {
+            control.has_named = 1;
+            is_known = *named == 0;
+            *named = if is_known { name } else { *named };
+        }
+        slot += 1;
+        probe += 1;
+    }
+    false
+}
+
+/// Ends a walk, and reports what it has found.
+fn finish(buffers: &mut Buffers, params: &ScanParams, walker: &mut StartWalker, pattern_id: u32) {
+    walker.mode &= SOURCE;
+    if buffers.match_kind != MatchKind::All && walker.last > walker.start {
+        let hit = Hit { pattern_id, start: walker.start, end: walker.last };
+        if !buffers.emit(params, hit) {
+            walker.mode = layout::START_DONE;
+        }
+    }
+}
 
 fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     if buffers.control.pass != params.pass {
@@ -59,11 +125,11 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
         walker.mode = layout::START_DONE;
     }
 
-    for _ in 0..params.step_budget {
-        if walker.mode & layout::START_DONE != 0 {
-            break;
-        }
-        let hit = |end| Hit { pattern_id: rule.pattern_id, start: walker.start, end };
+    let mut step = 0;
+    while step < params.step_budget && walker.mode & layout::START_DONE == 0 {
+        step += 1;
+        let start = walker.start;
+        let hit = |end| Hit { pattern_id: rule.pattern_id, start, end };
         if walker.mode & layout::START_ESCAPED != 0 {
             let at = buffers.control.queue_tail;
             buffers.control.queue_tail += 1;
@@ -77,6 +143,20 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             };
             walker.mode &= SOURCE;
         } else if walker.mode & layout::START_WALKING != 0 {
+            if is_long(params, &walker, &rule) {
+                if leap(buffers, params, &mut walker, rule_index, &mut step) {
+                    if walker.row == layout::ROW_DEAD {
+                        finish(buffers, params, &mut walker, rule.pattern_id);
+                    }
+                    continue;
+                }
+                let Control { rounds, is_crowded, .. } = buffers.control;
+                if rounds > 0 && is_crowded == 0 && walker.mode & layout::START_WAITED == 0 {
+                    walker.mode |= layout::START_WAITED;
+                    break;
+                }
+                walker.mode &= !layout::START_WAITED;
+            }
             let at_end = walker.at == params.haystack_len;
             if at_end && params.is_final == 0 {
                 let going = buffers.emit(params, hit(layout::UNDECIDED));
@@ -102,16 +182,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             if escapes {
                 walker.mode |= layout::START_ESCAPED;
             } else if walker.row == layout::ROW_DEAD || at_end || is_longest {
-                walker.mode &= SOURCE;
-                if !all
-                    && walker.last > walker.start
-                    && !buffers.emit(
-                        params,
-                        Hit { pattern_id: rule.pattern_id, start: walker.start, end: walker.last },
-                    )
-                {
-                    walker.mode = layout::START_DONE;
-                }
+                finish(buffers, params, &mut walker, rule.pattern_id);
             } else {
                 walker.at += 1;
             }

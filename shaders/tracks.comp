@@ -1,0 +1,44 @@
+#version 460
+#extension GL_GOOGLE_include_directive : require
+
+// Walks over all segments of the haystack at once, for the rules and rows that long walks have named.
+//
+// Reads Control, the tables and the haystack; writes what each segment begins and ends with. Grid:
+// Control::tracks_*, an invocation for each segment of each track. A segment that needs the NFA or, where
+// all matches are asked for, has any, is left to the walks. Loops: the bytes of a segment, and TRACK_WARM_UP
+// before. CPU twin: src/twin/tracks.rs.
+
+#include "bindings.glsl"
+
+layout(local_size_x = WORKGROUP) in;
+
+void main() {
+    uint id = gl_GlobalInvocationID.x;
+    if (control.pass != params.pass || id >= control.track_count * segment_count()) {
+        return;
+    }
+    uint segment = id % segment_count();
+    uint name = control.tracks[id / segment_count()] - 1u;
+    RuleRecord rule = rule_record(name >> TRACK_ROW_BITS);
+    uint named = name & ((1u << TRACK_ROW_BITS) - 1u);
+    uint begin = segment << params.segment_log2;
+    uint end = begin + (1u << params.segment_log2);
+    uint first = named;
+    uint row = named;
+    uint last = 0u;
+    for (uint at = begin < TRACK_WARM_UP ? 0u : begin - TRACK_WARM_UP; at < end; ++at) {
+        if (at == begin) {
+            // A row that comes to nothing says nothing about others.
+            row = row == ROW_DEAD || row == ROW_ESCAPE ? named : row;
+            first = row;
+        }
+        if (row != ROW_DEAD && row != ROW_ESCAPE) {
+            uint entry = dfa_entry(rule.first_entry, rule.stride, row, class_of(rule.classes, byte_at(at)));
+            row = entry >> 1;
+            last = at >= begin && (entry & ENTRY_MATCH) != 0u ? at : last;
+        }
+    }
+    bool is_known = row != ROW_ESCAPE && (MATCH_ALL == 0u || last == 0u);
+    tracks.segments[id] =
+        TrackSegment((is_known ? first : SEGMENT_NO_ROW) | row << SEGMENT_ROW_BITS, segment + 1u, last);
+}

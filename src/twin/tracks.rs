@@ -1,0 +1,41 @@
+//! The twin of `shaders/tracks.comp`.
+
+use super::{Buffers, segment_count};
+use crate::MatchKind;
+use crate::shaders::layout::{self, Control, ScanParams, TrackSegment};
+
+pub(crate) fn tracks(buffers: &mut Buffers, params: &ScanParams) {
+    let Control { pass, track_count, .. } = buffers.control;
+    if pass != params.pass {
+        return;
+    }
+    for track in 0..track_count {
+        for segment in 0..segment_count(params) {
+            let at = (track * segment_count(params) + segment) as usize;
+            buffers.tracks[at] = walk(buffers, params, track, segment);
+        }
+    }
+}
+
+fn walk(buffers: &Buffers, params: &ScanParams, track: u32, segment: u32) -> TrackSegment {
+    let name = buffers.control.tracks[track as usize] - 1;
+    let rule = buffers.rule(name >> layout::TRACK_ROW_BITS);
+    let named = name & ((1 << layout::TRACK_ROW_BITS) - 1);
+    let is_lost = |row| row == layout::ROW_DEAD || row == layout::ROW_ESCAPE;
+    let begin = segment << params.segment_log2;
+    let [mut first, mut row, mut last] = [named, named, 0];
+    for at in begin.saturating_sub(layout::TRACK_WARM_UP)..begin + (1 << params.segment_log2) {
+        if at == begin {
+            row = if is_lost(row) { named } else { row };
+            first = row;
+        }
+        if !is_lost(row) {
+            let (next, matches) = buffers.step(&rule, row, at);
+            row = next;
+            last = if at >= begin && matches { at } else { last };
+        }
+    }
+    let is_known = row != layout::ROW_ESCAPE && (buffers.match_kind != MatchKind::All || last == 0);
+    let first = if is_known { first } else { layout::SEGMENT_NO_ROW };
+    TrackSegment { rows: first | row << layout::SEGMENT_ROW_BITS, stop: segment + 1, last }
+}

@@ -1,0 +1,164 @@
+//! No haystack makes a scan quadratic: twice the bytes take at most 2.2 times the time.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{gpu, say};
+use vkscan::{Match, RulePipeline, ScanScratch};
+
+/// Rules, a haystack that is hard on them, and what they match there.
+struct Case {
+    name: &'static str,
+    rules: &'static [&'static str],
+    haystack: fn(usize) -> Vec<u8>,
+    /// Of the smaller haystack.
+    bytes: usize,
+    expected: fn(usize) -> Vec<Match>,
+}
+
+/// What twice the bytes may take.
+const MOST_TIMES: f64 = 2.2;
+
+/// Times that a case is measured before its ratio counts, for what else the machine does only adds to it.
+const TRIES: usize = 6;
+
+fn repeated(piece: &str, len: usize) -> Vec<u8> {
+    piece.as_bytes().iter().copied().cycle().take(len).collect()
+}
+
+fn none(_: usize) -> Vec<Match> {
+    Vec::new()
+}
+
+fn all_of_it(len: usize) -> Vec<Match> {
+    vec![Match { pattern_id: 0, start: 0, end: len as u32 }]
+}
+
+const CASES: &[Case] = &[
+    Case {
+        name: "a long run",
+        rules: &["[a-z]+"],
+        haystack: |len| repeated("a", len),
+        bytes: 64 << 10,
+        expected: all_of_it,
+    },
+    Case {
+        name: "a keyword flood",
+        rules: &[
+            r#"(?i)[\w.-]{0,50}?(?:passw(?:or)?d)[ \t\w.-]{0,20}[\s'"]{0,3}(?:=|>|:)['"= ]{0,5}[\w.=-]{10,150}"#,
+        ],
+        haystack: |len| repeated("password", len),
+        bytes: 1 << 20,
+        expected: none,
+    },
+    Case {
+        name: "tails of anything",
+        rules: &["key.*"],
+        haystack: |len| repeated("key", len),
+        bytes: 64 << 10,
+        expected: all_of_it,
+    },
+    Case {
+        name: "tails that come to nothing",
+        rules: &["key.*;", "(?s)key.*?;"],
+        haystack: |len| repeated("key ", len),
+        bytes: 64 << 10,
+        expected: none,
+    },
+    Case {
+        name: "fronts of anything",
+        rules: &[".*key"],
+        haystack: |len| repeated("key", len),
+        bytes: 64 << 10,
+        expected: |len| vec![Match { pattern_id: 0, start: 0, end: (len / 3 * 3) as u32 }],
+    },
+    Case {
+        name: "two ways to go on",
+        rules: &["(a|aa)*b"],
+        haystack: |len| repeated("a", len),
+        bytes: 64 << 10,
+        expected: none,
+    },
+    Case {
+        name: "nested repeats",
+        rules: &["(?:(?:a*)*)*b", "(?:(?:a+)+)+b", "(?:(?:a{1,9}){1,9}){1,9}b"],
+        haystack: |len| repeated("a", len),
+        bytes: 32 << 10,
+        expected: none,
+    },
+    Case {
+        name: "rows that take turns",
+        rules: &["(?:abc)+d", "(?:ab?c?){3}*x"],
+        haystack: |len| repeated("abc", len),
+        bytes: 64 << 10,
+        expected: none,
+    },
+    Case {
+        name: "quotes",
+        rules: &[r#""(?:[^"\\]|\\.)*";"#, r"'[^']*'='"],
+        haystack: |len| repeated(r#"\"' "#, len),
+        bytes: 64 << 10,
+        expected: none,
+    },
+    Case {
+        name: "blocks without an end",
+        rules: &["(?s)-----BEGIN.*-----END", r"<(\w+)[^>]*>"],
+        haystack: |len| repeated("-----BEGIN <a ", len),
+        bytes: 64 << 10,
+        expected: none,
+    },
+    Case {
+        name: "words that are no addresses",
+        rules: &[r"(?-u)[\w.+]+@(?:\w+\.)+com\b"],
+        haystack: |len| repeated("a@b.", len),
+        bytes: 1 << 20,
+        expected: none,
+    },
+    Case {
+        name: "lines of one byte",
+        rules: &[r"(?m)^(?:[a-z]\n)+$;", r"(?:\s*[a-z]\s*)+="],
+        haystack: |len| repeated("a\n", len),
+        bytes: 64 << 10,
+        expected: none,
+    },
+];
+
+#[test]
+fn twice_the_bytes_take_twice_the_time() {
+    let gpu = gpu();
+    let mut failures = Vec::new();
+    for case in CASES {
+        let rules = RulePipeline::new(case.rules).unwrap();
+        let sizes = [case.bytes, 2 * case.bytes];
+        let sessions =
+            sizes.map(|bytes| rules.prepare_resident(&gpu.backend, bytes, 1 << 18).unwrap());
+        let haystacks = sizes.map(case.haystack);
+        let mut scratch = ScanScratch::default();
+        let mut matches = Vec::new();
+        let mut least = [Duration::MAX; 2];
+        let mut ratio = f64::MAX;
+        for _ in 0..TRIES {
+            for ((session, haystack), least) in sessions.iter().zip(&haystacks).zip(&mut least) {
+                let since = Instant::now();
+                session.scan_into(&gpu.backend, &haystack[..], &mut matches, &mut scratch).unwrap();
+                *least = since.elapsed().min(*least);
+                assert_eq!(matches, (case.expected)(haystack.len()), "{}", case.name);
+            }
+            ratio = least[1].as_secs_f64() / least[0].as_secs_f64();
+            if ratio <= MOST_TIMES {
+                break;
+            }
+        }
+        let outcome =
+            format!("{}: {:.1?}, twice the bytes {ratio:.2} times that", case.name, least[0]);
+        say(&outcome);
+        if ratio > MOST_TIMES {
+            failures.push(outcome);
+        }
+        for session in sessions {
+            session.free(&gpu.backend).unwrap();
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}

@@ -43,6 +43,7 @@ void make_tracks() {
         control.track_count = max(control.track_count, place);
     }
     control.used_tracks = 0u;
+    control.has_new = 1u;
     forget_names();
 }
 
@@ -65,6 +66,7 @@ void begin_pass(uint pass) {
 // Judges the round that has run.
 void end_round() {
     control.rounds += 1u;
+    control.has_new = 0u;
     uint filled = min(control.queue_tail - control.queue_base, params.queue_capacity);
     control.queue_tail = control.queue_base + filled;
     control.queue_head = control.queue_base + min(control.queue_head - control.queue_base, filled);
@@ -110,12 +112,12 @@ void main() {
     // Never 0 in a round that runs: that is how the next `advance` knows.
     control.starts_x = walks ? groups(max(walkers, 1u)) : 0u;
     control.nfa_x = walks ? params.nfa_walkers : 0u;
-    bool makes = walks && control.has_named != 0u;
-    if (makes) {
+    if (walks && control.has_named != 0u) {
         make_tracks();
     }
-    control.tracks_x = makes ? groups(control.track_count * segment_count()) : 0u;
-    control.chains_x = makes ? CHAIN_PARTS : 0u;
+    bool has_new = walks && control.has_new != 0u;
+    control.tracks_x = has_new ? groups(control.track_count * segment_count()) : 0u;
+    control.chains_x = has_new ? CHAIN_PARTS : 0u;
     control.filter_y = control.sequences_y = control.starts_y = control.nfa_y = 1u;
     control.filter_z = control.sequences_z = control.starts_z = control.nfa_z = 1u;
     control.tracks_y = control.tracks_z = control.chains_y = control.chains_z = 1u;

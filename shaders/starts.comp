@@ -8,8 +8,8 @@
 // the candidate starts i, i + start_walkers, ..., if there is a filter, then for the rules that cannot be
 // filtered the starts first_start + i, first_start + i + start_walkers, ... and for each the rules of its
 // two lists. A long walk that comes to a segment as a track does leaps over it, and the chain behind it; else it
-// names its rule and row. The main loop is bounded by params.step_budget, and the searches among tracks and
-// names are charged to it; what is left then, and a walk that finds the queue full, goes on in the next round.
+// names its rule and row. The main loop is bounded by params.step_budget, and the search among tracks is
+// charged to it; what is left then, and a walk that finds the queue full, goes on in the next round.
 // CPU twin: src/twin/starts.rs.
 
 #include "bindings.glsl"
@@ -61,7 +61,6 @@ bool leap(inout StartWalker walker, uint rule, inout uint step) {
     }
     uint slot = rule + walker.row;
     for (uint probe = 0u; !is_known && probe < MOST_TRACKS; ++probe) {
-        step += 1u;
         slot %= MOST_TRACKS;
         // Most find it there: a look is cheaper.
         is_known = control.named[slot] == name;

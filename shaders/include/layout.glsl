@@ -339,6 +339,8 @@ struct Control {
     // What long walks have named, by hash, since tracks were walked last; and whether there is any: 0 or 1.
     uint named[MOST_TRACKS];
     uint has_named;
+    // 1 if tracks have been made that the round's first kernels have yet to walk.
+    uint has_new;
     // Tracks that walks have leapt on since then, a bit each.
     uint used_tracks;
     // 1 once there was no room for another: then walks no longer wait for theirs.
@@ -369,12 +371,12 @@ struct Control {
 };
 
 // Byte offsets of the grids in Control, for indirect dispatch.
-const uint CONTROL_STARTS_GRID = 184u;
-const uint CONTROL_NFA_GRID = 196u;
-const uint CONTROL_FILTER_GRID = 208u;
-const uint CONTROL_SEQUENCES_GRID = 220u;
-const uint CONTROL_TRACKS_GRID = 232u;
-const uint CONTROL_CHAINS_GRID = 244u;
+const uint CONTROL_STARTS_GRID = 188u;
+const uint CONTROL_NFA_GRID = 200u;
+const uint CONTROL_FILTER_GRID = 212u;
+const uint CONTROL_SEQUENCES_GRID = 224u;
+const uint CONTROL_TRACKS_GRID = 236u;
+const uint CONTROL_CHAINS_GRID = 248u;
 
 // StartWalker::mode.
 const uint START_FIRSTS = 0u;

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::tuning::Tuning;
 use super::*;
+use crate::rules::{Rule, pass};
 use crate::vulkan::testing::TestBackend;
 use crate::{BackendError, MatchKind, PipelineOptions};
 
@@ -65,7 +66,7 @@ fn no_limit_inside_shows_through() {
         let rules = rules(kind, PATTERNS);
         let expected = rules.reference_scan(&haystack);
         // Every rule in a pass of its own, or nearly so.
-        let least_pass = crate::rules::pass::pack(rules.rules(), u64::MAX, 10);
+        let least_pass = pass::pack(rules.rules(), u64::MAX, 10);
         let least_pass = least_pass.unwrap()[0].bytes();
         for pass_bytes in [least_pass, least_pass - 1000] {
             let tuning = Tuning { pass_bytes, ..tight(&backend) };
@@ -359,6 +360,10 @@ proptest! {
             Err(error) => panic!("{error}"),
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     /// Walks so long that they share tracks find what walks find that go alone.
     #[test]
@@ -369,16 +374,39 @@ proptest! {
             1..5,
         ),
         all in any::<bool>(),
+        is_split in any::<bool>(),
     ) {
         let backend = TestBackend::new();
         let rules = rules(KINDS[usize::from(all)], &patterns);
         let run = |(piece, count, end): &(&str, usize, &str)| piece.repeat(*count) + end;
         let haystack = runs.iter().map(run).collect::<String>();
-        let options = options(haystack.len(), 2_000_000);
-        let session =
-            ResidentRulePipeline::new(&rules, &backend, &options, &tight(&backend)).unwrap();
-        prop_assert_eq!(scan(&session, &backend, haystack.as_bytes()), rules.reference_scan(haystack.as_bytes()));
+        let expected = rules.reference_scan(haystack.as_bytes());
+        // No more room for matches than they need, so that some are looked for in parts.
+        let options = options(haystack.len(), expected.len().max(1));
+        let tight = tight(&backend);
+        let bytes = |rules: &[Rule]| pass::pack(rules, u64::MAX, tight.bitmap_log2).unwrap()[0].bytes();
+        let pass_bytes = match is_split {
+            true => rules.rules().chunks(1).map(bytes).max().unwrap(),
+            false => tight.pass_bytes,
+        };
+        let tuning = Tuning { pass_bytes, ..tight };
+        let session = ResidentRulePipeline::new(&rules, &backend, &options, &tuning).unwrap();
+        let found = scan(&session, &backend, haystack.as_bytes());
+        prop_assert!(found == expected, "{} of {} matches", found.len(), expected.len());
     }
+}
+
+/// Tracks are made when the next submission begins, and there is more to come before they are walked.
+#[test]
+fn tracks_are_walked_before_they_are_used() {
+    let backend = TestBackend::new();
+    let rules = rules(MatchKind::All, &["(?:abc)+(?:1|;)", "(?:a+|(?:bc)+)*;", "(?u)[a-zé]+1"]);
+    let runs = ["abc".repeat(236), "ab".repeat(275), "1b".into(), "\\\"".repeat(236), "\n".into()];
+    let haystack = runs.concat() + &"é".repeat(373) + ";";
+    let expected = rules.reference_scan(haystack.as_bytes());
+    let options = options(haystack.len(), expected.len());
+    let session = ResidentRulePipeline::new(&rules, &backend, &options, &tight(&backend)).unwrap();
+    assert_eq!(scan(&session, &backend, haystack.as_bytes()), expected);
 }
 
 /// Rules whose walks go on for long, and what makes them do so or end them.

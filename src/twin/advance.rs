@@ -40,12 +40,14 @@ fn make_tracks(control: &mut Control) {
         control.track_count = control.track_count.max(place);
     }
     control.used_tracks = 0;
+    control.has_new = 1;
     forget_names(control);
 }
 
 fn end_round(buffers: &mut Buffers, params: &ScanParams) {
     let control = &mut buffers.control;
     control.rounds += 1;
+    control.has_new = 0;
     let filled = (control.queue_tail - control.queue_base).min(params.queue_capacity);
     control.queue_tail = control.queue_base + filled;
     control.queue_head = control.queue_base + (control.queue_head - control.queue_base).min(filled);
@@ -95,12 +97,12 @@ pub(crate) fn advance(buffers: &mut Buffers, params: &ScanParams) {
         if has_lists { params.start_walkers } else { control.item_count.min(params.start_walkers) };
     control.starts_x = groups(walks, walkers.max(1));
     control.nfa_x = if walks { params.nfa_walkers } else { 0 };
-    let makes = walks && control.has_named != 0;
-    if makes {
+    if walks && control.has_named != 0 {
         make_tracks(control);
     }
-    control.tracks_x = groups(makes, control.track_count * segment_count(params));
-    control.chains_x = if makes { layout::CHAIN_PARTS } else { 0 };
+    let has_new = walks && control.has_new != 0;
+    control.tracks_x = groups(has_new, control.track_count * segment_count(params));
+    control.chains_x = if has_new { layout::CHAIN_PARTS } else { 0 };
     [control.tracks_y, control.tracks_z, control.chains_y, control.chains_z] = [1; 4];
     [control.filter_y, control.sequences_y, control.starts_y, control.nfa_y] = [1; 4];
     [control.filter_z, control.sequences_z, control.starts_z, control.nfa_z] = [1; 4];

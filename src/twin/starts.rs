@@ -57,7 +57,6 @@ fn leap(
     let mut slot = rule + walker.row;
     let mut probe = 0;
     while !is_known && probe < layout::MOST_TRACKS {
-        *step += 1;
         slot %= layout::MOST_TRACKS;
         let named = &mut control.named[slot as usize];
         is_known = *named == name;

@@ -21,6 +21,7 @@ fn tight(haystack: &[u8], pass_count: usize) -> ScanParams {
         nfa_walkers: 2,
         pass_count: pass_count as u32,
         step_budget: 7,
+        segment_log2: 8,
         filter_end: haystack.len() as u32,
         filter_workgroup: 64,
         filter_turns: 4,
@@ -60,9 +61,18 @@ fn scan(
             advance(&mut buffers, &ScanParams { stage: layout::ADVANCE_TAILS, ..params });
         }
         while buffers.control.pass == params.pass {
+            if buffers.control.chains_x > 0 {
+                tracks(&mut buffers, &params);
+                chains(&mut buffers, &params);
+            }
             starts(&mut buffers, &params);
             nfa(&mut buffers, &params);
-            advance(&mut buffers, &params);
+            // As where a submission ends and the next begins.
+            advance(&mut buffers, &ScanParams { pass: params.pass + 1, ..params });
+            if buffers.control.pass == params.pass {
+                advance(&mut buffers, &params);
+                advance(&mut buffers, &ScanParams { stage: layout::ADVANCE_TAILS, ..params });
+            }
         }
         let last = ScanParams { pass_count: index as u32 + 1, ..params };
         let (header, hits) = readback(&buffers, &last);

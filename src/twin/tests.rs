@@ -71,7 +71,9 @@ fn scan(
             advance(&mut buffers, &ScanParams { pass: params.pass + 1, ..params });
             if buffers.control.pass == params.pass {
                 advance(&mut buffers, &params);
-                advance(&mut buffers, &ScanParams { stage: layout::ADVANCE_TAILS, ..params });
+                if params.use_filter != layout::FILTER_NONE {
+                    advance(&mut buffers, &ScanParams { stage: layout::ADVANCE_TAILS, ..params });
+                }
             }
         }
         let last = ScanParams { pass_count: index as u32 + 1, ..params };

@@ -67,9 +67,10 @@ fn scan(
             }
             starts(&mut buffers, &params);
             nfa(&mut buffers, &params);
-            // As where a submission ends and the next begins.
-            advance(&mut buffers, &ScanParams { pass: params.pass + 1, ..params });
+            advance(&mut buffers, &params);
             if buffers.control.pass == params.pass {
+                // As where a submission ends and the next begins.
+                buffers.control.starts_x = 0;
                 advance(&mut buffers, &params);
                 if params.use_filter != layout::FILTER_NONE {
                     advance(&mut buffers, &ScanParams { stage: layout::ADVANCE_TAILS, ..params });

@@ -7,7 +7,7 @@
 // DFA, and its own walkers. Grid: Control::starts_*, params.start_walkers invocations; invocation i takes
 // the candidate starts i, i + start_walkers, ..., if there is a filter, then for the rules that cannot be
 // filtered the starts first_start + i, first_start + i + start_walkers, ... and for each the rules of its
-// two lists. A long walk that comes to a segment as a track does leaps over it, and the chain behind it; else it
+// two lists, and those that have been listed for their long fronts. A long walk that comes to a segment as a track does leaps over it, and the chain behind it; else it
 // names its rule and row. The main loop is bounded by params.step_budget, and the search among tracks is
 // charged to it; what is left then, and a walk that finds the queue full, goes on in the next round.
 // CPU twin: src/twin/starts.rs.
@@ -28,7 +28,7 @@ void open_list(inout StartWalker walker, uint index) {
 }
 
 // What a walker takes its starts from.
-const uint SOURCE = START_PAIRS | START_ITEMS;
+const uint SOURCE = START_PAIRS | START_LISTED | START_ITEMS;
 
 // Whether a walk may share what is behind it.
 bool is_long(StartWalker walker, RuleRecord rule) {
@@ -98,19 +98,27 @@ void main() {
     }
     uint firsts = tables.header.firsts;
     uint pairs = tables.header.pairs;
+    bool has_pairs = true;
     if (params.use_filter == FILTER_ALL) {
         firsts = tables.header.rest_firsts;
         pairs = tables.header.rest_pairs;
+        has_pairs = tables.header.has_rest != 0u;
     } else if (params.use_filter == FILTER_BOUNDED) {
         firsts = tables.header.long_firsts;
         pairs = tables.header.long_pairs;
+        has_pairs = tables.header.has_long != 0u;
     }
     uint item_count = control.item_count;
+    uint listed_count = 0u;
+    while (params.has_listed != 0u && listed_count < MOST_LISTED && control.listed[listed_count] != 0u) {
+        listed_count += 1u;
+    }
     RuleRecord rule;
     uint rule_index = 0u;
     if ((walker.mode & START_WALKING) != 0u) {
         rule_index = (walker.mode & START_ITEMS) != 0u
             ? candidates.tails_then_items[params.candidate_capacity + walker.entry - params.start_walkers].of
+            : (walker.mode & START_LISTED) != 0u ? control.listed[walker.entry - 1u] - 1u
             : tables.words[walker.entry - 1u];
         rule = rule_record(rule_index);
     }
@@ -176,7 +184,8 @@ void main() {
                 walker.start = item.at;
                 walker.entry += params.start_walkers;
             } else {
-                rule_index = tables.words[walker.entry];
+                rule_index = (walker.mode & START_LISTED) != 0u
+                    ? control.listed[walker.entry] - 1u : tables.words[walker.entry];
                 walker.entry += 1u;
             }
             rule = rule_record(rule_index);
@@ -188,24 +197,31 @@ void main() {
                 walker.mode |= START_WALKING;
             }
         } else if ((walker.mode & START_ITEMS) != 0u) {
-            // Before the first start, with both lists behind it. The addition may wrap, and wraps back.
-            walker.mode = has_lists(tables.header) ? START_PAIRS : START_DONE;
+            // Before the first start, with all lists behind it. The addition may wrap, and wraps back.
+            walker.mode = has_lists(tables.header) ? START_LISTED : START_DONE;
             walker.start = params.first_start + id - params.start_walkers;
             walker.entry = 0u;
             walker.entry_end = 0u;
-        } else if ((walker.mode & START_PAIRS) == 0u) {
+        } else if (walker.mode == START_FIRSTS) {
             walker.mode = START_PAIRS;
             uint second = walker.start + 1u < params.haystack_len ? byte_at(walker.start + 1u) : 256u;
             open_list(walker, pairs + byte_at(walker.start) * PAIR_COLUMNS + second);
+        } else if (walker.mode == START_PAIRS && listed_count > 0u) {
+            walker.mode = START_LISTED;
+            walker.entry = 0u;
+            walker.entry_end = listed_count;
         } else {
             walker.start += params.start_walkers;
             // Less than a grid's width is left, so the next start would lie outside: the addition above
             // cannot have wrapped, except for the first start, where it is meant to.
             if (walker.start >= params.end_start) {
                 walker.mode = START_DONE;
-            } else {
+            } else if (has_pairs) {
                 walker.mode = START_FIRSTS;
                 open_list(walker, firsts + byte_at(walker.start));
+            } else {
+                walker.entry = 0u;
+                walker.entry_end = listed_count;
             }
         }
     }

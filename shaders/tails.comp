@@ -8,7 +8,8 @@
 // these are TAILS_MOST at most. A tail passes if its DFA accepts, is not built far enough, or has not come to
 // an end after TAIL_STEPS bytes. The front is then walked back to all the places where it may begin. Where
 // front and tail are exact, or the front has one length, and params.is_direct says so, that is a hit already.
-// Loops: TAILS_MOST times TAIL_STEPS and FRONT_STEPS. CPU twin: src/twin/tails.rs.
+// Rules whose fronts are too long for that are listed.
+// Loops: TAILS_MOST times TAIL_STEPS, FRONT_STEPS and twice MOST_LISTED. CPU twin: src/twin/tails.rs.
 
 #include "bindings.glsl"
 
@@ -93,6 +94,27 @@ bool hand_on(uint rule, uint start) {
     return index < params.item_capacity;
 }
 
+// Lists a rule, which ends this run: the next one verifies the rule from every start.
+void list_rule(uint rule) {
+    uint most = params.pass_count == 1u ? MOST_LISTED : 0u;
+    for (uint place = 0u; place < most; ++place) {
+        uint before = atomicCompSwap(control.listed[place], 0u, rule + 1u);
+        if (before == 0u || before == rule + 1u) {
+            atomicOr(control.overflowed, OVERFLOW_LISTED);
+            return;
+        }
+    }
+    atomicOr(control.overflowed, OVERFLOW_FRONTS);
+}
+
+bool is_listed(uint rule) {
+    bool found = false;
+    for (uint place = 0u; !found && place < MOST_LISTED && control.listed[place] != 0u; ++place) {
+        found = control.listed[place] == rule + 1u;
+    }
+    return found;
+}
+
 // Hands on all starts from which the front may lead to `tail`; or, if it `is_match` that ends at `end`,
 // reports the least of them.
 void walk_back(BranchRecord branch, uint tail, bool is_match, uint end) {
@@ -123,7 +145,7 @@ void walk_back(BranchRecord branch, uint tail, bool is_match, uint end) {
         }
     }
     if (row != ROW_DEAD) {
-        atomicOr(control.overflowed, OVERFLOW_FRONTS);
+        list_rule(branch.rule);
     } else if (least != NO_START) {
         emit(rule_record(branch.rule).pattern_id, least, end);
     }
@@ -132,7 +154,7 @@ void walk_back(BranchRecord branch, uint tail, bool is_match, uint end) {
 void look_at(Candidate candidate) {
     BranchRecord branch = branch_record(candidate.of);
     uint tail = candidate.at;
-    if (tail < branch.front_min) {
+    if (tail < branch.front_min || (params.has_listed != 0u && is_listed(branch.rule))) {
         return;
     }
     uint end;

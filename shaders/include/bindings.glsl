@@ -102,7 +102,7 @@ RuleRecord rule_record(uint rule) {
 
 // Whether there are rules that have to be verified from every start.
 bool has_lists(PassHeader header) {
-    return params.use_filter == FILTER_NONE
+    return params.use_filter == FILTER_NONE || params.has_listed != 0u
         || (params.use_filter == FILTER_ALL ? header.has_rest : header.has_long) != 0u;
 }
 

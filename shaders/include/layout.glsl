@@ -122,16 +122,18 @@ const uint FILTER_TURNS = 4u;
 // Candidates and look-ups of an invocation of `filter`; one that has more says that they do not fit.
 const uint FILTER_STEPS = 0x1000u;
 
-// ScanParams::use_filter. Where the haystack goes on elsewhere, or fronts turn out long, rules with
-// unbounded fronts are verified from every start.
+// ScanParams::use_filter. Where the haystack goes on elsewhere, or the fronts of too many rules turn out long, all
+// rules with unbounded fronts are verified from every start.
 const uint FILTER_NONE = 0u;
 const uint FILTER_BOUNDED = 1u;
 const uint FILTER_ALL = 2u;
 
-// Control::overflowed, a bit each: more candidates than there is room for; a front that goes on for more
-// than FRONT_STEPS.
+// Control::overflowed, a bit each: more candidates than there is room for; rules that have been listed, because a
+// front of theirs goes on for more than FRONT_STEPS; more of these than there is room for.
 const uint OVERFLOW_CANDIDATES = 1u;
-const uint OVERFLOW_FRONTS = 2u;
+const uint OVERFLOW_LISTED = 2u;
+const uint OVERFLOW_FRONTS = 4u;
+const uint MOST_LISTED = 32u;
 
 // Bytes of a tail that are walked before it passes unchecked, and of a front before it counts as long.
 const uint TAIL_STEPS = 256u;
@@ -292,6 +294,8 @@ struct ScanParams {
     uint stage;
     // Bytes of a track's segment, as a power of two; 0 if long walks share nothing.
     uint segment_log2;
+    // 1 to verify the rules that have been listed from every start.
+    uint has_listed;
     // Which rules to look for by their grams: FILTER_*. The others are verified from every start.
     uint use_filter;
     // Grams are looked for that begin from filter_first up to, and without, filter_end, by workgroups of so
@@ -363,8 +367,9 @@ struct Control {
     uint chains_x;
     uint chains_y;
     uint chains_z;
-    // All that follows is kept from scan to scan of the same haystack: the tracks' names, how many there are, and
-    // the pass that they belong to.
+    // All that follows is kept from scan to scan of the same haystack: the rules that have been listed, with 1 added,
+    // and then 0; the tracks' names, how many there are, and the pass that they belong to.
+    uint listed[MOST_LISTED];
     uint tracks[MOST_TRACKS];
     uint track_count;
     uint track_pass;
@@ -387,15 +392,16 @@ const uint START_DONE = 8u;
 const uint START_ITEMS = 16u;
 // A walk has waited for a track; then it goes on as best it can.
 const uint START_WAITED = 32u;
+const uint START_LISTED = 64u;
 
 // An invocation of `starts`: where it stopped.
 struct StartWalker {
     uint generation;
-    // The list that `entry` runs through (START_FIRSTS, START_PAIRS or START_ITEMS), and flags.
+    // The list that `entry` runs through (START_FIRSTS, START_PAIRS, START_LISTED or START_ITEMS), and flags.
     uint mode;
     uint start;
     // Word offsets in the tables: the next entry of the list, and the list's end. For START_ITEMS the next
-    // candidate start's index.
+    // candidate start's index, for START_LISTED the next rule's.
     uint entry;
     uint entry_end;
     uint row;

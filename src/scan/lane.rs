@@ -753,6 +753,7 @@ impl Lane {
             filter_first: 0,
             filter_end: 0,
             use_filter: layout::FILTER_ALL,
+            has_listed: 0,
             ..params
         };
         let Lane { device, resources, open, start, rest, stages, .. } = self;

@@ -374,6 +374,8 @@ impl ResidentRulePipeline {
         let mut part = range.end_start - range.first_start;
         let mut filter_part = true;
         let mut is_flood = false;
+        // Whether rules have been listed, whose fronts are long in this haystack.
+        let mut has_listed = false;
         let mut is_direct =
             self.match_kind == MatchKind::LeftmostFirst && range.max_scan_bytes == u32::MAX;
         while first_start < range.end_start {
@@ -384,6 +386,7 @@ impl ResidentRulePipeline {
                 first_start,
                 end_start,
                 use_filter,
+                has_listed: (has_listed && use_filter == layout::FILTER_ALL).into(),
                 is_direct: is_direct.into(),
                 ..params
             };
@@ -394,6 +397,10 @@ impl ResidentRulePipeline {
             let count = outcome.hit_count;
             if outcome.overflowed & layout::OVERFLOW_FRONTS != 0 {
                 filter = layout::FILTER_BOUNDED;
+                continue;
+            }
+            if outcome.overflowed & layout::OVERFLOW_LISTED != 0 {
+                has_listed = true;
                 continue;
             }
             let is_filtered = use_filter != layout::FILTER_NONE;

@@ -161,6 +161,7 @@ fn compare(
             list.sort_unstable_by_key(|found| (found.of, found.at));
         }
         buffers.control.named.sort_unstable();
+        buffers.control.listed.sort_unstable_by(|one, other| other.cmp(one));
     };
     sort(&mut ours);
     sort(&mut theirs);
@@ -176,7 +177,12 @@ fn compare(
 }
 
 /// Compares every stage of a whole scan.
-fn compare_scan(backend: &Backend, rules: &RulePipeline, haystack: &[u8], params: ScanParams) {
+fn compare_scan(
+    backend: &Backend,
+    rules: &RulePipeline,
+    haystack: &[u8],
+    params: ScanParams,
+) -> Buffers {
     let kind = rules.options().match_kind;
     let [tables] = &pass::pack(rules.rules(), u64::MAX, BITMAP_LOG2).unwrap()[..] else {
         panic!("one pass")
@@ -192,16 +198,31 @@ fn compare_scan(backend: &Backend, rules: &RulePipeline, haystack: &[u8], params
     let kernels = Kernels::new(backend, specialisation).unwrap();
     let mut state = Buffers::new(kind, tables.clone(), haystack, &params);
     state.past_end = PAST_END;
-    let stage = |stage| ScanParams { stage, ..params };
+    let mut params = params;
     if params.use_filter == layout::FILTER_NONE {
-        compare(backend, &kernels, &mut state, &stage(layout::ADVANCE_BEGIN), "advance");
+        let begin = ScanParams { stage: layout::ADVANCE_BEGIN, ..params };
+        compare(backend, &kernels, &mut state, &begin, "advance");
     } else {
-        compare(backend, &kernels, &mut state, &params, "filter");
-        compare(backend, &kernels, &mut state, &params, "sequences");
-        compare(backend, &kernels, &mut state, &params, "tails");
-        compare_readback(backend, &kernels, &state, &stage(layout::ADVANCE_TAILS));
-        compare(backend, &kernels, &mut state, &stage(layout::ADVANCE_TAILS), "advance");
-        assert!(state.control.item_count > 0 || params.is_direct != 0);
+        for stage in ["filter", "sequences", "tails"] {
+            compare(backend, &kernels, &mut state, &params, stage);
+        }
+        if state.control.overflowed == layout::OVERFLOW_LISTED {
+            // As the next run begins.
+            let listed = state.control.listed;
+            state = Buffers::new(kind, tables.clone(), haystack, &params);
+            state.past_end = PAST_END;
+            state.control.listed = listed;
+            params.has_listed = 1;
+            for stage in ["filter", "sequences", "tails"] {
+                compare(backend, &kernels, &mut state, &params, stage);
+            }
+        }
+        let end_tails = ScanParams { stage: layout::ADVANCE_TAILS, ..params };
+        compare_readback(backend, &kernels, &state, &end_tails);
+        compare(backend, &kernels, &mut state, &end_tails, "advance");
+        assert_eq!(state.control.overflowed, 0);
+        let has_more = params.is_direct != 0 || params.has_listed != 0;
+        assert!(state.control.item_count > 0 || has_more);
     }
     let mut track_count = 0;
     while state.control.pass == 0 {
@@ -217,6 +238,7 @@ fn compare_scan(backend: &Backend, rules: &RulePipeline, haystack: &[u8], params
     let hits = compare_readback(backend, &kernels, &state, &params);
     assert!(hits > 0);
     assert_eq!(track_count > 0, params.segment_log2 != 0, "{track_count} tracks");
+    state
 }
 
 /// Compares the hits once all items are through: the kernel's walkers stop elsewhere than the twin's, and
@@ -381,4 +403,40 @@ fn long_walks_share_tracks() {
     let options = PipelineOptions { match_kind: MatchKind::All, ..PipelineOptions::default() };
     let rules = RulePipeline::with_options(&[r"[a-z]*\d", r"(?:abc)+z", "a"], options).unwrap();
     compare_scan(&backend, &rules, &haystack, params);
+}
+
+#[test]
+fn rules_with_long_fronts_are_listed() {
+    let backend = TestBackend::new();
+    let haystack = [&[b'x'; 1500][..], b"5-22 abc9-22 abcd"].concat();
+    let params = ScanParams {
+        haystack_len: haystack.len() as u32,
+        end_start: haystack.len() as u32,
+        is_final: 1,
+        max_scan: u32::MAX,
+        hit_capacity: 1 << 13,
+        hit_stop: 1 << 13,
+        queue_capacity: 1 << 10,
+        start_walkers: 64,
+        nfa_walkers: 64,
+        pass_count: 1,
+        step_budget: 999,
+        candidate_capacity: 1 << 10,
+        item_capacity: 1 << 12,
+        filter_workgroup: FILTER_WORKGROUP,
+        filter_turns: 4,
+        filter_end: haystack.len() as u32,
+        use_filter: layout::FILTER_ALL,
+        ..ScanParams::default()
+    };
+    for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {
+        let options = PipelineOptions { match_kind, ..PipelineOptions::default() };
+        let patterns = [r"[a-z]*\d-22", "abcd", "[a-wyz]*9-22"];
+        let rules = RulePipeline::with_options(&patterns, options).unwrap();
+        for is_direct in [0, u32::from(match_kind == MatchKind::LeftmostFirst)] {
+            let state =
+                compare_scan(&backend, &rules, &haystack, ScanParams { is_direct, ..params });
+            assert_eq!(state.control.listed[..2], [1, 0]);
+        }
+    }
 }

@@ -133,6 +133,7 @@ impl Buffers {
     /// Whether there are rules that have to be verified from every start.
     fn has_lists(&self, params: &ScanParams) -> bool {
         match params.use_filter {
+            _ if params.has_listed != 0 => true,
             layout::FILTER_NONE => true,
             layout::FILTER_BOUNDED => self.header().has_long != 0,
             _ => self.header().has_rest != 0,

@@ -15,7 +15,15 @@ fn open_list(buffers: &Buffers, walker: &mut StartWalker, index: u32) {
 }
 
 /// What a walker takes its starts from.
-const SOURCE: u32 = layout::START_PAIRS | layout::START_ITEMS;
+const SOURCE: u32 = layout::START_PAIRS | layout::START_LISTED | layout::START_ITEMS;
+
+/// The rule at `entry` of the list that a walker runs through.
+fn listed_in(buffers: &Buffers, walker: &StartWalker, entry: u32) -> u32 {
+    match walker.mode & layout::START_LISTED {
+        0 => buffers.word(entry),
+        _ => buffers.control.listed[entry as usize] - 1,
+    }
+}
 
 /// Whether a walk may share what is behind it.
 fn is_long(params: &ScanParams, walker: &StartWalker, rule: &RuleRecord) -> bool {
@@ -100,12 +108,14 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
         return;
     }
     let header = *buffers.header();
-    let (firsts, pairs) = match params.use_filter {
-        layout::FILTER_NONE => (header.firsts, header.pairs),
-        layout::FILTER_BOUNDED => (header.long_firsts, header.long_pairs),
-        _ => (header.rest_firsts, header.rest_pairs),
+    let (firsts, pairs, has_pairs) = match params.use_filter {
+        layout::FILTER_NONE => (header.firsts, header.pairs, true),
+        layout::FILTER_BOUNDED => (header.long_firsts, header.long_pairs, header.has_long != 0),
+        _ => (header.rest_firsts, header.rest_pairs, header.has_rest != 0),
     };
     let has_lists = buffers.has_lists(params);
+    let listed = buffers.control.listed.iter().take_while(|&&rule| rule != 0);
+    let listed_count = if params.has_listed != 0 { listed.count() as u32 } else { 0 };
     let item_count = buffers.control.item_count;
     let item_of = |buffers: &Buffers, entry: u32| {
         buffers.candidates[(params.candidate_capacity + entry) as usize]
@@ -116,7 +126,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
         rule_index = if walker.mode & layout::START_ITEMS != 0 {
             item_of(buffers, walker.entry - params.start_walkers).of
         } else {
-            buffers.word(walker.entry - 1)
+            listed_in(buffers, &walker, walker.entry - 1)
         };
         rule = buffers.rule(rule_index);
     }
@@ -194,7 +204,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 walker.start = item.at;
                 walker.entry += params.start_walkers;
             } else {
-                rule_index = buffers.word(walker.entry);
+                rule_index = listed_in(buffers, &walker, walker.entry);
                 walker.entry += 1;
             }
             rule = buffers.rule(rule_index);
@@ -209,11 +219,11 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 walker.mode |= layout::START_WALKING;
             }
         } else if walker.mode & layout::START_ITEMS != 0 {
-            walker.mode = if has_lists { layout::START_PAIRS } else { layout::START_DONE };
+            walker.mode = if has_lists { layout::START_LISTED } else { layout::START_DONE };
             walker.start = params.first_start.wrapping_add(id).wrapping_sub(params.start_walkers);
             walker.entry = 0;
             walker.entry_end = 0;
-        } else if walker.mode & layout::START_PAIRS == 0 {
+        } else if walker.mode == layout::START_FIRSTS {
             walker.mode = layout::START_PAIRS;
             let second = match walker.start + 1 {
                 next if next < params.haystack_len => u32::from(buffers.byte(next)),
@@ -222,14 +232,21 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             let first = u32::from(buffers.byte(walker.start));
             let index = pairs + first * layout::PAIR_COLUMNS + second;
             open_list(buffers, &mut walker, index);
+        } else if walker.mode == layout::START_PAIRS && listed_count > 0 {
+            walker.mode = layout::START_LISTED;
+            walker.entry = 0;
+            walker.entry_end = listed_count;
         } else {
             walker.start = walker.start.wrapping_add(params.start_walkers);
             if walker.start >= params.end_start {
                 walker.mode = layout::START_DONE;
-            } else {
+            } else if has_pairs {
                 walker.mode = layout::START_FIRSTS;
                 let index = firsts + u32::from(buffers.byte(walker.start));
                 open_list(buffers, &mut walker, index);
+            } else {
+                walker.entry = 0;
+                walker.entry_end = listed_count;
             }
         }
     }

@@ -69,6 +69,18 @@ fn hand_on(buffers: &mut Buffers, params: &ScanParams, of: u32, at: u32) -> bool
     index < params.item_capacity
 }
 
+fn list_rule(buffers: &mut Buffers, params: &ScanParams, rule: u32) {
+    let listed = &mut buffers.control.listed;
+    let place = listed.iter().position(|&known| known == 0 || known == rule + 1);
+    match place.filter(|_| params.pass_count == 1) {
+        Some(place) => {
+            listed[place] = rule + 1;
+            buffers.control.overflowed |= layout::OVERFLOW_LISTED;
+        }
+        None => buffers.control.overflowed |= layout::OVERFLOW_FRONTS,
+    }
+}
+
 fn walk_back(
     buffers: &mut Buffers,
     params: &ScanParams,
@@ -107,7 +119,7 @@ fn walk_back(
         }
     }
     if row != layout::ROW_DEAD {
-        buffers.control.overflowed |= layout::OVERFLOW_FRONTS;
+        list_rule(buffers, params, branch.rule);
     } else if let (Some(start), Some(end)) = (least, match_end) {
         let pattern_id = buffers.rule(branch.rule).pattern_id;
         buffers.emit(params, Hit { pattern_id, start, end });
@@ -118,7 +130,8 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     let candidate = buffers.candidates[id as usize];
     let branch: BranchRecord = buffers.record(buffers.header().branches, candidate.of);
     let tail = candidate.at;
-    if tail < branch.front_min {
+    let is_listed = buffers.control.listed.contains(&(branch.rule + 1));
+    if tail < branch.front_min || params.has_listed != 0 && is_listed {
         return;
     }
     if branch.front_min == branch.front_max {

@@ -988,12 +988,11 @@ impl Resources {
     }
 
     /// Zeroes the counters of hits and all of Control but the generation and, where the haystack is the same,
-    /// the tracks, which are then those of the only pass.
+    /// what has been found out about it, which is then of the only pass.
     fn reset(&self, to: &mut Recorder, is_same: bool) {
-        let keeps_tracks = is_same && self.tables.len() == 1;
+        let keeps = is_same && self.tables.len() == 1;
         let begin = offset_of!(Control, pass) as u64;
-        let end =
-            if keeps_tracks { offset_of!(Control, tracks) as u64 } else { self.control.size() };
+        let end = if keeps { offset_of!(Control, listed) as u64 } else { self.control.size() };
         to.fill_buffer(&self.hits, 0, 4, 0);
         to.fill_buffer(&self.control, begin, end - begin, 0);
     }

@@ -595,3 +595,20 @@ fn what_tails_cannot_tell_is_settled() {
         assert!(submissions.contains(&stats.submissions), "{stats:?}");
     }
 }
+
+/// Rules whose fronts turn out long are verified from every start in a second run; the others are not.
+#[test]
+fn long_fronts_cost_a_second_run() {
+    let backend = TestBackend::new();
+    let haystack = [&b"x".repeat(1500)[..], b"5-22 abc9-22 abcd"].concat();
+    for kind in KINDS {
+        let rules = rules(kind, &[r"[a-z]*\d-22", "abcd", "[a-wyz]*9-22"]);
+        let session = rules.prepare_resident(&backend, haystack.len(), 2000).unwrap();
+        let (mut matches, mut scratch) = Default::default();
+        for scan in 0..3 {
+            let stats = session.scan_into(&backend, &haystack, &mut matches, &mut scratch).unwrap();
+            assert_eq!(matches, rules.reference_scan(&haystack), "{kind:?}, scan {scan}");
+            assert!((2..5).contains(&stats.submissions), "{stats:?}");
+        }
+    }
+}

@@ -24,26 +24,38 @@ void forget_names() {
     control.has_named = 0u;
 }
 
+// As many tracks as a round takes steps, at most.
+uint most_tracks() {
+    uint steps = (params.start_walkers >> 6) * params.step_budget;
+    return clamp(steps / max(params.haystack_len >> 6, 1u), 4u, MOST_TRACKS);
+}
+
 // Makes tracks of what has been named, as far as there is room beside those that are of use.
 void make_tracks() {
-    uint place = 0u;
+    uint unused = 0u;
     for (uint slot = 0u; slot < MOST_TRACKS; ++slot) {
         if (control.named[slot] == 0u) {
             continue;
         }
-        while (place < control.track_count && (control.used_tracks >> place & 1u) != 0u) {
-            place += 1u;
-        }
-        if (place == MOST_TRACKS) {
-            control.is_crowded = 1u;
-            break;
+        uint place = control.track_count;
+        if (place < most_tracks()) {
+            control.track_count += 1u;
+        } else {
+            while (unused < place && (control.used_tracks >> unused & 1u) != 0u) {
+                unused += 1u;
+            }
+            if (unused == place) {
+                break;
+            }
+            place = unused;
+            unused += 1u;
         }
         control.tracks[place] = control.named[slot];
-        place += 1u;
-        control.track_count = max(control.track_count, place);
     }
     control.used_tracks = 0u;
     control.has_new = 1u;
+    control.make_count += 1u;
+    control.made_at = control.rounds;
     forget_names();
 }
 
@@ -58,9 +70,11 @@ void begin_pass(uint pass) {
     forget_names();
     if (pass < params.pass_count && pass != control.track_pass) {
         control.track_count = 0u;
-        control.used_tracks = 0u;
         control.track_pass = pass;
     }
+    control.used_tracks = 0u;
+    control.make_count = 0u;
+    control.made_at = control.rounds;
 }
 
 // Judges the round that has run.
@@ -112,7 +126,8 @@ void main() {
     // Never 0 in a round that runs: that is how the next `advance` knows.
     control.starts_x = walks ? groups(max(walkers, 1u)) : 0u;
     control.nfa_x = walks ? params.nfa_walkers : 0u;
-    if (walks && control.has_named != 0u) {
+    control.is_crowded = control.make_count >= FREE_MAKES && control.rounds < 2u * control.made_at ? 1u : 0u;
+    if (walks && control.has_named != 0u && control.is_crowded == 0u) {
         make_tracks();
     }
     bool has_new = walks && control.has_new != 0u;

@@ -39,7 +39,7 @@ bool is_long(StartWalker walker, RuleRecord rule) {
 // Leaps over the segments that a track knows. False if there is none, and then the walk names a new one.
 bool leap(inout StartWalker walker, uint rule, inout uint step) {
     uint name = (rule << TRACK_ROW_BITS | walker.row) + 1u;
-    bool is_known = rule >= TRACK_MOST_RULES;
+    bool is_known = false;
     uint segment = walker.at >> params.segment_log2;
     for (uint track = 0u; track < control.track_count; ++track) {
         step += 1u;
@@ -55,6 +55,7 @@ bool leap(inout StartWalker walker, uint rule, inout uint step) {
             }
             walker.at = found.stop << params.segment_log2;
             walker.row = found.rows >> SEGMENT_ROW_BITS;
+            walker.mode &= ~START_WAITED;
             walker.last = max(walker.last, found.last);
             return true;
         }
@@ -136,7 +137,7 @@ void main() {
                 QueueItem(rule_index, walker.start, max(walker.at, walker.start + 1u));
             walker.mode &= SOURCE;
         } else if ((walker.mode & START_WALKING) != 0u) {
-            if (is_long(walker, rule)) {
+            if (is_long(walker, rule) && rule_index < TRACK_MOST_RULES) {
                 if (leap(walker, rule_index, step)) {
                     if (walker.row == ROW_DEAD) {
                         finish(walker, rule.pattern_id);

@@ -8,8 +8,8 @@
 // these are TAILS_MOST at most. A tail passes if its DFA accepts, is not built far enough, or has not come to
 // an end after TAIL_STEPS bytes. The front is then walked back to all the places where it may begin. Where
 // front and tail are exact, or the front has one length, and params.is_direct says so, that is a hit already.
-// Rules whose fronts are too long for that are listed.
-// Loops: TAILS_MOST times TAIL_STEPS, FRONT_STEPS and twice MOST_LISTED. CPU twin: src/twin/tails.rs.
+// Rules with unbounded fronts that are too long for that are listed. Loops: TAILS_MOST times TAIL_STEPS, FRONT_STEPS,
+// what fronts of one branch may vary by, and twice MOST_LISTED. CPU twin: src/twin/tails.rs.
 
 #include "bindings.glsl"
 
@@ -94,6 +94,16 @@ bool hand_on(uint rule, uint start) {
     return index < params.item_capacity;
 }
 
+// Hands on all starts of a front whose length is bounded.
+void hand_on_all(BranchRecord branch, uint tail) {
+    uint first = tail < branch.front_max ? 0u : tail - branch.front_max;
+    for (uint start = first; start <= tail - branch.front_min; ++start) {
+        if (!hand_on(branch.rule, start)) {
+            return;
+        }
+    }
+}
+
 // Lists a rule, which ends this run: the next one verifies the rule from every start.
 void list_rule(uint rule) {
     uint most = params.pass_count == 1u ? MOST_LISTED : 0u;
@@ -145,7 +155,12 @@ void walk_back(BranchRecord branch, uint tail, bool is_match, uint end) {
         }
     }
     if (row != ROW_DEAD) {
-        list_rule(branch.rule);
+        // Still in the front, which is long.
+        if (branch.front_max == UNBOUNDED) {
+            list_rule(branch.rule);
+        } else {
+            hand_on_all(branch, tail);
+        }
     } else if (least != NO_START) {
         emit(rule_record(branch.rule).pattern_id, least, end);
     }
@@ -183,12 +198,7 @@ void look_at(Candidate candidate) {
         walk_back(branch, tail, is_direct && verdict == MATCH, end);
         return;
     }
-    uint first = tail < branch.front_max ? 0u : tail - branch.front_max;
-    for (uint start = first; start <= tail - branch.front_min; ++start) {
-        if (!hand_on(branch.rule, start)) {
-            return;
-        }
-    }
+    hand_on_all(branch, tail);
 }
 
 void main() {

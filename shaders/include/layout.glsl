@@ -147,6 +147,9 @@ const uint TAILS_MOST = 32u;
 // walk that comes to it in a certain row does there.
 const uint LONG_STEPS = 256u;
 const uint MOST_TRACKS = 32u;
+// Tracks are made so often, and then once more whenever the rounds have doubled: so that they take a bounded part of a
+// scan's time, however little use they are.
+const uint FREE_MAKES = 8u;
 // A track is named by a rule and a row, which is below ROW_ESCAPE: the row in its lowest bits, the rule above
 // these, and 1 added, for 0 is none.
 const uint TRACK_ROW_BITS = 15u;
@@ -320,8 +323,8 @@ const uint ADVANCE_TAILS = 2u;
 
 // What rounds and passes have come to, and the grids of the next round.
 struct Control {
-    // Changes with every scan and pass: a walker that carries another one starts afresh. A scan begins with
-    // all that follows zeroed.
+    // Changes with every run and pass: a walker that carries another one starts afresh. A run begins with all that
+    // follows zeroed, but what is kept.
     uint generation;
     // The pass under way; pass_count once the scan is done.
     uint pass;
@@ -345,9 +348,12 @@ struct Control {
     uint has_named;
     // 1 if tracks have been made that the round's first kernels have yet to walk.
     uint has_new;
-    // Tracks that walks have leapt on since then, a bit each.
+    // Tracks that walks have begun to leap on since then, a bit each.
     uint used_tracks;
-    // 1 once there was no room for another: then walks no longer wait for theirs.
+    // How often tracks have been made in this pass, and after how many rounds the last time; and 1 while that is not
+    // to be done again: then walks do not wait for theirs.
+    uint make_count;
+    uint made_at;
     uint is_crowded;
     uint starts_x;
     uint starts_y;
@@ -367,7 +373,7 @@ struct Control {
     uint chains_x;
     uint chains_y;
     uint chains_z;
-    // All that follows is kept from scan to scan of the same haystack: the rules that have been listed, with 1 added,
+    // All that follows is kept from run to run of a scan with one pass: the rules that have been listed, with 1 added,
     // and then 0; the tracks' names, how many there are, and the pass that they belong to.
     uint listed[MOST_LISTED];
     uint tracks[MOST_TRACKS];
@@ -376,12 +382,12 @@ struct Control {
 };
 
 // Byte offsets of the grids in Control, for indirect dispatch.
-const uint CONTROL_STARTS_GRID = 188u;
-const uint CONTROL_NFA_GRID = 200u;
-const uint CONTROL_FILTER_GRID = 212u;
-const uint CONTROL_SEQUENCES_GRID = 224u;
-const uint CONTROL_TRACKS_GRID = 236u;
-const uint CONTROL_CHAINS_GRID = 248u;
+const uint CONTROL_STARTS_GRID = 196u;
+const uint CONTROL_NFA_GRID = 208u;
+const uint CONTROL_FILTER_GRID = 220u;
+const uint CONTROL_SEQUENCES_GRID = 232u;
+const uint CONTROL_TRACKS_GRID = 244u;
+const uint CONTROL_CHAINS_GRID = 256u;
 
 // StartWalker::mode.
 const uint START_FIRSTS = 0u;

@@ -38,7 +38,7 @@ pub struct StageTimes {
     pub filter: Duration,
     /// Tails and fronts of candidates.
     pub tails: Duration,
-    /// Candidate starts on partial DFAs.
+    /// Candidate starts on partial DFAs, and the tracks that long walks share.
     pub starts: Duration,
     /// Position NFAs, and the kernel that ends a round.
     pub nfa: Duration,

@@ -612,3 +612,37 @@ fn long_fronts_cost_a_second_run() {
         }
     }
 }
+
+/// Fronts that are long, but bounded, are no reason to begin again.
+#[test]
+fn long_bounded_fronts() {
+    let backend = TestBackend::new();
+    let haystack =
+        [&b"x".repeat(1500)[..], b"key= abc", &b"y".repeat(900), b"key="].concat().repeat(4);
+    for kind in KINDS {
+        let rules = rules(kind, &["[a-z]{1000}[a-z]{0,100}key=", "abc|y{3}key"]);
+        let expected = rules.reference_scan(&haystack);
+        let bytes = |rules: &[Rule]| pass::pack(rules, u64::MAX, 10).unwrap()[0].bytes();
+        let least = rules.rules().chunks(1).map(bytes).max().unwrap();
+        for (capacity, pass_bytes) in
+            [(haystack.len(), u64::MAX), (haystack.len(), least), (6000, u64::MAX)]
+        {
+            let device = Tuning::for_device(backend.device_info());
+            let tuning =
+                Tuning { pass_bytes: pass_bytes.min(device.pass_bytes), bitmap_log2: 10, ..device };
+            let options = options(capacity, 2000);
+            let session = ResidentRulePipeline::new(&rules, &backend, &options, &tuning).unwrap();
+            let found = if capacity < haystack.len() {
+                scan_windows(&session, &backend, &haystack).unwrap()
+            } else {
+                scan(&session, &backend, &haystack)
+            };
+            assert!(
+                found == expected,
+                "{kind:?}, {capacity}: {} of {}",
+                found.len(),
+                expected.len()
+            );
+        }
+    }
+}

@@ -15,9 +15,11 @@ fn begin_pass(buffers: &mut Buffers, params: &ScanParams, pass: u32) {
     forget_names(control);
     if pass < params.pass_count && pass != control.track_pass {
         control.track_count = 0;
-        control.used_tracks = 0;
         control.track_pass = pass;
     }
+    control.used_tracks = 0;
+    control.make_count = 0;
+    control.made_at = control.rounds;
 }
 
 fn forget_names(control: &mut Control) {
@@ -25,22 +27,33 @@ fn forget_names(control: &mut Control) {
     control.has_named = 0;
 }
 
-fn make_tracks(control: &mut Control) {
-    let mut place = 0;
+fn most_tracks(params: &ScanParams) -> u32 {
+    let steps = (params.start_walkers >> 6) * params.step_budget;
+    (steps / (params.haystack_len >> 6).max(1)).clamp(4, layout::MOST_TRACKS)
+}
+
+fn make_tracks(control: &mut Control, most: u32) {
+    let mut unused = 0;
     for name in control.named.into_iter().filter(|&name| name != 0) {
-        while place < control.track_count && control.used_tracks >> place & 1 != 0 {
-            place += 1;
-        }
-        if place == layout::MOST_TRACKS {
-            control.is_crowded = 1;
-            break;
+        let mut place = control.track_count;
+        if place < most {
+            control.track_count += 1;
+        } else {
+            while unused < place && control.used_tracks >> unused & 1 != 0 {
+                unused += 1;
+            }
+            if unused == place {
+                break;
+            }
+            place = unused;
+            unused += 1;
         }
         control.tracks[place as usize] = name;
-        place += 1;
-        control.track_count = control.track_count.max(place);
     }
     control.used_tracks = 0;
     control.has_new = 1;
+    control.make_count += 1;
+    control.made_at = control.rounds;
     forget_names(control);
 }
 
@@ -97,8 +110,11 @@ pub(crate) fn advance(buffers: &mut Buffers, params: &ScanParams) {
         if has_lists { params.start_walkers } else { control.item_count.min(params.start_walkers) };
     control.starts_x = groups(walks, walkers.max(1));
     control.nfa_x = if walks { params.nfa_walkers } else { 0 };
-    if walks && control.has_named != 0 {
-        make_tracks(control);
+    let is_crowded =
+        control.make_count >= layout::FREE_MAKES && control.rounds < 2 * control.made_at;
+    control.is_crowded = is_crowded.into();
+    if walks && control.has_named != 0 && !is_crowded {
+        make_tracks(control, most_tracks(params));
     }
     let has_new = walks && control.has_new != 0;
     control.tracks_x = groups(has_new, control.track_count * segment_count(params));

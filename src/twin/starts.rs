@@ -43,7 +43,7 @@ fn leap(
     step: &mut u32,
 ) -> bool {
     let name = (rule << layout::TRACK_ROW_BITS | walker.row) + 1;
-    let mut is_known = rule >= layout::TRACK_MOST_RULES;
+    let mut is_known = false;
     let segment = walker.at >> params.segment_log2;
     let control = &mut buffers.control;
     for track in 0..control.track_count {
@@ -58,6 +58,7 @@ fn leap(
             control.used_tracks |= 1 << track;
             walker.at = found.stop << params.segment_log2;
             walker.row = found.rows >> layout::SEGMENT_ROW_BITS;
+            walker.mode &= !layout::START_WAITED;
             walker.last = walker.last.max(found.last);
             return true;
         }
@@ -152,7 +153,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             };
             walker.mode &= SOURCE;
         } else if walker.mode & layout::START_WALKING != 0 {
-            if is_long(params, &walker, &rule) {
+            if is_long(params, &walker, &rule) && rule_index < layout::TRACK_MOST_RULES {
                 if leap(buffers, params, &mut walker, rule_index, &mut step) {
                     if walker.row == layout::ROW_DEAD {
                         finish(buffers, params, &mut walker, rule.pattern_id);

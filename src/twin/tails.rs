@@ -69,6 +69,14 @@ fn hand_on(buffers: &mut Buffers, params: &ScanParams, of: u32, at: u32) -> bool
     index < params.item_capacity
 }
 
+fn hand_on_all(buffers: &mut Buffers, params: &ScanParams, branch: &BranchRecord, tail: u32) {
+    for start in tail.saturating_sub(branch.front_max)..=tail - branch.front_min {
+        if !hand_on(buffers, params, branch.rule, start) {
+            return;
+        }
+    }
+}
+
 fn list_rule(buffers: &mut Buffers, params: &ScanParams, rule: u32) {
     let listed = &mut buffers.control.listed;
     let place = listed.iter().position(|&known| known == 0 || known == rule + 1);
@@ -119,7 +127,10 @@ fn walk_back(
         }
     }
     if row != layout::ROW_DEAD {
-        list_rule(buffers, params, branch.rule);
+        match branch.front_max {
+            layout::UNBOUNDED => list_rule(buffers, params, branch.rule),
+            _ => hand_on_all(buffers, params, branch, tail),
+        }
     } else if let (Some(start), Some(end)) = (least, match_end) {
         let pattern_id = buffers.rule(branch.rule).pattern_id;
         buffers.emit(params, Hit { pattern_id, start, end });
@@ -163,9 +174,5 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
         walk_back(buffers, params, &branch, tail, match_end);
         return;
     }
-    for start in tail.saturating_sub(branch.front_max)..=tail - branch.front_min {
-        if !hand_on(buffers, params, branch.rule, start) {
-            return;
-        }
-    }
+    hand_on_all(buffers, params, &branch, tail);
 }

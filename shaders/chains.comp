@@ -3,9 +3,9 @@
 
 // Chains each segment of a track to the next one of any track that begins in the row that it ends in.
 //
-// Reads Control; reads and writes the tracks' segments. Grid: Control::chains_*, a workgroup for each part of the
-// haystack, which takes the part's segments from the last to the first, with an invocation for each track.
-// Loops: a part's segments, and for each of them the tracks. CPU twin: src/twin/chains.rs.
+// Reads Control; reads and writes the tracks' segments. Grid: Control::chains_*, a workgroup for each part of
+// the haystack, which takes the part's segments from the last to the first, with an invocation for each
+// track. Loops: a part's segments, and for each of them the tracks. CPU twin: src/twin/chains.rs.
 
 #include "bindings.glsl"
 
@@ -15,6 +15,9 @@ layout(local_size_x = MOST_TRACKS) in;
 // named, or 0; and what it is chained to.
 shared uint begins[MOST_TRACKS];
 shared TrackSegment chains[MOST_TRACKS];
+
+// Bits of the row that a segment begins in.
+const uint BEGIN_ROW = (1u << SEGMENT_ROW_BITS) - 1u;
 
 void main() {
     if (control.pass != params.pass) {
@@ -36,7 +39,7 @@ void main() {
             for (uint other = 0u; other < control.track_count; ++other) {
                 if (begins[other] == ends) {
                     TrackSegment next = chains[other];
-                    uint rows = own.rows & ((1u << SEGMENT_ROW_BITS) - 1u) | next.rows & ~((1u << SEGMENT_ROW_BITS) - 1u);
+                    uint rows = own.rows & BEGIN_ROW | next.rows & ~BEGIN_ROW;
                     own = TrackSegment(rows, next.stop, max(own.last, next.last));
                     tracks.segments[at] = own;
                     break;
@@ -44,7 +47,7 @@ void main() {
             }
         }
         barrier();
-        uint row = own.rows & ((1u << SEGMENT_ROW_BITS) - 1u);
+        uint row = own.rows & BEGIN_ROW;
         begins[track] = row == SEGMENT_NO_ROW || row == ROW_DEAD ? 0u : (rule << TRACK_ROW_BITS | row) + 1u;
         chains[track] = own;
         barrier();

@@ -8,15 +8,15 @@
 // Finishes the walks that left a DFA, on position NFAs.
 //
 // Takes items from the queue; reads the tables and the haystack; writes hits and its own walkers. Grid:
-// Control::nfa_*, a workgroup for each walker, of which one subgroup works. A walker keeps two thread lists in
-// order of preference and the stamps of the nodes met at the position: in shared memory where its rule is
-// small, with the edges, else in scratch, where small ones wait from one round to the next; and a stack of edge
-// ranges in scratch. The invocations look at as many edges at a time as there are of them. Of a node that several reach,
-// the first keeps it; a node that reads no byte is followed before the edges behind it are looked at. The main
-// loop is bounded by params.step_budget, and what is left goes on in the next round; the turns that Unicode
-// look-arounds take, over bytes and in the ranges of `\w`, and those over a small rule's edges are charged to
-// the budget. Other loops: in each step a search among the invocations, and twice a small rule's lists and
-// stamps. CPU twin: src/twin/nfa.rs, one edge at a time.
+// Control::nfa_*, a workgroup for each walker, of which one subgroup works. A walker keeps two thread lists
+// in order of preference and the stamps of the nodes met at the position: in shared memory where its rule is
+// small, with the edges, else in scratch, where small ones wait from one round to the next; and a stack of
+// edge ranges in scratch. The invocations look at as many edges at a time as there are of them. Of a node
+// that several reach, the first keeps it; a node that reads no byte is followed before the edges behind it
+// are looked at. The main loop is bounded by params.step_budget, and what is left goes on in the next round;
+// the turns that Unicode look-arounds take, over bytes and in the ranges of `\w`, and those over a small
+// rule's edges are charged to the budget. Other loops: in each step a search among the invocations, and twice
+// a small rule's lists and stamps. CPU twin: src/twin/nfa.rs, one edge at a time.
 
 #include "bindings.glsl"
 

@@ -3,13 +3,15 @@
 
 // Verifies candidate starts on the partial DFAs.
 //
-// Reads the tables, the haystack and the queue's fill; writes hits, queue items for walks that leave the
-// DFA, and its own walkers. Grid: Control::starts_*, params.start_walkers invocations; invocation i takes
-// the candidate starts i, i + start_walkers, ..., if there is a filter, then for the rules that cannot be
-// filtered the starts first_start + i, first_start + i + start_walkers, ... and for each the rules of its
-// two lists, and those that have been listed for their long fronts. A long walk that comes to a segment as a track does leaps over it, and the chain behind it; else it
-// names its rule and row. The main loop is bounded by params.step_budget, and the search among tracks is
-// charged to it; what is left then, and a walk that finds the queue full, goes on in the next round.
+// Reads the tables, the haystack and the queue's fill; writes hits, queue items for walks that leave the DFA,
+// and its own walkers. Grid: Control::starts_*, params.start_walkers invocations; invocation i takes the
+// candidate starts i, i + start_walkers, ..., if there is a filter, then for the rules that cannot be
+// filtered the starts first_start + i, first_start + i + start_walkers, ... and for each the rules of its two
+// lists, and those that have been listed for their long fronts. A long walk that comes to a segment as a
+// track does leaps over it, and the chain behind it; else it names its rule and row. The main loop is bounded
+// by params.step_budget, and the search among tracks is charged to it (that among names is not, and has
+// MOST_TRACKS turns at a border); what is left then, and a walk that finds the queue full, goes on in the
+// next round.
 // CPU twin: src/twin/starts.rs.
 
 #include "bindings.glsl"
@@ -32,7 +34,8 @@ const uint SOURCE = START_PAIRS | START_LISTED | START_ITEMS;
 
 // Whether a walk may share what is behind it.
 bool is_long(StartWalker walker, RuleRecord rule) {
-    return params.segment_log2 != 0u && rule.is_unbounded != 0u && (walker.at & ((1u << params.segment_log2) - 1u)) == 0u
+    return params.segment_log2 != 0u && rule.is_unbounded != 0u
+        && (walker.at & ((1u << params.segment_log2) - 1u)) == 0u
         && walker.at - walker.start >= LONG_STEPS && walker.at >> params.segment_log2 < segment_count();
 }
 

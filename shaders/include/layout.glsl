@@ -142,9 +142,9 @@ const uint FRONT_STEPS = 1024u;
 // Candidates of an invocation of `tails`.
 const uint TAILS_MOST = 32u;
 
-// A walk on the DFA of a rule whose matches may have any length is long after so many bytes. What loops forgets where it began, so long walks
-// share what is behind them: the haystack is divided into segments, and a track says for each of them what a
-// walk that comes to it in a certain row does there.
+// A walk on the DFA of a rule whose matches may have any length is long after so many bytes. What loops
+// forgets where it began, so long walks share what is behind them: the haystack is divided into segments, and
+// a track says for each of them what a walk that comes to it in a certain row does there.
 const uint LONG_STEPS = 256u;
 const uint MOST_TRACKS = 32u;
 // Tracks are made so often, and then once more whenever the rounds have doubled: so that they take a bounded part of a

@@ -32,13 +32,14 @@ uint most_tracks() {
 
 // Makes tracks of what has been named, as far as there is room beside those that are of use.
 void make_tracks() {
+    uint most = most_tracks();
     uint unused = 0u;
     for (uint slot = 0u; slot < MOST_TRACKS; ++slot) {
         if (control.named[slot] == 0u) {
             continue;
         }
         uint place = control.track_count;
-        if (place < most_tracks()) {
+        if (place < most) {
             control.track_count += 1u;
         } else {
             while (unused < place && (control.used_tracks >> unused & 1u) != 0u) {

@@ -16,9 +16,6 @@ layout(local_size_x = MOST_TRACKS) in;
 shared uint begins[MOST_TRACKS];
 shared TrackSegment chains[MOST_TRACKS];
 
-// Bits of the row that a segment begins in.
-const uint BEGIN_ROW = (1u << SEGMENT_ROW_BITS) - 1u;
-
 void main() {
     if (control.pass != params.pass) {
         return;
@@ -27,7 +24,7 @@ void main() {
     uint share = (segment_count() + CHAIN_PARTS - 1u) / CHAIN_PARTS;
     uint begin = min(gl_WorkGroupID.x * share, segment_count());
     uint end = min(begin + share, segment_count());
-    uint rule = track < control.track_count ? control.tracks[track] - 1u >> TRACK_ROW_BITS : 0u;
+    uint rule = track < control.track_count ? rule_of_track(control.tracks[track]) : 0u;
     begins[track] = 0u;
     barrier();
     for (uint segment = end; segment > begin; --segment) {
@@ -35,11 +32,11 @@ void main() {
         TrackSegment own = TrackSegment(SEGMENT_NO_ROW, 0u, 0u);
         if (track < control.track_count) {
             own = tracks.segments[at];
-            uint ends = (rule << TRACK_ROW_BITS | own.rows >> SEGMENT_ROW_BITS) + 1u;
+            uint ends = track_name(rule, own.rows >> SEGMENT_ROW_BITS);
             for (uint other = 0u; other < control.track_count; ++other) {
                 if (begins[other] == ends) {
                     TrackSegment next = chains[other];
-                    uint rows = own.rows & BEGIN_ROW | next.rows & ~BEGIN_ROW;
+                    uint rows = own.rows & SEGMENT_BEGIN_ROW | next.rows & ~SEGMENT_BEGIN_ROW;
                     own = TrackSegment(rows, next.stop, max(own.last, next.last));
                     tracks.segments[at] = own;
                     break;
@@ -47,8 +44,8 @@ void main() {
             }
         }
         barrier();
-        uint row = own.rows & BEGIN_ROW;
-        begins[track] = row == SEGMENT_NO_ROW || row == ROW_DEAD ? 0u : (rule << TRACK_ROW_BITS | row) + 1u;
+        uint row = own.rows & SEGMENT_BEGIN_ROW;
+        begins[track] = row == SEGMENT_NO_ROW || row == ROW_DEAD ? 0u : track_name(rule, row);
         chains[track] = own;
         barrier();
     }

@@ -41,18 +41,18 @@ bool is_long(StartWalker walker, RuleRecord rule) {
 
 // Leaps over the segments that a track knows. False if there is none, and then the walk names a new one.
 bool leap(inout StartWalker walker, uint rule, inout uint step) {
-    uint name = (rule << TRACK_ROW_BITS | walker.row) + 1u;
+    uint name = track_name(rule, walker.row);
     bool is_known = false;
     uint segment = walker.at >> params.segment_log2;
     for (uint track = 0u; track < control.track_count; ++track) {
         step += 1u;
         uint other = control.tracks[track];
         is_known = is_known || other == name;
-        if (other - 1u >> TRACK_ROW_BITS != rule) {
+        if (rule_of_track(other) != rule) {
             continue;
         }
         TrackSegment found = tracks.segments[track * segment_count() + segment];
-        if ((found.rows & ((1u << SEGMENT_ROW_BITS) - 1u)) == walker.row) {
+        if ((found.rows & SEGMENT_BEGIN_ROW) == walker.row) {
             if ((control.used_tracks >> track & 1u) == 0u) {
                 atomicOr(control.used_tracks, 1u << track);
             }

@@ -18,9 +18,9 @@ void main() {
         return;
     }
     uint segment = id % segment_count();
-    uint name = control.tracks[id / segment_count()] - 1u;
-    RuleRecord rule = rule_record(name >> TRACK_ROW_BITS);
-    uint named = name & ((1u << TRACK_ROW_BITS) - 1u);
+    uint name = control.tracks[id / segment_count()];
+    RuleRecord rule = rule_record(rule_of_track(name));
+    uint named = name - 1u & ((1u << TRACK_ROW_BITS) - 1u);
     uint begin = segment << params.segment_log2;
     uint end = begin + (1u << params.segment_log2);
     uint first = named;

@@ -37,6 +37,16 @@ layout(set = 0, binding = BINDING_TRACKS) buffer Tracks {
     TrackSegment segments[];
 } tracks;
 
+// The name of a track.
+uint track_name(uint rule, uint row) {
+    return (rule << TRACK_ROW_BITS | row) + 1u;
+}
+
+// The rule that a track is named by.
+uint rule_of_track(uint name) {
+    return name - 1u >> TRACK_ROW_BITS;
+}
+
 // Segments that lie in the haystack as a whole.
 uint segment_count() {
     return params.segment_log2 == 0u ? 0u : params.haystack_len >> params.segment_log2;

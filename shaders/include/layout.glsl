@@ -159,9 +159,10 @@ const uint TRACK_WARM_UP = 64u;
 // A segment is chained to the next one of any track of the rule that begins as it ends. Chains end where so many
 // parts of the haystack do.
 const uint CHAIN_PARTS = 64u;
-// TrackSegment::rows: bits of the row that it begins in, and in the place of that row what no walk is in.
+// TrackSegment::rows: the bits of the row that it begins in, and in the place of that row what no walk is in.
 const uint SEGMENT_ROW_BITS = 16u;
-const uint SEGMENT_NO_ROW = 0xFFFFu;
+const uint SEGMENT_BEGIN_ROW = 0xFFFFu;
+const uint SEGMENT_NO_ROW = SEGMENT_BEGIN_ROW;
 
 // BranchRecord::front_max of a front whose length has no bound.
 const uint UNBOUNDED = 0xFFFFFFFFu;

@@ -295,6 +295,29 @@ fn compare_readback(
     hits.len()
 }
 
+/// A scan of all of a haystack, by every start, with room for all that it finds.
+fn whole(haystack: &[u8]) -> ScanParams {
+    ScanParams {
+        haystack_len: haystack.len() as u32,
+        end_start: haystack.len() as u32,
+        is_final: 1,
+        max_scan: u32::MAX,
+        hit_capacity: 1 << 12,
+        hit_stop: 1 << 12,
+        queue_capacity: 1 << 10,
+        start_walkers: 40,
+        nfa_walkers: 64,
+        pass_count: 1,
+        step_budget: 1 << 15,
+        candidate_capacity: 1 << 10,
+        item_capacity: 1 << 10,
+        filter_workgroup: FILTER_WORKGROUP,
+        filter_turns: 4,
+        filter_end: haystack.len() as u32,
+        ..ScanParams::default()
+    }
+}
+
 #[test]
 fn kernels_do_what_their_twins_do() {
     let backend = TestBackend::new();
@@ -317,25 +340,7 @@ fn kernels_do_what_their_twins_do() {
         r"[b-o_][b-o_ ]{6}[fo]{2}|[a-z ]{2,3}_[ab][ar\r\n]{3,9}[a-f]",
         r"(?:ab|\w)c{0,1}foo_",
     ];
-    let whole = ScanParams {
-        haystack_len: haystack.len() as u32,
-        end_start: haystack.len() as u32,
-        is_final: 1,
-        max_scan: u32::MAX,
-        hit_capacity: 1 << 12,
-        hit_stop: 1 << 12,
-        queue_capacity: 1 << 10,
-        start_walkers: 40,
-        nfa_walkers: 64,
-        pass_count: 1,
-        step_budget: 1 << 15,
-        candidate_capacity: 1 << 10,
-        item_capacity: 1 << 10,
-        filter_workgroup: FILTER_WORKGROUP,
-        filter_turns: 4,
-        filter_end: haystack.len() as u32,
-        ..ScanParams::default()
-    };
+    let whole = whole(haystack);
     // One walker each, which stops all the time and soon finds the queue full.
     let tight = ScanParams {
         start_walkers: 1,
@@ -379,22 +384,12 @@ fn long_walks_share_tracks() {
     let patterns =
         ["[a-z]+", r"[a-z]*\d", r"(?:abc)+z|(?:abc)*", r"(?:b|[^ ])*1", r"(?u)[a-z]+\b|c"];
     let params = ScanParams {
-        haystack_len: haystack.len() as u32,
-        end_start: haystack.len() as u32,
-        is_final: 1,
-        max_scan: u32::MAX,
         hit_capacity: 1 << 13,
         hit_stop: 1 << 13,
-        queue_capacity: 1 << 10,
         start_walkers: 64,
-        nfa_walkers: 64,
-        pass_count: 1,
         step_budget: 2000,
-        candidate_capacity: 1 << 10,
-        item_capacity: 1 << 10,
-        filter_workgroup: FILTER_WORKGROUP,
         segment_log2: 4,
-        ..ScanParams::default()
+        ..whole(&haystack)
     };
     let options = PipelineOptions::default();
     let rules = RulePipeline::with_options(&patterns, options).unwrap();
@@ -410,24 +405,13 @@ fn rules_with_long_fronts_are_listed() {
     let backend = TestBackend::new();
     let haystack = [&[b'x'; 1500][..], b"5-22 abc9-22 abcd"].concat();
     let params = ScanParams {
-        haystack_len: haystack.len() as u32,
-        end_start: haystack.len() as u32,
-        is_final: 1,
-        max_scan: u32::MAX,
         hit_capacity: 1 << 13,
         hit_stop: 1 << 13,
-        queue_capacity: 1 << 10,
         start_walkers: 64,
-        nfa_walkers: 64,
-        pass_count: 1,
         step_budget: 999,
-        candidate_capacity: 1 << 10,
         item_capacity: 1 << 12,
-        filter_workgroup: FILTER_WORKGROUP,
-        filter_turns: 4,
-        filter_end: haystack.len() as u32,
         use_filter: layout::FILTER_ALL,
-        ..ScanParams::default()
+        ..whole(&haystack)
     };
     for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {
         let options = PipelineOptions { match_kind, ..PipelineOptions::default() };

@@ -32,6 +32,16 @@ use crate::shaders::layout::{
     ScanParams, StartWalker, TrackSegment,
 };
 
+/// The name of a track.
+fn track_name(rule: u32, row: u32) -> u32 {
+    (rule << layout::TRACK_ROW_BITS | row) + 1
+}
+
+/// The rule that a track is named by.
+fn rule_of_track(name: u32) -> u32 {
+    (name - 1) >> layout::TRACK_ROW_BITS
+}
+
 /// Segments that lie in the haystack as a whole.
 fn segment_count(params: &ScanParams) -> u32 {
     if params.segment_log2 == 0 { 0 } else { params.haystack_len >> params.segment_log2 }

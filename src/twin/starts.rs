@@ -1,6 +1,6 @@
 //! The twin of `shaders/starts.comp`.
 
-use super::{Buffers, segment_count};
+use super::{Buffers, rule_of_track, segment_count, track_name};
 use crate::MatchKind;
 use crate::shaders::layout::{self, Control, Hit, QueueItem, RuleRecord, ScanParams, StartWalker};
 
@@ -42,7 +42,7 @@ fn leap(
     rule: u32,
     step: &mut u32,
 ) -> bool {
-    let name = (rule << layout::TRACK_ROW_BITS | walker.row) + 1;
+    let name = track_name(rule, walker.row);
     let mut is_known = false;
     let segment = walker.at >> params.segment_log2;
     let control = &mut buffers.control;
@@ -50,11 +50,11 @@ fn leap(
         *step += 1;
         let other = control.tracks[track as usize];
         is_known |= other == name;
-        if (other - 1) >> layout::TRACK_ROW_BITS != rule {
+        if rule_of_track(other) != rule {
             continue;
         }
         let found = buffers.tracks[(track * segment_count(params) + segment) as usize];
-        if found.rows & layout::SEGMENT_NO_ROW == walker.row {
+        if found.rows & layout::SEGMENT_BEGIN_ROW == walker.row {
             control.used_tracks |= 1 << track;
             walker.at = found.stop << params.segment_log2;
             walker.row = found.rows >> layout::SEGMENT_ROW_BITS;

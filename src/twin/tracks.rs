@@ -1,6 +1,6 @@
 //! The twin of `shaders/tracks.comp`.
 
-use super::{Buffers, segment_count};
+use super::{Buffers, rule_of_track, segment_count};
 use crate::MatchKind;
 use crate::shaders::layout::{self, Control, ScanParams, TrackSegment};
 
@@ -18,9 +18,9 @@ pub(crate) fn tracks(buffers: &mut Buffers, params: &ScanParams) {
 }
 
 fn walk(buffers: &Buffers, params: &ScanParams, track: u32, segment: u32) -> TrackSegment {
-    let name = buffers.control.tracks[track as usize] - 1;
-    let rule = buffers.rule(name >> layout::TRACK_ROW_BITS);
-    let named = name & ((1 << layout::TRACK_ROW_BITS) - 1);
+    let name = buffers.control.tracks[track as usize];
+    let rule = buffers.rule(rule_of_track(name));
+    let named = (name - 1) & ((1 << layout::TRACK_ROW_BITS) - 1);
     let is_lost = |row| row == layout::ROW_DEAD || row == layout::ROW_ESCAPE;
     let begin = segment << params.segment_log2;
     let [mut first, mut row, mut last] = [named, named, 0];

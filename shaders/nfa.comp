@@ -13,7 +13,7 @@
 // small, with the edges, else in scratch, where small ones wait from one round to the next; and a stack of
 // edge ranges in scratch. The invocations look at as many edges at a time as there are of them. Of a node
 // that several reach, the first keeps it; a node that reads no byte is followed before the edges behind it
-// are looked at. The main loop is bounded by params.step_budget, and what is left goes on in the next round;
+// are looked at. The main loop is bounded by params.nfa_step_budget, and what is left goes on in the next round;
 // the turns that Unicode look-arounds take, over bytes and in the ranges of `\w`, and those over a small
 // rule's edges are charged to the budget. Other loops: in each step a search among the invocations, and twice
 // a small rule's lists and stamps. CPU twin: src/twin/nfa.rs, one edge at a time.
@@ -38,6 +38,7 @@ shared uvec2 owners[NFA_MOST_LANES];
 
 NfaWalker walker;
 RuleRecord rule;
+BitsRecord bits;
 // Where this walker's scratch begins, and the stack in it.
 uint own_scratch;
 uint stack;
@@ -276,6 +277,157 @@ uint load_edge(uint edge) {
                                               : tables.words[tables.header.edges + edge];
 }
 
+// Begins a walk of the rule in the order of preference.
+void begin_in_order(QueueItem item) {
+    load_edges();
+    // Node 0 leads to where the rule starts.
+    NfaNode root = node_record(rule.first_node);
+    walker = NfaWalker(walker.generation, NFA_CLEARING, item.rule, item.start, item.from, item.start, item.start,
+                       0u, 0u, 0u, 0u, 0u, root.edges_begin, root.edges_end, 0u, 0u, 0u, 0u, 0u);
+}
+
+void load_bits_record() {
+    uint at = rule.bits;
+    bits = BitsRecord(tables.words[at], tables.words[at + 1u], tables.words[at + 2u], tables.words[at + 3u],
+                      tables.words[at + 4u], tables.words[at + 5u], tables.words[at + 6u], tables.words[at + 7u],
+                      tables.words[at + 8u], tables.words[at + 9u], tables.words[at + 10u]);
+}
+
+// Begins a walk of the rule on bits.
+void begin_on_bits(QueueItem item) {
+    walker = NfaWalker(walker.generation, NFA_ON_BITS, item.rule, item.start, item.from, item.start, item.start,
+                       0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u);
+    load_bits_record();
+    for (uint word = lane; word < bits.word_count; word += lanes) {
+        small[word] = word == 0u ? 1u : 0u;
+    }
+    subgroupBarrier();
+}
+
+// A word of one of the sets that say what positions are like.
+uint mask(uint kind, uint word) {
+    return tables.words[bits.masks + kind * bits.word_count + word];
+}
+
+// Adds what a list of the tables leads to. Says how long it is.
+uint lead_to(uint list, uint holding) {
+    uint count = tables.words[list];
+    uint end = list + 1u + BITS_TARGET_WORDS * count;
+    for (uint target = list + 1u; target < end; target += BITS_TARGET_WORDS) {
+        if ((tables.words[target] & ~holding) == 0u) {
+            atomicOr(small[bits.word_count + tables.words[target + 1u]], tables.words[target + 2u]);
+        }
+    }
+    return count;
+}
+
+// From the positions that have read the byte before, finds those that they lead to.
+void lead_on() {
+    uint holding = 0u;
+    for (uint look = 0u; look < bits.look_count; ++look) {
+        uint kind = tables.words[bits.looks + look];
+        holding |= look_holds(kind, bits.line_terminator, walker.at) ? 1u << look : 0u;
+    }
+    for (uint word = lane; word < bits.word_count; word += lanes) {
+        uint carried = word == 0u ? 0u : (small[word - 1u] & mask(BITS_CHAINED, word - 1u)) >> 31;
+        uint chained = (small[word] & mask(BITS_CHAINED, word)) << 1 | carried;
+        small[bits.word_count + word] = chained | (small[word] & mask(BITS_LOOPED, word));
+    }
+    subgroupBarrier();
+    uint turns = 0u;
+    for (uint word = lane; word < bits.word_count; word += lanes) {
+        uint lonely = mask(BITS_LONELY, word);
+        uint first = tables.words[bits.firsts + word];
+        for (uint left = small[word] & lonely; left != 0u; left &= left - 1u) {
+            uint before = lonely & ((left & -left) - 1u);
+            turns += 1u + lead_to(tables.words[bits.lists + first + uint(bitCount(before))], holding);
+        }
+    }
+    for (uint index = lane; index < bits.group_count; index += lanes) {
+        uint group = bits.groups + index * BITS_GROUP_WORDS;
+        uint first = tables.words[group];
+        uint count = tables.words[group + 1u];
+        uint sources = tables.words[group + 2u];
+        uint met = 0u;
+        for (uint word = 0u; word < count; ++word) {
+            met |= small[first + word] & tables.words[sources + word];
+        }
+        turns += 1u + count;
+        if (met != 0u) {
+            turns += lead_to(tables.words[group + 3u], holding);
+        }
+    }
+    subgroupBarrier();
+    // The same for all invocations, which leave the main loop together.
+    step_count += subgroupMax(turns) + bits.look_count + (bits.word_count + lanes - 1u) / lanes * 4u;
+}
+
+// Follows a match: cuts off what it is preferred to. False if the scan has been given up.
+bool accept_on_bits() {
+    if (MATCH_ALL == 1u) {
+        return walker.at < walker.from || emit_once(walker.at);
+    }
+    if (walker.emitted != 0u) {
+        // Whether this match counts depends on what the one before should have cut off: once more, in order.
+        begin_in_order(QueueItem(walker.rule, walker.start, walker.from));
+        return true;
+    }
+    walker.last = walker.at;
+    bool is_doubtful = false;
+    for (uint word = lane; word < bits.word_count; word += lanes) {
+        uint left = small[bits.word_count + word] & ~mask(BITS_CUT, word);
+        small[bits.word_count + word] = left;
+        is_doubtful = is_doubtful || (left & mask(BITS_DOUBTFUL, word)) != 0u;
+    }
+    walker.emitted = subgroupAny(is_doubtful) ? 1u : 0u;
+    return true;
+}
+
+// A step of a walk on bits, over one byte. False if the scan has been given up.
+bool step_on_bits() {
+    lead_on();
+    uint accept_word = bits.word_count + (bits.accept >> 5);
+    if ((small[accept_word] >> (bits.accept & 31u) & 1u) != 0u) {
+        subgroupBarrier();
+        if (subgroupElect()) {
+            small[accept_word] &= ~(1u << (bits.accept & 31u));
+        }
+        subgroupBarrier();
+        if (!accept_on_bits()) {
+            return false;
+        }
+        if (walker.mode != NFA_ON_BITS) {
+            return true;
+        }
+        subgroupBarrier();
+    }
+    bool is_alive = walker.at < params.haystack_len && walker.at - walker.start < params.max_scan;
+    uint read = 0u;
+    if (is_alive) {
+        read = bits.reach + class_of(rule.classes, byte_at(walker.at)) * bits.word_count;
+    }
+    bool goes_on = false;
+    bool reads = false;
+    for (uint word = lane; word < bits.word_count; word += lanes) {
+        uint next = small[bits.word_count + word];
+        goes_on = goes_on || next != 0u;
+        small[word] = is_alive ? next & tables.words[read + word] : 0u;
+        reads = reads || small[word] != 0u;
+    }
+    subgroupBarrier();
+    bool is_open = is_alive && subgroupAny(goes_on) && !can_judge(walker.at + 1u, rule.lookahead);
+    if (is_open) {
+        walker.mode = NFA_IDLE;
+        return emit_once(UNDECIDED);
+    }
+    if (!subgroupAny(reads)) {
+        walker.mode = NFA_IDLE;
+        return MATCH_ALL == 1u || walker.last == walker.start || emit_once(walker.last);
+    }
+    walker.at += 1u;
+    return true;
+}
+
 // Takes an item from the queue. False if there is none.
 bool take(uint queue_end) {
     uint taken = 0u;
@@ -293,11 +445,11 @@ bool take(uint queue_end) {
     }
     QueueItem item = queue.items[taken & (params.queue_capacity - 1u)];
     rule = rule_record(item.rule);
-    load_edges();
-    // Node 0 leads to where the rule starts.
-    NfaNode root = node_record(rule.first_node);
-    walker = NfaWalker(walker.generation, NFA_CLEARING, item.rule, item.start, item.from, item.start, item.start,
-                       0u, 0u, 0u, 0u, 0u, root.edges_begin, root.edges_end, 0u, 0u, 0u, 0u, 0u);
+    if (rule.bits != 0u) {
+        begin_on_bits(item);
+    } else {
+        begin_in_order(item);
+    }
     return true;
 }
 
@@ -411,6 +563,9 @@ bool end_position() {
 
 // A step of a walk. False if the scan has been given up.
 bool step_on() {
+    if (walker.mode == NFA_ON_BITS) {
+        return step_on_bits();
+    }
     if (walker.mode == NFA_CLEARING) {
         // `batch` counts the stamps cleared.
         if (walker.batch + lane < rule.node_count) {
@@ -445,6 +600,14 @@ bool step_on() {
     return true;
 }
 
+// Words of shared memory that a walk needs in the next round.
+uint kept_words() {
+    if (walker.mode == NFA_ON_BITS) {
+        return bits.word_count;
+    }
+    return rule.node_count <= NFA_SMALL_NODES ? 3u * rule.node_count : 0u;
+}
+
 void main() {
     uint id = gl_WorkGroupID.x;
     lanes = subgroupBallotBitCount(subgroupBallot(true));
@@ -462,10 +625,18 @@ void main() {
     }
     if (walker.mode != NFA_IDLE) {
         rule = rule_record(walker.rule);
-        for (uint word = lane; word < 3u * rule.node_count && rule.node_count <= NFA_SMALL_NODES; word += lanes) {
+        bool is_on_bits = walker.mode == NFA_ON_BITS;
+        if (is_on_bits) {
+            load_bits_record();
+        }
+        uint kept = kept_words();
+        for (uint word = lane; word < kept; word += lanes) {
             small[word] = scratch.words[own_scratch + word];
         }
-        load_edges();
+        if (!is_on_bits) {
+            load_edges();
+        }
+        subgroupBarrier();
         if (walker.batch >= lanes && walker.mode == NFA_WALKING && walker.at > walker.start) {
             load_batch(walker.batch - lanes);
         }
@@ -474,7 +645,7 @@ void main() {
     uint queue_end =
         control.queue_base + min(control.queue_tail - control.queue_base, params.queue_capacity);
     bool going = subgroupAll(hits.count <= params.hit_stop);
-    for (step_count = 0u; step_count < params.step_budget && going; ++step_count) {
+    for (step_count = 0u; step_count < params.nfa_step_budget && going; ++step_count) {
         if (walker.mode != NFA_IDLE) {
             going = step_on();
         } else if (!take(queue_end)) {
@@ -489,7 +660,8 @@ void main() {
         walker.mode = NFA_IDLE;
     }
     if (walker.mode != NFA_IDLE) {
-        for (uint word = lane; word < 3u * rule.node_count && rule.node_count <= NFA_SMALL_NODES; word += lanes) {
+        uint kept = kept_words();
+        for (uint word = lane; word < kept; word += lanes) {
             scratch.words[own_scratch + word] = small[word];
         }
     }

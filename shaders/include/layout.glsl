@@ -35,6 +35,18 @@ const uint ROW_DEAD = 0u;
 // the rule matches before the byte that was read is left to the NFA too.
 const uint ROW_ESCAPE = 0x7FFFu;
 
+// BitsRecord::masks. Positions that lead to the next one; that lead back to themselves; that lead elsewhere, all
+// by themselves; that a match cuts off, for its thread is preferred to theirs; and that it may cut off, or not.
+const uint BITS_CHAINED = 0u;
+const uint BITS_LOOPED = 1u;
+const uint BITS_LONELY = 2u;
+const uint BITS_CUT = 3u;
+const uint BITS_DOUBTFUL = 4u;
+const uint BITS_TARGET_WORDS = 3u;
+const uint BITS_GROUP_WORDS = 4u;
+// Most words of a set.
+const uint BITS_MOST_WORDS = 256u;
+
 // An NFA edge that leads to acceptance instead of to a node.
 const uint EDGE_MATCH = 0xFFFFFFFFu;
 // An edge in the tables that leads to a node which reads no byte has this flag; acceptance has it too.
@@ -70,7 +82,7 @@ const uint UTF8_MAX = 4u;
 const uint UNICODE_LOOK_STEPS = 15u;
 
 // Words of a RuleRecord, a BranchRecord and an NfaNode, which kernels read word by word.
-const uint RULE_WORDS = 10u;
+const uint RULE_WORDS = 11u;
 const uint BRANCH_WORDS = 10u;
 const uint NODE_WORDS = 4u;
 
@@ -240,6 +252,32 @@ struct RuleRecord {
     uint edge_count;
     // 1 if its matches may have any length.
     uint is_unbounded;
+    // Word offset of the BitsRecord; 0 if there is none.
+    uint bits;
+};
+
+// An NFA whose sets of positions are bits, `word_count` words of them: the first one is where walks begin, the
+// last one, `accept`, is acceptance. Offsets count words, as in PassHeader.
+struct BitsRecord {
+    uint word_count;
+    uint accept;
+    // Kinds of look-around nodes, and what ends a line for them. A guard has a bit for each that must hold.
+    uint looks;
+    uint look_count;
+    uint line_terminator;
+    // For every byte class the positions that read it.
+    uint reach;
+    // Sets, one after the other: BITS_CHAINED and those that follow it.
+    uint masks;
+    // For every word of BITS_LONELY how many positions before it are, too; and for each of those positions the
+    // offset of the list of what it leads to: its length, and then BITS_TARGET_WORDS each of a guard, a word's
+    // number, and the positions in that word.
+    uint firsts;
+    uint lists;
+    // Positions that lead to the same, BITS_GROUP_WORDS each: the number of their first word, and of their words;
+    // the offset of these; and that of the list of what they lead to.
+    uint groups;
+    uint group_count;
 };
 
 // One alternative of a rule: where its matches begin, seen from a tail, and DFAs that tell most of those
@@ -292,8 +330,9 @@ struct ScanParams {
     // The pass that the dispatch (for `advance`, the one after it) belongs to.
     uint pass;
     uint pass_count;
-    // Loop iterations that an invocation may take before it stops until the next round.
+    // Loop iterations that an invocation may take before it stops until the next round; and one of `nfa`.
     uint step_budget;
+    uint nfa_step_budget;
     // What an `advance` comes after: ADVANCE_*.
     uint stage;
     // Bytes of a track's segment, as a power of two; 0 if long walks share nothing.
@@ -444,6 +483,8 @@ struct QueueItem {
 const uint NFA_IDLE = 0u;
 const uint NFA_WALKING = 1u;
 const uint NFA_CLEARING = 2u;
+// On sets of bits, without an order of preference.
+const uint NFA_ON_BITS = 3u;
 
 // A stamp is an epoch, and below it so many bits for the invocation that put it there: the first one has the
 // highest, NFA_MOST_LANES less one. Stamps are cleared before an epoch gets to the limit, so that none comes
@@ -482,7 +523,8 @@ struct NfaWalker {
     uint flat_end;
     // A node whose stamp has this is in the closure already.
     uint epoch;
-    // 1 once a hit that ends at `at` is out.
+    // 1 once a hit that ends at `at` is out. On bits: once a match was met which may not have cut off all that it
+    // should.
     uint emitted;
 };
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `nfa.rs` | a pattern as a position NFA, which every rule can fall back on |
 //! | `look.rs` | what `\b`, `^` and their like mean |
+//! | `bits.rs` | its sets of positions as bits, where order does not matter |
 //! | `dfa.rs` | the likely part of the pattern's DFA, where most walks end |
 //! | `factor.rs` | what every match contains, to look for first |
 //! | `witness.rs` | what has to be near what is looked for |
@@ -14,6 +15,7 @@
 //! | `wire.rs` | pipelines as bytes, and back |
 //! | `oracle.rs` | the same matches by definition, slowly, on the CPU |
 
+mod bits;
 pub(crate) mod dfa;
 mod error;
 mod explain;

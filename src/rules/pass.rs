@@ -7,12 +7,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bytemuck::cast_slice;
+use rayon::prelude::*;
 
+use super::bits::BitNfa;
 use super::dfa::{self, PartialDfa};
 use super::factor::{GRAM, SEQUENCE, Sequence};
 use super::frequency::{most_frequent_grams, sequence_probability};
 use super::nfa::{ByteSet, contains};
 use super::{Branch, Rule, look};
+use crate::MatchKind;
 use crate::shaders::layout::{self, BranchRecord, NfaNode, PassHeader, RuleRecord};
 
 /// The tables of one pass.
@@ -45,10 +48,13 @@ pub(crate) struct RuleTooLarge {
 /// 2^`bitmap_log2` words.
 pub(crate) fn pack(
     rules: &[Rule],
+    kind: MatchKind,
     limit: u64,
     bitmap_log2: u32,
 ) -> Result<Vec<Pass>, RuleTooLarge> {
     let stride = gram_stride(rules, bitmap_log2);
+    let of_rule = |rule: &Rule| rule.dfa.escapes().then(|| BitNfa::new(&rule.nfa, kind)).flatten();
+    let bits: Vec<Option<BitNfa>> = rules.par_iter().map(of_rule).collect();
     let mut passes = Vec::new();
     let mut first = 0;
     while first < rules.len() {
@@ -61,8 +67,9 @@ pub(crate) fn pack(
             count += 1;
         }
         let pass = loop {
-            let pass =
-                Layout::new(first, &rules[first..first + count], bitmap_log2, stride).finish();
+            let part = first..first + count;
+            let (rules, bits) = (&rules[part.clone()], &bits[part]);
+            let pass = Layout::new(first, rules, bits, bitmap_log2, stride).finish();
             let bytes = pass.bytes();
             if bytes <= limit {
                 break pass;
@@ -140,14 +147,21 @@ pub(crate) fn reach(rules: &[Rule]) -> Option<u32> {
 struct Layout<'a> {
     first_id: usize,
     rules: &'a [Rule],
+    bits: &'a [Option<BitNfa>],
     words: Vec<u32>,
     header: PassHeader,
 }
 
 impl<'a> Layout<'a> {
-    fn new(first_id: usize, rules: &'a [Rule], bitmap_log2: u32, gram_stride: u32) -> Layout<'a> {
+    fn new(
+        first_id: usize,
+        rules: &'a [Rule],
+        bits: &'a [Option<BitNfa>],
+        bitmap_log2: u32,
+        gram_stride: u32,
+    ) -> Layout<'a> {
         let header = PassHeader { bitmap_log2, gram_stride, ..PassHeader::default() };
-        Layout { first_id, rules, words: Vec::new(), header }
+        Layout { first_id, rules, bits, words: Vec::new(), header }
     }
 
     fn finish(mut self) -> Pass {
@@ -373,7 +387,7 @@ impl<'a> Layout<'a> {
         let mut known: HashMap<ByteSet, u32> = HashMap::new();
         let mut nodes: Vec<NfaNode> = Vec::new();
         let mut edges: Vec<u32> = Vec::new();
-        for (rule, record) in self.rules.iter().zip(records) {
+        for ((rule, record), bits) in self.rules.iter().zip(records).zip(self.bits) {
             record.lookahead = rule.nfa.lookahead();
             record.is_unbounded = rule.nfa.is_unbounded().into();
             if !rule.dfa.escapes() {
@@ -409,6 +423,12 @@ impl<'a> Layout<'a> {
                     _ => edge,
                 },
             ));
+            if let Some(bits) = bits {
+                let at = self.words.len() as u32;
+                let classes = record.stride - 1;
+                record.bits = at;
+                self.words.extend(bits.words(&rule.nfa, &rule.dfa.classes, classes, at));
+            }
             self.header.nfa_nodes = self.header.nfa_nodes.max(rule.nfa.nodes.len() as u32);
             self.header.nfa_stack = self.header.nfa_stack.max(rule.nfa.stack_depth() as u32);
         }
@@ -682,9 +702,10 @@ mod tests {
         let options = PipelineOptions { dfa_budget: 0, ..PipelineOptions::default() };
         let patterns = ["ab", "(?:[ab]?){200}c", r"(?:\b|a)*b"];
         let rules = RulePipeline::with_options(&patterns, options).unwrap();
-        let alone = |rule| pack(std::slice::from_ref(rule), u64::MAX, 11).unwrap()[0].bytes();
+        let kind = MatchKind::LeftmostFirst;
+        let alone = |rule| pack(std::slice::from_ref(rule), kind, u64::MAX, 11).unwrap()[0].bytes();
         let limit = rules.rules().iter().map(alone).max().unwrap();
-        let passes = pack(rules.rules(), limit, 11).unwrap();
+        let passes = pack(rules.rules(), kind, limit, 11).unwrap();
         assert!(passes.len() > 1);
         for pass in &passes {
             assert!(pass.bytes() <= limit);
@@ -692,7 +713,7 @@ mod tests {
             assert_eq!(pass.header.nfa_stack, passes[0].header.nfa_stack);
         }
         assert!(passes[0].header.nfa_nodes > 200);
-        let RuleTooLarge { pattern_id, bytes } = pack(rules.rules(), 1000, 11).unwrap_err();
+        let RuleTooLarge { pattern_id, bytes } = pack(rules.rules(), kind, 1000, 11).unwrap_err();
         assert_eq!(pattern_id, 0);
         assert!(bytes > 1000);
     }

@@ -56,6 +56,7 @@ pub(crate) struct LaneShape {
     /// Bytes up to which the host writes a haystack to the device's memory itself, where it can.
     pub(crate) direct_bytes: u32,
     pub(crate) step_budget: u32,
+    pub(crate) nfa_step_budget: u32,
     pub(crate) rounds: [u32; 2],
     /// Bytes of a track's segment, as a power of two.
     pub(crate) segment_log2: u32,
@@ -73,6 +74,7 @@ impl LaneShape {
             nfa_walkers: self.nfa_walkers,
             filter_workgroup: self.filter_workgroup,
             step_budget: self.step_budget,
+            nfa_step_budget: self.nfa_step_budget,
             pass_count,
             ..ScanParams::default()
         }
@@ -128,6 +130,7 @@ impl LaneShape {
             chunk_bytes: tuning.chunk_bytes,
             direct_bytes: tuning.direct_bytes,
             step_budget: tuning.step_budget,
+            nfa_step_budget: tuning.nfa_step_budget,
             rounds: tuning.rounds,
             segment_log2: segment_log2(haystack_bytes),
         }

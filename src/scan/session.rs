@@ -128,7 +128,8 @@ impl ResidentRulePipeline {
         limit("match capacity", max_matches, most_hits, "this device binds in one buffer")?;
         let hit_capacity = candidates.clamp(1, most_hits) as u32;
 
-        let passes = pass::pack(pipeline.rules(), tuning.pass_bytes, tuning.bitmap_log2);
+        let passes =
+            pass::pack(pipeline.rules(), match_kind, tuning.pass_bytes, tuning.bitmap_log2);
         let passes = passes.map_err(|pass::RuleTooLarge { pattern_id, bytes }| {
             ScanError::RuleTooLarge { pattern_id, bytes, limit: tuning.pass_bytes }
         })?;

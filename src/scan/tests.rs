@@ -32,6 +32,7 @@ fn tight(backend: &Backend) -> Tuning {
         nfa_walkers: 3,
         queue_capacity: 4,
         step_budget: 200,
+        nfa_step_budget: 200,
         rounds: [1, 2],
         candidate_hits: 1,
         ..Tuning::for_device(backend.device_info())
@@ -66,7 +67,7 @@ fn no_limit_inside_shows_through() {
         let rules = rules(kind, PATTERNS);
         let expected = rules.reference_scan(&haystack);
         // Every rule in a pass of its own, or nearly so.
-        let least_pass = pass::pack(rules.rules(), u64::MAX, 10);
+        let least_pass = pass::pack(rules.rules(), kind, u64::MAX, 10);
         let least_pass = least_pass.unwrap()[0].bytes();
         for pass_bytes in [least_pass, least_pass - 1000] {
             let tuning = Tuning { pass_bytes, ..tight(&backend) };
@@ -384,7 +385,7 @@ proptest! {
         // No more room for matches than they need, so that some are looked for in parts.
         let options = options(haystack.len(), expected.len().max(1));
         let tight = tight(&backend);
-        let bytes = |rules: &[Rule]| pass::pack(rules, u64::MAX, tight.bitmap_log2).unwrap()[0].bytes();
+        let bytes = |rules: &[Rule]| pass::pack(rules, MatchKind::LeftmostFirst, u64::MAX, tight.bitmap_log2).unwrap()[0].bytes();
         let pass_bytes = match is_split {
             true => rules.rules().chunks(1).map(bytes).max().unwrap(),
             false => tight.pass_bytes,
@@ -622,7 +623,9 @@ fn long_bounded_fronts() {
     for kind in KINDS {
         let rules = rules(kind, &["[a-z]{1000}[a-z]{0,100}key=", "abc|y{3}key"]);
         let expected = rules.reference_scan(&haystack);
-        let bytes = |rules: &[Rule]| pass::pack(rules, u64::MAX, 10).unwrap()[0].bytes();
+        let bytes = |rules: &[Rule]| {
+            pass::pack(rules, MatchKind::LeftmostFirst, u64::MAX, 10).unwrap()[0].bytes()
+        };
         let least = rules.rules().chunks(1).map(bytes).max().unwrap();
         for (capacity, pass_bytes) in
             [(haystack.len(), u64::MAX), (haystack.len(), least), (6000, u64::MAX)]

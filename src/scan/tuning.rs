@@ -13,10 +13,12 @@ pub(crate) struct Tuning {
     pub(crate) nfa_scratch_bytes: u64,
     /// A power of two.
     pub(crate) queue_capacity: u32,
-    /// Steps of an invocation in a round. lavapipe (Mesa 22.3.6) ends an invocation's loops after 65,535
-    /// turns in total and says nothing. It counts a function that returns early as a loop of one turn, and a
-    /// step of `nfa` has a search besides: on a CPU there is room for 16 turns a step.
+    /// Steps of an invocation in a round, and of one of `nfa`. lavapipe (Mesa 22.3.6) ends an invocation's loops
+    /// after 65,535 turns in total and says nothing. It counts a function that returns early as a loop of one
+    /// turn, and the loops of branches that are not taken, so that a step of `nfa` takes about 25: on a CPU there
+    /// is room for 16 turns a step, and for 64 there.
     pub(crate) step_budget: u32,
+    pub(crate) nfa_step_budget: u32,
     /// Rounds of each pass in the first submission of a scan, and in each one after it.
     pub(crate) rounds: [u32; 2],
     /// Most bytes of one pass's tables.
@@ -50,6 +52,7 @@ impl Tuning {
             nfa_scratch_bytes: 64 << 20,
             queue_capacity: 1 << 20,
             step_budget: 16 << 10,
+            nfa_step_budget: 16 << 10,
             rounds: [1, 16],
             pass_bytes: info.max_storage_buffer_range.min(info.max_allocation_bytes),
             candidate_hits: 1 << 18,
@@ -68,6 +71,7 @@ impl Tuning {
                 nfa_scratch_bytes: 16 << 20,
                 queue_capacity: 1 << 14,
                 step_budget: 4 << 10,
+                nfa_step_budget: 1 << 10,
                 rounds: [8, 16],
                 candidate_hits: 1 << 16,
                 filter_groups: 1 << 4,
@@ -77,7 +81,13 @@ impl Tuning {
             },
             DeviceKind::Discrete => gpu,
             // A dispatch must not last long: a slow device's watchdog may take it for hung.
-            _ => Tuning { start_walkers: 1 << 15, step_budget: 4 << 10, rounds: [8, 32], ..gpu },
+            _ => Tuning {
+                start_walkers: 1 << 15,
+                step_budget: 4 << 10,
+                nfa_step_budget: 4 << 10,
+                rounds: [8, 32],
+                ..gpu
+            },
         }
     }
 }

@@ -184,7 +184,7 @@ fn compare_scan(
     params: ScanParams,
 ) -> Buffers {
     let kind = rules.options().match_kind;
-    let [tables] = &pass::pack(rules.rules(), u64::MAX, BITMAP_LOG2).unwrap()[..] else {
+    let [tables] = &pass::pack(rules.rules(), kind, u64::MAX, BITMAP_LOG2).unwrap()[..] else {
         panic!("one pass")
     };
     let specialisation = Specialisation {
@@ -309,6 +309,7 @@ fn whole(haystack: &[u8]) -> ScanParams {
         nfa_walkers: 64,
         pass_count: 1,
         step_budget: 1 << 15,
+        nfa_step_budget: 1 << 10,
         candidate_capacity: 1 << 10,
         item_capacity: 1 << 10,
         filter_workgroup: FILTER_WORKGROUP,
@@ -347,6 +348,7 @@ fn kernels_do_what_their_twins_do() {
         nfa_walkers: 1,
         queue_capacity: 2,
         step_budget: 37,
+        nfa_step_budget: 37,
         ..whole
     };
     let window = ScanParams {

@@ -5,6 +5,7 @@
 //! and items differs, and nothing else.
 
 mod advance;
+mod bits;
 mod chains;
 mod filter;
 mod look;

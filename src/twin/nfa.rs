@@ -1,9 +1,9 @@
 //! The twin of `shaders/nfa.comp`, one edge at a time: it leaves the same hits, and walkers of its own.
 
-use super::{Buffers, look};
+use super::{Buffers, bits, look};
 use crate::MatchKind;
 use crate::rules::look::{is_unicode, is_word_byte};
-use crate::shaders::layout::{self, Hit, NfaNode, NfaWalker, RuleRecord, ScanParams};
+use crate::shaders::layout::{self, BitsRecord, Hit, NfaNode, NfaWalker, RuleRecord, ScanParams};
 
 pub(crate) fn nfa(buffers: &mut Buffers, params: &ScanParams) {
     (0..params.nfa_walkers).for_each(|id| invocation(buffers, params, id));
@@ -51,6 +51,24 @@ fn is_word(buffers: &Buffers, character: char, step_count: &mut u32) -> bool {
     low < buffers.header().word_range_count && range(low)[0] <= character as u32
 }
 
+/// Begins the walk in the order of preference.
+fn begin_in_order(buffers: &Buffers, rule: &RuleRecord, walker: &mut NfaWalker) {
+    // Node 0 leads to where the rule starts.
+    let root = buffers.node(rule.first_node);
+    *walker = NfaWalker {
+        generation: walker.generation,
+        mode: layout::NFA_CLEARING,
+        rule: walker.rule,
+        start: walker.start,
+        from: walker.from,
+        last: walker.start,
+        at: walker.start,
+        edge: root.edges_begin,
+        edge_end: root.edges_end,
+        ..NfaWalker::default()
+    };
+}
+
 fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     if buffers.control.pass != params.pass {
         return;
@@ -76,7 +94,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     let mut given_up = buffers.hit_count > params.hit_stop;
 
     let mut step_count = 0;
-    while step_count < params.step_budget && !given_up {
+    while step_count < params.nfa_step_budget && !given_up {
         let hit = |end| Hit { pattern_id: rule.pattern_id, start: walker.start, end };
         if walker.mode == layout::NFA_IDLE {
             let taken = buffers.control.queue_head;
@@ -86,24 +104,59 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             buffers.control.queue_head += 1;
             let item = buffers.queue[(taken & (params.queue_capacity - 1)) as usize];
             rule = buffers.rule(item.rule);
-            let root = buffers.node(rule.first_node);
             walker = NfaWalker {
                 generation: walker.generation,
-                mode: layout::NFA_CLEARING,
+                mode: layout::NFA_ON_BITS,
                 rule: item.rule,
                 start: item.start,
                 from: item.from,
                 last: item.start,
                 at: item.start,
-                edge: root.edges_begin,
-                edge_end: root.edges_end,
                 ..NfaWalker::default()
             };
+            if rule.bits == 0 {
+                begin_in_order(buffers, &rule, &mut walker);
+            } else {
+                let word_count = buffers.record::<BitsRecord>(rule.bits, 0).word_count;
+                (0..word_count).for_each(|word| buffers.scratch[slot(word)] = u32::from(word == 0));
+            }
             if !can_judge(params, item.start, rule.lookahead) {
                 let end = layout::UNDECIDED;
                 let hit = Hit { pattern_id: rule.pattern_id, start: item.start, end };
                 given_up = !buffers.emit(params, hit);
                 walker.mode = layout::NFA_IDLE;
+            }
+        } else if walker.mode == layout::NFA_ON_BITS {
+            let mut walk = bits::Walk::new(buffers, &rule);
+            for (word, set) in (0..).zip(&mut walk.set) {
+                *set = buffers.scratch[slot(word)];
+            }
+            let at = walker.at;
+            let mut holds = |kind, line_terminator| {
+                let node = NfaNode { kind, operand: line_terminator, ..NfaNode::default() };
+                look_holds(buffers, params, &node, at, &mut step_count)
+            };
+            let limits = [params.haystack_len, params.max_scan];
+            let judges = at == params.haystack_len || can_judge(params, at + 1, rule.lookahead);
+            let mut emits = false;
+            let step = walk.step(&mut walker, limits, &mut holds, judges, || emits = true);
+            let set = walk.set;
+            for (word, set) in (0..).zip(set) {
+                buffers.scratch[slot(word)] = set;
+            }
+            let last = match step {
+                bits::Step::Open => Some(layout::UNDECIDED),
+                bits::Step::Ended if !all && walker.last > walker.start => Some(walker.last),
+                _ => None,
+            };
+            for end in emits.then_some(at).into_iter().chain(last) {
+                let hit = Hit { pattern_id: rule.pattern_id, start: walker.start, end };
+                given_up |= !buffers.emit(params, hit);
+            }
+            match step {
+                bits::Step::GoesOn => {}
+                bits::Step::Ended | bits::Step::Open => walker.mode = layout::NFA_IDLE,
+                bits::Step::Doubtful => begin_in_order(buffers, &rule, &mut walker),
             }
         } else if walker.mode == layout::NFA_CLEARING {
             buffers.scratch[slot(stamps + walker.batch)] = 0;

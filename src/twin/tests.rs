@@ -21,6 +21,7 @@ fn tight(haystack: &[u8], pass_count: usize) -> ScanParams {
         nfa_walkers: 2,
         pass_count: pass_count as u32,
         step_budget: 7,
+        nfa_step_budget: 7,
         segment_log2: 8,
         filter_end: haystack.len() as u32,
         filter_workgroup: 64,
@@ -40,7 +41,7 @@ fn scan(
 ) -> Vec<Match> {
     let kind = rules.options().match_kind;
     let mut matches = Vec::new();
-    let passes = pass::pack(rules.rules(), pass_bytes, 11).unwrap();
+    let passes = pass::pack(rules.rules(), kind, pass_bytes, 11).unwrap();
     let mut control = Control::default();
     for (index, tables) in passes.iter().enumerate() {
         let is_direct = is_direct.into();

@@ -1,0 +1,358 @@
+//! Sets of positions as bits: where an NFA may be, without an order of preference.
+//!
+//! A walk on sets of bits takes a few operations a byte however many threads it has: those that read the byte
+//! are an AND with what its class reaches, and what they lead to is a shift where positions follow each other,
+//! and a table for the rest (V. M. Glushkov, "The abstract theory of automata", 1961; G. Navarro and M. Raffinot,
+//! "Compact DFA representation for fast regular expression search", 2001). Such a walk finds every end of a match,
+//! but not which of two is preferred. It does find that mostly there is none, or only one. For the rest, it is
+//! worked out here which positions' threads can be preferred to one that matches, and which it can be preferred
+//! to: where the set at the first match is all of one kind or the other, the preferred end is known; else the walk
+//! is done again in order.
+
+use std::collections::BTreeMap;
+
+use super::look;
+use super::nfa::{PositionNfa, contains};
+use crate::MatchKind;
+use crate::shaders::layout::{self, BitsRecord};
+
+/// Most positions: what shared memory has room for, as two sets.
+const MOST_POSITIONS: usize = 32 * layout::BITS_MOST_WORDS as usize;
+
+/// Steps of following edges that read nothing, and pairs of positions that are looked at.
+const MOST_STEPS: usize = 1 << 17;
+const MOST_PAIRS: usize = 1 << 20;
+
+type Bits = Vec<u32>;
+
+fn is_set(bits: &[u32], position: usize) -> bool {
+    bits[position / 32] >> (position % 32) & 1 == 1
+}
+
+fn set(bits: &mut [u32], position: usize) {
+    bits[position / 32] |= 1 << (position % 32);
+}
+
+/// The positions that are set.
+fn positions(bits: &[u32]) -> impl Iterator<Item = usize> {
+    (0..32 * bits.len()).filter(|&position| is_set(bits, position))
+}
+
+/// What a position leads to, by reading nothing more, where all look-arounds of `guard` hold: a bit for each of
+/// [`BitNfa::looks`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Follower {
+    guard: u32,
+    position: usize,
+}
+
+/// An NFA's positions: first where a walk begins, then the nodes that read a byte, and last acceptance.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct BitNfa {
+    /// The set that each position reads, by its number in the NFA; the first and the last read nothing.
+    sets: Vec<Option<u32>>,
+    /// Kinds of the look-around nodes.
+    looks: Vec<u32>,
+    line_terminator: u32,
+    /// In order of preference.
+    followers: Vec<Vec<Follower>>,
+    /// The positions of which no thread can be preferred to one that matches; and those of which one may be, or
+    /// may not.
+    cut: Bits,
+    doubtful: Bits,
+}
+
+impl BitNfa {
+    /// None if it has too many positions, or ways from one to another.
+    pub(crate) fn new(nfa: &PositionNfa, kind: MatchKind) -> Option<BitNfa> {
+        let mut looks: Vec<u32> =
+            nfa.nodes.iter().map(|node| node.kind).filter(|&kind| look::is_look(kind)).collect();
+        looks.sort_unstable();
+        looks.dedup();
+        let look_node = nfa.nodes.iter().find(|node| look::is_look(node.kind));
+        let is_byte = |node: &u32| nfa.nodes[*node as usize].kind == layout::NODE_BYTE;
+        let readers: Vec<u32> = (1..nfa.nodes.len() as u32).filter(is_byte).collect();
+        if readers.len() + 2 > MOST_POSITIONS {
+            return None;
+        }
+        let mut closure = Closure {
+            nfa,
+            looks: &looks,
+            position_of: vec![0; nfa.nodes.len()],
+            accept: readers.len() + 1,
+            path: Vec::new(),
+            steps: 0,
+        };
+        for (position, &node) in (1..).zip(&readers) {
+            closure.position_of[node as usize] = position;
+        }
+        let mut followers = Vec::with_capacity(readers.len() + 2);
+        for &node in [0].iter().chain(&readers) {
+            let mut found = Vec::new();
+            closure.follow(node, 0, &mut found)?;
+            followers.push(found);
+        }
+        followers.push(Vec::new());
+        let set_of = |&node: &u32| Some(nfa.nodes[node as usize].operand);
+        let sets = [None].into_iter().chain(readers.iter().map(set_of)).chain([None]).collect();
+        let line_terminator = look_node.map_or(0, |node| node.operand);
+        let mut bits = BitNfa {
+            sets,
+            looks,
+            line_terminator,
+            followers,
+            cut: Vec::new(),
+            doubtful: Vec::new(),
+        };
+        bits.cut = bits.none();
+        bits.doubtful = bits.none();
+        if kind == MatchKind::LeftmostFirst {
+            bits.find_order(nfa);
+        }
+        Some(bits)
+    }
+
+    fn none(&self) -> Bits {
+        vec![0; self.sets.len().div_ceil(32)]
+    }
+
+    fn accept(&self) -> usize {
+        self.sets.len() - 1
+    }
+
+    /// Finds out which positions' threads can be before one that matches, in order of preference, and which
+    /// behind it.
+    ///
+    /// Two threads are in the order of the edges where their ways parted. Pairs of positions that two threads can
+    /// be at, in order, are found from those before. What the first thread comes to, too, the second does not: it
+    /// is met already. Some pairs that are found may not come about, none is missed.
+    fn find_order(&mut self, nfa: &PositionNfa) {
+        let accept = self.accept();
+        let reached = |followers: &[Follower], is_sure: bool| {
+            let mut found = self.none();
+            let will_do = |follower: &&Follower| !is_sure || follower.guard == 0;
+            followers.iter().filter(will_do).for_each(|to| set(&mut found, to.position));
+            found
+        };
+        let may_reach: Vec<Bits> = self.followers.iter().map(|list| reached(list, false)).collect();
+        let must_reach: Vec<Bits> = self.followers.iter().map(|list| reached(list, true)).collect();
+        let meet = |one: u32, other: u32| {
+            let [one, other] = [one, other].map(|set| &nfa.sets[set as usize]);
+            one.iter().zip(other).any(|(one, other)| one & other != 0)
+        };
+        let meets: Vec<Vec<bool>> = (0..nfa.sets.len() as u32)
+            .map(|one| (0..nfa.sets.len() as u32).map(|other| meet(one, other)).collect())
+            .collect();
+
+        let mut pairs = Pairs { behind: vec![None; self.sets.len()], open: Vec::new(), count: 0 };
+        for list in &self.followers {
+            for (index, first) in list.iter().enumerate() {
+                pairs.add(first.position, &reached(&list[index + 1..], false));
+            }
+        }
+        while let Some((first, second)) = pairs.open.pop() {
+            if pairs.count > MOST_PAIRS {
+                self.doubtful.fill(u32::MAX);
+                return;
+            }
+            let [Some(one), Some(other)] = [first, second].map(|position| self.sets[position])
+            else {
+                continue;
+            };
+            if meets[one as usize][other as usize] {
+                let both = may_reach[second].iter().zip(&must_reach[first]);
+                let new: Bits = both.map(|(second, first)| second & !first).collect();
+                for to in &self.followers[first] {
+                    pairs.add(to.position, &new);
+                }
+            }
+        }
+        for position in 0..self.sets.len() {
+            let is_behind = |first: usize, second: usize| {
+                pairs.behind[first].as_ref().is_some_and(|behind| is_set(behind, second))
+            };
+            match [is_behind(position, accept), is_behind(accept, position)] {
+                [false, true] => set(&mut self.cut, position),
+                [true, true] => set(&mut self.doubtful, position),
+                _ => {}
+            }
+        }
+    }
+
+    /// Lays it out as kernels read it, for the byte classes of the rule's DFA, `at` words into the tables.
+    pub(crate) fn words(
+        &self,
+        nfa: &PositionNfa,
+        classes: &[u8; 256],
+        class_count: u32,
+        at: u32,
+    ) -> Vec<u32> {
+        let words = self.cut.len();
+        let [mut chained, mut looped, mut lonely] = [self.none(), self.none(), self.none()];
+        // By what is followed, whom from.
+        let mut sources: BTreeMap<Follower, Bits> = BTreeMap::new();
+        for (position, followers) in self.followers.iter().enumerate() {
+            for &follower in followers {
+                if follower.guard == 0 && follower.position == position + 1 {
+                    set(&mut chained, position);
+                } else if follower.guard == 0 && follower.position == position {
+                    set(&mut looped, position);
+                } else {
+                    set(sources.entry(follower).or_insert_with(|| self.none()), position);
+                }
+            }
+        }
+        let mut groups: BTreeMap<Bits, Vec<Follower>> = BTreeMap::new();
+        for (follower, sources) in sources {
+            groups.entry(sources).or_default().push(follower);
+        }
+        let (single, several): (Vec<_>, Vec<_>) = groups.into_iter().partition(|(sources, _)| {
+            sources.iter().map(|word| word.count_ones()).sum::<u32>() == 1
+        });
+        let mut single: Vec<(usize, Vec<Follower>)> = single
+            .into_iter()
+            .map(|(source, list)| (positions(&source).next().expect("one"), list))
+            .collect();
+        single.sort_unstable();
+        single.iter().for_each(|(position, _)| set(&mut lonely, *position));
+
+        let mut laid_out = vec![0; BitsRecord::WORDS];
+        let mut append = |words: &[u32]| {
+            let offset = at + laid_out.len() as u32;
+            laid_out.extend_from_slice(words);
+            offset
+        };
+        let looks = append(&self.looks);
+        let reach: Vec<Bits> = (0..class_count)
+            .map(|class| {
+                let byte =
+                    (0..=255_u8).find(|&byte| u32::from(classes[usize::from(byte)]) == class);
+                let mut reached = self.none();
+                for (position, read) in self.sets.iter().enumerate() {
+                    if let (Some(byte), Some(read)) = (byte, read)
+                        && contains(&nfa.sets[*read as usize], byte)
+                    {
+                        set(&mut reached, position);
+                    }
+                }
+                reached
+            })
+            .collect();
+        let reach = append(&reach.concat());
+        let masks = [chained, looped, lonely, self.cut.clone(), self.doubtful.clone()];
+        let masks = append(&masks.concat());
+        let mut list_of = |list: &[Follower]| {
+            // By guard and word.
+            let mut targets: BTreeMap<(u32, usize), u32> = BTreeMap::new();
+            for follower in list {
+                *targets.entry((follower.guard, follower.position / 32)).or_default() |=
+                    1 << (follower.position % 32);
+            }
+            let targets: Vec<[u32; 3]> = targets
+                .into_iter()
+                .map(|((guard, word), mask)| [guard, word as u32, mask])
+                .collect();
+            append(&[&[targets.len() as u32], targets.as_flattened()].concat())
+        };
+        let of_single: Vec<u32> = single.iter().map(|(_, list)| list_of(list)).collect();
+        let of_several: Vec<u32> = several.iter().map(|(_, list)| list_of(list)).collect();
+        let before =
+            |word: usize| single.partition_point(|(position, _)| *position < 32 * word) as u32;
+        let firsts = append(&(0..words).map(before).collect::<Bits>());
+        let lists = append(&of_single);
+        let mut groups: Vec<[u32; 4]> = Vec::new();
+        for ((sources, _), list) in several.iter().zip(of_several) {
+            let first = sources.iter().position(|&word| word != 0).expect("several");
+            let end = sources.iter().rposition(|&word| word != 0).expect("several") + 1;
+            let from = append(&sources[first..end]);
+            groups.push([first as u32, (end - first) as u32, from, list]);
+        }
+        let group_count = groups.len() as u32;
+        let groups = append(groups.as_flattened());
+        let record = BitsRecord {
+            word_count: words as u32,
+            accept: self.accept() as u32,
+            looks,
+            look_count: self.looks.len() as u32,
+            line_terminator: self.line_terminator,
+            reach,
+            masks,
+            firsts,
+            lists,
+            groups,
+            group_count,
+        };
+        laid_out[..BitsRecord::WORDS].copy_from_slice(bytemuck::cast_slice(&[record]));
+        laid_out
+    }
+}
+
+/// Follows edges that read nothing.
+struct Closure<'a> {
+    nfa: &'a PositionNfa,
+    looks: &'a [u32],
+    position_of: Vec<usize>,
+    accept: usize,
+    /// Nodes on the way, to which it does not lead back.
+    path: Vec<u32>,
+    steps: usize,
+}
+
+impl Closure<'_> {
+    /// Appends what `node` leads to if `guard` holds. None if that is too much.
+    fn follow(&mut self, node: u32, guard: u32, found: &mut Vec<Follower>) -> Option<()> {
+        let nfa = self.nfa;
+        for &edge in nfa.edges_of(node) {
+            self.steps += 1 + found.len();
+            if self.steps > 64 * MOST_STEPS {
+                return None;
+            }
+            let kind = nfa.nodes.get(edge as usize).map(|node| node.kind);
+            let position = match kind {
+                None => Some(self.accept),
+                Some(layout::NODE_BYTE) => Some(self.position_of[edge as usize]),
+                Some(_) => None,
+            };
+            if let Some(position) = position {
+                let is_known = |known: &Follower| {
+                    known.position == position && known.guard & guard == known.guard
+                };
+                if !found.iter().any(is_known) {
+                    found.push(Follower { guard, position });
+                }
+            } else if !self.path.contains(&edge) {
+                let look = self.looks.iter().position(|&look| Some(look) == kind);
+                self.path.push(edge);
+                self.follow(edge, guard | look.map_or(0, |look| 1 << look), found)?;
+                self.path.pop();
+            }
+        }
+        Some(())
+    }
+}
+
+/// Pairs of positions that two threads can be at, the preferred one first.
+struct Pairs {
+    /// By the first.
+    behind: Vec<Option<Bits>>,
+    open: Vec<(usize, usize)>,
+    count: usize,
+}
+
+impl Pairs {
+    fn add(&mut self, first: usize, seconds: &[u32]) {
+        let behind = self.behind[first].get_or_insert_with(|| vec![0; seconds.len()]);
+        for (index, (known, &seconds)) in behind.iter_mut().zip(seconds).enumerate() {
+            let mut new = seconds & !*known;
+            if first / 32 == index {
+                new &= !(1 << (first % 32));
+            }
+            *known |= new;
+            while new != 0 {
+                self.open.push((first, 32 * index + new.trailing_zeros() as usize));
+                self.count += 1;
+                new &= new - 1;
+            }
+        }
+    }
+}

@@ -189,12 +189,8 @@ bool unicode_look_holds(uint kind, uint at) {
     }
 }
 
-bool look_holds(uint kind, uint line_terminator, uint at) {
-    if (kind >= NODE_WORD_UNICODE) {
-        return unicode_look_holds(kind, at);
-    }
-    uint before = at == 0u ? NO_BYTE : byte_at(at - 1u);
-    uint after = at == params.haystack_len ? NO_BYTE : byte_at(at);
+// As look_holds, of what sees one byte to each side.
+bool look_holds_between(uint kind, uint line_terminator, uint before, uint after) {
     bool word_before = is_word_byte(before);
     bool word_after = is_word_byte(after);
     switch (kind) {
@@ -211,6 +207,15 @@ bool look_holds(uint kind, uint line_terminator, uint at) {
         case NODE_WORD_START_HALF_ASCII: return !word_before;
         default: return !word_after;
     }
+}
+
+bool look_holds(uint kind, uint line_terminator, uint at) {
+    if (kind >= NODE_WORD_UNICODE) {
+        return unicode_look_holds(kind, at);
+    }
+    uint before = at == 0u ? NO_BYTE : byte_at(at - 1u);
+    uint after = at == params.haystack_len ? NO_BYTE : byte_at(at);
+    return look_holds_between(kind, line_terminator, before, after);
 }
 
 // Whether the bytes are there that look-arounds at `at` may ask for.
@@ -289,8 +294,13 @@ void begin_in_order(QueueItem item) {
 void load_bits_record() {
     uint at = rule.bits;
     bits = BitsRecord(tables.words[at], tables.words[at + 1u], tables.words[at + 2u], tables.words[at + 3u],
-                      tables.words[at + 4u], tables.words[at + 5u], tables.words[at + 6u], tables.words[at + 7u],
-                      tables.words[at + 8u], tables.words[at + 9u], tables.words[at + 10u]);
+                      tables.words[at + 4u], tables.words[at + 5u], tables.words[at + 6u]);
+}
+
+BitsWord bits_word(uint word) {
+    uint at = bits.of_words + word * BITS_WORD_WORDS;
+    return BitsWord(tables.words[at], tables.words[at + 1u], tables.words[at + 2u], tables.words[at + 3u],
+                    tables.words[at + 4u], tables.words[at + 5u], tables.words[at + 6u], tables.words[at + 7u]);
 }
 
 // Begins a walk of the rule on bits.
@@ -304,62 +314,70 @@ void begin_on_bits(QueueItem item) {
     subgroupBarrier();
 }
 
-// A word of one of the sets that say what positions are like.
-uint mask(uint kind, uint word) {
-    return tables.words[bits.masks + kind * bits.word_count + word];
-}
-
-// Adds what a list of the tables leads to. Says how long it is.
-uint lead_to(uint list, uint holding) {
-    uint count = tables.words[list];
-    uint end = list + 1u + BITS_TARGET_WORDS * count;
-    for (uint target = list + 1u; target < end; target += BITS_TARGET_WORDS) {
-        if ((tables.words[target] & ~holding) == 0u) {
-            atomicOr(small[bits.word_count + tables.words[target + 1u]], tables.words[target + 2u]);
-        }
-    }
-    return count;
-}
-
-// From the positions that have read the byte before, finds those that they lead to.
-void lead_on() {
+// Which look-arounds of the rule hold between two bytes: a bit for each.
+uint looks_that_hold(uint before, uint after) {
     uint holding = 0u;
     for (uint look = 0u; look < bits.look_count; ++look) {
         uint kind = tables.words[bits.looks + look];
-        holding |= look_holds(kind, bits.line_terminator, walker.at) ? 1u << look : 0u;
+        bool holds = kind >= NODE_WORD_UNICODE ? unicode_look_holds(kind, walker.at)
+                                               : look_holds_between(kind, bits.line_terminator, before, after);
+        holding |= holds ? 1u << look : 0u;
     }
+    step_count += bits.look_count;
+    return holding;
+}
+
+// Adds positions to those that come next.
+void add_next(uint guard, uint holding, uint word, uint positions) {
+    if ((guard & ~holding) == 0u) {
+        atomicOr(small[bits.word_count + word], positions);
+    }
+}
+
+// From the positions that have read the byte before, finds those that they lead to.
+void lead_on(uint holding) {
     for (uint word = lane; word < bits.word_count; word += lanes) {
-        uint carried = word == 0u ? 0u : (small[word - 1u] & mask(BITS_CHAINED, word - 1u)) >> 31;
-        uint chained = (small[word] & mask(BITS_CHAINED, word)) << 1 | carried;
-        small[bits.word_count + word] = chained | (small[word] & mask(BITS_LOOPED, word));
+        small[bits.word_count + word] = 0u;
     }
     subgroupBarrier();
     uint turns = 0u;
     for (uint word = lane; word < bits.word_count; word += lanes) {
-        uint lonely = mask(BITS_LONELY, word);
-        uint first = tables.words[bits.firsts + word];
-        for (uint left = small[word] & lonely; left != 0u; left &= left - 1u) {
-            uint before = lonely & ((left & -left) - 1u);
-            turns += 1u + lead_to(tables.words[bits.lists + first + uint(bitCount(before))], holding);
+        uint set = small[word];
+        turns += 2u;
+        if (set == 0u) {
+            continue;
         }
-    }
-    for (uint index = lane; index < bits.group_count; index += lanes) {
-        uint group = bits.groups + index * BITS_GROUP_WORDS;
-        uint first = tables.words[group];
-        uint count = tables.words[group + 1u];
-        uint sources = tables.words[group + 2u];
-        uint met = 0u;
-        for (uint word = 0u; word < count; ++word) {
-            met |= small[first + word] & tables.words[sources + word];
+        BitsWord of_word = bits_word(word);
+        uint chained = set & of_word.chained;
+        uint next = chained << 1 | (set & of_word.looped);
+        if (next != 0u) {
+            atomicOr(small[bits.word_count + word], next);
         }
-        turns += 1u + count;
-        if (met != 0u) {
-            turns += lead_to(tables.words[group + 3u], holding);
+        if (chained >> 31 != 0u) {
+            atomicOr(small[bits.word_count + word + 1u], 1u);
+        }
+        for (uint jump = of_word.jumps; jump < of_word.jumps_end; jump += BITS_JUMP_WORDS) {
+            uvec4 target = uvec4(tables.words[jump], tables.words[jump + 1u], tables.words[jump + 2u],
+                                 tables.words[jump + 3u]);
+            if ((set & target.x) != 0u) {
+                add_next(target.y, holding, target.z, target.w);
+            }
+            turns += 1u;
+        }
+        for (uint left = set & of_word.lonely; left != 0u; left &= left - 1u) {
+            uint before = of_word.lonely & ((left & -left) - 1u);
+            uint list = tables.words[of_word.lists + uint(bitCount(before))];
+            uint end = list + 1u + BITS_TARGET_WORDS * tables.words[list];
+            for (uint target = list + 1u; target < end; target += BITS_TARGET_WORDS) {
+                add_next(tables.words[target], holding, tables.words[target + 1u], tables.words[target + 2u]);
+                turns += 1u;
+            }
+            turns += 1u;
         }
     }
     subgroupBarrier();
     // The same for all invocations, which leave the main loop together.
-    step_count += subgroupMax(turns) + bits.look_count + (bits.word_count + lanes - 1u) / lanes * 4u;
+    step_count += subgroupMax(turns);
 }
 
 // Follows a match: cuts off what it is preferred to. False if the scan has been given up.
@@ -368,24 +386,31 @@ bool accept_on_bits() {
         return walker.at < walker.from || emit_once(walker.at);
     }
     if (walker.emitted != 0u) {
-        // Whether this match counts depends on what the one before should have cut off: once more, in order.
-        begin_in_order(QueueItem(walker.rule, walker.start, walker.from));
+        // Whether this match counts depends on what the one before should have cut off.
+        walker.emitted = walker.at;
         return true;
     }
     walker.last = walker.at;
     bool is_doubtful = false;
     for (uint word = lane; word < bits.word_count; word += lanes) {
-        uint left = small[bits.word_count + word] & ~mask(BITS_CUT, word);
+        BitsWord of_word = bits_word(word);
+        uint left = small[bits.word_count + word] & ~of_word.cut;
         small[bits.word_count + word] = left;
-        is_doubtful = is_doubtful || (left & mask(BITS_DOUBTFUL, word)) != 0u;
+        is_doubtful = is_doubtful || (left & of_word.doubtful) != 0u;
     }
-    walker.emitted = subgroupAny(is_doubtful) ? 1u : 0u;
+    walker.emitted = subgroupAny(is_doubtful) ? walker.at + max(walker.at - walker.start, BITS_DOUBTED) : 0u;
     return true;
 }
 
 // A step of a walk on bits, over one byte. False if the scan has been given up.
 bool step_on_bits() {
-    lead_on();
+    bool is_alive = walker.at < params.haystack_len && walker.at - walker.start < params.max_scan;
+    uint before = walker.at == 0u ? NO_BYTE : byte_at(walker.at - 1u);
+    uint after = walker.at == params.haystack_len ? NO_BYTE : byte_at(walker.at);
+    uint read = bits.reach + (is_alive ? class_of(rule.classes, after) * bits.word_count : 0u);
+    // Of the first word, ahead of its use: memory is slow.
+    uint first_read = tables.words[read + min(lane, bits.word_count - 1u)];
+    lead_on(looks_that_hold(before, after));
     uint accept_word = bits.word_count + (bits.accept >> 5);
     if ((small[accept_word] >> (bits.accept & 31u) & 1u) != 0u) {
         subgroupBarrier();
@@ -396,27 +421,23 @@ bool step_on_bits() {
         if (!accept_on_bits()) {
             return false;
         }
-        if (walker.mode != NFA_ON_BITS) {
-            return true;
-        }
         subgroupBarrier();
     }
-    bool is_alive = walker.at < params.haystack_len && walker.at - walker.start < params.max_scan;
-    uint read = 0u;
-    if (is_alive) {
-        read = bits.reach + class_of(rule.classes, byte_at(walker.at)) * bits.word_count;
+    if (MATCH_ALL == 0u && walker.emitted != 0u && walker.at >= walker.emitted) {
+        begin_in_order(QueueItem(walker.rule, walker.start, walker.from));
+        return true;
     }
     bool goes_on = false;
     bool reads = false;
     for (uint word = lane; word < bits.word_count; word += lanes) {
         uint next = small[bits.word_count + word];
         goes_on = goes_on || next != 0u;
-        small[word] = is_alive ? next & tables.words[read + word] : 0u;
-        reads = reads || small[word] != 0u;
+        uint set = next & (word == lane ? first_read : tables.words[read + word]);
+        small[word] = is_alive ? set : 0u;
+        reads = reads || (is_alive && set != 0u);
     }
     subgroupBarrier();
-    bool is_open = is_alive && subgroupAny(goes_on) && !can_judge(walker.at + 1u, rule.lookahead);
-    if (is_open) {
+    if (is_alive && subgroupAny(goes_on) && !can_judge(walker.at + 1u, rule.lookahead)) {
         walker.mode = NFA_IDLE;
         return emit_once(UNDECIDED);
     }

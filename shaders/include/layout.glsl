@@ -35,17 +35,15 @@ const uint ROW_DEAD = 0u;
 // the rule matches before the byte that was read is left to the NFA too.
 const uint ROW_ESCAPE = 0x7FFFu;
 
-// BitsRecord::masks. Positions that lead to the next one; that lead back to themselves; that lead elsewhere, all
-// by themselves; that a match cuts off, for its thread is preferred to theirs; and that it may cut off, or not.
-const uint BITS_CHAINED = 0u;
-const uint BITS_LOOPED = 1u;
-const uint BITS_LONELY = 2u;
-const uint BITS_CUT = 3u;
-const uint BITS_DOUBTFUL = 4u;
-const uint BITS_TARGET_WORDS = 3u;
-const uint BITS_GROUP_WORDS = 4u;
-// Most words of a set.
+// Most words of a set of positions.
 const uint BITS_MOST_WORDS = 256u;
+// Words of a BitsWord, and of what a position, or several, lead to.
+const uint BITS_WORD_WORDS = 8u;
+const uint BITS_TARGET_WORDS = 3u;
+const uint BITS_JUMP_WORDS = 4u;
+// Bytes that a walk on bits goes on for after a match that may not have cut off all that it should, or as many
+// as before it, if these are more.
+const uint BITS_DOUBTED = 64u;
 
 // An NFA edge that leads to acceptance instead of to a node.
 const uint EDGE_MATCH = 0xFFFFFFFFu;
@@ -267,17 +265,27 @@ struct BitsRecord {
     uint line_terminator;
     // For every byte class the positions that read it.
     uint reach;
-    // Sets, one after the other: BITS_CHAINED and those that follow it.
-    uint masks;
-    // For every word of BITS_LONELY how many positions before it are, too; and for each of those positions the
-    // offset of the list of what it leads to: its length, and then BITS_TARGET_WORDS each of a guard, a word's
-    // number, and the positions in that word.
-    uint firsts;
+    // BitsWord array.
+    uint of_words;
+};
+
+// Positions in a word of a set, and what they lead to. Offsets count words, as in PassHeader.
+struct BitsWord {
+    // Those that lead to the next position.
+    uint chained;
+    // That lead back to themselves.
+    uint looped;
+    // That lead elsewhere as no other does; and for each of them, from this offset on, the offset of its list: the
+    // length, and then BITS_TARGET_WORDS each of a guard, a word's number and the positions in that word.
+    uint lonely;
     uint lists;
-    // Positions that lead to the same, BITS_GROUP_WORDS each: the number of their first word, and of their words;
-    // the offset of these; and that of the list of what they lead to.
-    uint groups;
-    uint group_count;
+    // What several lead to, in an array up to, and without, jumps_end: BITS_JUMP_WORDS each of these positions, and
+    // then a guard, a word's number and the positions in that word.
+    uint jumps;
+    uint jumps_end;
+    // That a match cuts off, for its thread is preferred to theirs; and that it may cut off, or not.
+    uint cut;
+    uint doubtful;
 };
 
 // One alternative of a rule: where its matches begin, seen from a tail, and DFAs that tell most of those
@@ -523,8 +531,8 @@ struct NfaWalker {
     uint flat_end;
     // A node whose stamp has this is in the closure already.
     uint epoch;
-    // 1 once a hit that ends at `at` is out. On bits: once a match was met which may not have cut off all that it
-    // should.
+    // 1 once a hit that ends at `at` is out. On bits, once a match was met which may not have cut off all that it
+    // should: the position from which on the walk is done again in order.
     uint emitted;
 };
 

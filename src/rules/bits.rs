@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use super::look;
 use super::nfa::{PositionNfa, contains};
 use crate::MatchKind;
-use crate::shaders::layout::{self, BitsRecord};
+use crate::shaders::layout::{self, BitsRecord, BitsWord};
 
 /// Most positions: what shared memory has room for, as two sets.
 const MOST_POSITIONS: usize = 32 * layout::BITS_MOST_WORDS as usize;
@@ -31,11 +31,6 @@ fn is_set(bits: &[u32], position: usize) -> bool {
 
 fn set(bits: &mut [u32], position: usize) {
     bits[position / 32] |= 1 << (position % 32);
-}
-
-/// The positions that are set.
-fn positions(bits: &[u32]) -> impl Iterator<Item = usize> {
-    (0..32 * bits.len()).filter(|&position| is_set(bits, position))
 }
 
 /// What a position leads to, by reading nothing more, where all look-arounds of `guard` hold: a bit for each of
@@ -187,34 +182,37 @@ impl BitNfa {
         class_count: u32,
         at: u32,
     ) -> Vec<u32> {
-        let words = self.cut.len();
-        let [mut chained, mut looped, mut lonely] = [self.none(), self.none(), self.none()];
+        let mut words = vec![BitsWord::default(); self.cut.len()];
+        for ((word, &cut), &doubtful) in words.iter_mut().zip(&self.cut).zip(&self.doubtful) {
+            (word.cut, word.doubtful) = (cut, doubtful);
+        }
         // By what is followed, whom from.
-        let mut sources: BTreeMap<Follower, Bits> = BTreeMap::new();
+        let mut sources: BTreeMap<Follower, Vec<usize>> = BTreeMap::new();
         for (position, followers) in self.followers.iter().enumerate() {
+            let word = &mut words[position / 32];
             for &follower in followers {
                 if follower.guard == 0 && follower.position == position + 1 {
-                    set(&mut chained, position);
+                    word.chained |= 1 << (position % 32);
                 } else if follower.guard == 0 && follower.position == position {
-                    set(&mut looped, position);
+                    word.looped |= 1 << (position % 32);
                 } else {
-                    set(sources.entry(follower).or_insert_with(|| self.none()), position);
+                    sources.entry(follower).or_default().push(position);
                 }
             }
         }
-        let mut groups: BTreeMap<Bits, Vec<Follower>> = BTreeMap::new();
-        for (follower, sources) in sources {
-            groups.entry(sources).or_default().push(follower);
+        let mut lonely: BTreeMap<usize, Targets> = BTreeMap::new();
+        // What positions of a word lead to, all of them.
+        let mut jumps: BTreeMap<(usize, u32), Targets> = BTreeMap::new();
+        for (to, sources) in sources {
+            if let [source] = sources[..] {
+                add(lonely.entry(source).or_default(), to);
+                continue;
+            }
+            for of_word in sources.chunk_by(|one, next| one / 32 == next / 32) {
+                let positions = of_word.iter().fold(0, |bits, source| bits | 1 << (source % 32));
+                add(jumps.entry((of_word[0] / 32, positions)).or_default(), to);
+            }
         }
-        let (single, several): (Vec<_>, Vec<_>) = groups.into_iter().partition(|(sources, _)| {
-            sources.iter().map(|word| word.count_ones()).sum::<u32>() == 1
-        });
-        let mut single: Vec<(usize, Vec<Follower>)> = single
-            .into_iter()
-            .map(|(source, list)| (positions(&source).next().expect("one"), list))
-            .collect();
-        single.sort_unstable();
-        single.iter().for_each(|(position, _)| set(&mut lonely, *position));
 
         let mut laid_out = vec![0; BitsRecord::WORDS];
         let mut append = |words: &[u32]| {
@@ -223,68 +221,62 @@ impl BitNfa {
             offset
         };
         let looks = append(&self.looks);
-        let reach: Vec<Bits> = (0..class_count)
-            .map(|class| {
-                let byte =
-                    (0..=255_u8).find(|&byte| u32::from(classes[usize::from(byte)]) == class);
-                let mut reached = self.none();
-                for (position, read) in self.sets.iter().enumerate() {
-                    if let (Some(byte), Some(read)) = (byte, read)
-                        && contains(&nfa.sets[*read as usize], byte)
-                    {
-                        set(&mut reached, position);
-                    }
-                }
-                reached
-            })
-            .collect();
-        let reach = append(&reach.concat());
-        let masks = [chained, looped, lonely, self.cut.clone(), self.doubtful.clone()];
-        let masks = append(&masks.concat());
-        let mut list_of = |list: &[Follower]| {
-            // By guard and word.
-            let mut targets: BTreeMap<(u32, usize), u32> = BTreeMap::new();
-            for follower in list {
-                *targets.entry((follower.guard, follower.position / 32)).or_default() |=
-                    1 << (follower.position % 32);
+        let reach = append(&self.reach(nfa, classes, class_count).concat());
+        for (index, word) in words.iter_mut().enumerate() {
+            let mut lists = Vec::new();
+            for (position, targets) in lonely.range(32 * index..32 * (index + 1)) {
+                word.lonely |= 1 << (position % 32);
+                let triples = targets.iter().flat_map(|(&[guard, to], &bits)| [guard, to, bits]);
+                let count = targets.len() as u32;
+                lists.push(append(&[count].into_iter().chain(triples).collect::<Bits>()));
             }
-            let targets: Vec<[u32; 3]> = targets
-                .into_iter()
-                .map(|((guard, word), mask)| [guard, word as u32, mask])
-                .collect();
-            append(&[&[targets.len() as u32], targets.as_flattened()].concat())
-        };
-        let of_single: Vec<u32> = single.iter().map(|(_, list)| list_of(list)).collect();
-        let of_several: Vec<u32> = several.iter().map(|(_, list)| list_of(list)).collect();
-        let before =
-            |word: usize| single.partition_point(|(position, _)| *position < 32 * word) as u32;
-        let firsts = append(&(0..words).map(before).collect::<Bits>());
-        let lists = append(&of_single);
-        let mut groups: Vec<[u32; 4]> = Vec::new();
-        for ((sources, _), list) in several.iter().zip(of_several) {
-            let first = sources.iter().position(|&word| word != 0).expect("several");
-            let end = sources.iter().rposition(|&word| word != 0).expect("several") + 1;
-            let from = append(&sources[first..end]);
-            groups.push([first as u32, (end - first) as u32, from, list]);
+            word.lists = append(&lists);
+            let of_word = jumps.range((index, 0)..(index + 1, 0));
+            let quadruples = of_word.flat_map(|(&(_, positions), targets)| {
+                targets.iter().map(move |(&[guard, to], &bits)| [positions, guard, to, bits])
+            });
+            let quadruples: Vec<[u32; 4]> = quadruples.collect();
+            word.jumps = append(quadruples.as_flattened());
+            word.jumps_end = word.jumps + 4 * quadruples.len() as u32;
         }
-        let group_count = groups.len() as u32;
-        let groups = append(groups.as_flattened());
+        let of_words = append(bytemuck::cast_slice(&words));
         let record = BitsRecord {
-            word_count: words as u32,
+            word_count: words.len() as u32,
             accept: self.accept() as u32,
             looks,
             look_count: self.looks.len() as u32,
             line_terminator: self.line_terminator,
             reach,
-            masks,
-            firsts,
-            lists,
-            groups,
-            group_count,
+            of_words,
         };
         laid_out[..BitsRecord::WORDS].copy_from_slice(bytemuck::cast_slice(&[record]));
         laid_out
     }
+
+    /// For every byte class the positions that read it.
+    fn reach(&self, nfa: &PositionNfa, classes: &[u8; 256], class_count: u32) -> Vec<Bits> {
+        let of_class = |class| {
+            let byte = (0..=255_u8).find(|&byte| u32::from(classes[usize::from(byte)]) == class);
+            let mut reached = self.none();
+            for (position, read) in self.sets.iter().enumerate() {
+                if let (Some(byte), Some(read)) = (byte, read)
+                    && contains(&nfa.sets[*read as usize], byte)
+                {
+                    set(&mut reached, position);
+                }
+            }
+            reached
+        };
+        (0..class_count).map(of_class).collect()
+    }
+}
+
+/// Positions that are led to, by guard and word.
+type Targets = BTreeMap<[u32; 2], u32>;
+
+fn add(targets: &mut Targets, to: Follower) {
+    let word = (to.position / 32) as u32;
+    *targets.entry([to.guard, word]).or_default() |= 1 << (to.position % 32);
 }
 
 /// Follows edges that read nothing.

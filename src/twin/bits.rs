@@ -2,7 +2,7 @@
 
 use super::Buffers;
 use crate::MatchKind;
-use crate::shaders::layout::{self, BitsRecord, NfaWalker, RuleRecord};
+use crate::shaders::layout::{self, BitsRecord, BitsWord, NfaWalker, RuleRecord};
 
 /// What one byte did to a walk.
 pub(super) enum Step {
@@ -29,54 +29,44 @@ impl<'b> Walk<'b> {
         Walk { buffers, rule, record, set: vec![0; record.word_count as usize] }
     }
 
-    fn mask(&self, kind: u32, word: usize) -> u32 {
-        self.buffers.word(self.record.masks + kind * self.record.word_count + word as u32)
-    }
-
-    fn lead_to(&self, list: u32, holding: u32, next: &mut [u32]) {
-        for target in 0..self.buffers.word(list) {
-            let at = list + 1 + layout::BITS_TARGET_WORDS * target;
-            let [guard, word, positions] = [0, 1, 2].map(|field| self.buffers.word(at + field));
-            if guard & !holding == 0 {
-                next[word as usize] |= positions;
-            }
-        }
+    fn of_word(&self, word: usize) -> BitsWord {
+        self.buffers.record(self.record.of_words, word as u32)
     }
 
     /// What the positions lead to.
     fn lead_on(&self, holds: &mut impl FnMut(u32, u32) -> bool) -> Vec<u32> {
-        let record = &self.record;
+        let BitsRecord { looks, look_count, line_terminator, .. } = self.record;
         let mut holding = 0;
-        for look in 0..record.look_count {
-            let kind = self.buffers.word(record.looks + look);
-            holding |= u32::from(holds(kind, record.line_terminator)) << look;
+        for look in 0..look_count {
+            let kind = self.buffers.word(looks + look);
+            holding |= u32::from(holds(kind, line_terminator)) << look;
         }
         let mut next = vec![0; self.set.len()];
-        for word in 0..self.set.len() {
-            let chained = self.set[word] & self.mask(layout::BITS_CHAINED, word);
-            next[word] |= chained << 1 | self.set[word] & self.mask(layout::BITS_LOOPED, word);
-            if let Some(after) = next.get_mut(word + 1) {
-                *after |= chained >> 31;
+        let mut add = |guard: u32, word: u32, positions| {
+            if guard & !holding == 0 {
+                next[word as usize] |= positions;
             }
-        }
-        for word in 0..self.set.len() {
-            let lonely = self.mask(layout::BITS_LONELY, word);
-            let first = self.buffers.word(record.firsts + word as u32);
-            for bit in (0..32).filter(|bit| self.set[word] & lonely & 1 << bit != 0) {
-                let before = (lonely & ((1 << bit) - 1)).count_ones();
-                let list = self.buffers.word(record.lists + first + before);
-                self.lead_to(list, holding, &mut next);
+        };
+        let at = |at: u32| self.buffers.word(at);
+        for (index, &set) in self.set.iter().enumerate().filter(|(_, set)| **set != 0) {
+            let word = self.of_word(index);
+            let chained = set & word.chained;
+            add(0, index as u32, chained << 1 | set & word.looped);
+            if chained >> 31 == 1 {
+                add(0, index as u32 + 1, 1);
             }
-        }
-        for group in 0..record.group_count {
-            let at = record.groups + layout::BITS_GROUP_WORDS * group;
-            let [first, count, sources, list] =
-                [0, 1, 2, 3].map(|field| self.buffers.word(at + field));
-            let is_met = |word: u32| {
-                self.set[(first + word) as usize] & self.buffers.word(sources + word) != 0
-            };
-            if (0..count).any(is_met) {
-                self.lead_to(list, holding, &mut next);
+            for jump in (word.jumps..word.jumps_end).step_by(layout::BITS_JUMP_WORDS as usize) {
+                if set & at(jump) != 0 {
+                    add(at(jump + 1), at(jump + 2), at(jump + 3));
+                }
+            }
+            for bit in (0..32).filter(|bit| set & word.lonely & 1 << bit != 0) {
+                let before = (word.lonely & ((1 << bit) - 1)).count_ones();
+                let list = at(word.lists + before);
+                for target in 0..at(list) {
+                    let target = list + 1 + layout::BITS_TARGET_WORDS * target;
+                    add(at(target), at(target + 1), at(target + 2));
+                }
             }
         }
         next
@@ -105,11 +95,20 @@ impl<'b> Walk<'b> {
                 return Step::Doubtful;
             }
             walker.last = walker.at;
-            for (word, next) in next.iter_mut().enumerate() {
-                *next &= !self.mask(layout::BITS_CUT, word);
-                let doubtful = *next & self.mask(layout::BITS_DOUBTFUL, word);
-                walker.emitted |= u32::from(doubtful != 0);
+            let mut is_doubtful = false;
+            for (index, next) in next.iter_mut().enumerate() {
+                let BitsWord { cut, doubtful, .. } = self.of_word(index);
+                *next &= !cut;
+                is_doubtful |= *next & doubtful != 0;
             }
+            if is_doubtful {
+                walker.emitted = walker.at + (walker.at - walker.start).max(layout::BITS_DOUBTED);
+            }
+        }
+        if self.buffers.match_kind == MatchKind::LeftmostFirst
+            && (1..=walker.at).contains(&walker.emitted)
+        {
+            return Step::Doubtful;
         }
         let goes_on = next.iter().any(|&word| word != 0);
         if !goes_on || walker.at == haystack_len || walker.at - walker.start == max_scan {

@@ -84,12 +84,18 @@ use super::{Member, Struct};
             .collect();
         text += &format!(
             "{}#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct {name} {{
 {fields}}}
 impl {name} {{
     /// Size in 32-bit words.
     pub const WORDS: usize = size_of::<Self>() / 4;
+}}
+// Arrays of any length have none of their own.
+impl Default for {name} {{
+    fn default() -> Self {{
+        bytemuck::Zeroable::zeroed()
+    }}
 }}
 ",
             docs(&item.docs),

@@ -7,7 +7,7 @@
 // ran, by putting the queue's counters right and going on to the next pass once no walker and no queue item
 // is left; after the tails it sees whether candidates fit, and whether they left anything to do. Before a
 // round it makes tracks of what long walks have named. It sets the grids of what follows, which are empty if
-// that belongs to a pass that is over or not yet begun. Loops: MOST_TRACKS. CPU twin: src/twin/advance.rs.
+// that belongs to a pass that is over or not yet begun. Loops: MOST_TRACKS and TRACK_LISTS. CPU twin: src/twin/advance.rs.
 
 #include "bindings.glsl"
 
@@ -24,10 +24,28 @@ void forget_names() {
     control.has_named = 0u;
 }
 
-// As many tracks as a round takes steps, at most.
+// Tracks that take as many steps as all rounds so far.
 uint most_tracks() {
     uint steps = (params.start_walkers >> 6) * params.step_budget;
-    return clamp(steps / max(params.haystack_len >> 6, 1u), 4u, MOST_TRACKS);
+    uint of_round = min(steps / max(params.haystack_len >> 6, 1u), MOST_TRACKS);
+    return clamp(of_round * clamp(control.rounds, 1u, MOST_TRACKS), 4u, MOST_TRACKS);
+}
+
+void forget_use() {
+    for (uint word = 0u; word < TRACK_WORDS; ++word) {
+        control.used_tracks[word] = 0u;
+    }
+}
+
+void list_tracks() {
+    for (uint list = 0u; list < TRACK_LISTS; ++list) {
+        control.first_tracks[list] = 0u;
+    }
+    for (uint track = 0u; track < control.track_count; ++track) {
+        uint list = rule_of_track(control.tracks[track]) % TRACK_LISTS;
+        control.next_tracks[track] = control.first_tracks[list];
+        control.first_tracks[list] = track + 1u;
+    }
 }
 
 // Makes tracks of what has been named, as far as there is room beside those that are of use.
@@ -42,7 +60,7 @@ void make_tracks() {
         if (place < most) {
             control.track_count += 1u;
         } else {
-            while (unused < place && (control.used_tracks >> unused & 1u) != 0u) {
+            while (unused < place && (control.used_tracks[unused / 32u] >> unused % 32u & 1u) != 0u) {
                 unused += 1u;
             }
             if (unused == place) {
@@ -53,7 +71,8 @@ void make_tracks() {
         }
         control.tracks[place] = control.named[slot];
     }
-    control.used_tracks = 0u;
+    list_tracks();
+    forget_use();
     control.has_new = 1u;
     control.make_count += 1u;
     control.made_at = control.rounds;
@@ -72,8 +91,9 @@ void begin_pass(uint pass) {
     if (pass < params.pass_count && pass != control.track_pass) {
         control.track_count = 0u;
         control.track_pass = pass;
+        list_tracks();
     }
-    control.used_tracks = 0u;
+    forget_use();
     control.make_count = 0u;
     control.made_at = control.rounds;
 }
@@ -132,9 +152,10 @@ void main() {
         make_tracks();
     }
     bool has_new = walks && control.has_new != 0u;
-    control.tracks_x = has_new ? groups(control.track_count * segment_count()) : 0u;
+    control.tracks_x = has_new ? groups(segment_count()) : 0u;
+    control.tracks_y = control.track_count;
     control.chains_x = has_new ? CHAIN_PARTS : 0u;
     control.filter_y = control.sequences_y = control.starts_y = control.nfa_y = 1u;
     control.filter_z = control.sequences_z = control.starts_z = control.nfa_z = 1u;
-    control.tracks_y = control.tracks_z = control.chains_y = control.chains_z = 1u;
+    control.tracks_z = control.chains_y = control.chains_z = 1u;
 }

@@ -33,11 +33,13 @@ void main() {
         if (track < control.track_count) {
             own = tracks.segments[at];
             uint ends = track_name(rule, own.rows >> SEGMENT_ROW_BITS);
-            for (uint other = 0u; other < control.track_count; ++other) {
+            for (uint next = control.first_tracks[rule % TRACK_LISTS]; next != 0u;
+                 next = control.next_tracks[next - 1u]) {
+                uint other = next - 1u;
                 if (begins[other] == ends) {
-                    TrackSegment next = chains[other];
-                    uint rows = own.rows & SEGMENT_BEGIN_ROW | next.rows & ~SEGMENT_BEGIN_ROW;
-                    own = TrackSegment(rows, next.stop, max(own.last, next.last));
+                    TrackSegment behind = chains[other];
+                    uint rows = own.rows & SEGMENT_BEGIN_ROW | behind.rows & ~SEGMENT_BEGIN_ROW;
+                    own = TrackSegment(rows, behind.stop, max(own.last, behind.last));
                     tracks.segments[at] = own;
                     break;
                 }

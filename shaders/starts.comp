@@ -44,8 +44,11 @@ bool leap(inout StartWalker walker, uint rule, inout uint step) {
     uint name = track_name(rule, walker.row);
     bool is_known = false;
     uint segment = walker.at >> params.segment_log2;
-    for (uint track = 0u; track < control.track_count; ++track) {
+    uint next = control.first_tracks[rule % TRACK_LISTS];
+    while (next != 0u) {
         step += 1u;
+        uint track = next - 1u;
+        next = control.next_tracks[track];
         uint other = control.tracks[track];
         is_known = is_known || other == name;
         if (rule_of_track(other) != rule) {
@@ -53,8 +56,8 @@ bool leap(inout StartWalker walker, uint rule, inout uint step) {
         }
         TrackSegment found = tracks.segments[track * segment_count() + segment];
         if ((found.rows & SEGMENT_BEGIN_ROW) == walker.row) {
-            if ((control.used_tracks >> track & 1u) == 0u) {
-                atomicOr(control.used_tracks, 1u << track);
+            if ((control.used_tracks[track / 32u] >> track % 32u & 1u) == 0u) {
+                atomicOr(control.used_tracks[track / 32u], 1u << track % 32u);
             }
             walker.at = found.stop << params.segment_log2;
             walker.row = found.rows >> SEGMENT_ROW_BITS;
@@ -64,7 +67,7 @@ bool leap(inout StartWalker walker, uint rule, inout uint step) {
         }
     }
     uint slot = rule + walker.row;
-    for (uint probe = 0u; !is_known && probe < MOST_TRACKS; ++probe) {
+    for (uint probe = 0u; !is_known && probe < NAME_PROBES; ++probe) {
         slot %= MOST_TRACKS;
         // Most find it there: a look is cheaper.
         is_known = control.named[slot] == name;

@@ -4,7 +4,7 @@
 // Walks over all segments of the haystack at once, for the rules and rows that long walks have named.
 //
 // Reads Control, the tables and the haystack; writes what each segment begins and ends with. Grid:
-// Control::tracks_*, an invocation for each segment of each track. A segment that needs the NFA or, where
+// Control::tracks_*, a row of workgroups for each track, and an invocation for each segment. A segment that needs the NFA or, where
 // all matches are asked for, has any, is left to the walks. Loops: the bytes of a segment, and TRACK_WARM_UP
 // before. CPU twin: src/twin/tracks.rs.
 
@@ -13,12 +13,12 @@
 layout(local_size_x = WORKGROUP) in;
 
 void main() {
-    uint id = gl_GlobalInvocationID.x;
-    if (control.pass != params.pass || id >= control.track_count * segment_count()) {
+    uint segment = gl_GlobalInvocationID.x;
+    uint track = gl_WorkGroupID.y;
+    if (control.pass != params.pass || track >= control.track_count || segment >= segment_count()) {
         return;
     }
-    uint segment = id % segment_count();
-    uint name = control.tracks[id / segment_count()];
+    uint name = control.tracks[track];
     RuleRecord rule = rule_record(rule_of_track(name));
     uint named = name - 1u & ((1u << TRACK_ROW_BITS) - 1u);
     uint begin = segment << params.segment_log2;
@@ -39,6 +39,6 @@ void main() {
         }
     }
     bool is_known = row != ROW_ESCAPE && (MATCH_ALL == 0u || last == 0u);
-    tracks.segments[id] =
+    tracks.segments[track * segment_count() + segment] =
         TrackSegment((is_known ? first : SEGMENT_NO_ROW) | row << SEGMENT_ROW_BITS, segment + 1u, last);
 }

@@ -156,7 +156,13 @@ const uint TAILS_MOST = 32u;
 // forgets where it began, so long walks share what is behind them: the haystack is divided into segments, and
 // a track says for each of them what a walk that comes to it in a certain row does there.
 const uint LONG_STEPS = 256u;
-const uint MOST_TRACKS = 32u;
+const uint MOST_TRACKS = 128u;
+// Words of a bit for each.
+const uint TRACK_WORDS = 4u;
+// Lists of tracks, by their rules' numbers.
+const uint TRACK_LISTS = 64u;
+// Places that are looked at for a name.
+const uint NAME_PROBES = 16u;
 // Tracks are made so often, and then once more whenever the rounds have doubled: so that they take a bounded part of a
 // scan's time, however little use they are.
 const uint FREE_MAKES = 8u;
@@ -397,7 +403,7 @@ struct Control {
     // 1 if tracks have been made that the round's first kernels have yet to walk.
     uint has_new;
     // Tracks that walks have begun to leap on since then, a bit each.
-    uint used_tracks;
+    uint used_tracks[TRACK_WORDS];
     // How often tracks have been made in this pass, and after how many rounds the last time; and 1 while that is not
     // to be done again: then walks do not wait for theirs.
     uint make_count;
@@ -426,16 +432,19 @@ struct Control {
     uint listed[MOST_LISTED];
     uint tracks[MOST_TRACKS];
     uint track_count;
+    // The first track of each list, and the one behind each track, with 1 added; 0 if there is none.
+    uint first_tracks[TRACK_LISTS];
+    uint next_tracks[MOST_TRACKS];
     uint track_pass;
 };
 
 // Byte offsets of the grids in Control, for indirect dispatch.
-const uint CONTROL_STARTS_GRID = 196u;
-const uint CONTROL_NFA_GRID = 208u;
-const uint CONTROL_FILTER_GRID = 220u;
-const uint CONTROL_SEQUENCES_GRID = 232u;
-const uint CONTROL_TRACKS_GRID = 244u;
-const uint CONTROL_CHAINS_GRID = 256u;
+const uint CONTROL_STARTS_GRID = 592u;
+const uint CONTROL_NFA_GRID = 604u;
+const uint CONTROL_FILTER_GRID = 616u;
+const uint CONTROL_SEQUENCES_GRID = 628u;
+const uint CONTROL_TRACKS_GRID = 640u;
+const uint CONTROL_CHAINS_GRID = 652u;
 
 // StartWalker::mode.
 const uint START_FIRSTS = 0u;

@@ -143,14 +143,15 @@ impl LaneShape {
     }
 }
 
-/// The shortest segments of which the tracks' take no more than so much memory, and no larger a grid than every
-/// device has.
+/// The shortest segments of which the tracks' take no more memory than the haystack or, if that is more, than so
+/// many bytes.
 fn segment_log2(haystack_bytes: u64) -> u32 {
     const SHORTEST: u32 = 8;
-    const MOST_BYTES: u64 = 32 << 20;
+    const FEW_BYTES: u64 = 32 << 20;
 
     let of_byte = u64::from(layout::MOST_TRACKS) * size_of::<TrackSegment>() as u64;
-    let shortest = (haystack_bytes * of_byte).div_ceil(MOST_BYTES).next_power_of_two();
+    let shortest =
+        (haystack_bytes * of_byte).div_ceil(haystack_bytes.max(FEW_BYTES)).next_power_of_two();
     shortest.ilog2().max(SHORTEST)
 }
 
@@ -1023,7 +1024,7 @@ impl Resources {
             to.label_begin(label);
             to.bind(kernel, &self.sets()[0]);
             to.push_constants(bytes_of(&params));
-            to.dispatch(params.filter_groups());
+            to.dispatch([params.filter_groups(), 1]);
             to.label_end();
         }
         to.compute_to_compute();
@@ -1094,7 +1095,7 @@ impl Resources {
         to.label_begin(c"tails");
         to.bind(&self.kernels.tails, &self.sets()[params.pass as usize]);
         to.push_constants(bytes_of(&params));
-        to.dispatch(self.shape.tails_groups);
+        to.dispatch([self.shape.tails_groups, 1]);
         to.compute_to_compute();
         to.label_end();
     }
@@ -1134,7 +1135,7 @@ impl Resources {
         to.label_begin(c"readback");
         to.bind(&self.kernels.readback, &self.sets()[0]);
         to.push_constants(bytes_of(&params));
-        to.dispatch(self.readback_groups);
+        to.dispatch([self.readback_groups, 1]);
         to.compute_to_host();
         to.label_end();
         marks.mark(to, Stage::Readback);
@@ -1147,7 +1148,7 @@ impl Resources {
         let pass = params.pass.min(params.pass_count - 1);
         to.bind(&self.kernels.advance, &self.sets()[pass as usize]);
         to.push_constants(bytes_of(&params));
-        to.dispatch(1);
+        to.dispatch([1, 1]);
         to.compute_to_indirect();
         to.label_end();
     }

@@ -1,6 +1,6 @@
 //! The twin of `shaders/advance.comp`.
 
-use super::{Buffers, segment_count};
+use super::{Buffers, rule_of_track, segment_count};
 use crate::shaders::layout::{self, Control, ScanParams};
 
 fn begin_pass(buffers: &mut Buffers, params: &ScanParams, pass: u32) {
@@ -16,8 +16,9 @@ fn begin_pass(buffers: &mut Buffers, params: &ScanParams, pass: u32) {
     if pass < params.pass_count && pass != control.track_pass {
         control.track_count = 0;
         control.track_pass = pass;
+        list_tracks(control);
     }
-    control.used_tracks = 0;
+    control.used_tracks.fill(0);
     control.make_count = 0;
     control.made_at = control.rounds;
 }
@@ -27,9 +28,19 @@ fn forget_names(control: &mut Control) {
     control.has_named = 0;
 }
 
-fn most_tracks(params: &ScanParams) -> u32 {
+fn most_tracks(params: &ScanParams, rounds: u32) -> u32 {
     let steps = (params.start_walkers >> 6) * params.step_budget;
-    (steps / (params.haystack_len >> 6).max(1)).clamp(4, layout::MOST_TRACKS)
+    let of_round = (steps / (params.haystack_len >> 6).max(1)).min(layout::MOST_TRACKS);
+    (of_round * rounds.clamp(1, layout::MOST_TRACKS)).clamp(4, layout::MOST_TRACKS)
+}
+
+fn list_tracks(control: &mut Control) {
+    control.first_tracks = [0; layout::TRACK_LISTS as usize];
+    for track in 0..control.track_count {
+        let list = rule_of_track(control.tracks[track as usize]) % layout::TRACK_LISTS;
+        let first = &mut control.first_tracks[list as usize];
+        control.next_tracks[track as usize] = std::mem::replace(first, track + 1);
+    }
 }
 
 fn make_tracks(control: &mut Control, most: u32) {
@@ -39,7 +50,9 @@ fn make_tracks(control: &mut Control, most: u32) {
         if place < most {
             control.track_count += 1;
         } else {
-            while unused < place && control.used_tracks >> unused & 1 != 0 {
+            while unused < place
+                && control.used_tracks[unused as usize / 32] >> (unused % 32) & 1 != 0
+            {
                 unused += 1;
             }
             if unused == place {
@@ -50,7 +63,8 @@ fn make_tracks(control: &mut Control, most: u32) {
         }
         control.tracks[place as usize] = name;
     }
-    control.used_tracks = 0;
+    list_tracks(control);
+    control.used_tracks.fill(0);
     control.has_new = 1;
     control.make_count += 1;
     control.made_at = control.rounds;
@@ -114,12 +128,13 @@ pub(crate) fn advance(buffers: &mut Buffers, params: &ScanParams) {
         control.make_count >= layout::FREE_MAKES && control.rounds < 2 * control.made_at;
     control.is_crowded = is_crowded.into();
     if walks && control.has_named != 0 && !is_crowded {
-        make_tracks(control, most_tracks(params));
+        make_tracks(control, most_tracks(params, control.rounds));
     }
     let has_new = walks && control.has_new != 0;
-    control.tracks_x = groups(has_new, control.track_count * segment_count(params));
+    control.tracks_x = groups(has_new, segment_count(params));
+    control.tracks_y = control.track_count;
     control.chains_x = if has_new { layout::CHAIN_PARTS } else { 0 };
-    [control.tracks_y, control.tracks_z, control.chains_y, control.chains_z] = [1; 4];
+    [control.tracks_z, control.chains_y, control.chains_z] = [1; 3];
     [control.filter_y, control.sequences_y, control.starts_y, control.nfa_y] = [1; 4];
     [control.filter_z, control.sequences_z, control.starts_z, control.nfa_z] = [1; 4];
 }

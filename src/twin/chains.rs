@@ -25,7 +25,8 @@ pub(crate) fn chains(buffers: &mut Buffers, params: &ScanParams) {
             if is_last_of_part {
                 continue;
             }
-            if let Some(other) = (0..track_count).find(joins) {
+            // In the order of the list.
+            if let Some(other) = (0..track_count).rev().find(joins) {
                 let next = buffers.tracks[at(other, segment + 1)];
                 let rows =
                     own.rows & layout::SEGMENT_BEGIN_ROW | next.rows & !layout::SEGMENT_BEGIN_ROW;

@@ -64,7 +64,7 @@ impl<'a> OnDevice<'a> {
         kernels: &Kernels,
         kernel: &std::sync::Arc<ComputePipeline>,
         params: &ScanParams,
-        groups: u32,
+        grid: [u32; 2],
     ) {
         let device = self.backend.device();
         let bindings: Vec<Binding> = self
@@ -88,7 +88,7 @@ impl<'a> OnDevice<'a> {
             .record(|to| {
                 to.bind(kernel, &set);
                 to.push_constants(bytes_of(params));
-                to.dispatch(groups);
+                to.dispatch(grid);
                 to.compute_to_host();
             })
             .unwrap();
@@ -136,19 +136,19 @@ fn compare(
     stage: &str,
 ) {
     let device = OnDevice::new(backend, state);
-    let groups = |walkers: u32| walkers.div_ceil(layout::WORKGROUP);
-    let Control { tracks_x, chains_x, .. } = state.control;
-    let (kernel, groups, twin): (_, _, fn(&mut Buffers, &ScanParams)) = match stage {
-        "advance" => (&kernels.advance, 1, advance),
+    let groups = |walkers: u32| [walkers.div_ceil(layout::WORKGROUP), 1];
+    let Control { tracks_x, tracks_y, chains_x, .. } = state.control;
+    let (kernel, grid, twin): (_, _, fn(&mut Buffers, &ScanParams)) = match stage {
+        "advance" => (&kernels.advance, [1, 1], advance),
         "starts" => (&kernels.starts, groups(params.start_walkers), starts),
-        "filter" => (&kernels.filter, params.filter_groups(), filter),
-        "sequences" => (&kernels.sequences, params.filter_groups(), sequences),
-        "tails" => (&kernels.tails, TAILS_GROUPS, tails),
-        "tracks" => (&kernels.tracks, tracks_x, tracks),
-        "chains" => (&kernels.chains, chains_x, chains),
+        "filter" => (&kernels.filter, [params.filter_groups(), 1], filter),
+        "sequences" => (&kernels.sequences, [params.filter_groups(), 1], sequences),
+        "tails" => (&kernels.tails, [TAILS_GROUPS, 1], tails),
+        "tracks" => (&kernels.tracks, [tracks_x, tracks_y], tracks),
+        "chains" => (&kernels.chains, [chains_x, 1], chains),
         other => panic!("no kernel {other}"),
     };
-    device.run(kernels, kernel, params, groups);
+    device.run(kernels, kernel, params, grid);
     let mut theirs = device.read(state);
     twin(state, params);
     let mut ours = state.clone();
@@ -249,7 +249,7 @@ fn compare_nfa(backend: &Backend, kernels: &Kernels, state: &mut Buffers, params
     let mut theirs = state.clone();
     while nfa_is_left(&mut theirs, params) {
         let device = OnDevice::new(backend, &theirs);
-        device.run(kernels, &kernels.nfa, params, params.nfa_walkers);
+        device.run(kernels, &kernels.nfa, params, [params.nfa_walkers, 1]);
         theirs = device.read(&theirs);
     }
     while nfa_is_left(state, params) {
@@ -285,7 +285,7 @@ fn compare_readback(
     params: &ScanParams,
 ) -> usize {
     let device = OnDevice::new(backend, state);
-    device.run(kernels, &kernels.readback, params, 2);
+    device.run(kernels, &kernels.readback, params, [2, 1]);
     let bytes = device.bytes(layout::BINDING_READBACK);
     let (header, hits) = readback(state, params);
     assert_eq!(pod_read_unaligned::<ReadbackHeader>(&bytes[..16]), header);

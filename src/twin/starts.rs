@@ -46,8 +46,11 @@ fn leap(
     let mut is_known = false;
     let segment = walker.at >> params.segment_log2;
     let control = &mut buffers.control;
-    for track in 0..control.track_count {
+    let mut next = control.first_tracks[(rule % layout::TRACK_LISTS) as usize];
+    while next != 0 {
         *step += 1;
+        let track = next - 1;
+        next = control.next_tracks[track as usize];
         let other = control.tracks[track as usize];
         is_known |= other == name;
         if rule_of_track(other) != rule {
@@ -55,7 +58,7 @@ fn leap(
         }
         let found = buffers.tracks[(track * segment_count(params) + segment) as usize];
         if found.rows & layout::SEGMENT_BEGIN_ROW == walker.row {
-            control.used_tracks |= 1 << track;
+            control.used_tracks[(track / 32) as usize] |= 1 << (track % 32);
             walker.at = found.stop << params.segment_log2;
             walker.row = found.rows >> layout::SEGMENT_ROW_BITS;
             walker.mode &= !layout::START_WAITED;
@@ -65,7 +68,7 @@ fn leap(
     }
     let mut slot = rule + walker.row;
     let mut probe = 0;
-    while !is_known && probe < layout::MOST_TRACKS {
+    while !is_known && probe < layout::NAME_PROBES {
         slot %= layout::MOST_TRACKS;
         let named = &mut control.named[slot as usize];
         is_known = *named == name;

@@ -297,12 +297,13 @@ impl Recorder<'_> {
         }
     }
 
-    /// Runs `workgroups` workgroups of the bound kernel, up to the device's `max_workgroups_x`.
-    pub(crate) fn dispatch(&mut self, workgroups: u32) {
+    /// Runs a grid of so many workgroups of the bound kernel: in a row, up to the device's `max_workgroups_x`, and
+    /// rows, up to the 65,535 that every device has.
+    pub(crate) fn dispatch(&mut self, [x, y]: [u32; 2]) {
         assert!(self.pipeline.is_some(), "a kernel is bound");
-        assert!(workgroups <= self.device.info().max_workgroups_x);
+        assert!(x <= self.device.info().max_workgroups_x && y <= 65_535);
         // SAFETY: recording; kernel and buffers are bound, and the grid is within limits.
-        unsafe { self.device.raw().cmd_dispatch(self.raw, workgroups, 1, 1) };
+        unsafe { self.device.raw().cmd_dispatch(self.raw, x, y, 1) };
     }
 
     /// Runs as many workgroups as the three words at `offset` say; whoever writes them keeps within

@@ -284,7 +284,7 @@ mod tests {
                     if indirect {
                         to.dispatch_indirect(&grid, 0);
                     } else {
-                        to.dispatch(2);
+                        to.dispatch([2, 1]);
                     }
                     to.compute_to_host();
                 })
@@ -322,7 +322,7 @@ mod tests {
                 to.transfer_to_compute();
                 to.bind(&kernel.pipeline, &kernel.set);
                 to.push_constants(&256u32.to_ne_bytes());
-                to.dispatch(4);
+                to.dispatch([4, 1]);
                 to.write_timestamp(&timestamps, 2, vk::PipelineStageFlags::BOTTOM_OF_PIPE);
             })
             .unwrap();

@@ -47,7 +47,7 @@ pub use matches::{Match, MatchKind};
 pub use rules::{BuildError, Factor, PipelineOptions, RulePipeline, RulePlan, UnicodePolicy};
 pub use scan::{
     Haystack, MAX_HAYSTACK_BYTES, ResidentHaystack, ResidentRulePipeline, ScanError, ScanScratch,
-    ScanStats, SessionOptions, StageTimes, StagedHaystack, StreamMatch,
+    ScanStats, SessionOptions, StageTimes, StagedHaystack, StreamMatch, Ticket,
 };
 pub use vulkan::{
     Backend, BackendError, BackendOptions, DeviceInfo, DeviceKind, DeviceSelector, DeviceUuid,

@@ -39,6 +39,12 @@ pub enum ScanError {
          with a larger capacity, or bound its matches with `max_scan_bytes`"
     )]
     Undecided { pattern_id: u32, start: u64, capacity: usize },
+    /// As many scans as the session takes at a time are in flight, as tickets that nobody waits for.
+    #[error(
+        "tickets hold all {scans_in_flight} scans that the session takes at a time: wait for one of them, or \
+         prepare the session with more `scans_in_flight`"
+    )]
+    AllInFlight { scans_in_flight: usize },
     /// The session was prepared on another backend.
     #[error("the session belongs to another backend than the one given")]
     WrongBackend,

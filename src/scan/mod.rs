@@ -3,6 +3,7 @@
 //! | file | story |
 //! |---|---|
 //! | `session.rs` | tables made resident once, and scans through them from any thread |
+//! | `ticket.rs` | scans in flight, at once or in parts |
 //! | `haystack.rs` | where a haystack may be |
 //! | `lane.rs` | the buffers and commands of one scan in flight |
 //! | `stream.rs` | haystacks larger than the session, in windows |
@@ -17,6 +18,7 @@ mod lane;
 mod session;
 mod stats;
 mod stream;
+mod ticket;
 mod tuning;
 
 #[cfg(test)]
@@ -27,6 +29,7 @@ pub use haystack::{Haystack, ResidentHaystack, StagedHaystack};
 pub use session::{MAX_HAYSTACK_BYTES, ResidentRulePipeline, ScanScratch};
 pub use stats::{ScanStats, StageTimes};
 pub use stream::StreamMatch;
+pub use ticket::Ticket;
 
 use crate::{Backend, Match, RulePipeline};
 use tuning::Tuning;

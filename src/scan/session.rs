@@ -1,25 +1,24 @@
 //! The resident session.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Instant;
 
 use ash::vk;
 use bytemuck::{bytes_of, cast_slice};
 
 use super::haystack::{Haystack, StagedHaystack, StagingPool};
 use super::kernels::{Kernels, Specialisation};
-use super::lane::{Lane, LaneShape, Source};
+use super::lane::{Lane, LaneShape};
 use super::stats::ScanStats;
+use super::ticket::Ticket;
 use super::tuning::Tuning;
 use super::{ScanError, SessionOptions};
-use crate::matches::{self, Chains, Undecided, Unsettled};
+use crate::matches::{Chains, Undecided, Unsettled};
 use crate::rules::pass::{self, Pass};
 use crate::rules::{Branch, Rule};
-use crate::shaders::layout::{self, Candidate, Hit, ScanParams};
-use crate::sort;
+use crate::shaders::layout::{self, Candidate, Hit};
 use crate::vulkan::device::Device;
 use crate::vulkan::memory::{Buffer, Location};
-use crate::vulkan::staging::StagingRing;
+use crate::vulkan::staging::{StagingRing, StagingSpan};
 use crate::{Backend, BackendError, Match, MatchKind, RulePipeline};
 
 /// Longest haystack that a session can be prepared for: 1 GiB.
@@ -34,16 +33,6 @@ const STAGING_UNIT: u64 = 4096;
 /// Least staging memory, in bytes.
 const LEAST_STAGING: u64 = 1 << 20;
 
-/// Starts below which a part that has too many candidates is not filtered.
-const LEAST_FILTERED: u32 = 1 << 12;
-
-/// Ranges of starts, and starts in them, that are verified one by one before all of the part is.
-const MOST_SETTLED: usize = 256;
-const MOST_VERIFIED: usize = 4096;
-
-/// Hits beyond capacity after which a scan that can only fail is given up instead of counted to its end.
-const COUNTED_BEYOND: u32 = 1 << 24;
-
 /// A pipeline whose tables are resident on a device, ready to scan.
 ///
 /// It can be shared: many threads may scan through one session at the same time, as many at once as it
@@ -51,22 +40,22 @@ const COUNTED_BEYOND: u32 = 1 << 24;
 /// frees everything; [`ResidentRulePipeline::free`] does the same and reports what goes wrong.
 pub struct ResidentRulePipeline {
     device: Arc<Device>,
-    match_kind: MatchKind,
+    pub(super) match_kind: MatchKind,
     haystack_capacity: usize,
-    max_matches: usize,
-    pass_count: u32,
+    pub(super) max_matches: usize,
+    pub(super) pass_count: u32,
     /// Bytes from a match's start within which its gram lies, if its rule's fronts are bounded; none if no
     /// rule has any.
-    reach: Option<u32>,
+    pub(super) reach: Option<u32>,
     /// Whether there are rules whose fronts are not bounded.
-    has_long: bool,
+    pub(super) has_long: bool,
     /// Of each rule, whether the tails kernel may report its matches.
-    is_direct: Vec<bool>,
-    shape: LaneShape,
+    pub(super) is_direct: Vec<bool>,
+    pub(super) shape: LaneShape,
     tables: Vec<Buffer>,
     ring: Option<Arc<StagingRing>>,
     staging: Arc<StagingPool>,
-    lanes: Mutex<Vec<Lane>>,
+    lanes: Mutex<Lanes>,
     lane_count: usize,
     returned: Condvar,
 }
@@ -81,6 +70,14 @@ pub struct ScanScratch {
     pub(super) settled: Vec<Unsettled>,
     pub(super) verified: Vec<Candidate>,
     pub(super) window: Vec<u8>,
+}
+
+/// The lanes of a session.
+#[derive(Default)]
+struct Lanes {
+    free: Vec<Lane>,
+    /// How many of the others tickets hold that nobody waits for.
+    ticketed: usize,
 }
 
 /// What to scan of a haystack.
@@ -172,7 +169,7 @@ impl ResidentRulePipeline {
             tables: Vec::new(),
             ring: None,
             staging: Arc::default(),
-            lanes: Mutex::new(Vec::new()),
+            lanes: Mutex::default(),
             lane_count,
             returned: Condvar::new(),
         };
@@ -201,13 +198,13 @@ impl ResidentRulePipeline {
             .map(|pass| upload_tables(device, &ring, pass))
             .collect::<Result<_, _>>()?;
         session.ring = Some(ring);
-        session.lanes = (0..session.lane_count)
+        let free = (0..session.lane_count)
             .map(|index| {
                 let name = format!("lane {index}");
                 Lane::new(device, &kernels, &session.tables, &session.shape, &name)
             })
-            .collect::<Result<Vec<_>, _>>()
-            .map(Mutex::new)?;
+            .collect::<Result<_, _>>()?;
+        session.lanes = Mutex::new(Lanes { free, ticketed: 0 });
         tracing::debug!(
             rules = pipeline.rules().len(),
             passes = session.pass_count,
@@ -221,6 +218,11 @@ impl ResidentRulePipeline {
     /// Most matches that a scan may have.
     pub fn max_matches(&self) -> usize {
         self.max_matches
+    }
+
+    /// Scans that may be in flight.
+    pub fn scans_in_flight(&self) -> usize {
+        self.lane_count
     }
 
     /// Longest haystack, in bytes.
@@ -272,6 +274,47 @@ impl ResidentRulePipeline {
         matches: &mut Vec<Match>,
         scratch: &mut ScanScratch,
     ) -> Result<ScanStats, ScanError> {
+        matches.clear();
+        let haystack: Haystack = haystack.into();
+        self.submit_bounded(backend, haystack, max_scan_bytes)?.wait_into(matches, scratch)
+    }
+
+    /// Submits a scan of `haystack`, to be waited for by [`Ticket::wait_into`]. Until then other haystacks can be
+    /// submitted, as many as the session takes at a time ([`SessionOptions::scans_in_flight`]): one is copied
+    /// while those before it are looked through. [`ResidentRulePipeline::scan_into`] is the two in one.
+    ///
+    /// ```no_run
+    /// # use vkscan::{Backend, BackendOptions, RulePipeline, ScanScratch};
+    /// # let backend = Backend::new(&BackendOptions::default())?;
+    /// let session = RulePipeline::new(&["a+"])?.prepare_resident(&backend, 1 << 20, 1000)?;
+    /// let first = session.submit(&backend, b"aa b")?;
+    /// let second = session.submit(&backend, b"b aaa")?;
+    /// let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
+    /// for ticket in [first, second] {
+    ///     ticket.wait_into(&mut matches, &mut scratch)?;
+    ///     println!("{matches:?}");
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`ResidentRulePipeline::scan_into`], and [`ScanError::AllInFlight`].
+    pub fn submit<'a>(
+        &'a self,
+        backend: &Backend,
+        haystack: impl Into<Haystack<'a>>,
+    ) -> Result<Ticket<'a>, ScanError> {
+        self.submit_bounded(backend, haystack, u32::MAX)
+    }
+
+    /// As [`ResidentRulePipeline::submit`], with matches of at most `max_scan_bytes` bytes.
+    pub fn submit_bounded<'a>(
+        &'a self,
+        backend: &Backend,
+        haystack: impl Into<Haystack<'a>>,
+        max_scan_bytes: u32,
+    ) -> Result<Ticket<'a>, ScanError> {
         let haystack = haystack.into();
         let range = Range {
             first_start: 0,
@@ -280,44 +323,11 @@ impl ResidentRulePipeline {
             max_scan_bytes,
             base: 0,
         };
-        scratch.chains.clear();
-        let (stats, _) = self.scan_range(backend, haystack, range, matches, scratch)?;
-        Ok(stats)
-    }
-
-    /// Scans a range of starts, and chains the leftmost-first matches to those that `scratch` has seen.
-    /// Where the haystack goes on elsewhere, says the first start that has to be scanned again with more of
-    /// it, and leaves out all that starts from there on.
-    pub(super) fn scan_range(
-        &self,
-        backend: &Backend,
-        haystack: Haystack,
-        range: Range,
-        matches: &mut Vec<Match>,
-        scratch: &mut ScanScratch,
-    ) -> Result<(ScanStats, Option<Undecided>), ScanError> {
-        matches.clear();
-        let began = Instant::now();
-        let mut stats = ScanStats::default();
-        self.check(backend, haystack.len())?;
-        if !haystack.is_on(&self.device) {
-            return Err(ScanError::WrongBackend);
-        }
-        let mut undecided = None;
-        let nothing = range.first_start >= range.end_start || range.max_scan_bytes == 0;
-        if let (Some(ring), false) = (&self.ring, nothing) {
-            let mut lane = self.take_lane();
-            let scanned =
-                self.scan_on(&mut lane, ring, haystack, range, matches, scratch, &mut stats);
-            self.return_lane(lane);
-            undecided = scanned.inspect_err(|_| matches.clear())?;
-        }
-        stats.wall = began.elapsed();
-        Ok((stats, undecided))
+        Ticket::begin(self, backend, haystack, range)
     }
 
     /// Whether so many bytes can be scanned, on that backend.
-    fn check(&self, backend: &Backend, bytes: usize) -> Result<(), ScanError> {
+    pub(super) fn check(&self, backend: &Backend, bytes: usize) -> Result<(), ScanError> {
         if !Arc::ptr_eq(backend.device(), &self.device) {
             return Err(ScanError::WrongBackend);
         }
@@ -328,230 +338,6 @@ impl ResidentRulePipeline {
         Ok(())
     }
 
-    /// Scans on a lane: at once or, where hits do not fit, in as many parts as it takes.
-    #[expect(clippy::too_many_arguments, reason = "the second half of `scan_range`")]
-    fn scan_on(
-        &self,
-        lane: &mut Lane,
-        ring: &Arc<StagingRing>,
-        haystack: Haystack,
-        range: Range,
-        matches: &mut Vec<Match>,
-        scratch: &mut ScanScratch,
-        stats: &mut ScanStats,
-    ) -> Result<Option<Undecided>, ScanError> {
-        lane.settle()?;
-        let since = Instant::now();
-        // Where every hit is a match of its own, too many of them are the answer; elsewhere the scan is
-        // done again in parts, and need not count on.
-        let all_count = self.match_kind == MatchKind::All && range.is_final;
-        let counted_beyond = if all_count { COUNTED_BEYOND } else { 0 };
-        let mut filter = self.filter_for(haystack.len(), range);
-        let params = ScanParams {
-            haystack_len: haystack.len() as u32,
-            is_final: range.is_final.into(),
-            max_scan: range.max_scan_bytes,
-            hit_stop: self.shape.hit_capacity.saturating_add(counted_beyond),
-            segment_log2: self.segment_log2(haystack.len(), range),
-            ..self.shape.params(self.pass_count)
-        };
-        let mut source = Some(match haystack {
-            Haystack::Bytes(bytes) => {
-                let padded = bytes.len().next_multiple_of(4) as u64;
-                let acquire = || ring.acquire(padded, self.device.wait_timeout());
-                let is_direct = lane.takes_directly(bytes.len());
-                Source::Host { bytes, span: (!is_direct).then(acquire).transpose()? }
-            }
-            Haystack::Staged(staged) => {
-                Source::Staged { buffer: staged.buffer(), len: staged.len() }
-            }
-            Haystack::Resident(resident) => Source::Resident(resident.buffer()),
-        });
-        let mut since = Some(since);
-        let mut found = 0;
-        let mut is_sorted = true;
-        let mut first_undecided = None;
-        let mut first_start = range.first_start;
-        let mut part = range.end_start - range.first_start;
-        let mut filter_part = true;
-        let mut is_flood = false;
-        // Whether rules have been listed, whose fronts are long in this haystack.
-        let mut has_listed = false;
-        let mut is_direct =
-            self.match_kind == MatchKind::LeftmostFirst && range.max_scan_bytes == u32::MAX;
-        while first_start < range.end_start {
-            let end_start = first_start + part.min(range.end_start - first_start);
-            // Where even few starts have too many candidates, each start is verified instead.
-            let use_filter = if filter_part { filter } else { layout::FILTER_NONE };
-            let params = ScanParams {
-                first_start,
-                end_start,
-                use_filter,
-                has_listed: (has_listed && use_filter == layout::FILTER_ALL).into(),
-                is_direct: is_direct.into(),
-                ..params
-            };
-            let params = self.filter_range(params);
-            let since = since.take().unwrap_or_else(Instant::now);
-            lane.begin(source.take().unwrap_or(Source::AsBefore), params, since, stats)?;
-            let outcome = lane.finish(params, stats)?;
-            let count = outcome.hit_count;
-            if outcome.overflowed & layout::OVERFLOW_FRONTS != 0 {
-                filter = layout::FILTER_BOUNDED;
-                continue;
-            }
-            if outcome.overflowed & layout::OVERFLOW_LISTED != 0 {
-                has_listed = true;
-                continue;
-            }
-            let is_filtered = use_filter != layout::FILTER_NONE;
-            if is_filtered && (outcome.overflowed != 0 || count > self.shape.hit_capacity) {
-                // Starts that several candidates lead to make several hits: counts are not right here.
-                if end_start - first_start > LEAST_FILTERED && !is_flood {
-                    part = (end_start - first_start) / 2;
-                } else {
-                    filter_part = false;
-                }
-                continue;
-            }
-            if count > self.shape.hit_capacity {
-                if all_count || end_start - first_start == 1 {
-                    return Err(self.too_many(count.into(), count > params.hit_stop));
-                }
-                part = (end_start - first_start) / 2;
-                continue;
-            }
-            scratch.candidates.clear();
-            scratch.undecided.clear();
-            sort_hits(lane.hits(count, stats)?, range.is_final, scratch);
-            if is_direct && !self.settle(lane, params, range.base, scratch, stats)? {
-                is_direct = false;
-                continue;
-            }
-            let ScanScratch { candidates, undecided, chains, .. } = scratch;
-            first_undecided = match self.match_kind {
-                MatchKind::LeftmostFirst => {
-                    chains.first_undecided(candidates, undecided, range.base).copied()
-                }
-                MatchKind::All => undecided.iter().min_by_key(|undecided| undecided.start).copied(),
-            };
-            if let Some(Undecided { start, .. }) = first_undecided {
-                candidates.retain(|candidate| candidate.start < start);
-            }
-            let picked = match self.match_kind {
-                MatchKind::LeftmostFirst => chains.select(candidates, range.base),
-                MatchKind::All => matches::distinct(candidates),
-            };
-            found += picked.len() as u64;
-            if found <= self.max_matches as u64 {
-                is_sorted = matches.is_empty();
-                picked.append_to(matches);
-            } else if found > self.max_matches as u64 + u64::from(COUNTED_BEYOND) {
-                return Err(self.too_many(found, true));
-            }
-            if first_undecided.is_some() {
-                break;
-            }
-            first_start = end_start;
-            // After a part that had too many candidates, the next is not divided either if it has.
-            is_flood = !filter_part;
-            filter_part = true;
-            part = part.saturating_mul(2);
-        }
-        if found > self.max_matches as u64 {
-            return Err(self.too_many(found, false));
-        }
-        if !is_sorted {
-            sort::sort(matches, &mut scratch.spare);
-        }
-        Ok(first_undecided)
-    }
-
-    /// Verifies what the hits of a part leave open where tails were reported with their least start alone.
-    /// False if that is too much to do start by start.
-    fn settle(
-        &self,
-        lane: &mut Lane,
-        params: ScanParams,
-        base: u64,
-        scratch: &mut ScanScratch,
-        stats: &mut ScanStats,
-    ) -> Result<bool, ScanError> {
-        let may_be = |pattern_id: u32| self.is_direct[pattern_id as usize];
-        scratch.settled.clear();
-        loop {
-            let ScanScratch { candidates, chains, settled, verified, .. } = scratch;
-            if chains.is_settled(candidates, base, may_be, settled) {
-                return Ok(true);
-            }
-            let known = settled.len();
-            for range in chains.unsettled(candidates, base, may_be) {
-                if settled.contains(&range) {
-                    continue;
-                }
-                if settled.len() == MOST_SETTLED || self.pass_count > 1 {
-                    return Ok(false);
-                }
-                settled.push(range);
-            }
-            let open = &settled[known..];
-            // All of them at once: each of their starts in this part, for its pattern.
-            let starts = open.iter().flat_map(|unsettled| {
-                let [first, end] = unsettled.starts;
-                let of = unsettled.pattern_id;
-                (first..end.min(params.end_start)).map(move |at| Candidate { of, at })
-            });
-            verified.clear();
-            verified.extend(starts.take(MOST_VERIFIED + 1));
-            if verified.len() > MOST_VERIFIED.min(self.shape.item_capacity as usize) {
-                return Ok(false);
-            }
-            matches::remove_held(candidates, open);
-            if verified.is_empty() {
-                continue;
-            }
-            let outcome = lane.verify(verified, params, stats)?;
-            if outcome.hit_count > self.shape.hit_capacity {
-                return Ok(false);
-            }
-            sort_hits(lane.hits(outcome.hit_count, stats)?, params.is_final != 0, scratch);
-        }
-    }
-
-    /// As in [`ScanParams`]. Walks that may end anywhere share nothing.
-    fn segment_log2(&self, haystack_len: usize, range: Range) -> u32 {
-        let segment_log2 = self.shape.segment_log2;
-        let has_segments = haystack_len >> segment_log2 > 0;
-        if has_segments && range.max_scan_bytes == u32::MAX { segment_log2 } else { 0 }
-    }
-
-    /// Which rules to look for by their grams: those whose grams have to be in the haystack.
-    fn filter_for(&self, haystack_len: usize, range: Range) -> u32 {
-        let rest = haystack_len - range.end_start as usize;
-        let is_within = self.reach.is_some_and(|reach| rest >= reach as usize);
-        if range.is_final && (self.has_long || self.reach.is_some()) {
-            layout::FILTER_ALL
-        } else if is_within {
-            layout::FILTER_BOUNDED
-        } else {
-            layout::FILTER_NONE
-        }
-    }
-
-    /// Sets where to look for the grams of matches that start in the range of `params`.
-    fn filter_range(&self, params: ScanParams) -> ScanParams {
-        let ScanParams { first_start, end_start, haystack_len, .. } = params;
-        let filter_end = if self.has_long && params.use_filter == layout::FILTER_ALL {
-            haystack_len
-        } else {
-            end_start.saturating_add(self.reach.unwrap_or(0)).min(haystack_len)
-        };
-        // A gram may begin a byte before its tail.
-        let filter_first = first_start.saturating_sub(1);
-        let filter_turns = self.shape.filter_turns(filter_end - filter_first);
-        ScanParams { filter_first, filter_end, filter_turns, ..params }
-    }
-
     /// Bytes before a window's end whose starts are left to the next window.
     pub(super) fn margin(&self) -> usize {
         let reach = self.reach.unwrap_or(0) as usize;
@@ -559,31 +345,58 @@ impl ResidentRulePipeline {
         if reach <= self.haystack_capacity / 4 { reach } else { 0 }
     }
 
-    fn too_many(&self, found: u64, at_least: bool) -> ScanError {
-        ScanError::TooManyMatches { found, at_least, max_matches: self.max_matches }
+    pub(super) fn device(&self) -> &Arc<Device> {
+        &self.device
     }
 
-    /// Waits for a lane: scans end, if only by their own time-out.
-    fn take_lane(&self) -> Lane {
+    /// Whether there is anything to look for.
+    pub(super) fn has_rules(&self) -> bool {
+        self.ring.is_some()
+    }
+
+    /// Staging memory for a scan.
+    pub(super) fn acquire_staging(&self, bytes: u64) -> Result<StagingSpan, BackendError> {
+        let ring = self.ring.as_ref().expect("a session with rules");
+        ring.acquire(bytes, self.device.wait_timeout())
+    }
+
+    /// Waits for a lane. Scans end, if only by their own time-out, but tickets need not.
+    pub(super) fn take_lane(&self) -> Result<Lane, ScanError> {
+        let patience = self.device.wait_timeout();
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            match lanes.pop() {
-                Some(lane) => return lane,
-                None => lanes = self.returned.wait(lanes).unwrap_or_else(PoisonError::into_inner),
+            if let Some(lane) = lanes.free.pop() {
+                return Ok(lane);
+            }
+            let waited = self.returned.wait_timeout(lanes, patience);
+            let (held, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            lanes = held;
+            if timeout.timed_out() && lanes.ticketed == self.lane_count {
+                return Err(ScanError::AllInFlight { scans_in_flight: self.lane_count });
             }
         }
     }
 
-    fn return_lane(&self, lane: Lane) {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).push(lane);
+    pub(super) fn return_lane(&self, lane: Lane) {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).free.push(lane);
         self.returned.notify_one();
+    }
+
+    /// Counts a ticket that nobody waits for or, with `false`, that somebody does by now.
+    pub(super) fn count_ticket(&self, is_idle: bool) {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_idle {
+            lanes.ticketed += 1;
+        } else {
+            lanes.ticketed -= 1;
+        }
     }
 
     /// Leaves every lane as a scan does that has timed out: its staging memory is still taken.
     #[cfg(test)]
     pub(super) fn strand_staging(&self) {
         let ring = self.ring.as_ref().expect("a session with rules");
-        for lane in &mut *self.lanes.lock().unwrap() {
+        for lane in &mut self.lanes.lock().unwrap().free {
             lane.staged = Some(ring.acquire(ring.capacity(), std::time::Duration::ZERO).unwrap());
         }
     }
@@ -598,7 +411,7 @@ impl ResidentRulePipeline {
         let is_own = Arc::ptr_eq(backend.device(), &self.device);
         let ResidentRulePipeline { tables, ring, staging, lanes, .. } = self;
         let lanes = lanes.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let lanes = lanes.into_iter().map(Lane::free).fold(Ok(()), Result::and);
+        let lanes = lanes.free.into_iter().map(Lane::free).fold(Ok(()), Result::and);
         let ring = ring.map_or(Ok(()), StagingRing::destroy);
         let tables = tables.into_iter().map(Buffer::destroy).fold(Ok(()), Result::and);
         lanes.and(ring).and(staging.free()).and(tables)?;
@@ -614,27 +427,6 @@ impl std::fmt::Debug for ResidentRulePipeline {
             .field("max_matches", &self.max_matches)
             .field("table_bytes", &self.table_bytes())
             .finish_non_exhaustive()
-    }
-}
-
-/// Adds hits to candidates and undecided starts, sorted. Only where the haystack goes on is a start
-/// undecided.
-fn sort_hits(hits: &[Hit], is_final: bool, scratch: &mut ScanScratch) {
-    let ScanScratch { candidates, spare, undecided, .. } = scratch;
-    sort::append(candidates, hits, |&Hit { pattern_id, start, end }| Match {
-        pattern_id,
-        start,
-        end,
-    });
-    sort::sort(candidates, spare);
-    if !is_final {
-        candidates.retain(|&Match { pattern_id, start, end }| {
-            if end == layout::UNDECIDED {
-                undecided.push(Undecided { pattern_id, start });
-            }
-            end != layout::UNDECIDED
-        });
-        undecided.sort_unstable();
     }
 }
 

@@ -9,6 +9,7 @@
 use std::io::Read;
 
 use super::session::{Range, ResidentRulePipeline, ScanScratch};
+use super::ticket::Ticket;
 use super::{ScanError, ScanStats};
 use crate::matches::Undecided;
 use crate::shaders::layout;
@@ -75,8 +76,8 @@ impl ResidentRulePipeline {
                 max_scan_bytes,
                 base,
             };
-            let (scanned, undecided) =
-                self.scan_range(backend, haystack.into(), range, &mut matches, scratch)?;
+            let ticket = Ticket::begin(self, backend, haystack.into(), range)?;
+            let (scanned, undecided) = ticket.finish(&mut matches, scratch)?;
             stats += scanned;
             for found in &matches {
                 let at = StreamMatch {

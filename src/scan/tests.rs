@@ -283,6 +283,69 @@ fn eight_threads_share_a_session() {
     session.free(&backend).unwrap();
 }
 
+/// Haystacks of all sources are in flight together, and each ticket gives what the oracle finds in its own,
+/// whatever the order they are waited for in.
+#[test]
+fn tickets_give_their_own_matches() {
+    let backend = TestBackend::new();
+    for kind in KINDS {
+        let rules = rules(kind, PATTERNS);
+        let haystacks: Vec<Vec<u8>> =
+            (0..4).map(|index| TEXT.repeat(1 + 9 * index)[index..].to_vec()).collect();
+        let capacity = haystacks.iter().map(Vec::len).max().unwrap();
+        let options = SessionOptions { scans_in_flight: Some(4), ..options(capacity, 10_000) };
+        // Small enough that scans go on in rounds and parts, while others are in flight.
+        for tuning in [Tuning::for_device(backend.device_info()), tight(&backend)] {
+            let session = ResidentRulePipeline::new(&rules, &backend, &options, &tuning).unwrap();
+            let mut staged = session.staging(&backend, haystacks[1].len()).unwrap();
+            staged.copy_from_slice(&haystacks[1]);
+            let resident = ResidentHaystack::new(&backend, &haystacks[2]).unwrap();
+            let mut scratch = ScanScratch::default();
+            let mut matches = Vec::new();
+            for order in [[0, 1, 2, 3], [3, 1, 0, 2]] {
+                let submitted = [
+                    session.submit(&backend, &haystacks[0]),
+                    session.submit(&backend, &staged),
+                    session.submit(&backend, &resident),
+                    session.submit(&backend, &haystacks[3]),
+                ];
+                let mut tickets = submitted.map(|ticket| Some(ticket.unwrap()));
+                for index in order {
+                    let ticket = tickets[index].take().unwrap();
+                    ticket.wait_into(&mut matches, &mut scratch).unwrap();
+                    assert_eq!(matches, rules.reference_scan(&haystacks[index]), "{index}");
+                }
+            }
+            drop((staged, resident));
+            session.free(&backend).unwrap();
+        }
+    }
+}
+
+#[test]
+fn tickets_that_nobody_waits_for_are_told_of() {
+    let backend = TestBackend::waiting(std::time::Duration::from_millis(300));
+    let rules = rules(MatchKind::All, &["a"]);
+    let options = SessionOptions { scans_in_flight: Some(2), ..options(2 << 20, 10) };
+    let session = rules.prepare_resident_with(&backend, &options).unwrap();
+    let haystack = vec![b' '; 2 << 20];
+    let first = session.submit(&backend, &haystack).unwrap();
+    let second = session.submit(&backend, b"ba").unwrap();
+    let (mut matches, mut scratch) =
+        (vec![Match { pattern_id: 0, start: 0, end: 1 }], ScanScratch::default());
+    let scanned = session.scan_into(&backend, b"a", &mut matches, &mut scratch);
+    assert!(matches!(scanned, Err(ScanError::AllInFlight { scans_in_flight: 2 })), "{scanned:?}");
+    assert_eq!(matches, []);
+    // What a dropped ticket held is there for others, and theirs are not mixed up with its matches.
+    drop(first);
+    assert_eq!(scan(&session, &backend, b"a a").len(), 2);
+    second.wait_into(&mut matches, &mut scratch).unwrap();
+    assert_eq!(matches, [Match { pattern_id: 0, start: 1, end: 2 }]);
+    drop(session.submit(&backend, &haystack).unwrap());
+    session.free(&backend).unwrap();
+    assert_eq!(backend.allocated_bytes(), 0);
+}
+
 /// Gives its bytes in pieces of odd sizes.
 struct Trickle<'a>(&'a [u8]);
 

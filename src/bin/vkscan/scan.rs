@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use vkscan::{
-    Backend, BackendError, MAX_HAYSTACK_BYTES, PipelineOptions, ResidentRulePipeline, RulePipeline,
-    ScanError, ScanScratch, SessionOptions,
+    Backend, BackendError, MAX_HAYSTACK_BYTES, Match, PipelineOptions, ResidentRulePipeline,
+    RulePipeline, ScanError, ScanScratch, SessionOptions, StagedHaystack, StreamMatch, Ticket,
 };
 
 use crate::args::ScanArgs;
@@ -49,8 +49,16 @@ pub fn run(args: &ScanArgs) -> Result<Status, Box<dyn Error>> {
         summary: Summary { compiled, prepared, failed, ..Summary::default() },
     };
     let begin = Instant::now();
-    for input in &inputs {
-        scan.input(input)?;
+    let mut rest = &inputs[..];
+    while !rest.is_empty() {
+        let fits = |input: &&Input| scan.fits(input);
+        let count = rest.iter().take(scan.session.scans_in_flight()).take_while(fits).count();
+        if count == 0 {
+            scan.input(&rest[0])?;
+        } else {
+            scan.files(&rest[..count])?;
+        }
+        rest = &rest[count.max(1)..];
     }
     scan.summary.scanned = begin.elapsed();
     scan.finish()
@@ -76,8 +84,7 @@ fn prepare(
     let options = SessionOptions {
         haystack_capacity_bytes: window_bytes,
         max_matches: args.max_matches,
-        // Inputs are scanned one after the other.
-        scans_in_flight: Some(1),
+        scans_in_flight: None,
     };
     pipeline.prepare_resident_with(backend, &options)
 }
@@ -106,23 +113,83 @@ struct Scan<'a> {
     summary: Summary,
 }
 
+/// A file whose scan is in flight, or why it is not.
+enum Loaded<'s> {
+    Submitted(Ticket<'s>),
+    Binary,
+    /// There was more to read than when it was found.
+    Grown,
+}
+
 impl Scan<'_> {
+    /// Whether a file was found to fit a window as a whole.
+    fn fits(&self, input: &Input) -> bool {
+        let most = self.session.haystack_capacity() as u64;
+        input.bytes().is_some_and(|bytes| bytes < most)
+    }
+
+    /// Scans files that fit: each is read straight into staging memory while those before it are looked through.
+    fn files(&mut self, inputs: &[Input]) -> Result<(), Box<dyn Error>> {
+        let Scan { args, backend, session, scratch, output, summary, .. } = self;
+        let mut staged: Vec<Option<StagedHaystack>> = inputs.iter().map(|_| None).collect();
+        let mut loaded = Vec::with_capacity(inputs.len());
+        for (input, staged) in inputs.iter().zip(&mut staged) {
+            loaded.push(load(session, backend, args.max_scan_bytes, input, staged));
+        }
+        let mut outcomes = Vec::with_capacity(inputs.len());
+        let mut matches = Vec::new();
+        for (input, loaded) in inputs.iter().zip(loaded) {
+            let outcome = loaded.and_then(|(bytes, loaded)| {
+                let ticket = match loaded {
+                    Loaded::Submitted(ticket) => ticket,
+                    Loaded::Binary => {
+                        summary.skipped_binary += 1;
+                        return Ok(true);
+                    }
+                    Loaded::Grown => return Ok(false),
+                };
+                summary.stats += ticket.wait_into(&mut matches, scratch)?;
+                summary.inputs += 1;
+                for &Match { pattern_id, start, end } in &matches {
+                    let text = &bytes[start as usize..end as usize];
+                    let found = StreamMatch { pattern_id, start: start.into(), end: end.into() };
+                    output.get_mut().push(input.path(), found, text);
+                }
+                Ok(true)
+            });
+            output.get_mut().flush()?;
+            self.bar.inc(input.bytes().unwrap_or(0));
+            outcomes.push(outcome);
+        }
+        drop(staged);
+        for (input, outcome) in inputs.iter().zip(outcomes) {
+            match outcome {
+                Ok(true) => {}
+                Ok(false) => self.input(input)?,
+                Err(error) => self.failed(input, error)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Reports what is wrong with an input; fails if no other could fare better.
+    fn failed(&mut self, input: &Input, error: ScanError) -> Result<(), Box<dyn Error>> {
+        if let ScanError::Backend(BackendError::DeviceLost) = error {
+            return Err(error.into());
+        }
+        self.summary.failed += 1;
+        let error = self.explain(error);
+        self.bar.suspend(|| report(&format_args!("{}: {error}", input.path().display())));
+        Ok(())
+    }
+
     /// Scans one input. Reports what is wrong with it alone; fails if no other could fare better.
     fn input(&mut self, input: &Input) -> Result<(), Box<dyn Error>> {
         let scanned = self.try_input(input);
         // What was found is no less true if the rest could not be scanned. Where printing is what failed,
         // it fails here again.
         self.output.get_mut().flush()?;
-        match scanned {
-            Ok(()) => {}
-            Err(error @ ScanError::Backend(BackendError::DeviceLost)) => return Err(error.into()),
-            Err(error) => {
-                self.summary.failed += 1;
-                let error = self.explain(error);
-                self.bar.suspend(|| report(&format_args!("{}: {error}", input.path().display())));
-            }
-        }
-        Ok(())
+        scanned.or_else(|error| self.failed(input, error))
     }
 
     fn try_input(&mut self, input: &Input) -> Result<(), ScanError> {
@@ -228,6 +295,40 @@ impl Scan<'_> {
             (0, 0) => Status::NothingFound,
         })
     }
+}
+
+/// Reads a file into staging memory and submits its scan. Gives the bytes, too.
+fn load<'s>(
+    session: &'s ResidentRulePipeline,
+    backend: &Backend,
+    max_scan_bytes: u32,
+    input: &Input,
+    staged: &'s mut Option<StagedHaystack>,
+) -> Result<(&'s [u8], Loaded<'s>), ScanError> {
+    let Input::File { path, bytes: Some(bytes), skip_binary } = input else {
+        return Ok((&[], Loaded::Grown));
+    };
+    let mut file = File::open(path)?;
+    if *skip_binary && inputs::is_binary(&mut file)? {
+        return Ok((&[], Loaded::Binary));
+    }
+    // A byte more, to see that there is none.
+    let staged = staged.insert(session.staging(backend, *bytes as usize + 1)?);
+    let mut len = 0;
+    while len < staged.len() {
+        match file.read(&mut staged[len..]) {
+            Ok(0) => break,
+            Ok(read) => len += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if len == staged.len() {
+        return Ok((&[], Loaded::Grown));
+    }
+    staged.truncate(len);
+    let ticket = session.submit_bounded(backend, &*staged, max_scan_bytes)?;
+    Ok((staged, Loaded::Submitted(ticket)))
 }
 
 /// A reader whose progress shows, and that has the matches of one window printed before the next is read:

@@ -1,0 +1,432 @@
+//! Scans in flight: submitted, waited for, and done again in parts where that is needed.
+
+use std::marker::PhantomData;
+use std::time::Instant;
+
+use super::ScanError;
+use super::haystack::Haystack;
+use super::lane::{Lane, Source};
+use super::session::{Range, ResidentRulePipeline, ScanScratch};
+use super::stats::ScanStats;
+use crate::matches::{self, Undecided};
+use crate::shaders::layout::{self, Candidate, Hit, ScanParams};
+use crate::{Backend, Match, MatchKind, sort};
+
+/// Starts below which a part that has too many candidates is not filtered.
+const LEAST_FILTERED: u32 = 1 << 12;
+
+/// Ranges of starts, and starts in them, that are verified one by one before all of the part is.
+const MOST_SETTLED: usize = 256;
+const MOST_VERIFIED: usize = 4096;
+
+/// Hits beyond capacity after which a scan that can only fail is given up instead of counted to its end.
+const COUNTED_BEYOND: u32 = 1 << 24;
+
+/// A scan that has been submitted.
+///
+/// Dropping it drops what the scan finds. The session has as many scans less in flight as there are tickets: one
+/// that is neither waited for nor dropped keeps the others waiting.
+#[must_use = "what the scan finds is dropped with its ticket"]
+pub struct Ticket<'a> {
+    session: &'a ResidentRulePipeline,
+    /// None if there is nothing to scan, or it is over.
+    scan: Option<Scan>,
+    stats: ScanStats,
+    /// The device may read it until the scan is over.
+    haystack: PhantomData<Haystack<'a>>,
+}
+
+struct Scan {
+    lane: Lane,
+    range: Range,
+    /// The same for all parts.
+    params: ScanParams,
+    part: Part,
+}
+
+/// What is scanned at once: all of a range, or as much as hits fit of.
+struct Part {
+    first_start: u32,
+    /// Starts, as far as there are any.
+    size: u32,
+    /// How rules are looked for, where any are.
+    filter: u32,
+    is_filtered: bool,
+    /// Whether the part before had too many candidates.
+    is_flood: bool,
+    /// Whether rules have been listed, whose fronts are long in this haystack.
+    has_listed: bool,
+    is_direct: bool,
+}
+
+impl<'a> Ticket<'a> {
+    /// Submits a scan of a range of starts.
+    pub(super) fn begin(
+        session: &'a ResidentRulePipeline,
+        backend: &Backend,
+        haystack: Haystack<'a>,
+        range: Range,
+    ) -> Result<Ticket<'a>, ScanError> {
+        let began = Instant::now();
+        session.check(backend, haystack.len())?;
+        if !haystack.is_on(session.device()) {
+            return Err(ScanError::WrongBackend);
+        }
+        let stats = ScanStats::default();
+        let mut ticket = Ticket { session, scan: None, stats, haystack: PhantomData };
+        let nothing = range.first_start >= range.end_start || range.max_scan_bytes == 0;
+        if session.has_rules() && !nothing {
+            let mut lane = session.take_lane()?;
+            match session.submit_on(&mut lane, haystack, range, &mut ticket.stats) {
+                Ok((params, part)) => {
+                    ticket.scan = Some(Scan { lane, range, params, part });
+                    session.count_ticket(true);
+                }
+                Err(error) => {
+                    session.return_lane(lane);
+                    return Err(error);
+                }
+            }
+        }
+        ticket.stats.wall = began.elapsed();
+        Ok(ticket)
+    }
+
+    /// Waits for the scan's end. All matches are in `matches` then, sorted; what it held before is dropped.
+    ///
+    /// # Errors
+    ///
+    /// More matches than [`ResidentRulePipeline::max_matches`], or a fault of the device. `matches` is empty then.
+    pub fn wait_into(
+        self,
+        matches: &mut Vec<Match>,
+        scratch: &mut ScanScratch,
+    ) -> Result<ScanStats, ScanError> {
+        scratch.chains.clear();
+        let (stats, _) = self.finish(matches, scratch)?;
+        Ok(stats)
+    }
+
+    /// Waits for the scan's end, and chains the leftmost-first matches to those that `scratch` has seen. Where
+    /// the haystack goes on elsewhere, says the first start that has to be scanned again with more of it, and
+    /// leaves out all that starts from there on.
+    pub(super) fn finish(
+        mut self,
+        matches: &mut Vec<Match>,
+        scratch: &mut ScanScratch,
+    ) -> Result<(ScanStats, Option<Undecided>), ScanError> {
+        matches.clear();
+        let began = Instant::now();
+        let mut undecided = None;
+        if let Some(mut scan) = self.scan.take() {
+            self.session.count_ticket(false);
+            let finished = self.session.finish_on(&mut scan, matches, scratch, &mut self.stats);
+            self.session.return_lane(scan.lane);
+            undecided = finished.inspect_err(|_| matches.clear())?;
+        }
+        self.stats.wall += began.elapsed();
+        Ok((self.stats, undecided))
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        if let Some(scan) = self.scan.take() {
+            self.session.count_ticket(false);
+            // Who takes the lane next waits for what runs on it.
+            self.session.return_lane(scan.lane);
+        }
+    }
+}
+
+impl std::fmt::Debug for Ticket<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ticket").field("stats", &self.stats).finish_non_exhaustive()
+    }
+}
+
+impl ResidentRulePipeline {
+    /// Submits the scan of all of a range at once.
+    fn submit_on(
+        &self,
+        lane: &mut Lane,
+        haystack: Haystack,
+        range: Range,
+        stats: &mut ScanStats,
+    ) -> Result<(ScanParams, Part), ScanError> {
+        lane.settle()?;
+        let since = Instant::now();
+        let counted_beyond = if self.all_count(range) { COUNTED_BEYOND } else { 0 };
+        let params = ScanParams {
+            haystack_len: haystack.len() as u32,
+            is_final: range.is_final.into(),
+            max_scan: range.max_scan_bytes,
+            hit_stop: self.shape.hit_capacity.saturating_add(counted_beyond),
+            segment_log2: self.segment_log2(haystack.len(), range),
+            ..self.shape.params(self.pass_count)
+        };
+        let source = match haystack {
+            Haystack::Bytes(bytes) => {
+                let padded = bytes.len().next_multiple_of(4) as u64;
+                let is_direct = lane.takes_directly(bytes.len());
+                let span = (!is_direct).then(|| self.acquire_staging(padded)).transpose()?;
+                Source::Host { bytes, span }
+            }
+            Haystack::Staged(staged) => {
+                Source::Staged { buffer: staged.buffer(), len: staged.len() }
+            }
+            Haystack::Resident(resident) => Source::Resident(resident.buffer()),
+        };
+        let part = Part {
+            first_start: range.first_start,
+            size: range.end_start - range.first_start,
+            filter: self.filter_for(haystack.len(), range),
+            is_filtered: true,
+            is_flood: false,
+            has_listed: false,
+            is_direct: self.match_kind == MatchKind::LeftmostFirst
+                && range.max_scan_bytes == u32::MAX,
+        };
+        lane.begin(source, self.part_params(&params, &part, range), since, stats)?;
+        Ok((params, part))
+    }
+
+    /// Whether every hit is a match of its own, so that too many of them are the answer. Elsewhere the scan is
+    /// done again in parts, and need not count on.
+    fn all_count(&self, range: Range) -> bool {
+        self.match_kind == MatchKind::All && range.is_final
+    }
+
+    /// The parameters of a part.
+    fn part_params(&self, params: &ScanParams, part: &Part, range: Range) -> ScanParams {
+        // Where even few starts have too many candidates, each start is verified instead.
+        let use_filter = if part.is_filtered { part.filter } else { layout::FILTER_NONE };
+        self.filter_range(ScanParams {
+            first_start: part.first_start,
+            end_start: part.first_start + part.size.min(range.end_start - part.first_start),
+            use_filter,
+            has_listed: (part.has_listed && use_filter == layout::FILTER_ALL).into(),
+            is_direct: part.is_direct.into(),
+            ..*params
+        })
+    }
+
+    /// Waits for what has been submitted and goes on, in as many parts as it takes.
+    fn finish_on(
+        &self,
+        scan: &mut Scan,
+        matches: &mut Vec<Match>,
+        scratch: &mut ScanScratch,
+        stats: &mut ScanStats,
+    ) -> Result<Option<Undecided>, ScanError> {
+        let Scan { lane, range, params: all, part } = scan;
+        let range = *range;
+        let mut found = 0;
+        let mut is_sorted = true;
+        let undecided = loop {
+            let params = self.part_params(all, part, range);
+            let has_hits = self.has_hits(lane, &params, part, range, scratch, stats)?;
+            if has_hits {
+                let undecided = self.first_undecided(range, scratch);
+                let picked = match self.match_kind {
+                    MatchKind::LeftmostFirst => {
+                        scratch.chains.select(&mut scratch.candidates, range.base)
+                    }
+                    MatchKind::All => matches::distinct(&mut scratch.candidates),
+                };
+                found += picked.len() as u64;
+                if found <= self.max_matches as u64 {
+                    is_sorted = matches.is_empty();
+                    picked.append_to(matches);
+                } else if found > self.max_matches as u64 + u64::from(COUNTED_BEYOND) {
+                    return Err(self.too_many(found, true));
+                }
+                if undecided.is_some() || params.end_start >= range.end_start {
+                    break undecided;
+                }
+                part.first_start = params.end_start;
+                // After a part that had too many candidates, the next is not divided either if it has.
+                part.is_flood = !part.is_filtered;
+                part.is_filtered = true;
+                part.size = part.size.saturating_mul(2);
+            }
+            let params = self.part_params(all, part, range);
+            lane.begin(Source::AsBefore, params, Instant::now(), stats)?;
+        };
+        if found > self.max_matches as u64 {
+            return Err(self.too_many(found, false));
+        }
+        if !is_sorted {
+            sort::sort(matches, &mut scratch.spare);
+        }
+        Ok(undecided)
+    }
+
+    /// Waits for a part, whose parameters these are, and leaves its hits in `scratch`, sorted. False if it has
+    /// to be scanned again, as it is `part` then.
+    fn has_hits(
+        &self,
+        lane: &mut Lane,
+        params: &ScanParams,
+        part: &mut Part,
+        range: Range,
+        scratch: &mut ScanScratch,
+        stats: &mut ScanStats,
+    ) -> Result<bool, ScanError> {
+        let outcome = lane.finish(*params, stats)?;
+        let count = outcome.hit_count;
+        let starts = params.end_start - params.first_start;
+        let is_filtered = params.use_filter != layout::FILTER_NONE;
+        if outcome.overflowed & layout::OVERFLOW_FRONTS != 0 {
+            part.filter = layout::FILTER_BOUNDED;
+        } else if outcome.overflowed & layout::OVERFLOW_LISTED != 0 {
+            part.has_listed = true;
+        } else if is_filtered && (outcome.overflowed != 0 || count > self.shape.hit_capacity) {
+            // Starts that several candidates lead to make several hits: counts are not right here.
+            if starts > LEAST_FILTERED && !part.is_flood {
+                part.size = starts / 2;
+            } else {
+                part.is_filtered = false;
+            }
+        } else if count > self.shape.hit_capacity {
+            if self.all_count(range) || starts == 1 {
+                return Err(self.too_many(count.into(), count > params.hit_stop));
+            }
+            part.size = starts / 2;
+        } else {
+            scratch.candidates.clear();
+            scratch.undecided.clear();
+            sort_hits(lane.hits(count, stats)?, range.is_final, scratch);
+            if !part.is_direct || self.settle(lane, *params, range.base, scratch, stats)? {
+                return Ok(true);
+            }
+            part.is_direct = false;
+        }
+        Ok(false)
+    }
+
+    /// The first start that more bytes have to decide, and no candidates from there on.
+    fn first_undecided(&self, range: Range, scratch: &mut ScanScratch) -> Option<Undecided> {
+        let ScanScratch { candidates, undecided, chains, .. } = scratch;
+        let first = match self.match_kind {
+            MatchKind::LeftmostFirst => {
+                chains.first_undecided(candidates, undecided, range.base).copied()
+            }
+            MatchKind::All => undecided.iter().min_by_key(|undecided| undecided.start).copied(),
+        };
+        if let Some(Undecided { start, .. }) = first {
+            candidates.retain(|candidate| candidate.start < start);
+        }
+        first
+    }
+
+    /// Verifies what the hits of a part leave open where tails were reported with their least start alone.
+    /// False if that is too much to do start by start.
+    fn settle(
+        &self,
+        lane: &mut Lane,
+        params: ScanParams,
+        base: u64,
+        scratch: &mut ScanScratch,
+        stats: &mut ScanStats,
+    ) -> Result<bool, ScanError> {
+        let may_be = |pattern_id: u32| self.is_direct[pattern_id as usize];
+        scratch.settled.clear();
+        loop {
+            let ScanScratch { candidates, chains, settled, verified, .. } = scratch;
+            if chains.is_settled(candidates, base, may_be, settled) {
+                return Ok(true);
+            }
+            let known = settled.len();
+            for range in chains.unsettled(candidates, base, may_be) {
+                if settled.contains(&range) {
+                    continue;
+                }
+                if settled.len() == MOST_SETTLED || self.pass_count > 1 {
+                    return Ok(false);
+                }
+                settled.push(range);
+            }
+            let open = &settled[known..];
+            // All of them at once: each of their starts in this part, for its pattern.
+            let starts = open.iter().flat_map(|unsettled| {
+                let [first, end] = unsettled.starts;
+                let of = unsettled.pattern_id;
+                (first..end.min(params.end_start)).map(move |at| Candidate { of, at })
+            });
+            verified.clear();
+            verified.extend(starts.take(MOST_VERIFIED + 1));
+            if verified.len() > MOST_VERIFIED.min(self.shape.item_capacity as usize) {
+                return Ok(false);
+            }
+            matches::remove_held(candidates, open);
+            if verified.is_empty() {
+                continue;
+            }
+            let outcome = lane.verify(verified, params, stats)?;
+            if outcome.hit_count > self.shape.hit_capacity {
+                return Ok(false);
+            }
+            sort_hits(lane.hits(outcome.hit_count, stats)?, params.is_final != 0, scratch);
+        }
+    }
+
+    /// As in [`ScanParams`]. Walks that may end anywhere share nothing.
+    fn segment_log2(&self, haystack_len: usize, range: Range) -> u32 {
+        let segment_log2 = self.shape.segment_log2;
+        let has_segments = haystack_len >> segment_log2 > 0;
+        if has_segments && range.max_scan_bytes == u32::MAX { segment_log2 } else { 0 }
+    }
+
+    /// Which rules to look for by their grams: those whose grams have to be in the haystack.
+    fn filter_for(&self, haystack_len: usize, range: Range) -> u32 {
+        let rest = haystack_len - range.end_start as usize;
+        let is_within = self.reach.is_some_and(|reach| rest >= reach as usize);
+        if range.is_final && (self.has_long || self.reach.is_some()) {
+            layout::FILTER_ALL
+        } else if is_within {
+            layout::FILTER_BOUNDED
+        } else {
+            layout::FILTER_NONE
+        }
+    }
+
+    /// Sets where to look for the grams of matches that start in the range of `params`.
+    fn filter_range(&self, params: ScanParams) -> ScanParams {
+        let ScanParams { first_start, end_start, haystack_len, .. } = params;
+        let filter_end = if self.has_long && params.use_filter == layout::FILTER_ALL {
+            haystack_len
+        } else {
+            end_start.saturating_add(self.reach.unwrap_or(0)).min(haystack_len)
+        };
+        // A gram may begin a byte before its tail.
+        let filter_first = first_start.saturating_sub(1);
+        let filter_turns = self.shape.filter_turns(filter_end - filter_first);
+        ScanParams { filter_first, filter_end, filter_turns, ..params }
+    }
+
+    fn too_many(&self, found: u64, at_least: bool) -> ScanError {
+        ScanError::TooManyMatches { found, at_least, max_matches: self.max_matches }
+    }
+}
+
+/// Adds hits to candidates and undecided starts, sorted. Only where the haystack goes on is a start
+/// undecided.
+fn sort_hits(hits: &[Hit], is_final: bool, scratch: &mut ScanScratch) {
+    let ScanScratch { candidates, spare, undecided, .. } = scratch;
+    sort::append(candidates, hits, |&Hit { pattern_id, start, end }| Match {
+        pattern_id,
+        start,
+        end,
+    });
+    sort::sort(candidates, spare);
+    if !is_final {
+        candidates.retain(|&Match { pattern_id, start, end }| {
+            if end == layout::UNDECIDED {
+                undecided.push(Undecided { pattern_id, start });
+            }
+            end != layout::UNDECIDED
+        });
+        undecided.sort_unstable();
+    }
+}

@@ -111,7 +111,7 @@ impl LaneShape {
         let starts = haystack_bytes.next_multiple_of(u64::from(layout::WORKGROUP));
         let candidates = haystack_bytes
             .div_ceil(tuning.bytes_per_candidate.into())
-            .clamp(LEAST_CANDIDATES, MOST_CANDIDATES) as u32;
+            .clamp(tuning.least_candidates.into(), MOST_CANDIDATES) as u32;
         LaneShape {
             haystack_bytes,
             segments,
@@ -121,7 +121,7 @@ impl LaneShape {
             nfa_scratch_words: nfa_words * nfa_walkers,
             queue_capacity: if nfa_walkers == 0 { 1 } else { queue_capacity },
             candidate_capacity: candidates,
-            item_capacity: (candidates / 4).max(LEAST_CANDIDATES as u32),
+            item_capacity: (candidates / 4).max(tuning.least_candidates),
             filter_groups: tuning.filter_groups,
             filter_workgroup: tuning.filter_workgroup,
             tails_groups: tails_groups(tuning, candidates),
@@ -161,9 +161,7 @@ fn tails_groups(tuning: &Tuning, candidates: u32) -> u32 {
     all.min(tuning.tails_groups).max(all.div_ceil(layout::TAILS_MOST))
 }
 
-/// Candidate tails that there is room for. For candidate starts, of which there are fewer, there is a
-/// fourth of it.
-const LEAST_CANDIDATES: u64 = 1 << 10;
+/// Candidate tails that there is room for, at most.
 const MOST_CANDIDATES: u64 = 1 << 23;
 
 pub(crate) struct Lane {
@@ -605,7 +603,8 @@ impl Lane {
             let mut begin = 0;
             for index in 0.. {
                 let rest = upload.len - begin;
-                let size = if rest > CUT * chunk_bytes { rest / 2 } else { rest };
+                let is_cut = rest > CUT * chunk_bytes && index + 1 < MOST_CHUNKS;
+                let size = if is_cut { rest / 2 } else { rest };
                 let part = begin..begin + size.next_multiple_of(chunk_bytes).min(rest);
                 begin = part.end;
                 self.submit_chunk(&upload, index, part, params, rounds, stats)?;
@@ -615,7 +614,7 @@ impl Lane {
             }
             return Ok(());
         };
-        let size = (upload.len / MOST_CHUNKS).max(1).next_multiple_of(chunk_bytes);
+        let size = upload.len.div_ceil(MOST_CHUNKS).next_multiple_of(chunk_bytes);
         let piece_bytes = if size.is_multiple_of(COPY_PIECE) { COPY_PIECE } else { chunk_bytes };
         let mut span = self.staged.take().expect("taken by `begin`");
         let copy = ParallelCopy::new(bytes, &mut span, piece_bytes);

@@ -74,6 +74,18 @@ impl RulePipeline {
         ResidentRulePipeline::new(self, backend, options, &tuning)
     }
 
+    /// As [`RulePipeline::prepare_resident_with`], with buffers and budgets so small that all of them run out: the
+    /// exactness tests' own.
+    #[doc(hidden)]
+    pub fn prepare_resident_cramped(
+        &self,
+        backend: &Backend,
+        options: &SessionOptions,
+    ) -> Result<ResidentRulePipeline, ScanError> {
+        let tuning = Tuning::cramped(backend.device_info());
+        ResidentRulePipeline::new(self, backend, options, &tuning)
+    }
+
     /// Scans one haystack with buffers made for it alone. For more than one, prepare a session.
     ///
     /// # Errors

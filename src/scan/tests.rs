@@ -25,20 +25,6 @@ fn options(haystack_capacity_bytes: usize, max_matches: usize) -> SessionOptions
     SessionOptions { haystack_capacity_bytes, max_matches, scans_in_flight: Some(1) }
 }
 
-/// Sizes that make every queue, buffer and budget run out.
-fn tight(backend: &Backend) -> Tuning {
-    Tuning {
-        start_walkers: 64,
-        nfa_walkers: 3,
-        queue_capacity: 4,
-        step_budget: 200,
-        nfa_step_budget: 200,
-        rounds: [1, 2],
-        candidate_hits: 1,
-        ..Tuning::for_device(backend.device_info())
-    }
-}
-
 fn scan(session: &ResidentRulePipeline, backend: &Backend, haystack: &[u8]) -> Vec<Match> {
     let mut matches = Vec::new();
     session.scan_into(backend, haystack, &mut matches, &mut ScanScratch::default()).unwrap();
@@ -70,7 +56,7 @@ fn no_limit_inside_shows_through() {
         let least_pass = pass::pack(rules.rules(), kind, u64::MAX, 10);
         let least_pass = least_pass.unwrap()[0].bytes();
         for pass_bytes in [least_pass, least_pass - 1000] {
-            let tuning = Tuning { pass_bytes, ..tight(&backend) };
+            let tuning = Tuning { pass_bytes, ..Tuning::cramped(backend.device_info()) };
             let options = options(haystack.len(), expected.len());
             let session = ResidentRulePipeline::new(&rules, &backend, &options, &tuning).unwrap();
             let mut matches = Vec::new();
@@ -119,9 +105,13 @@ fn stale_hits_are_never_seen() {
     let backend = TestBackend::new();
     for kind in KINDS {
         let rules = rules(kind, &["[a-z]"]);
-        let session =
-            ResidentRulePipeline::new(&rules, &backend, &options(64, 64), &tight(&backend))
-                .unwrap();
+        let session = ResidentRulePipeline::new(
+            &rules,
+            &backend,
+            &options(64, 64),
+            &Tuning::cramped(backend.device_info()),
+        )
+        .unwrap();
         assert_eq!(scan(&session, &backend, &[b'a'; 64]).len(), 64);
         assert_eq!(scan(&session, &backend, &[b' '; 64]), []);
         assert_eq!(scan(&session, &backend, b"  z"), [Match { pattern_id: 0, start: 2, end: 3 }]);
@@ -133,9 +123,13 @@ fn limits_are_errors_that_name_both_numbers() {
     let backend = TestBackend::new();
     for kind in KINDS {
         let rules = rules(kind, &["[ab]"]);
-        let session =
-            ResidentRulePipeline::new(&rules, &backend, &options(100, 10), &tight(&backend))
-                .unwrap();
+        let session = ResidentRulePipeline::new(
+            &rules,
+            &backend,
+            &options(100, 10),
+            &Tuning::cramped(backend.device_info()),
+        )
+        .unwrap();
         assert_eq!((session.haystack_capacity(), session.max_matches()), (100, 10));
         let mut matches = vec![Match { pattern_id: 9, start: 9, end: 10 }];
         let mut scratch = ScanScratch::default();
@@ -170,7 +164,7 @@ fn limits_are_errors_that_name_both_numbers() {
     assert!(matches!(error, ScanError::Limit { limit: 0x4000_0000, .. }), "{error:?}");
     let error = rules.prepare_resident(&backend, 1, usize::MAX).unwrap_err();
     assert!(matches!(error, ScanError::Limit { .. }), "{error:?}");
-    let tiny = Tuning { pass_bytes: 1000, ..tight(&backend) };
+    let tiny = Tuning { pass_bytes: 1000, ..Tuning::cramped(backend.device_info()) };
     let error = ResidentRulePipeline::new(&rules, &backend, &options(1, 1), &tiny).unwrap_err();
     assert!(
         matches!(error, ScanError::RuleTooLarge { pattern_id: 0, limit: 1000, .. }),
@@ -295,7 +289,9 @@ fn tickets_give_their_own_matches() {
         let capacity = haystacks.iter().map(Vec::len).max().unwrap();
         let options = SessionOptions { scans_in_flight: Some(4), ..options(capacity, 10_000) };
         // Small enough that scans go on in rounds and parts, while others are in flight.
-        for tuning in [Tuning::for_device(backend.device_info()), tight(&backend)] {
+        for tuning in
+            [Tuning::for_device(backend.device_info()), Tuning::cramped(backend.device_info())]
+        {
             let session = ResidentRulePipeline::new(&rules, &backend, &options, &tuning).unwrap();
             let mut staged = session.staging(&backend, haystacks[1].len()).unwrap();
             staged.copy_from_slice(&haystacks[1]);
@@ -386,7 +382,7 @@ fn windows_are_exact_or_an_error() {
         let rules = rules(kind, PATTERNS);
         let expected = rules.reference_scan(&haystack);
         for capacity in [64, 65, 100, haystack.len() - 1, haystack.len(), 1000] {
-            let tuning = tight(&backend);
+            let tuning = Tuning::cramped(backend.device_info());
             let options = options(capacity, 10_000);
             let session = ResidentRulePipeline::new(&rules, &backend, &options, &tuning).unwrap();
             assert_eq!(scan_windows(&session, &backend, &haystack).unwrap(), expected);
@@ -415,7 +411,7 @@ proptest! {
     ) {
         let backend = TestBackend::new();
         let rules = rules(KINDS[usize::from(all)], PATTERNS);
-        let tuning = tight(&backend);
+        let tuning = Tuning::cramped(backend.device_info());
         let session =
             ResidentRulePipeline::new(&rules, &backend, &options(capacity, 10_000), &tuning).unwrap();
         match scan_windows(&session, &backend, &haystack) {
@@ -447,7 +443,7 @@ proptest! {
         let expected = rules.reference_scan(haystack.as_bytes());
         // No more room for matches than they need, so that some are looked for in parts.
         let options = options(haystack.len(), expected.len().max(1));
-        let tight = tight(&backend);
+        let tight = Tuning::cramped(backend.device_info());
         let bytes = |rules: &[Rule]| pass::pack(rules, MatchKind::LeftmostFirst, u64::MAX, tight.bitmap_log2).unwrap()[0].bytes();
         let pass_bytes = match is_split {
             true => rules.rules().chunks(1).map(bytes).max().unwrap(),
@@ -469,7 +465,13 @@ fn tracks_are_walked_before_they_are_used() {
     let haystack = runs.concat() + &"é".repeat(373) + ";";
     let expected = rules.reference_scan(haystack.as_bytes());
     let options = options(haystack.len(), expected.len());
-    let session = ResidentRulePipeline::new(&rules, &backend, &options, &tight(&backend)).unwrap();
+    let session = ResidentRulePipeline::new(
+        &rules,
+        &backend,
+        &options,
+        &Tuning::cramped(backend.device_info()),
+    )
+    .unwrap();
     assert_eq!(scan(&session, &backend, haystack.as_bytes()), expected);
 }
 
@@ -496,9 +498,13 @@ const ENDS: &[&str] = &["", "1", ";", "\"", "\n", "a1b"];
 fn a_session_goes_on_after_a_time_out() {
     let backend = TestBackend::new();
     let rules = rules(MatchKind::All, &["a"]);
-    let session =
-        ResidentRulePipeline::new(&rules, &backend, &options(2 << 20, 10), &tight(&backend))
-            .unwrap();
+    let session = ResidentRulePipeline::new(
+        &rules,
+        &backend,
+        &options(2 << 20, 10),
+        &Tuning::cramped(backend.device_info()),
+    )
+    .unwrap();
     session.strand_staging();
     assert_eq!(scan(&session, &backend, &vec![b' '; 2 << 20]), []);
     assert_eq!(scan(&session, &backend, b"a").len(), 1);
@@ -521,8 +527,13 @@ fn free_frees_all_and_reports_the_first_fault() {
 fn undecided_starts_take_no_room_from_matches() {
     let backend = TestBackend::new();
     let rules = rules(MatchKind::All, &["abcdefgh", "abcdefgi"]);
-    let session =
-        ResidentRulePipeline::new(&rules, &backend, &options(20, 1), &tight(&backend)).unwrap();
+    let session = ResidentRulePipeline::new(
+        &rules,
+        &backend,
+        &options(20, 1),
+        &Tuning::cramped(backend.device_info()),
+    )
+    .unwrap();
     let mut haystack = vec![b' '; 14];
     haystack.extend_from_slice(b"abcdefgi    ");
     assert_eq!(scan_windows(&session, &backend, &haystack).unwrap().len(), 1);
@@ -584,7 +595,7 @@ fn a_candidate_flood_is_filtered_in_parts() {
 #[test]
 fn it_does_not_matter_where_a_haystack_is() {
     let backend = TestBackend::new();
-    let haystack = TEXT.repeat(9);
+    let haystack = TEXT.repeat(24);
     for kind in KINDS {
         let rules = rules(kind, PATTERNS);
         for [chunk_bytes, direct_bytes] in [[32, 0], [48, 100], [64, 0], [1 << 20, 0], [64, 1000]] {
@@ -595,7 +606,8 @@ fn it_does_not_matter_where_a_haystack_is() {
             let mut staged = session.staging(&backend, haystack.len()).unwrap();
             staged.copy_from_slice(&haystack);
             let whole = ResidentHaystack::new(&backend, &haystack).unwrap();
-            for len in [haystack.len(), 33, 31, 1, 0, 49, haystack.len() - 1] {
+            // Some are a byte longer than as many chunks as there may be.
+            for len in [haystack.len(), 33, 31, 1, 0, 49, 513, 769, haystack.len() - 1] {
                 let expected = rules.reference_scan(&haystack[..len]);
                 let resident = ResidentHaystack::new(&backend, &haystack[..len]).unwrap();
                 let mut piece = session.staging(&backend, haystack.len()).unwrap();

@@ -25,8 +25,10 @@ pub(crate) struct Tuning {
     pub(crate) pass_bytes: u64,
     /// Least hits that the hit buffer holds where matches are picked among them on the host.
     pub(crate) candidate_hits: u32,
-    /// Bytes of the haystack for each candidate that there is room for.
+    /// Bytes of the haystack for each candidate tail that there is room for, and room that there is at least. For
+    /// candidate starts, of which there are fewer, there is a fourth of it, and the same at least.
     pub(crate) bytes_per_candidate: u32,
+    pub(crate) least_candidates: u32,
     /// Bytes of the haystack that are uploaded at a time, or a multiple of it; a multiple of the filter's unit,
     /// and more than one.
     pub(crate) chunk_bytes: u32,
@@ -57,6 +59,7 @@ impl Tuning {
             pass_bytes: info.max_storage_buffer_range.min(info.max_allocation_bytes),
             candidate_hits: 1 << 18,
             bytes_per_candidate: 8,
+            least_candidates: 1 << 10,
             chunk_bytes: 1 << 20,
             direct_bytes: 1 << 20,
             filter_groups: 1 << 10,
@@ -88,6 +91,24 @@ impl Tuning {
                 rounds: [8, 32],
                 ..gpu
             },
+        }
+    }
+
+    /// So little of everything that it runs out in the smallest haystack, which goes up in crumbs.
+    pub(crate) fn cramped(info: &DeviceInfo) -> Tuning {
+        Tuning {
+            start_walkers: 64,
+            nfa_walkers: 3,
+            queue_capacity: 4,
+            step_budget: 200,
+            nfa_step_budget: 200,
+            rounds: [1, 2],
+            candidate_hits: 1,
+            bytes_per_candidate: 256,
+            least_candidates: 2,
+            chunk_bytes: 32,
+            direct_bytes: 0,
+            ..Tuning::for_device(info)
         }
     }
 }

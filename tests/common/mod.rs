@@ -22,7 +22,7 @@ use std::time::Instant;
 
 use vkscan::{
     Backend, BackendOptions, Match, MatchKind, PipelineOptions, RulePipeline, ScanScratch,
-    ValidationLog,
+    SessionOptions, ValidationLog,
 };
 
 /// A test of a suite for each engine. Another engine is a line here.
@@ -41,6 +41,11 @@ macro_rules! on_every_engine {
         #[test]
         fn on_the_device_without_dfas() {
             $run(&mut common::gpu().without_dfas());
+        }
+
+        #[test]
+        fn on_the_device_with_too_little_room() {
+            $run(&mut common::gpu().cramped());
         }
     };
 }
@@ -267,6 +272,7 @@ pub struct Gpu {
     log: ValidationLog,
     name: String,
     dfa_budget: usize,
+    is_cramped: bool,
 }
 
 /// Opens the device, with validation where `VKSCAN_VALIDATION` asks for it.
@@ -274,7 +280,7 @@ pub fn gpu() -> Gpu {
     let backend = Backend::new(&BackendOptions::default()).unwrap();
     let log = backend.validation_log();
     let name = backend.device_info().name.clone();
-    Gpu { backend, log, name, dfa_budget: PipelineOptions::default().dfa_budget }
+    Gpu { backend, log, name, dfa_budget: PipelineOptions::default().dfa_budget, is_cramped: false }
 }
 
 impl Gpu {
@@ -286,6 +292,14 @@ impl Gpu {
         gpu
     }
 
+    /// Another engine: the filter's scratch and all else overflows, and chunks of a haystack end within matches.
+    pub fn cramped(self) -> Gpu {
+        let mut gpu = self;
+        gpu.name += ", with too little room";
+        gpu.is_cramped = true;
+        gpu
+    }
+
     /// Prepares a session and scans each haystack.
     pub fn scan(
         &self,
@@ -294,7 +308,16 @@ impl Gpu {
         max_matches: usize,
     ) -> Vec<Vec<Match>> {
         let capacity = haystacks.iter().map(|haystack| haystack.len()).max().unwrap_or(0);
-        let session = rules.prepare_resident(&self.backend, capacity, max_matches).unwrap();
+        let options = SessionOptions {
+            haystack_capacity_bytes: capacity,
+            max_matches,
+            scans_in_flight: Some(1),
+        };
+        let prepared = match self.is_cramped {
+            true => rules.prepare_resident_cramped(&self.backend, &options),
+            false => rules.prepare_resident_with(&self.backend, &options),
+        };
+        let session = prepared.unwrap();
         let mut scratch = ScanScratch::default();
         let scan = |haystack: &&[u8]| {
             let mut matches = Vec::new();

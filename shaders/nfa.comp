@@ -39,6 +39,8 @@ shared uvec2 owners[NFA_MOST_LANES];
 NfaWalker walker;
 RuleRecord rule;
 BitsRecord bits;
+// That of the first word of a set that this invocation looks at.
+BitsWord own_word;
 // Where this walker's scratch begins, and the stack in it.
 uint own_scratch;
 uint stack;
@@ -291,16 +293,27 @@ void begin_in_order(QueueItem item) {
                        0u, 0u, 0u, 0u, 0u, root.edges_begin, root.edges_end, 0u, 0u, 0u, 0u, 0u);
 }
 
+BitsWord load_bits_word(uint word) {
+    uint at = bits.of_words + word * BITS_WORD_WORDS;
+    return BitsWord(tables.words[at], tables.words[at + 1u], tables.words[at + 2u], tables.words[at + 3u],
+                    tables.words[at + 4u], tables.words[at + 5u], tables.words[at + 6u], tables.words[at + 7u]);
+}
+
+BitsWord bits_word(uint word) {
+    if (word == lane) {
+        return own_word;
+    }
+    return load_bits_word(word);
+}
+
 void load_bits_record() {
     uint at = rule.bits;
     bits = BitsRecord(tables.words[at], tables.words[at + 1u], tables.words[at + 2u], tables.words[at + 3u],
                       tables.words[at + 4u], tables.words[at + 5u], tables.words[at + 6u]);
-}
-
-BitsWord bits_word(uint word) {
-    uint at = bits.of_words + word * BITS_WORD_WORDS;
-    return BitsWord(tables.words[at], tables.words[at + 1u], tables.words[at + 2u], tables.words[at + 3u],
-                    tables.words[at + 4u], tables.words[at + 5u], tables.words[at + 6u], tables.words[at + 7u]);
+    own_word = load_bits_word(min(lane, bits.word_count - 1u));
+    for (uint word = lane; word < bits.word_count; word += lanes) {
+        small[bits.word_count + word] = 0u;
+    }
 }
 
 // Begins a walk of the rule on bits.
@@ -336,10 +349,6 @@ void add_next(uint guard, uint holding, uint word, uint positions) {
 
 // From the positions that have read the byte before, finds those that they lead to.
 void lead_on(uint holding) {
-    for (uint word = lane; word < bits.word_count; word += lanes) {
-        small[bits.word_count + word] = 0u;
-    }
-    subgroupBarrier();
     uint turns = 0u;
     for (uint word = lane; word < bits.word_count; word += lanes) {
         uint set = small[word];
@@ -431,6 +440,7 @@ bool step_on_bits() {
     bool reads = false;
     for (uint word = lane; word < bits.word_count; word += lanes) {
         uint next = small[bits.word_count + word];
+        small[bits.word_count + word] = 0u;
         goes_on = goes_on || next != 0u;
         uint set = next & (word == lane ? first_read : tables.words[read + word]);
         small[word] = is_alive ? set : 0u;

@@ -24,7 +24,7 @@ use clap::Parser;
 use vkscan::{Backend, BackendOptions};
 
 use hyperscan::Hyperscan;
-use measure::{Stop, measure};
+use measure::{Measured, Stop, measure};
 use results::{Peers, Results, Row, Run};
 use workload::{Data, Kind, Plan, Workload, digest};
 
@@ -118,9 +118,9 @@ fn vkscan_row(backend: &Backend, data: &mut Data, workload: &Workload) -> Row {
         let haystack = data.haystack(workload)?;
         Ok(measure(backend, &*data.pipeline(workload)?, workload, &haystack))
     };
-    let (scans, stopped) =
-        measured().unwrap_or_else(|error| (Vec::new(), Some(Stop::Failed(error.to_string()))));
-    Row { workload: workload.clone(), scans, stopped, peers: None }
+    let (Measured { scans, flights }, stopped) = measured()
+        .unwrap_or_else(|error| (Measured::default(), Some(Stop::Failed(error.to_string()))));
+    Row { workload: workload.clone(), scans, flights, stopped, peers: None }
 }
 
 fn peers(data: &mut Data, workload: &Workload) -> Result<Peers> {

@@ -1,11 +1,12 @@
 //! How fast vkscan is, once it has found the right matches.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use vkscan::{
     Backend, Haystack, Match, ResidentHaystack, ResidentRulePipeline, RulePipeline, ScanError,
-    ScanScratch, ScanStats,
+    ScanScratch, ScanStats, SessionOptions, StagedHaystack, Ticket,
 };
 
 use crate::workload::{Workload, digest, size};
@@ -16,6 +17,9 @@ const CLOCK_UP: Duration = Duration::from_millis(200);
 const WARM_UP: Duration = Duration::from_millis(50);
 const LONG_ENOUGH: Duration = Duration::from_millis(250);
 const OFTEN_ENOUGH: usize = 5;
+
+/// Scans that are in flight together, where throughput is all that counts.
+pub const IN_FLIGHT: usize = 4;
 
 /// A scan that takes longer is not worth repeating.
 const TOO_LONG: Duration = Duration::from_secs(5);
@@ -41,6 +45,14 @@ pub struct Scan {
     /// Where these went: by stage on the device, and the rest of the call.
     pub stages: Vec<Stage>,
     pub submissions: u32,
+}
+
+/// Many scans, [`IN_FLIGHT`] of them at a time.
+#[derive(Serialize, Deserialize)]
+pub struct Flight {
+    pub source: Source,
+    /// Of all of them, by their number.
+    pub seconds: f64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -83,26 +95,38 @@ impl From<ScanError> for Stop {
     }
 }
 
-/// Scans from everywhere, as far as that goes.
+/// Scans from everywhere, one by one and several in flight.
+#[derive(Default)]
+pub struct Measured {
+    pub scans: Vec<Scan>,
+    pub flights: Vec<Flight>,
+}
+
+/// Measures as far as that goes.
 pub fn measure(
     backend: &Backend,
     rules: &RulePipeline,
     workload: &Workload,
     haystack: &[u8],
-) -> (Vec<Scan>, Option<Stop>) {
-    let mut scans = Vec::new();
-    let stopped = measure_into(&mut scans, backend, rules, workload, haystack).err();
-    (scans, stopped)
+) -> (Measured, Option<Stop>) {
+    let mut measured = Measured::default();
+    let stopped = measure_into(&mut measured, backend, rules, workload, haystack).err();
+    (measured, stopped)
 }
 
 fn measure_into(
-    scans: &mut Vec<Scan>,
+    measured: &mut Measured,
     backend: &Backend,
     rules: &RulePipeline,
     workload: &Workload,
     haystack: &[u8],
 ) -> Result<(), Stop> {
-    let session = rules.prepare_resident(backend, haystack.len(), workload.max_matches)?;
+    let options = SessionOptions {
+        haystack_capacity_bytes: haystack.len(),
+        max_matches: workload.max_matches,
+        scans_in_flight: Some(IN_FLIGHT),
+    };
+    let session = rules.prepare_resident_with(backend, &options)?;
     let mut timer = Timer {
         backend,
         session: &session,
@@ -111,15 +135,24 @@ fn measure_into(
         scratch: ScanScratch::default(),
     };
     timer.approach(haystack)?;
-    let mut staged = session.staging(backend, haystack.len())?;
-    staged.copy_from_slice(haystack);
+    let stage = |_| {
+        let mut staged = session.staging(backend, haystack.len())?;
+        staged.copy_from_slice(haystack);
+        Ok(staged)
+    };
+    let staged = (0..IN_FLIGHT).map(stage).collect::<Result<Vec<StagedHaystack>, Stop>>()?;
     let resident = ResidentHaystack::new(backend, haystack)?;
     for (source, haystack) in SOURCES.into_iter().zip([
         Haystack::from(haystack),
-        Haystack::from(&staged),
+        Haystack::from(&staged[0]),
         Haystack::from(&resident),
     ]) {
-        scans.push(timer.time(source, haystack, &resident)?);
+        measured.scans.push(timer.time(source, haystack, &resident)?);
+    }
+    let ordinary = [Haystack::from(haystack); IN_FLIGHT];
+    let staged_each: Vec<Haystack> = staged.iter().map(Haystack::from).collect();
+    for (source, haystacks) in [(Source::Ordinary, &ordinary[..]), (Source::Staged, &staged_each)] {
+        measured.flights.push(timer.time_in_flight(source, haystacks)?);
     }
     drop((staged, resident));
     Ok(session.free(backend)?)
@@ -175,6 +208,33 @@ impl Timer<'_> {
             stages: stages(passed, &stats),
             submissions: stats.submissions,
         })
+    }
+
+    /// Takes turns with haystacks that are the same.
+    fn time_in_flight(&mut self, source: Source, haystacks: &[Haystack]) -> Result<Flight, Stop> {
+        let mut tickets = VecDeque::new();
+        let mut count = 0;
+        let began = Instant::now();
+        for haystack in haystacks.iter().cycle() {
+            if tickets.len() == IN_FLIGHT {
+                let ticket: Ticket = tickets.pop_front().expect("several");
+                ticket.wait_into(&mut self.matches, &mut self.scratch)?;
+                count += 1;
+            }
+            let is_enough = count >= OFTEN_ENOUGH && began.elapsed() > LONG_ENOUGH;
+            if !is_enough {
+                tickets.push_back(self.session.submit(self.backend, *haystack)?);
+            } else if tickets.is_empty() {
+                break;
+            } else {
+                let ticket = tickets.pop_front().expect("there is one");
+                ticket.wait_into(&mut self.matches, &mut self.scratch)?;
+                count += 1;
+            }
+        }
+        let seconds = began.elapsed().as_secs_f64() / count as f64;
+        self.check()?;
+        Ok(Flight { source, seconds })
     }
 
     fn scan(&mut self, haystack: Haystack) -> Result<(Duration, ScanStats), Stop> {

@@ -8,7 +8,7 @@ use vkscan::Backend;
 
 use crate::Result;
 use crate::hyperscan::Hyperscan;
-use crate::measure::{Scan, Source, Stop};
+use crate::measure::{Flight, Scan, Source, Stop};
 use crate::regex_crate;
 use crate::workload::{Ceiling, Workload};
 
@@ -36,6 +36,8 @@ pub struct Row {
     pub workload: Workload,
     /// From ordinary memory, staging memory and device memory, as far as that went.
     pub scans: Vec<Scan>,
+    /// Several in flight, from ordinary and staging memory.
+    pub flights: Vec<Flight>,
     pub stopped: Option<Stop>,
     pub peers: Option<Peers>,
 }
@@ -95,6 +97,12 @@ impl Row {
 
     pub fn gbps(&self, source: Source) -> Option<f64> {
         Some(self.workload.bytes as f64 / self.scan(source)?.seconds / 1e9)
+    }
+
+    /// With several scans in flight.
+    pub fn gbps_in_flight(&self, source: Source) -> Option<f64> {
+        let flight = self.flights.iter().find(|flight| flight.source == source)?;
+        Some(self.workload.bytes as f64 / flight.seconds / 1e9)
     }
 
     /// Hyperscan's GB/s with end offsets and 16 threads.

@@ -31,7 +31,8 @@ fn throughput(results: &Results, to: &mut String) -> Result {
         "Throughput by workload",
         plots::THROUGHPUT,
         "GB/s (1e9 bytes a second) by where the haystack is before the scan, with what is asked behind the \
-         figure. vkscan's are medians, taken once its matches had the recorded digest. Hyperscan runs in \
+         figure. vkscan's are medians of calls, one after the other, and then the throughput of four \
+         that are in flight together, once its matches had the recorded digest. Hyperscan runs in \
          blocks of 256 KiB, best of three. `regex` is `find_iter` of each rule in turn on one core, over the \
          first bytes.",
     )?;
@@ -44,6 +45,7 @@ fn throughput(results: &Results, to: &mut String) -> Result {
             "staging memory",
             "on the device",
             "a call, ordinary memory",
+            "four in flight, ordinary / staging",
             "Hyperscan ends, 1 / 16 threads",
             "Hyperscan spans, 1 / 16 threads",
             "`regex`",
@@ -103,6 +105,7 @@ fn sweep(results: &Results, to: &mut String) -> Result {
             "staging memory",
             "on the device",
             "a call, ordinary memory",
+            "four in flight, ordinary / staging",
         ],
     )?;
     for row in &results.sweep {
@@ -113,7 +116,7 @@ fn sweep(results: &Results, to: &mut String) -> Result {
     Ok(())
 }
 
-/// Matches, GB/s by source, and the time of a call. Where it stopped, it says why.
+/// Matches, GB/s by source, the time of a call, and GB/s of several. Where it stopped, it says why.
 fn vkscan_cells(row: &Row) -> Vec<String> {
     let matches = row.scans.first().map_or(NONE.to_owned(), |scan| scan.matches.to_string());
     let mut rates = SOURCES.map(|source| {
@@ -127,7 +130,9 @@ fn vkscan_cells(row: &Row) -> Vec<String> {
         let most = row.workload.floor.call_us;
         time(scan.seconds) + &most.map_or(String::new(), |most| format!(" of {most} µs"))
     });
-    [vec![matches], rates.into(), vec![call]].concat()
+    let in_flight = [Source::Ordinary, Source::Staged]
+        .map(|source| row.gbps_in_flight(source).map_or(NONE.to_owned(), significant));
+    [vec![matches], rates.into(), vec![call, in_flight.join(" / ")]].concat()
 }
 
 /// What is asked, if anything is.

@@ -183,10 +183,23 @@ fn compare_scan(
     haystack: &[u8],
     params: ScanParams,
 ) -> Buffers {
+    compare_tables(backend, rules.options().match_kind, &tables_of(rules), haystack, params)
+}
+
+fn tables_of(rules: &RulePipeline) -> Pass {
     let kind = rules.options().match_kind;
-    let [tables] = &pass::pack(rules.rules(), kind, u64::MAX, BITMAP_LOG2).unwrap()[..] else {
-        panic!("one pass")
-    };
+    let mut passes = pass::pack(rules.rules(), kind, u64::MAX, BITMAP_LOG2).unwrap();
+    assert_eq!(passes.len(), 1);
+    passes.remove(0)
+}
+
+fn compare_tables(
+    backend: &Backend,
+    kind: MatchKind,
+    tables: &Pass,
+    haystack: &[u8],
+    params: ScanParams,
+) -> Buffers {
     let specialisation = Specialisation {
         segments: 1,
         match_kind: kind,
@@ -371,6 +384,33 @@ fn kernels_do_what_their_twins_do() {
             for params in [whole, tight, window, filtered, filtered_tight, bounded, part] {
                 compare_scan(&backend, &rules, haystack, params);
             }
+        }
+    }
+}
+
+/// As rules are walked whose sets take too many words.
+#[test]
+fn walks_in_order_do_what_their_twins_do() {
+    let backend = TestBackend::new();
+    let haystack =
+        b"abcabc foo_bar\r\nfood foo\n\xC3\xA9t\xC3\xA9 \xFFaaab x1-22-333 \xF0\x9F\x98\x80z";
+    let patterns =
+        ["a+?b", r"\w+", r"(?mR)^.*$", "(?i)FOO|bar|", r"(?:b||a)+c", r"(?u:\w+)\b", r"(?:\b|a)*b"];
+    let tight = ScanParams { nfa_walkers: 1, nfa_step_budget: 37, ..whole(haystack) };
+    for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {
+        let options = PipelineOptions { match_kind, dfa_budget: 64, ..PipelineOptions::default() };
+        let rules = RulePipeline::with_options(&patterns, options).unwrap();
+        let mut tables = tables_of(&rules);
+        let records = tables.header.rules as usize;
+        let mut changed = 0;
+        for record in tables.words[records..].chunks_mut(RuleRecord::WORDS).take(patterns.len()) {
+            let mut rule: RuleRecord = pod_read_unaligned(cast_slice(record));
+            changed += u32::from(std::mem::take(&mut rule.bits) != 0);
+            record.copy_from_slice(cast_slice(&[rule]));
+        }
+        assert!(changed > 3, "{changed} rules have their positions as bits");
+        for params in [whole(haystack), tight] {
+            compare_tables(&backend, match_kind, &tables, haystack, params);
         }
     }
 }

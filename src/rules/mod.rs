@@ -10,17 +10,21 @@
 //! | `witness.rs` | what has to be near what is looked for |
 //! | `frequency.rs` | what text and binaries are made of |
 //! | `walk.rs` | how far walks go there |
+//! | `beginnings.rs` | the first two bytes of a rule's matches |
+//! | `letters.rs` | the letters that sequences are spelt in |
 //! | `explain.rs` | how each rule is looked for, for those who write rules |
 //! | `pass.rs` | rules laid out as the buffers that kernels read |
 //! | `wire.rs` | pipelines as bytes, and back |
 //! | `oracle.rs` | the same matches by definition, slowly, on the CPU |
 
+mod beginnings;
 mod bits;
 pub(crate) mod dfa;
 mod error;
 mod explain;
 pub(crate) mod factor;
 mod frequency;
+mod letters;
 pub(crate) mod look;
 pub(crate) mod nfa;
 mod oracle;

@@ -7,7 +7,8 @@
 // ran, by putting the queue's counters right and going on to the next pass once no walker and no queue item
 // is left; after the tails it sees whether candidates fit, and whether they left anything to do. Before a
 // round it makes tracks of what long walks have named. It sets the grids of what follows, which are empty if
-// that belongs to a pass that is over or not yet begun. Loops: MOST_TRACKS and TRACK_LISTS. CPU twin: src/twin/advance.rs.
+// that belongs to a pass that is over or not yet begun. Loops: MOST_TRACKS and TRACK_LISTS.
+// CPU twin: src/twin/advance.rs.
 
 #include "bindings.glsl"
 

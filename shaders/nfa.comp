@@ -8,15 +8,24 @@
 // Finishes the walks that left a DFA, on position NFAs.
 //
 // Takes items from the queue; reads the tables and the haystack; writes hits and its own walkers. Grid:
-// Control::nfa_*, a workgroup for each walker, of which one subgroup works. A walker keeps two thread lists
-// in order of preference and the stamps of the nodes met at the position: in shared memory where its rule is
-// small, with the edges, else in scratch, where small ones wait from one round to the next; and a stack of
-// edge ranges in scratch. The invocations look at as many edges at a time as there are of them. Of a node
-// that several reach, the first keeps it; a node that reads no byte is followed before the edges behind it
-// are looked at. The main loop is bounded by params.nfa_step_budget, and what is left goes on in the next round;
-// the turns that Unicode look-arounds take, over bytes and in the ranges of `\w`, and those over a small
-// rule's edges are charged to the budget. Other loops: in each step a search among the invocations, and twice
-// a small rule's lists and stamps. CPU twin: src/twin/nfa.rs, one edge at a time.
+// Control::nfa_*, a workgroup for each walker, of which one subgroup works. The main loop is bounded by
+// params.nfa_step_budget, and what is left goes on in the next round.
+//
+// A walk begins on bits, if the rule has a BitsRecord: two sets of positions in shared memory, those that have read
+// the byte before and those that they lead to, of which each invocation has words; the first waits in scratch from
+// one round to the next. A step is a byte. Where leftmost-first order matters and the sets do not tell, the walk
+// begins again in order.
+//
+// A walk in order keeps two thread lists in order of preference and the stamps of the nodes met at the position: in
+// shared memory where its rule is small, with the edges, else in scratch, where small ones wait from one round to
+// the next; and a stack of edge ranges in scratch. The invocations look at as many edges at a time as there are of
+// them. Of a node that several reach, the first keeps it; a node that reads no byte is followed before the edges
+// behind it are looked at.
+//
+// Charged to the budget are the turns that Unicode look-arounds take, over bytes and in the ranges of `\w`; those
+// over a small rule's edges; and on bits those over words, over what they lead to, and over look-arounds. Other loops:
+// in each step a search among the invocations or twice the words of a set, and in each round twice what shared memory
+// holds. CPU twins: src/twin/bits.rs, and src/twin/nfa.rs, one edge at a time.
 
 #include "bindings.glsl"
 
@@ -448,6 +457,11 @@ bool step_on_bits() {
     }
     subgroupBarrier();
     if (is_alive && subgroupAny(goes_on) && !can_judge(walker.at + 1u, rule.lookahead)) {
+        if (MATCH_ALL == 0u && walker.emitted != 0u) {
+            // What is left may be cut off.
+            begin_in_order(QueueItem(walker.rule, walker.start, walker.from));
+            return true;
+        }
         walker.mode = NFA_IDLE;
         return emit_once(UNDECIDED);
     }

@@ -10,7 +10,7 @@
 // lists, and those that have been listed for their long fronts. A long walk that comes to a segment as a
 // track does leaps over it, and the chain behind it; else it names its rule and row. The main loop is bounded
 // by params.step_budget, and the search among tracks is charged to it (that among names is not, and has
-// MOST_TRACKS turns at a border); what is left then, and a walk that finds the queue full, goes on in the
+// NAME_PROBES turns at a border); what is left then, and a walk that finds the queue full, goes on in the
 // next round.
 // CPU twin: src/twin/starts.rs.
 

@@ -4,9 +4,9 @@
 // Walks over all segments of the haystack at once, for the rules and rows that long walks have named.
 //
 // Reads Control, the tables and the haystack; writes what each segment begins and ends with. Grid:
-// Control::tracks_*, a row of workgroups for each track, and an invocation for each segment. A segment that needs the NFA or, where
-// all matches are asked for, has any, is left to the walks. Loops: the bytes of a segment, and TRACK_WARM_UP
-// before. CPU twin: src/twin/tracks.rs.
+// Control::tracks_*, a row of workgroups for each track, and an invocation for each segment. A segment that
+// needs the NFA or, where all matches are asked for, has any, is left to the walks. Loops: the bytes of a
+// segment, and TRACK_WARM_UP before. CPU twin: src/twin/tracks.rs.
 
 #include "bindings.glsl"
 

@@ -515,7 +515,8 @@ const uint NFA_SMALL_NODES = 768u;
 const uint NFA_SMALL_EDGES = 1024u;
 
 // A workgroup of `nfa`: where it stopped. Its scratch holds, one after the other, two thread lists and a stamp
-// for each node, of the rule's nodes, and behind those of the largest rule a stack of edge ranges.
+// for each node, of the rule's nodes, and behind those of the largest rule a stack of edge ranges; or, on bits,
+// the set of positions that have read the byte before.
 struct NfaWalker {
     uint generation;
     uint mode;

@@ -19,9 +19,13 @@ use crate::shaders::layout::{self, BitsRecord, BitsWord};
 /// Most positions: what shared memory has room for, as two sets.
 const MOST_POSITIONS: usize = 32 * layout::BITS_MOST_WORDS as usize;
 
-/// Steps of following edges that read nothing, and pairs of positions that are looked at.
-const MOST_STEPS: usize = 1 << 17;
-const MOST_PAIRS: usize = 1 << 20;
+/// Edges that read nothing and are followed, with what they lead to compared with what is known; and nodes on a way
+/// of such edges.
+const MOST_STEPS: usize = 1 << 23;
+const DEEPEST: usize = 1000;
+
+/// Words of sets that finding the order of positions may take.
+const MOST_ORDERED: usize = 1 << 24;
 
 type Bits = Vec<u32>;
 
@@ -65,8 +69,11 @@ impl BitNfa {
         looks.sort_unstable();
         looks.dedup();
         let look_node = nfa.nodes.iter().find(|node| look::is_look(node.kind));
-        let is_byte = |node: &u32| nfa.nodes[*node as usize].kind == layout::NODE_BYTE;
-        let readers: Vec<u32> = (1..nfa.nodes.len() as u32).filter(is_byte).collect();
+        let reached = nfa.reached();
+        let is_reader = |node: &u32| {
+            nfa.nodes[*node as usize].kind == layout::NODE_BYTE && reached[*node as usize]
+        };
+        let readers: Vec<u32> = (1..nfa.nodes.len() as u32).filter(is_reader).collect();
         if readers.len() + 2 > MOST_POSITIONS {
             return None;
         }
@@ -139,14 +146,16 @@ impl BitNfa {
             .map(|one| (0..nfa.sets.len() as u32).map(|other| meet(one, other)).collect())
             .collect();
 
-        let mut pairs = Pairs { behind: vec![None; self.sets.len()], open: Vec::new(), count: 0 };
+        let mut pairs = Pairs { behind: vec![None; self.sets.len()], open: Vec::new() };
+        let mut word_count = 0;
         for list in &self.followers {
             for (index, first) in list.iter().enumerate() {
                 pairs.add(first.position, &reached(&list[index + 1..], false));
             }
         }
         while let Some((first, second)) = pairs.open.pop() {
-            if pairs.count > MOST_PAIRS {
+            word_count += self.cut.len() * (1 + self.followers[first].len());
+            if word_count > MOST_ORDERED {
                 self.doubtful.fill(u32::MAX);
                 return;
             }
@@ -296,7 +305,7 @@ impl Closure<'_> {
         let nfa = self.nfa;
         for &edge in nfa.edges_of(node) {
             self.steps += 1 + found.len();
-            if self.steps > 64 * MOST_STEPS {
+            if self.steps > MOST_STEPS || self.path.len() > DEEPEST {
                 return None;
             }
             let kind = nfa.nodes.get(edge as usize).map(|node| node.kind);
@@ -328,7 +337,6 @@ struct Pairs {
     /// By the first.
     behind: Vec<Option<Bits>>,
     open: Vec<(usize, usize)>,
-    count: usize,
 }
 
 impl Pairs {
@@ -342,9 +350,49 @@ impl Pairs {
             *known |= new;
             while new != 0 {
                 self.open.push((first, 32 * index + new.trailing_zeros() as usize));
-                self.count += 1;
                 new &= new - 1;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{PipelineOptions, RulePipeline};
+
+    fn bits(pattern: &str) -> Option<BitNfa> {
+        let options = PipelineOptions { dfa_budget: 0, ..PipelineOptions::default() };
+        let rules = RulePipeline::with_options(&[pattern], options).unwrap();
+        BitNfa::new(&rules.rules()[0].nfa, MatchKind::LeftmostFirst)
+    }
+
+    fn count(set: &[u32]) -> u32 {
+        set.iter().map(|word| word.count_ones()).sum()
+    }
+
+    /// Positions: the start, one for each letter, acceptance.
+    #[test]
+    fn tells_what_a_match_cuts_off() {
+        let order = |pattern| {
+            let bits = bits(pattern).unwrap();
+            (count(&bits.cut), count(&bits.doubtful))
+        };
+        // A lazy loop goes on only if there is no match, a greedy one first of all.
+        assert_eq!(order("ab+?"), (1, 0));
+        assert_eq!(order("ab+"), (0, 0));
+        assert_eq!(order("(?:a|ab)(?:b|[^\n]*z)"), (1, 2));
+    }
+
+    #[test]
+    fn is_not_there_for_what_is_too_much() {
+        assert!(bits("[a-z]{9000}").is_none());
+        assert!(bits(&r"\b".repeat(2000)).is_none());
+    }
+
+    #[test]
+    fn gives_up_on_an_order_that_takes_long_to_find() {
+        let bits = bits("(?:[a-z]{0,100}[a-z]){13}").unwrap();
+        assert_eq!(count(&bits.doubtful), 32 * bits.doubtful.len() as u32);
     }
 }

@@ -67,6 +67,22 @@ impl PositionNfa {
         if self.nodes.iter().any(|node| look::is_unicode(node.kind)) { layout::UTF8_MAX } else { 1 }
     }
 
+    /// Whether a walk may come to each node.
+    pub(crate) fn reached(&self) -> Vec<bool> {
+        let mut reached = vec![false; self.nodes.len()];
+        let mut open = vec![0];
+        reached[0] = true;
+        while let Some(node) = open.pop() {
+            for &target in self.edges_of(node) {
+                if let Some(reached @ false) = reached.get_mut(target as usize) {
+                    *reached = true;
+                    open.push(target);
+                }
+            }
+        }
+        reached
+    }
+
     /// Whether a walk may come back to a node, so that matches may have any length: sorts the nodes by what leads
     /// to them (A. B. Kahn, "Topological sorting of large networks", 1962).
     pub(crate) fn is_unbounded(&self) -> bool {

@@ -25,7 +25,7 @@ use crate::vulkan::device::{Device, QueueRole};
 use crate::vulkan::memory::{Buffer, Location};
 use crate::vulkan::pipeline::{Binding, ComputePipeline, DescriptorSet};
 use crate::vulkan::query::Timestamps;
-use crate::vulkan::staging::{MappedBuffer, StagingSpan};
+use crate::vulkan::staging::{MappedBuffer, StagingRing, StagingSpan};
 use crate::vulkan::timeline::Timeline;
 
 /// Sizes of a lane's buffers, alike for all lanes of a session.
@@ -166,6 +166,8 @@ const MOST_CANDIDATES: u64 = 1 << 23;
 
 pub(crate) struct Lane {
     device: Arc<Device>,
+    /// Staging memory, for one haystack at a time.
+    ring: Arc<StagingRing>,
     resources: Resources,
     /// The buffers that only kernels use.
     others: [Buffer; 6],
@@ -365,6 +367,7 @@ impl Lane {
         kernels: &Arc<Kernels>,
         tables: &[Buffer],
         shape: &LaneShape,
+        ring: Arc<StagingRing>,
         name: &str,
     ) -> Result<Lane, BackendError> {
         let storage = vk::BufferUsageFlags::STORAGE_BUFFER;
@@ -432,6 +435,7 @@ impl Lane {
         let window = MappedBuffer::of(&haystack);
         let mut lane = Lane {
             device: device.clone(),
+            ring,
             resources: Resources {
                 kernels: kernels.clone(),
                 tables: tables.to_vec(),
@@ -492,6 +496,16 @@ impl Lane {
         self.timeline.wait(self.submitted, self.device.wait_timeout())?;
         self.staged = None;
         Ok(())
+    }
+
+    /// Staging memory for a haystack. There is room, once what was scanned before is settled.
+    pub(super) fn acquire_staging(&self, bytes: u64) -> Result<StagingSpan, BackendError> {
+        self.ring.acquire(bytes, Duration::ZERO)
+    }
+
+    #[cfg(test)]
+    pub(super) fn staging_capacity(&self) -> u64 {
+        self.ring.capacity()
     }
 
     /// Whether a haystack of so many bytes in the caller's memory is written to the device's right away.
@@ -852,15 +866,27 @@ impl Lane {
     /// Frees everything, and says what went wrong first.
     pub(crate) fn free(self) -> Result<(), BackendError> {
         let Lane {
-            resources, others, window, open, copy, whole, start, chunks, rest, resume, ..
+            ring,
+            resources,
+            others,
+            window,
+            open,
+            copy,
+            whole,
+            start,
+            chunks,
+            rest,
+            resume,
+            staged,
+            ..
         } = self;
         let Resources {
             haystack, hits, control, readback, own_sets, resident, tables, bound, ..
         } = resources;
         drop((open, copy, whole, start, chunks, rest, resume));
-        drop((window, own_sets, resident, tables, bound));
+        drop((window, own_sets, resident, tables, bound, staged));
         let buffers = [haystack, hits, control, readback].into_iter().chain(others);
-        buffers.map(Buffer::destroy).fold(Ok(()), Result::and)
+        buffers.map(Buffer::destroy).fold(ring.destroy(), Result::and)
     }
 }
 

@@ -41,7 +41,7 @@ pub struct SessionOptions {
     pub haystack_capacity_bytes: usize,
     /// Most matches that a scan may have.
     pub max_matches: usize,
-    /// Scans that may be under way at the same time; further ones wait. Each takes device memory for a
+    /// Scans that may be under way at the same time; further ones wait for one to be over. Each takes device memory for a
     /// haystack and its hits, and staging memory for a haystack. By default 4 for haystacks of up to
     /// 4 MiB, 2 up to 64 MiB, and 1 for larger ones.
     pub scans_in_flight: Option<usize>,

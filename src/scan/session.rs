@@ -18,7 +18,7 @@ use crate::rules::{Branch, Rule};
 use crate::shaders::layout::{self, Candidate, Hit};
 use crate::vulkan::device::Device;
 use crate::vulkan::memory::{Buffer, Location};
-use crate::vulkan::staging::{StagingRing, StagingSpan};
+use crate::vulkan::staging::StagingRing;
 use crate::{Backend, BackendError, Match, MatchKind, RulePipeline};
 
 /// Longest haystack that a session can be prepared for: 1 GiB.
@@ -27,10 +27,7 @@ pub const MAX_HAYSTACK_BYTES: usize = 1 << 30;
 /// Most scans in flight: more lanes would only take memory.
 const MOST_LANES: usize = 256;
 
-/// What spans in the staging ring are rounded up to, or a multiple of it, in bytes.
-const STAGING_UNIT: u64 = 4096;
-
-/// Least staging memory, in bytes.
+/// Least staging memory of a lane, in bytes: tables go up through it, too.
 const LEAST_STAGING: u64 = 1 << 20;
 
 /// A pipeline whose tables are resident on a device, ready to scan.
@@ -53,7 +50,6 @@ pub struct ResidentRulePipeline {
     pub(super) is_direct: Vec<bool>,
     pub(super) shape: LaneShape,
     tables: Vec<Buffer>,
-    ring: Option<Arc<StagingRing>>,
     staging: Arc<StagingPool>,
     lanes: Mutex<Lanes>,
     lane_count: usize,
@@ -167,7 +163,6 @@ impl ResidentRulePipeline {
             is_direct: pipeline.rules().iter().map(is_direct).collect(),
             shape,
             tables: Vec::new(),
-            ring: None,
             staging: Arc::default(),
             lanes: Mutex::default(),
             lane_count,
@@ -185,23 +180,21 @@ impl ResidentRulePipeline {
             nfa_lanes: tuning.nfa_lanes,
         };
         let kernels = Arc::new(Kernels::new(backend, specialisation)?);
-        // A haystack for every lane where the device allows it, one at least, and never so little that
-        // tables go up in crumbs.
-        let haystack = haystack_bytes.next_multiple_of(STAGING_UNIT);
-        let ring_bytes = (haystack * session.lane_count as u64)
-            .min(info.max_allocation_bytes / STAGING_UNIT * STAGING_UNIT)
-            .max(haystack)
-            .max(LEAST_STAGING);
-        let ring = StagingRing::new(device, "staging", ring_bytes)?;
+        // One for each lane: whatever scans are in flight, none keeps another from its own.
+        let ring = |index: usize| {
+            let name = format!("lane {index}/staging");
+            StagingRing::new(device, &name, haystack_bytes.max(LEAST_STAGING))
+        };
+        let rings = (0..session.lane_count).map(ring).collect::<Result<Vec<_>, _>>()?;
         session.tables = passes
             .iter()
-            .map(|pass| upload_tables(device, &ring, pass))
+            .map(|pass| upload_tables(device, &rings[0], pass))
             .collect::<Result<_, _>>()?;
-        session.ring = Some(ring);
-        let free = (0..session.lane_count)
-            .map(|index| {
+        let free = (0..)
+            .zip(rings)
+            .map(|(index, ring)| {
                 let name = format!("lane {index}");
-                Lane::new(device, &kernels, &session.tables, &session.shape, &name)
+                Lane::new(device, &kernels, &session.tables, &session.shape, ring, &name)
             })
             .collect::<Result<_, _>>()?;
         session.lanes = Mutex::new(Lanes { free, ticketed: 0 });
@@ -252,7 +245,7 @@ impl ResidentRulePipeline {
     /// # Errors
     ///
     /// A haystack over capacity, more matches than [`ResidentRulePipeline::max_matches`], another backend
-    /// than the session's, or a fault of the device. `matches` is empty then, and except after the loss of
+    /// than the session's, tickets that hold all its lanes ([`ScanError::AllInFlight`]), or a fault of the device. `matches` is empty then, and except after the loss of
     /// the device the session goes on working.
     pub fn scan_into<'h>(
         &self,
@@ -297,9 +290,13 @@ impl ResidentRulePipeline {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
+    /// Where as many are in flight already, this waits until one of them is over.
+    ///
     /// # Errors
     ///
-    /// As [`ResidentRulePipeline::scan_into`], and [`ScanError::AllInFlight`].
+    /// A haystack over capacity, another backend than the session's, or a fault of the device; and
+    /// [`ScanError::AllInFlight`] if after [`BackendOptions::wait_timeout`](crate::BackendOptions::wait_timeout) all
+    /// are still held by tickets that nobody waits for.
     pub fn submit<'a>(
         &'a self,
         backend: &Backend,
@@ -351,13 +348,7 @@ impl ResidentRulePipeline {
 
     /// Whether there is anything to look for.
     pub(super) fn has_rules(&self) -> bool {
-        self.ring.is_some()
-    }
-
-    /// Staging memory for a scan.
-    pub(super) fn acquire_staging(&self, bytes: u64) -> Result<StagingSpan, BackendError> {
-        let ring = self.ring.as_ref().expect("a session with rules");
-        ring.acquire(bytes, self.device.wait_timeout())
+        !self.tables.is_empty()
     }
 
     /// Waits for a lane. Scans end, if only by their own time-out, but tickets need not.
@@ -395,9 +386,8 @@ impl ResidentRulePipeline {
     /// Leaves every lane as a scan does that has timed out: its staging memory is still taken.
     #[cfg(test)]
     pub(super) fn strand_staging(&self) {
-        let ring = self.ring.as_ref().expect("a session with rules");
         for lane in &mut self.lanes.lock().unwrap().free {
-            lane.staged = Some(ring.acquire(ring.capacity(), std::time::Duration::ZERO).unwrap());
+            lane.staged = Some(lane.acquire_staging(lane.staging_capacity()).unwrap());
         }
     }
 
@@ -409,12 +399,11 @@ impl ResidentRulePipeline {
     /// session's is an error too, and frees the session nevertheless.
     pub fn free(self, backend: &Backend) -> Result<(), ScanError> {
         let is_own = Arc::ptr_eq(backend.device(), &self.device);
-        let ResidentRulePipeline { tables, ring, staging, lanes, .. } = self;
+        let ResidentRulePipeline { tables, staging, lanes, .. } = self;
         let lanes = lanes.into_inner().unwrap_or_else(PoisonError::into_inner);
         let lanes = lanes.free.into_iter().map(Lane::free).fold(Ok(()), Result::and);
-        let ring = ring.map_or(Ok(()), StagingRing::destroy);
         let tables = tables.into_iter().map(Buffer::destroy).fold(Ok(()), Result::and);
-        lanes.and(ring).and(staging.free()).and(tables)?;
+        lanes.and(staging.free()).and(tables)?;
         if is_own { Ok(()) } else { Err(ScanError::WrongBackend) }
     }
 }

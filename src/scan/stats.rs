@@ -18,7 +18,7 @@ pub struct ScanStats {
     pub submissions: u32,
     /// Rounds of kernels that had work to do.
     pub rounds: u32,
-    /// From the call to its return.
+    /// From the call to its return; of a ticket, `submit` and `wait_into` without the time between.
     pub wall: Duration,
     /// Of that, copying the haystack to staging memory, recording and submitting.
     pub enqueue: Duration,

@@ -318,6 +318,52 @@ fn tickets_give_their_own_matches() {
     }
 }
 
+/// Each has staging memory of its own, whatever order tickets are waited for or dropped in, and however long
+/// haystacks are.
+#[test]
+fn tickets_keep_no_staging_memory_from_each_other() {
+    let backend = TestBackend::waiting(std::time::Duration::from_secs(5));
+    let rules = rules(MatchKind::LeftmostFirst, &["a+"]);
+    let options = SessionOptions { scans_in_flight: Some(2), ..options(2 << 20, 10) };
+    let session = rules.prepare_resident_with(&backend, &options).unwrap();
+    let mut haystack = vec![b' '; 2 << 20];
+    haystack[1_999_999] = b'a';
+    let found = [Match { pattern_id: 0, start: 1_999_999, end: 2_000_000 }];
+    let mut matches = Vec::new();
+    let mut scratch = ScanScratch::default();
+    let first = session.submit(&backend, &haystack).unwrap();
+    let second = session.submit(&backend, &haystack).unwrap();
+    drop(first);
+    second.wait_into(&mut matches, &mut scratch).unwrap();
+    for len in [2 << 20, 2_000_000] {
+        let first = session.submit(&backend, &haystack[..len]).unwrap();
+        let second = session.submit(&backend, &haystack).unwrap();
+        second.wait_into(&mut matches, &mut scratch).unwrap();
+        assert_eq!(matches, found);
+        let third = session.submit(&backend, &haystack).unwrap();
+        for ticket in [third, first] {
+            ticket.wait_into(&mut matches, &mut scratch).unwrap();
+            assert_eq!(matches, found);
+        }
+        assert_eq!(scan(&session, &backend, &haystack), found);
+    }
+    session.free(&backend).unwrap();
+}
+
+/// On sets of positions a match may leave more than it cuts off. What is left then need not be decided.
+#[test]
+fn what_a_match_cuts_off_need_not_be_decided() {
+    let backend = TestBackend::new();
+    let options = PipelineOptions { dfa_budget: 0, ..PipelineOptions::default() };
+    let rules = RulePipeline::with_options(&[r"(?:a|ab)(?:b|[^\n]*z)"], options).unwrap();
+    let session = rules.prepare_resident(&backend, 64, 10).unwrap();
+    let haystack = [&b"ab"[..], &[b'x'; 200]].concat();
+    assert_eq!(
+        scan_windows(&session, &backend, &haystack).unwrap(),
+        rules.reference_scan(&haystack)
+    );
+}
+
 #[test]
 fn tickets_that_nobody_waits_for_are_told_of() {
     let backend = TestBackend::waiting(std::time::Duration::from_millis(300));
@@ -444,7 +490,10 @@ proptest! {
         // No more room for matches than they need, so that some are looked for in parts.
         let options = options(haystack.len(), expected.len().max(1));
         let tight = Tuning::cramped(backend.device_info());
-        let bytes = |rules: &[Rule]| pass::pack(rules, MatchKind::LeftmostFirst, u64::MAX, tight.bitmap_log2).unwrap()[0].bytes();
+        let bytes = |rules: &[Rule]| {
+            let packed = pass::pack(rules, MatchKind::LeftmostFirst, u64::MAX, tight.bitmap_log2);
+            packed.unwrap()[0].bytes()
+        };
         let pass_bytes = match is_split {
             true => rules.rules().chunks(1).map(bytes).max().unwrap(),
             false => tight.pass_bytes,

@@ -24,8 +24,8 @@ const COUNTED_BEYOND: u32 = 1 << 24;
 
 /// A scan that has been submitted.
 ///
-/// Dropping it drops what the scan finds. The session has as many scans less in flight as there are tickets: one
-/// that is neither waited for nor dropped keeps the others waiting.
+/// Dropping it drops what the scan finds. Until it is waited for or dropped, the session can have one scan fewer
+/// in flight.
 #[must_use = "what the scan finds is dropped with its ticket"]
 pub struct Ticket<'a> {
     session: &'a ResidentRulePipeline,
@@ -169,7 +169,7 @@ impl ResidentRulePipeline {
             Haystack::Bytes(bytes) => {
                 let padded = bytes.len().next_multiple_of(4) as u64;
                 let is_direct = lane.takes_directly(bytes.len());
-                let span = (!is_direct).then(|| self.acquire_staging(padded)).transpose()?;
+                let span = (!is_direct).then(|| lane.acquire_staging(padded)).transpose()?;
                 Source::Host { bytes, span }
             }
             Haystack::Staged(staged) => {

@@ -115,7 +115,10 @@ impl<'b> Walk<'b> {
             return Step::Ended;
         }
         if !can_judge {
-            return Step::Open;
+            // What is left may be cut off.
+            let is_doubtful =
+                self.buffers.match_kind == MatchKind::LeftmostFirst && walker.emitted != 0;
+            return if is_doubtful { Step::Doubtful } else { Step::Open };
         }
         let class = self.buffers.class_of(self.rule.classes, self.buffers.byte(walker.at));
         let reach = self.record.reach + class * self.record.word_count;

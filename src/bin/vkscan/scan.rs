@@ -72,7 +72,8 @@ fn window_bytes(args: &ScanArgs, inputs: &[Input]) -> usize {
 
     let largest = inputs.iter().map(|input| input.bytes().unwrap_or(u64::MAX)).max().unwrap_or(0);
     let most = args.window_bytes as usize;
-    usize::try_from(largest).unwrap_or(most).max(LEAST).min(most)
+    // A byte more tells that there is none.
+    usize::try_from(largest).unwrap_or(most).saturating_add(1).max(LEAST).min(most)
 }
 
 fn prepare(
@@ -158,7 +159,9 @@ impl Scan<'_> {
                 Ok(true)
             });
             output.get_mut().flush()?;
-            self.bar.inc(input.bytes().unwrap_or(0));
+            if !matches!(outcome, Ok(false)) {
+                self.bar.inc(input.bytes().unwrap_or(0));
+            }
             outcomes.push(outcome);
         }
         drop(staged);

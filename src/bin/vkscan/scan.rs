@@ -116,7 +116,7 @@ struct Scan<'a> {
 
 /// A file whose scan is in flight, or why it is not.
 enum Loaded<'s> {
-    Submitted(Ticket<'s>),
+    Submitted(Box<Ticket<'s>>),
     Binary,
     /// There was more to read than when it was found.
     Grown,
@@ -331,7 +331,7 @@ fn load<'s>(
     }
     staged.truncate(len);
     let ticket = session.submit_bounded(backend, &*staged, max_scan_bytes)?;
-    Ok((staged, Loaded::Submitted(ticket)))
+    Ok((staged, Loaded::Submitted(Box::new(ticket))))
 }
 
 /// A reader whose progress shows, and that has the matches of one window printed before the next is read:

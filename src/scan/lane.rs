@@ -143,15 +143,16 @@ impl LaneShape {
     }
 }
 
-/// The shortest segments of which the tracks' take no more memory than the haystack or, if that is more, than so
-/// many bytes.
+/// The shortest segments of which the tracks' take no more memory than the haystack, within what every device
+/// binds as one buffer.
 fn segment_log2(haystack_bytes: u64) -> u32 {
     const SHORTEST: u32 = 8;
     const FEW_BYTES: u64 = 32 << 20;
+    const MOST_BYTES: u64 = 128 << 20;
 
     let of_byte = u64::from(layout::MOST_TRACKS) * size_of::<TrackSegment>() as u64;
-    let shortest =
-        (haystack_bytes * of_byte).div_ceil(haystack_bytes.max(FEW_BYTES)).next_power_of_two();
+    let most_bytes = haystack_bytes.clamp(FEW_BYTES, MOST_BYTES);
+    let shortest = (haystack_bytes * of_byte).div_ceil(most_bytes).next_power_of_two();
     shortest.ilog2().max(SHORTEST)
 }
 

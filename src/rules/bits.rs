@@ -246,7 +246,7 @@ impl BitNfa {
             });
             let quadruples: Vec<[u32; 4]> = quadruples.collect();
             word.jumps = append(quadruples.as_flattened());
-            word.jumps_end = word.jumps + 4 * quadruples.len() as u32;
+            word.jumps_end = word.jumps + quadruples.as_flattened().len() as u32;
         }
         let of_words = append(bytemuck::cast_slice(&words));
         let record = BitsRecord {

@@ -89,20 +89,14 @@ impl PositionNfa {
         let targets = |node: u32| {
             self.edges_of(node).iter().copied().filter(|&edge| edge != layout::EDGE_MATCH)
         };
-        // Edges to each node that a walk may come to.
+        let reached: Vec<u32> =
+            (0..).zip(self.reached()).filter_map(|(node, is)| is.then_some(node)).collect();
+        // Edges to each node, from those that a walk may come to.
         let mut entering = vec![0_u32; self.nodes.len()];
-        let mut open = vec![0];
-        let mut reached = 0;
-        while let Some(node) = open.pop() {
-            reached += 1;
-            for target in targets(node) {
-                entering[target as usize] += 1;
-                if entering[target as usize] == 1 && target != 0 {
-                    open.push(target);
-                }
-            }
+        for target in reached.iter().flat_map(|&node| targets(node)) {
+            entering[target as usize] += 1;
         }
-        open.extend((entering[0] == 0).then_some(0));
+        let mut open: Vec<u32> = (entering[0] == 0).then_some(0).into_iter().collect();
         let mut sorted = 0;
         while let Some(node) = open.pop() {
             sorted += 1;
@@ -113,7 +107,7 @@ impl PositionNfa {
                 }
             }
         }
-        sorted < reached
+        sorted < reached.len()
     }
 
     /// Nodes that are not byte nodes: as many edge ranges may be pending in one closure.

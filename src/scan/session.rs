@@ -245,8 +245,8 @@ impl ResidentRulePipeline {
     /// # Errors
     ///
     /// A haystack over capacity, more matches than [`ResidentRulePipeline::max_matches`], another backend
-    /// than the session's, tickets that hold all its lanes ([`ScanError::AllInFlight`]), or a fault of the device. `matches` is empty then, and except after the loss of
-    /// the device the session goes on working.
+    /// than the session's, tickets that hold all its lanes ([`ScanError::AllInFlight`]), or a fault of the
+    /// device. `matches` is empty then, and except after the loss of the device the session goes on working.
     pub fn scan_into<'h>(
         &self,
         backend: &Backend,

@@ -105,13 +105,7 @@ fn stale_hits_are_never_seen() {
     let backend = TestBackend::new();
     for kind in KINDS {
         let rules = rules(kind, &["[a-z]"]);
-        let session = ResidentRulePipeline::new(
-            &rules,
-            &backend,
-            &options(64, 64),
-            &Tuning::cramped(backend.device_info()),
-        )
-        .unwrap();
+        let session = rules.prepare_resident_cramped(&backend, &options(64, 64)).unwrap();
         assert_eq!(scan(&session, &backend, &[b'a'; 64]).len(), 64);
         assert_eq!(scan(&session, &backend, &[b' '; 64]), []);
         assert_eq!(scan(&session, &backend, b"  z"), [Match { pattern_id: 0, start: 2, end: 3 }]);
@@ -123,13 +117,7 @@ fn limits_are_errors_that_name_both_numbers() {
     let backend = TestBackend::new();
     for kind in KINDS {
         let rules = rules(kind, &["[ab]"]);
-        let session = ResidentRulePipeline::new(
-            &rules,
-            &backend,
-            &options(100, 10),
-            &Tuning::cramped(backend.device_info()),
-        )
-        .unwrap();
+        let session = rules.prepare_resident_cramped(&backend, &options(100, 10)).unwrap();
         assert_eq!((session.haystack_capacity(), session.max_matches()), (100, 10));
         let mut matches = vec![Match { pattern_id: 9, start: 9, end: 10 }];
         let mut scratch = ScanScratch::default();
@@ -428,9 +416,8 @@ fn windows_are_exact_or_an_error() {
         let rules = rules(kind, PATTERNS);
         let expected = rules.reference_scan(&haystack);
         for capacity in [64, 65, 100, haystack.len() - 1, haystack.len(), 1000] {
-            let tuning = Tuning::cramped(backend.device_info());
             let options = options(capacity, 10_000);
-            let session = ResidentRulePipeline::new(&rules, &backend, &options, &tuning).unwrap();
+            let session = rules.prepare_resident_cramped(&backend, &options).unwrap();
             assert_eq!(scan_windows(&session, &backend, &haystack).unwrap(), expected);
         }
     }
@@ -457,9 +444,7 @@ proptest! {
     ) {
         let backend = TestBackend::new();
         let rules = rules(KINDS[usize::from(all)], PATTERNS);
-        let tuning = Tuning::cramped(backend.device_info());
-        let session =
-            ResidentRulePipeline::new(&rules, &backend, &options(capacity, 10_000), &tuning).unwrap();
+        let session = rules.prepare_resident_cramped(&backend, &options(capacity, 10_000)).unwrap();
         match scan_windows(&session, &backend, &haystack) {
             Ok(found) => prop_assert_eq!(found, rules.reference_scan(&haystack)),
             Err(ScanError::Undecided { .. }) => prop_assert!(haystack.len() > capacity),
@@ -514,13 +499,7 @@ fn tracks_are_walked_before_they_are_used() {
     let haystack = runs.concat() + &"é".repeat(373) + ";";
     let expected = rules.reference_scan(haystack.as_bytes());
     let options = options(haystack.len(), expected.len());
-    let session = ResidentRulePipeline::new(
-        &rules,
-        &backend,
-        &options,
-        &Tuning::cramped(backend.device_info()),
-    )
-    .unwrap();
+    let session = rules.prepare_resident_cramped(&backend, &options).unwrap();
     assert_eq!(scan(&session, &backend, haystack.as_bytes()), expected);
 }
 
@@ -547,13 +526,7 @@ const ENDS: &[&str] = &["", "1", ";", "\"", "\n", "a1b"];
 fn a_session_goes_on_after_a_time_out() {
     let backend = TestBackend::new();
     let rules = rules(MatchKind::All, &["a"]);
-    let session = ResidentRulePipeline::new(
-        &rules,
-        &backend,
-        &options(2 << 20, 10),
-        &Tuning::cramped(backend.device_info()),
-    )
-    .unwrap();
+    let session = rules.prepare_resident_cramped(&backend, &options(2 << 20, 10)).unwrap();
     session.strand_staging();
     assert_eq!(scan(&session, &backend, &vec![b' '; 2 << 20]), []);
     assert_eq!(scan(&session, &backend, b"a").len(), 1);
@@ -576,13 +549,7 @@ fn free_frees_all_and_reports_the_first_fault() {
 fn undecided_starts_take_no_room_from_matches() {
     let backend = TestBackend::new();
     let rules = rules(MatchKind::All, &["abcdefgh", "abcdefgi"]);
-    let session = ResidentRulePipeline::new(
-        &rules,
-        &backend,
-        &options(20, 1),
-        &Tuning::cramped(backend.device_info()),
-    )
-    .unwrap();
+    let session = rules.prepare_resident_cramped(&backend, &options(20, 1)).unwrap();
     let mut haystack = vec![b' '; 14];
     haystack.extend_from_slice(b"abcdefgi    ");
     assert_eq!(scan_windows(&session, &backend, &haystack).unwrap().len(), 1);

@@ -118,8 +118,7 @@ impl<'a> Ticket<'a> {
         matches.clear();
         let began = Instant::now();
         let mut undecided = None;
-        if let Some(mut scan) = self.scan.take() {
-            self.session.count_ticket(false);
+        if let Some(mut scan) = self.take_scan() {
             let finished = self.session.finish_on(&mut scan, matches, scratch, &mut self.stats);
             self.session.return_lane(scan.lane);
             undecided = finished.inspect_err(|_| matches.clear())?;
@@ -127,12 +126,16 @@ impl<'a> Ticket<'a> {
         self.stats.wall += began.elapsed();
         Ok((self.stats, undecided))
     }
+
+    /// What is in flight, which is nobody's to wait for any more.
+    fn take_scan(&mut self) -> Option<Scan> {
+        self.scan.take().inspect(|_| self.session.count_ticket(false))
+    }
 }
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
-        if let Some(scan) = self.scan.take() {
-            self.session.count_ticket(false);
+        if let Some(scan) = self.take_scan() {
             // Who takes the lane next waits for what runs on it.
             self.session.return_lane(scan.lane);
         }

@@ -200,8 +200,20 @@ bool unicode_look_holds(uint kind, uint at) {
     }
 }
 
-// As look_holds, of what sees one byte to each side.
-bool look_holds_between(uint kind, uint line_terminator, uint before, uint after) {
+// The bytes before and behind `at`, or NO_BYTE.
+uint byte_before(uint at) {
+    return at == 0u ? NO_BYTE : byte_at(at - 1u);
+}
+
+uint byte_after(uint at) {
+    return at == params.haystack_len ? NO_BYTE : byte_at(at);
+}
+
+// Whether a look-around holds at `at`, between these two bytes.
+bool look_holds(uint kind, uint line_terminator, uint at, uint before, uint after) {
+    if (kind >= NODE_WORD_UNICODE) {
+        return unicode_look_holds(kind, at);
+    }
     bool word_before = is_word_byte(before);
     bool word_after = is_word_byte(after);
     switch (kind) {
@@ -218,15 +230,6 @@ bool look_holds_between(uint kind, uint line_terminator, uint before, uint after
         case NODE_WORD_START_HALF_ASCII: return !word_before;
         default: return !word_after;
     }
-}
-
-bool look_holds(uint kind, uint line_terminator, uint at) {
-    if (kind >= NODE_WORD_UNICODE) {
-        return unicode_look_holds(kind, at);
-    }
-    uint before = at == 0u ? NO_BYTE : byte_at(at - 1u);
-    uint after = at == params.haystack_len ? NO_BYTE : byte_at(at);
-    return look_holds_between(kind, line_terminator, before, after);
 }
 
 // Whether the bytes are there that look-arounds at `at` may ask for.
@@ -341,9 +344,7 @@ uint looks_that_hold(uint before, uint after) {
     uint holding = 0u;
     for (uint look = 0u; look < bits.look_count; ++look) {
         uint kind = tables.words[bits.looks + look];
-        bool holds = kind >= NODE_WORD_UNICODE ? unicode_look_holds(kind, walker.at)
-                                               : look_holds_between(kind, bits.line_terminator, before, after);
-        holding |= holds ? 1u << look : 0u;
+        holding |= look_holds(kind, bits.line_terminator, walker.at, before, after) ? 1u << look : 0u;
     }
     step_count += bits.look_count;
     return holding;
@@ -423,12 +424,11 @@ bool accept_on_bits() {
 // A step of a walk on bits, over one byte. False if the scan has been given up.
 bool step_on_bits() {
     bool is_alive = walker.at < params.haystack_len && walker.at - walker.start < params.max_scan;
-    uint before = walker.at == 0u ? NO_BYTE : byte_at(walker.at - 1u);
-    uint after = walker.at == params.haystack_len ? NO_BYTE : byte_at(walker.at);
+    uint after = byte_after(walker.at);
     uint read = bits.reach + (is_alive ? class_of(rule.classes, after) * bits.word_count : 0u);
     // Of the first word, ahead of its use: memory is slow.
     uint first_read = tables.words[read + min(lane, bits.word_count - 1u)];
-    lead_on(looks_that_hold(before, after));
+    lead_on(looks_that_hold(byte_before(walker.at), after));
     uint accept_word = bits.word_count + (bits.accept >> 5);
     if ((small[accept_word] >> (bits.accept & 31u) & 1u) != 0u) {
         subgroupBarrier();
@@ -527,7 +527,8 @@ void follow(uint target) {
     }
     subgroupBarrier();
     NfaNode node = node_record(rule.first_node + target);
-    if (node.kind != NODE_JUMP && !look_holds(node.kind, node.operand, walker.at)) {
+    if (node.kind != NODE_JUMP
+        && !look_holds(node.kind, node.operand, walker.at, byte_before(walker.at), byte_after(walker.at))) {
         return;
     }
     if (walker.is_flat != 0u) {

@@ -156,9 +156,9 @@ const uint TAILS_MOST = 32u;
 // forgets where it began, so long walks share what is behind them: the haystack is divided into segments, and
 // a track says for each of them what a walk that comes to it in a certain row does there.
 const uint LONG_STEPS = 256u;
-const uint MOST_TRACKS = 128u;
-// Words of a bit for each.
+// Words of a bit for each track.
 const uint TRACK_WORDS = 4u;
+const uint MOST_TRACKS = 32u * TRACK_WORDS;
 // Lists of tracks, by their rules' numbers.
 const uint TRACK_LISTS = 64u;
 // Places that are looked at for a name.

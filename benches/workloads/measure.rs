@@ -212,25 +212,23 @@ impl Timer<'_> {
 
     /// Takes turns with haystacks that are the same.
     fn time_in_flight(&mut self, source: Source, haystacks: &[Haystack]) -> Result<Flight, Stop> {
-        let mut tickets = VecDeque::new();
+        let mut tickets: VecDeque<Ticket> = VecDeque::new();
         let mut count = 0;
         let began = Instant::now();
         for haystack in haystacks.iter().cycle() {
-            if tickets.len() == IN_FLIGHT {
-                let ticket: Ticket = tickets.pop_front().expect("several");
-                ticket.wait_into(&mut self.matches, &mut self.scratch)?;
-                count += 1;
-            }
-            let is_enough = count >= OFTEN_ENOUGH && began.elapsed() > LONG_ENOUGH;
-            if !is_enough {
-                tickets.push_back(self.session.submit(self.backend, *haystack)?);
-            } else if tickets.is_empty() {
+            if count >= OFTEN_ENOUGH && began.elapsed() > LONG_ENOUGH {
                 break;
-            } else {
-                let ticket = tickets.pop_front().expect("there is one");
-                ticket.wait_into(&mut self.matches, &mut self.scratch)?;
-                count += 1;
             }
+            if tickets.len() == IN_FLIGHT
+                && let Some(ticket) = tickets.pop_front()
+            {
+                ticket.wait_into(&mut self.matches, &mut self.scratch)?;
+            }
+            tickets.push_back(self.session.submit(self.backend, *haystack)?);
+            count += 1;
+        }
+        for ticket in tickets {
+            ticket.wait_into(&mut self.matches, &mut self.scratch)?;
         }
         let seconds = began.elapsed().as_secs_f64() / count as f64;
         self.check()?;

@@ -95,9 +95,16 @@ fn input(entry: DirEntry, binary: bool) -> Result<Option<Input>, String> {
     Ok(Some(Input::File { path, bytes, skip_binary: !binary && !is_named }))
 }
 
+/// Opens a file; none if it is binary and to be passed over then.
+pub fn open(path: &Path, skip_binary: bool) -> io::Result<Option<File>> {
+    let mut file = File::open(path)?;
+    let is_skipped = skip_binary && is_binary(&mut file)?;
+    Ok((!is_skipped).then_some(file))
+}
+
 /// Whether there is a NUL byte in the first 8 KiB, by which git and ripgrep tell binary files too.
 /// Leaves the file at its start.
-pub fn is_binary(file: &mut File) -> io::Result<bool> {
+fn is_binary(file: &mut File) -> io::Result<bool> {
     let mut block = Vec::new();
     file.take(8 << 10).read_to_end(&mut block)?;
     file.rewind()?;

@@ -205,12 +205,11 @@ impl Scan<'_> {
                 self.reader(input, stdin, 0)?;
             }
             Input::File { path, bytes, skip_binary } => {
-                let mut file = File::open(path)?;
-                if *skip_binary && inputs::is_binary(&mut file)? {
+                let Some(file) = inputs::open(path, *skip_binary)? else {
                     self.bar.inc(bytes.unwrap_or(0));
                     self.summary.skipped_binary += 1;
                     return Ok(());
-                }
+                };
                 self.file(input, file)?;
             }
         }
@@ -311,10 +310,9 @@ fn load<'s>(
     let Input::File { path, bytes: Some(bytes), skip_binary } = input else {
         return Ok((&[], Loaded::Grown));
     };
-    let mut file = File::open(path)?;
-    if *skip_binary && inputs::is_binary(&mut file)? {
+    let Some(mut file) = inputs::open(path, *skip_binary)? else {
         return Ok((&[], Loaded::Binary));
-    }
+    };
     // A byte more, to see that there is none.
     let staged = staged.insert(session.staging(backend, *bytes as usize + 1)?);
     let mut len = 0;

@@ -7,7 +7,8 @@
 // and its own walkers. Grid: Control::starts_*, params.start_walkers invocations; invocation i takes the
 // candidate starts i, i + start_walkers, ..., if there is a filter, then for the rules that cannot be
 // filtered the starts first_start + i, first_start + i + start_walkers, ... and for each the rules of its two
-// lists, and those that have been listed for their long fronts. A long walk that comes to a segment as a
+// lists, and those that have been listed for their long fronts. A walk that leaves its rule's DFA begins again on
+// that of RuleRecord::loose, if there is one, and is left to the NFA where that one matches. A long walk that comes to a segment as a
 // track does leaps over it, and the chain behind it; else it names its rule and row. The main loop is bounded
 // by params.step_budget, and the search among tracks is charged to it (that among names is not, and has
 // NAME_PROBES turns at a border); what is left then, and a walk that finds the queue full, goes on in the
@@ -34,7 +35,7 @@ const uint SOURCE = START_PAIRS | START_LISTED | START_ITEMS;
 
 // Whether a walk may share what is behind it.
 bool is_long(StartWalker walker, RuleRecord rule) {
-    return params.segment_log2 != 0u && rule.is_unbounded != 0u
+    return params.segment_log2 != 0u && rule.longest == UNBOUNDED
         && (walker.at & ((1u << params.segment_log2) - 1u)) == 0u
         && walker.at - walker.start >= LONG_STEPS && walker.at >> params.segment_log2 < segment_count();
 }
@@ -62,7 +63,11 @@ bool leap(inout StartWalker walker, uint rule, inout uint step) {
             walker.at = found.stop << params.segment_log2;
             walker.row = found.rows >> SEGMENT_ROW_BITS;
             walker.mode &= ~START_WAITED;
-            walker.last = max(walker.last, found.last);
+            if ((walker.mode & START_LOOSE) == 0u) {
+                walker.last = max(walker.last, found.last);
+            } else if (found.last >= walker.from) {
+                walker.mode |= START_ESCAPED;
+            }
             return true;
         }
     }
@@ -79,6 +84,12 @@ bool leap(inout StartWalker walker, uint rule, inout uint step) {
         slot += 1u;
     }
     return false;
+}
+
+// The row that a walk from `start` begins in.
+uint first_row(RuleRecord rule, uint start) {
+    uint before = start == 0u ? rule.stride - 1u : class_of(rule.classes, byte_at(start - 1u));
+    return dfa_entry(rule.first_entry, rule.stride, 0u, before) >> 1;
 }
 
 // Ends a walk, and reports what it has found.
@@ -98,7 +109,7 @@ void main() {
     }
     StartWalker walker = state.walkers[id];
     if (walker.generation != control.generation) {
-        walker = StartWalker(control.generation, START_ITEMS, 0u, id, 0u, 0u, 0u, 0u);
+        walker = StartWalker(control.generation, START_ITEMS, 0u, id, 0u, 0u, 0u, 0u, 0u);
     }
     if ((walker.mode & START_DONE) != 0u) {
         return;
@@ -120,14 +131,21 @@ void main() {
     while (params.has_listed != 0u && listed_count < MOST_LISTED && control.listed[listed_count] != 0u) {
         listed_count += 1u;
     }
-    RuleRecord rule;
+    // The walk's rule; and what it walks on, that or what RuleRecord::loose names.
     uint rule_index = 0u;
+    uint record = 0u;
+    RuleRecord rule;
     if ((walker.mode & START_WALKING) != 0u) {
         rule_index = (walker.mode & START_ITEMS) != 0u
             ? candidates.tails_then_items[params.candidate_capacity + walker.entry - params.start_walkers].of
             : (walker.mode & START_LISTED) != 0u ? control.listed[walker.entry - 1u] - 1u
             : tables.words[walker.entry - 1u];
-        rule = rule_record(rule_index);
+        record = rule_index;
+        rule = rule_record(record);
+        if ((walker.mode & START_LOOSE) != 0u) {
+            record = rule.loose;
+            rule = rule_record(record);
+        }
     }
     if (hits.count > params.hit_stop) {
         walker.mode = START_DONE;
@@ -140,12 +158,12 @@ void main() {
                 break;
             }
             queue.items[at & (params.queue_capacity - 1u)] =
-                QueueItem(rule_index, walker.start, max(walker.at, walker.start + 1u));
+                QueueItem(rule_index, walker.start, walker.from);
             walker.mode &= SOURCE;
         } else if ((walker.mode & START_WALKING) != 0u) {
-            if (is_long(walker, rule) && rule_index < TRACK_MOST_RULES) {
-                if (leap(walker, rule_index, step)) {
-                    if (walker.row == ROW_DEAD) {
+            if (is_long(walker, rule) && record < TRACK_MOST_RULES) {
+                if (leap(walker, record, step)) {
+                    if (walker.row == ROW_DEAD && (walker.mode & START_ESCAPED) == 0u) {
                         finish(walker, rule.pattern_id);
                     }
                     continue;
@@ -165,8 +183,27 @@ void main() {
             }
             uint byte_class = at_end ? rule.stride - 1u : class_of(rule.classes, byte_at(walker.at));
             uint entry = dfa_entry(rule.first_entry, rule.stride, walker.row, byte_class);
-            bool escapes = entry >> 1 == ROW_ESCAPE;
-            if ((entry & ENTRY_MATCH) != 0u && !escapes) {
+            walker.row = entry >> 1;
+            bool escapes = walker.row == ROW_ESCAPE;
+            bool matches = (entry & ENTRY_MATCH) != 0u && !escapes;
+            if ((walker.mode & START_LOOSE) != 0u) {
+                if (escapes || (matches && walker.at >= walker.from)) {
+                    walker.mode |= START_ESCAPED;
+                    continue;
+                }
+            } else if (escapes) {
+                walker.from = max(walker.at, walker.start + 1u);
+                if (rule.loose == 0u) {
+                    walker.mode |= START_ESCAPED;
+                    continue;
+                }
+                walker.mode = (walker.mode | START_LOOSE) & ~START_WAITED;
+                record = rule.loose;
+                rule = rule_record(record);
+                walker.at = walker.start;
+                walker.row = first_row(rule, walker.start);
+                continue;
+            } else if (matches) {
                 if (MATCH_ALL == 1u && walker.at > walker.start) {
                     if (!emit(rule.pattern_id, walker.start, walker.at)) {
                         walker.mode = START_DONE;
@@ -175,10 +212,8 @@ void main() {
                 }
                 walker.last = walker.at;
             }
-            walker.row = entry >> 1;
-            if (escapes) {
-                walker.mode |= START_ESCAPED;
-            } else if (walker.row == ROW_DEAD || at_end || walker.at - walker.start == params.max_scan) {
+            uint most = min(params.max_scan, rule.longest);
+            if (walker.row == ROW_DEAD || at_end || walker.at - walker.start == most) {
                 finish(walker, rule.pattern_id);
             } else {
                 walker.at += 1u;
@@ -195,9 +230,9 @@ void main() {
                     ? control.listed[walker.entry] - 1u : tables.words[walker.entry];
                 walker.entry += 1u;
             }
-            rule = rule_record(rule_index);
-            uint before = walker.start == 0u ? rule.stride - 1u : class_of(rule.classes, byte_at(walker.start - 1u));
-            walker.row = dfa_entry(rule.first_entry, rule.stride, 0u, before) >> 1;
+            record = rule_index;
+            rule = rule_record(record);
+            walker.row = first_row(rule, walker.start);
             walker.at = walker.start;
             walker.last = walker.start;
             if (walker.row != ROW_DEAD) {

@@ -107,7 +107,7 @@ RuleRecord rule_record(uint rule) {
     return RuleRecord(tables.words[at], tables.words[at + 1u], tables.words[at + 2u],
                       tables.words[at + 3u], tables.words[at + 4u], tables.words[at + 5u],
                       tables.words[at + 6u], tables.words[at + 7u], tables.words[at + 8u],
-                      tables.words[at + 9u], tables.words[at + 10u]);
+                      tables.words[at + 9u], tables.words[at + 10u], tables.words[at + 11u]);
 }
 
 // Whether there are rules that have to be verified from every start.

@@ -80,7 +80,7 @@ const uint UTF8_MAX = 4u;
 const uint UNICODE_LOOK_STEPS = 15u;
 
 // Words of a RuleRecord, a BranchRecord and an NfaNode, which kernels read word by word.
-const uint RULE_WORDS = 11u;
+const uint RULE_WORDS = 12u;
 const uint BRANCH_WORDS = 10u;
 const uint NODE_WORDS = 4u;
 
@@ -180,7 +180,7 @@ const uint SEGMENT_ROW_BITS = 16u;
 const uint SEGMENT_BEGIN_ROW = 0xFFFFu;
 const uint SEGMENT_NO_ROW = SEGMENT_BEGIN_ROW;
 
-// BranchRecord::front_max of a front whose length has no bound.
+// BranchRecord::front_max of a front, and RuleRecord::longest of a rule, whose length has no bound.
 const uint UNBOUNDED = 0xFFFFFFFFu;
 
 // Second bytes of a candidate, and the end of the haystack.
@@ -188,7 +188,7 @@ const uint PAIR_COLUMNS = 257u;
 
 // The head of a pass's tables. Offsets count words from the end of this head.
 struct PassHeader {
-    // RuleRecord array.
+    // RuleRecord array, those that `loose` names behind all others.
     uint rules;
     // 256 words, one for each first byte of a candidate: the offset of its list, which is a length and
     // then as many rule indices.
@@ -254,10 +254,13 @@ struct RuleRecord {
     // Index of the first edge of its nodes, and how many there are.
     uint first_edge;
     uint edge_count;
-    // 1 if its matches may have any length.
-    uint is_unbounded;
+    // Bytes of the longest match, or UNBOUNDED.
+    uint longest;
     // Word offset of the BitsRecord; 0 if there is none.
     uint bits;
+    // Index of another record, which has but a DFA: that one matches wherever the rule does, and elsewhere, and
+    // tells walks that leave the rule's own DFA whether a match may follow. 0 if there is none.
+    uint loose;
 };
 
 // An NFA whose sets of positions are bits, `word_count` words of them: the first one is where walks begin, the
@@ -456,6 +459,8 @@ const uint START_ITEMS = 16u;
 // A walk has waited for a track; then it goes on as best it can.
 const uint START_WAITED = 32u;
 const uint START_LISTED = 64u;
+// A walk that has left its rule's DFA is on that of RuleRecord::loose, from its start on.
+const uint START_LOOSE = 128u;
 
 // An invocation of `starts`: where it stopped.
 struct StartWalker {
@@ -471,6 +476,8 @@ struct StartWalker {
     uint at;
     // End of the preferred match so far, `start` if there is none.
     uint last;
+    // Once the walk has left its rule's DFA: all that ends before is known.
+    uint from;
 };
 
 // A tail that may match: a branch, and the tail's start. Or, behind all tails, a start that may match: a

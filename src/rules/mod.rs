@@ -6,6 +6,7 @@
 //! | `look.rs` | what `\b`, `^` and their like mean |
 //! | `bits.rs` | its sets of positions as bits, where order does not matter |
 //! | `dfa.rs` | the likely part of the pattern's DFA, where most walks end |
+//! | `loose.rs` | the pattern without its counts, for walks that come to the end of that part |
 //! | `factor.rs` | what every match contains, to look for first |
 //! | `witness.rs` | what has to be near what is looked for |
 //! | `frequency.rs` | what text and binaries are made of |
@@ -26,6 +27,7 @@ pub(crate) mod factor;
 mod frequency;
 mod letters;
 pub(crate) mod look;
+mod loose;
 pub(crate) mod nfa;
 mod oracle;
 pub(crate) mod pass;
@@ -137,6 +139,8 @@ pub(crate) struct Rule {
     pub(crate) pattern: String,
     pub(crate) nfa: PositionNfa,
     pub(crate) dfa: PartialDfa,
+    /// Tells most walks that leave `dfa` that no match follows.
+    pub(crate) loose: Option<PartialDfa>,
     /// Where to look for matches; none if that is everywhere.
     pub(crate) branches: Vec<Branch>,
 }
@@ -251,7 +255,12 @@ impl Rule {
             false => options.dfa_budget,
         };
         let dfa = PartialDfa::new(&nfa, options.match_kind, budget / size_of::<u16>());
-        Ok(Rule { pattern: pattern.to_owned(), nfa, dfa, branches })
+        let loose = if dfa.escapes() { loose::loosened(&hir) } else { None };
+        // Whether there is a match is all that counts, and that takes no order of preference.
+        let loose = loose.and_then(|hir| {
+            build_dfa(&hir, MatchKind::All, options.dfa_budget, &compiler(options))
+        });
+        Ok(Rule { pattern: pattern.to_owned(), nfa, dfa, loose, branches })
     }
 }
 
@@ -290,23 +299,30 @@ impl Branch {
         if front[0] == front[1] {
             return Some(cut);
         }
-        let dfa = |compiler: &thompson::Compiler, hir, kind, budget| {
-            let nfa = PositionNfa::new(&compiler.build_from_hir(hir).ok()?);
-            Some(PartialDfa::new(&nfa, kind, budget / size_of::<u16>()))
-        };
         let mut backwards = compiler(options);
         backwards.configure(thompson::Config::new().reverse(true));
         // Where the front may begin is all that counts, and that takes no order of preference.
-        let back = dfa(&backwards, &branch.front_hir, MatchKind::All, options.dfa_budget);
+        let back = build_dfa(&branch.front_hir, MatchKind::All, options.dfa_budget, &backwards);
         cut.back = back.filter(|back| !back.escapes());
         if cut.back.is_none() && cut.is_unbounded() {
             return None;
         }
         cut.is_exact = branch.front_is_exact && cut.back.is_some();
-        cut.tail =
-            Some(dfa(&compiler(options), &branch.tail, options.match_kind, options.tail_budget())?);
+        let budget = options.tail_budget();
+        cut.tail = Some(build_dfa(&branch.tail, options.match_kind, budget, &compiler(options))?);
         Some(cut)
     }
+}
+
+/// None if the NFA is too large. `budget` is in bytes.
+fn build_dfa(
+    hir: &Hir,
+    kind: MatchKind,
+    budget: usize,
+    compiler: &thompson::Compiler,
+) -> Option<PartialDfa> {
+    let nfa = PositionNfa::new(&compiler.build_from_hir(hir).ok()?);
+    Some(PartialDfa::new(&nfa, kind, budget / size_of::<u16>()))
 }
 
 fn compiler(options: &PipelineOptions) -> thompson::Compiler {

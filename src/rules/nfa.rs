@@ -83,9 +83,9 @@ impl PositionNfa {
         reached
     }
 
-    /// Whether a walk may come back to a node, so that matches may have any length: sorts the nodes by what leads
-    /// to them (A. B. Kahn, "Topological sorting of large networks", 1962).
-    pub(crate) fn is_unbounded(&self) -> bool {
+    /// Length of the longest match, in bytes; none if a walk may come back to a node, so that there is no longest.
+    /// Sorts the nodes by what leads to them (A. B. Kahn, "Topological sorting of large networks", 1962).
+    pub(crate) fn longest_match(&self) -> Option<u32> {
         let targets = |node: u32| {
             self.edges_of(node).iter().copied().filter(|&edge| edge != layout::EDGE_MATCH)
         };
@@ -98,16 +98,23 @@ impl PositionNfa {
         }
         let mut open: Vec<u32> = (entering[0] == 0).then_some(0).into_iter().collect();
         let mut sorted = 0;
+        // Bytes on the longest way to each node, and on the longest of all that are read to the end.
+        let mut read = vec![0; self.nodes.len()];
+        let mut longest = 0;
         while let Some(node) = open.pop() {
             sorted += 1;
+            let is_reader = self.nodes[node as usize].kind == layout::NODE_BYTE;
+            let length = read[node as usize] + u32::from(is_reader);
+            longest = longest.max(length);
             for target in targets(node) {
+                read[target as usize] = read[target as usize].max(length);
                 entering[target as usize] -= 1;
                 if entering[target as usize] == 0 {
                     open.push(target);
                 }
             }
         }
-        sorted < reached.len()
+        (sorted == reached.len()).then_some(longest)
     }
 
     /// Nodes that are not byte nodes: as many edge ranges may be pending in one closure.

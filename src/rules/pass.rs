@@ -127,7 +127,8 @@ fn own_bytes(rule: &Rule) -> u64 {
             branch.grams.len() * 24 + dfas.map(|dfa| dfa.entries.len() * 2).sum::<usize>()
         })
         .sum();
-    (nfa + branches + rule.dfa.entries.len() * 2) as u64
+    let dfas = [&rule.dfa].into_iter().chain(&rule.loose);
+    (nfa + branches + dfas.map(|dfa| dfa.entries.len() * 2).sum::<usize>()) as u64
 }
 
 /// Bytes from a match's start within which its gram ends, for every rule whose fronts are bounded; none if
@@ -176,23 +177,30 @@ impl<'a> Layout<'a> {
             .flat_map(|(index, rule)| rule.branches.iter().map(move |branch| (index, branch)))
             .collect();
         let own = rules.iter().map(|rule| &rule.dfa);
+        let loose = rules.iter().flat_map(|rule| &rule.loose);
         let of_branches =
             branches.iter().flat_map(|(_, branch)| branch.tail.iter().chain(&branch.back));
-        let placed = self.dfas(&own.chain(of_branches).collect::<Vec<_>>());
-        let mut records: Vec<RuleRecord> = (self.first_id as u32..)
-            .zip(&placed)
-            .take(rules.len())
-            .map(|(pattern_id, &[classes, first_entry, stride])| RuleRecord {
-                pattern_id,
-                classes,
-                first_entry,
-                stride,
-                ..RuleRecord::default()
-            })
-            .collect();
+        let placed = self.dfas(&own.chain(loose).chain(of_branches).collect::<Vec<_>>());
+        let (of_rules, others) = placed.split_at(rules.len());
+        let record = |(pattern_id, &[classes, first_entry, stride]): (u32, &[u32; 3])| RuleRecord {
+            pattern_id,
+            classes,
+            first_entry,
+            stride,
+            ..RuleRecord::default()
+        };
+        let mut records: Vec<RuleRecord> =
+            (self.first_id as u32..).zip(of_rules).map(record).collect();
         self.nfas(&mut records);
+        let mut of_branches = others.iter();
+        for index in (0..rules.len()).filter(|&index| rules[index].loose.is_some()) {
+            let place = of_branches.next().expect("all DFAs have places");
+            records[index].loose = records.len() as u32;
+            let RuleRecord { pattern_id, longest, .. } = records[index];
+            records.push(RuleRecord { longest, ..record((pattern_id, place)) });
+        }
         self.header.rules = self.append(cast_slice(&records));
-        self.branches(&branches, &placed);
+        self.branches(&branches, of_rules, of_branches.as_slice());
         self.grams(&branches);
         self.sequences(&branches, &letters);
         self.candidate_lists(&filtered);
@@ -257,9 +265,13 @@ impl<'a> Layout<'a> {
         placed
     }
 
-    /// Appends branches, whose DFAs are `placed` behind those of all rules.
-    fn branches(&mut self, branches: &[(u32, &Branch)], placed: &[[u32; 3]]) {
-        let (of_rules, mut of_branches) = placed.split_at(self.rules.len());
+    /// Appends branches. Where the DFAs are of all rules, and then of the branches, is known.
+    fn branches(
+        &mut self,
+        branches: &[(u32, &Branch)],
+        of_rules: &[[u32; 3]],
+        mut of_branches: &[[u32; 3]],
+    ) {
         let mut take = || of_branches.split_off_first().copied().expect("all DFAs have places");
         let records: Vec<BranchRecord> = branches
             .iter()
@@ -391,7 +403,7 @@ impl<'a> Layout<'a> {
         let mut edges: Vec<u32> = Vec::new();
         for ((rule, record), bits) in self.rules.iter().zip(records).zip(self.bits) {
             record.lookahead = rule.nfa.lookahead();
-            record.is_unbounded = rule.nfa.is_unbounded().into();
+            record.longest = rule.nfa.longest_match().unwrap_or(layout::UNBOUNDED);
             if !rule.dfa.escapes() {
                 continue;
             }

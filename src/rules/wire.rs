@@ -18,7 +18,7 @@ use crate::shaders::layout;
 
 const MAGIC: [u8; 8] = *b"vkscan\0\n";
 /// Goes up with every change of the format.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// Bytes of magic, version, length and checksum.
 const HEAD: usize = 8 + 4 + 8 + 8;
 
@@ -53,6 +53,7 @@ impl RulePipeline {
             body.bytes(cast_slice(&nodes));
             body.bytes(cast_slice(&rule.nfa.edges));
             body.dfa(&rule.dfa);
+            body.some_dfa(&rule.loose);
             body.word(rule.branches.len() as u32);
             for branch in &rule.branches {
                 body.word(branch.front[0]);
@@ -67,10 +68,8 @@ impl RulePipeline {
                     branch.sequences.iter().map(|sequence| sequence.offset).collect();
                 body.bytes(&offsets);
                 body.long(branch.frequency.to_bits());
-                for dfa in [&branch.tail, &branch.back] {
-                    body.word(dfa.is_some().into());
-                    dfa.iter().for_each(|dfa| body.dfa(dfa));
-                }
+                body.some_dfa(&branch.tail);
+                body.some_dfa(&branch.back);
                 body.word(branch.is_exact.into());
             }
         }
@@ -186,6 +185,7 @@ fn rule(reader: &mut Reader) -> Result<Rule, String> {
     let nfa = PositionNfa { nodes, edges: reader.array("edges")?, sets };
     check_nfa(&nfa)?;
     let dfa = reader.dfa()?;
+    let loose = reader.some_dfa()?;
     let mut branches = Vec::new();
     for _ in 0..reader.word()? {
         let front = [reader.word()?, reader.word()?];
@@ -212,7 +212,7 @@ fn rule(reader: &mut Reader) -> Result<Rule, String> {
         check_front(&branch)?;
         branches.push(branch);
     }
-    Ok(Rule { pattern, nfa, dfa, branches })
+    Ok(Rule { pattern, nfa, dfa, loose, branches })
 }
 
 fn check_front(branch: &Branch) -> Result<(), String> {
@@ -322,6 +322,11 @@ impl Writer {
         self.bytes(&dfa.classes);
         self.word(dfa.stride);
         self.bytes(cast_slice(&dfa.entries));
+    }
+
+    fn some_dfa(&mut self, dfa: &Option<PartialDfa>) {
+        self.word(dfa.is_some().into());
+        dfa.iter().for_each(|dfa| self.dfa(dfa));
     }
 
     fn bytes(&mut self, bytes: &[u8]) {

@@ -388,6 +388,22 @@ fn kernels_do_what_their_twins_do() {
     }
 }
 
+#[test]
+fn counts_are_let_go() {
+    let backend = TestBackend::new();
+    let haystack = tests::counted_haystack();
+    let whole = whole(&haystack);
+    let tight = ScanParams { start_walkers: 3, nfa_walkers: 1, step_budget: 37, ..whole };
+    let window = ScanParams { is_final: 0, max_scan: 40, ..whole };
+    for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {
+        let options = PipelineOptions { match_kind, ..PipelineOptions::default() };
+        let rules = RulePipeline::with_options(&tests::COUNTED, options).unwrap();
+        for params in [whole, tight, window] {
+            compare_scan(&backend, &rules, &haystack, params);
+        }
+    }
+}
+
 /// As rules are walked whose sets take too many words.
 #[test]
 fn walks_in_order_do_what_their_twins_do() {
@@ -439,6 +455,11 @@ fn long_walks_share_tracks() {
     // With all matches a walk leaps where it has none.
     let options = PipelineOptions { match_kind: MatchKind::All, ..PipelineOptions::default() };
     let rules = RulePipeline::with_options(&[r"[a-z]*\d", r"(?:abc)+z", "a"], options).unwrap();
+    compare_scan(&backend, &rules, &haystack, params);
+    // With counts let go.
+    let patterns = ["b[abc]*?[ab][abc ]{22}[a-z]*(?:1|cab )"];
+    let rules = RulePipeline::new(&patterns).unwrap();
+    assert!(rules.rules()[0].loose.is_some());
     compare_scan(&backend, &rules, &haystack, params);
 }
 

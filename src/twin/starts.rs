@@ -28,7 +28,7 @@ fn listed_in(buffers: &Buffers, walker: &StartWalker, entry: u32) -> u32 {
 /// Whether a walk may share what is behind it.
 fn is_long(params: &ScanParams, walker: &StartWalker, rule: &RuleRecord) -> bool {
     params.segment_log2 != 0
-        && rule.is_unbounded != 0
+        && rule.longest == layout::UNBOUNDED
         && walker.at.is_multiple_of(1 << params.segment_log2)
         && walker.at - walker.start >= layout::LONG_STEPS
         && walker.at >> params.segment_log2 < segment_count(params)
@@ -62,7 +62,11 @@ fn leap(
             walker.at = found.stop << params.segment_log2;
             walker.row = found.rows >> layout::SEGMENT_ROW_BITS;
             walker.mode &= !layout::START_WAITED;
-            walker.last = walker.last.max(found.last);
+            if walker.mode & layout::START_LOOSE == 0 {
+                walker.last = walker.last.max(found.last);
+            } else if found.last >= walker.from {
+                walker.mode |= layout::START_ESCAPED;
+            }
             return true;
         }
     }
@@ -81,6 +85,15 @@ fn leap(
         probe += 1;
     }
     false
+}
+
+/// The row that a walk from `start` begins in.
+fn first_row(buffers: &Buffers, rule: &RuleRecord, start: u32) -> u32 {
+    let before = match start {
+        0 => rule.stride - 1,
+        start => buffers.class_of(rule.classes, buffers.byte(start - 1)),
+    };
+    buffers.dfa_entry(rule.first_entry, rule.stride, 0, before) >> 1
 }
 
 /// Ends a walk, and reports what it has found.
@@ -124,15 +137,21 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     let item_of = |buffers: &Buffers, entry: u32| {
         buffers.candidates[(params.candidate_capacity + entry) as usize]
     };
-    let mut rule = RuleRecord::default();
     let mut rule_index = 0;
+    let mut record = 0;
+    let mut rule = RuleRecord::default();
     if walker.mode & layout::START_WALKING != 0 {
         rule_index = if walker.mode & layout::START_ITEMS != 0 {
             item_of(buffers, walker.entry - params.start_walkers).of
         } else {
             listed_in(buffers, &walker, walker.entry - 1)
         };
-        rule = buffers.rule(rule_index);
+        record = rule_index;
+        rule = buffers.rule(record);
+        if walker.mode & layout::START_LOOSE != 0 {
+            record = rule.loose;
+            rule = buffers.rule(record);
+        }
     }
     if buffers.hit_count > params.hit_stop {
         walker.mode = layout::START_DONE;
@@ -149,16 +168,13 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             if at - buffers.control.queue_base >= params.queue_capacity {
                 break;
             }
-            buffers.queue[(at & (params.queue_capacity - 1)) as usize] = QueueItem {
-                rule: rule_index,
-                start: walker.start,
-                from: walker.at.max(walker.start + 1),
-            };
+            buffers.queue[(at & (params.queue_capacity - 1)) as usize] =
+                QueueItem { rule: rule_index, start: walker.start, from: walker.from };
             walker.mode &= SOURCE;
         } else if walker.mode & layout::START_WALKING != 0 {
-            if is_long(params, &walker, &rule) && rule_index < layout::TRACK_MOST_RULES {
-                if leap(buffers, params, &mut walker, rule_index, &mut step) {
-                    if walker.row == layout::ROW_DEAD {
+            if is_long(params, &walker, &rule) && record < layout::TRACK_MOST_RULES {
+                if leap(buffers, params, &mut walker, record, &mut step) {
+                    if walker.row == layout::ROW_DEAD && walker.mode & layout::START_ESCAPED == 0 {
                         finish(buffers, params, &mut walker, rule.pattern_id);
                     }
                     continue;
@@ -182,19 +198,35 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 buffers.class_of(rule.classes, buffers.byte(walker.at))
             };
             let entry = buffers.dfa_entry(rule.first_entry, rule.stride, walker.row, class);
-            let escapes = entry >> 1 == layout::ROW_ESCAPE;
-            if entry & layout::ENTRY_MATCH != 0 && !escapes {
+            walker.row = entry >> 1;
+            let escapes = walker.row == layout::ROW_ESCAPE;
+            let matches = entry & layout::ENTRY_MATCH != 0 && !escapes;
+            if walker.mode & layout::START_LOOSE != 0 {
+                if escapes || (matches && walker.at >= walker.from) {
+                    walker.mode |= layout::START_ESCAPED;
+                    continue;
+                }
+            } else if escapes {
+                walker.from = walker.at.max(walker.start + 1);
+                if rule.loose == 0 {
+                    walker.mode |= layout::START_ESCAPED;
+                    continue;
+                }
+                walker.mode = (walker.mode | layout::START_LOOSE) & !layout::START_WAITED;
+                record = rule.loose;
+                rule = buffers.rule(record);
+                walker.at = walker.start;
+                walker.row = first_row(buffers, &rule, walker.start);
+                continue;
+            } else if matches {
                 if all && walker.at > walker.start && !buffers.emit(params, hit(walker.at)) {
                     walker.mode = layout::START_DONE;
                     continue;
                 }
                 walker.last = walker.at;
             }
-            walker.row = entry >> 1;
-            let is_longest = walker.at - walker.start == params.max_scan;
-            if escapes {
-                walker.mode |= layout::START_ESCAPED;
-            } else if walker.row == layout::ROW_DEAD || at_end || is_longest {
+            let is_longest = walker.at - walker.start == params.max_scan.min(rule.longest);
+            if walker.row == layout::ROW_DEAD || at_end || is_longest {
                 finish(buffers, params, &mut walker, rule.pattern_id);
             } else {
                 walker.at += 1;
@@ -211,12 +243,9 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 rule_index = listed_in(buffers, &walker, walker.entry);
                 walker.entry += 1;
             }
-            rule = buffers.rule(rule_index);
-            let before = match walker.start {
-                0 => rule.stride - 1,
-                start => buffers.class_of(rule.classes, buffers.byte(start - 1)),
-            };
-            walker.row = buffers.dfa_entry(rule.first_entry, rule.stride, 0, before) >> 1;
+            record = rule_index;
+            rule = buffers.rule(record);
+            walker.row = first_row(buffers, &rule, walker.start);
             walker.at = walker.start;
             walker.last = walker.start;
             if walker.row != layout::ROW_DEAD {

@@ -182,6 +182,33 @@ fn anchored_rules_are_looked_at_where_the_haystack_starts() {
     check(&["^[^a]"], b"b", 64 << 20);
 }
 
+/// Rules whose DFAs are too large, with counts let go not: of two walks that leave a DFA one comes to a match.
+pub(super) const COUNTED: [&str; 3] =
+    ["a[ab]{0,12}?b[ab]{20}c", "(?:[ab]|b[ab]{20}d)+?cd?", r"(?s)\bx.*?b.{22}[cd]{9}"];
+
+pub(super) fn counted_haystack() -> Vec<u8> {
+    let mut haystack = Vec::new();
+    for round in 0..24_usize {
+        let letters = (0..24).map(|at: usize| b"ab"[(at * round / 3 + at / 5) % 2]);
+        haystack.extend(letters);
+        haystack.extend_from_slice([&b"c"[..], b"cd ", b" x", b"cccccccccc"][round % 4]);
+    }
+    haystack
+}
+
+#[test]
+fn counts_are_let_go_before_the_nfa_walks() {
+    let rules = RulePipeline::new(&COUNTED).unwrap();
+    let is_loose =
+        |rule: &crate::rules::Rule| rule.loose.as_ref().is_some_and(|dfa| !dfa.escapes());
+    for rule in rules.rules() {
+        assert!(rule.dfa.escapes() && is_loose(rule), "{}", rule.pattern);
+    }
+    let haystack = counted_haystack();
+    assert!(rules.reference_scan(&haystack).len() > 12);
+    check(&COUNTED, &haystack, 64 << 20);
+}
+
 fn pattern() -> impl Strategy<Value = String> {
     let leaf = prop::sample::select(vec![
         "a",

@@ -182,7 +182,7 @@ void main() {
                 continue;
             }
             uint byte_class = at_end ? rule.stride - 1u : class_of(rule.classes, byte_at(walker.at));
-            uint entry = dfa_entry(rule.first_entry, rule.stride, walker.row, byte_class);
+            uint entry = walk_entry(rule, walker.row, walker.at, byte_class);
             walker.row = entry >> 1;
             bool escapes = walker.row == ROW_ESCAPE;
             bool matches = (entry & ENTRY_MATCH) != 0u && !escapes;

@@ -33,7 +33,7 @@ void main() {
             first = row;
         }
         if (row != ROW_DEAD && row != ROW_ESCAPE) {
-            uint entry = dfa_entry(rule.first_entry, rule.stride, row, class_of(rule.classes, byte_at(at)));
+            uint entry = walk_entry(rule, row, at, class_of(rule.classes, byte_at(at)));
             row = entry >> 1;
             last = at >= begin && (entry & ENTRY_MATCH) != 0u ? at : last;
         }

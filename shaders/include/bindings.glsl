@@ -107,7 +107,19 @@ RuleRecord rule_record(uint rule) {
     return RuleRecord(tables.words[at], tables.words[at + 1u], tables.words[at + 2u],
                       tables.words[at + 3u], tables.words[at + 4u], tables.words[at + 5u],
                       tables.words[at + 6u], tables.words[at + 7u], tables.words[at + 8u],
-                      tables.words[at + 9u], tables.words[at + 10u], tables.words[at + 11u]);
+                      tables.words[at + 9u], tables.words[at + 10u], tables.words[at + 11u],
+                      tables.words[at + 12u]);
+}
+
+// The entry for what a walk in a row comes to at `at`, over a byte of that class.
+uint walk_entry(RuleRecord rule, uint row, uint at, uint byte_class) {
+    if (rule.has_ticks != 0u && (at & (TICK_BYTES - 1u)) == 0u) {
+        row = dfa_entry(rule.first_entry, rule.stride, row, rule.stride - 2u) >> 1;
+        if (row == ROW_DEAD || row == ROW_ESCAPE) {
+            return row << 1;
+        }
+    }
+    return dfa_entry(rule.first_entry, rule.stride, row, byte_class);
 }
 
 // Whether there are rules that have to be verified from every start.

@@ -45,6 +45,9 @@ const uint BITS_JUMP_WORDS = 4u;
 // as before it, if these are more.
 const uint BITS_DOUBTED = 64u;
 
+// Bytes between two ticks, a power of two.
+const uint TICK_BYTES = 128u;
+
 // An NFA edge that leads to acceptance instead of to a node.
 const uint EDGE_MATCH = 0xFFFFFFFFu;
 // An edge in the tables that leads to a node which reads no byte has this flag; acceptance has it too.
@@ -80,7 +83,7 @@ const uint UTF8_MAX = 4u;
 const uint UNICODE_LOOK_STEPS = 15u;
 
 // Words of a RuleRecord, a BranchRecord and an NfaNode, which kernels read word by word.
-const uint RULE_WORDS = 12u;
+const uint RULE_WORDS = 13u;
 const uint BRANCH_WORDS = 10u;
 const uint NODE_WORDS = 4u;
 
@@ -261,6 +264,9 @@ struct RuleRecord {
     // Index of another record, which has but a DFA: that one matches wherever the rule does, and elsewhere, and
     // tells walks that leave the rule's own DFA whether a match may follow. 0 if there is none.
     uint loose;
+    // 1 if its DFA takes ticks, as such another record's does: at every multiple of TICK_BYTES, before a byte is
+    // read. A row's entry for it is the last but one.
+    uint has_ticks;
 };
 
 // An NFA whose sets of positions are bits, `word_count` words of them: the first one is where walks begin, the

@@ -43,7 +43,12 @@ pub(crate) fn is_match(entry: u16) -> bool {
 impl PartialDfa {
     /// `budget` is the most entries the table may take; the initial states are built regardless.
     pub(crate) fn new(nfa: &PositionNfa, kind: MatchKind, budget: usize) -> PartialDfa {
-        Determiniser::new(nfa, kind).run(budget)
+        Determiniser::new(nfa, kind, None).run(budget)
+    }
+
+    /// For [`MatchKind::All`], and with an entry for a tick as the last but one of each row, as if it was a class.
+    pub(crate) fn with_ticks(nfa: &PositionNfa, ticks: Ticks, budget: usize) -> PartialDfa {
+        Determiniser::new(nfa, MatchKind::All, Some(ticks)).run(budget)
     }
 
     pub(crate) fn entry(&self, row: u32, class: u32) -> u16 {
@@ -53,6 +58,20 @@ impl PartialDfa {
     /// Whether some walk has to be finished by the NFA.
     pub(crate) fn escapes(&self) -> bool {
         self.entries.iter().any(|&entry| target(entry) == layout::ROW_ESCAPE)
+    }
+}
+
+/// By node, which one it becomes at a tick. One that becomes another does all that the other does.
+pub(crate) struct Ticks(pub(crate) Vec<u32>);
+
+impl Ticks {
+    /// It becomes none.
+    pub(crate) const GONE: u32 = u32::MAX;
+
+    /// What a node becomes at the next tick, if that is another one, and so on.
+    fn ages(&self, node: u32) -> impl Iterator<Item = u32> {
+        let next = |node: &u32| self.0.get(*node as usize).copied().filter(|next| next != node);
+        std::iter::successors(next(&node), move |node| next(node))
     }
 }
 
@@ -71,6 +90,7 @@ const MOST_ITEMS: usize = 1 << 20;
 struct Determiniser<'a> {
     nfa: &'a PositionNfa,
     kind: MatchKind,
+    ticks: Option<Ticks>,
     has_looks: bool,
     line_terminator: u8,
     /// The least byte that look-arounds do not tell from this one.
@@ -118,7 +138,7 @@ fn gather(reading: Reading, share: f64, readings: &mut Vec<Reading>) -> usize {
 }
 
 impl<'a> Determiniser<'a> {
-    fn new(nfa: &'a PositionNfa, kind: MatchKind) -> Determiniser<'a> {
+    fn new(nfa: &'a PositionNfa, kind: MatchKind, ticks: Option<Ticks>) -> Determiniser<'a> {
         let line_terminator = nfa
             .nodes
             .iter()
@@ -137,6 +157,7 @@ impl<'a> Determiniser<'a> {
         Determiniser {
             nfa,
             kind,
+            ticks,
             has_looks,
             line_terminator,
             looks_like: if has_looks { looks_like(line_terminator) } else { [0; 256] },
@@ -151,7 +172,7 @@ impl<'a> Determiniser<'a> {
 
     fn run(mut self, budget: usize) -> PartialDfa {
         let class_count = self.samples.len();
-        let stride = class_count + 1;
+        let stride = class_count + 1 + usize::from(self.ticks.is_some());
         let mut states = States::default();
 
         let mut initial = Vec::with_capacity(stride);
@@ -221,7 +242,26 @@ impl<'a> Determiniser<'a> {
             Target { matched, ..target }
         };
         let targets: Vec<Target> = readings.into_iter().map(target).collect();
-        of_classes.into_iter().map(|at| at.map_or(Target::ESCAPE, |at| targets[at])).collect()
+        let of_class = |at: Option<usize>| at.map_or(Target::ESCAPE, |at| targets[at]);
+        let mut row: Vec<Target> = of_classes.into_iter().map(of_class).collect();
+        if let Some(ticks) = &self.ticks {
+            let tick = match self.older(&state, ticks) {
+                Some(older) => states.reach(older, weight / f64::from(layout::TICK_BYTES)),
+                None => Target::DEAD,
+            };
+            row.insert(row.len() - 1, tick);
+        }
+        row
+    }
+
+    /// What a state becomes at a tick; none if all of it is gone.
+    fn older(&self, state: &State, ticks: &Ticks) -> Option<State> {
+        let age = |item: &u32| ticks.0.get(*item as usize).copied().unwrap_or(*item);
+        let is_there = |item: &u32| *item != Ticks::GONE;
+        let older = |item: &u32| {
+            if *item == layout::EDGE_MATCH { Some(*item) } else { Some(age(item)).filter(is_there) }
+        };
+        self.state(state.items.iter().filter_map(older).collect(), state.before)
     }
 
     /// What a byte, or none at the end of the haystack, is to the threads of a state.
@@ -251,6 +291,10 @@ impl<'a> Determiniser<'a> {
         if self.kind == MatchKind::All {
             items.sort_unstable();
             items.dedup();
+        }
+        if let Some(ticks) = &self.ticks {
+            let older: Vec<u32> = items.iter().flat_map(|&item| ticks.ages(item)).collect();
+            items.retain(|item| *item == layout::EDGE_MATCH || !older.contains(item));
         }
         let waits = self.waits(&items);
         let before = before.map(|byte| self.looks_like[usize::from(byte)]).filter(|_| waits);

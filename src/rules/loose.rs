@@ -1,49 +1,206 @@
 //! A rule with its counts let go: whether it can match at all, where its own DFA is too large to tell.
 //!
-//! Counts are what makes a DFA large: in `key.{0,200}?token` a thread counts from every `key` on. Without
-//! them the rule matches wherever it did, and elsewhere, and mostly has a small DFA. A walk that leaves the
-//! rule's own goes over that one first, and seldom comes to a match, so that the NFA need not walk.
+//! Counts are what makes a DFA large: in `key.{0,200}?token` every `key` has a thread that counts on its own.
+//! Without them the rule matches wherever it did, and elsewhere, and mostly has a small DFA. A walk that leaves
+//! the rule's own goes over that one first, and seldom comes to a match, so that the NFA need not walk.
+//!
+//! What had a bound keeps one, if a coarse one, so that walks come to an end where the rule's do: at every
+//! multiple of [`layout::TICK_BYTES`] a walk takes a tick, which what was counted survives only so many of.
 
-use regex_syntax::hir::{Hir, HirKind, Repetition};
+use regex_automata::nfa::thompson::{Compiler, Config, NFA, State, WhichCaptures};
+use regex_syntax::hir::{Capture, Hir, HirKind, Repetition};
+
+use super::dfa::{PartialDfa, Ticks};
+use super::nfa::{Node, PositionNfa};
+use crate::shaders::layout;
 
 /// Counts up to this are kept.
 const FEW: u32 = 8;
 
-/// None if there is nothing to let go.
-pub(super) fn loosened(hir: &Hir) -> Option<Hir> {
-    let mut is_loose = false;
-    let loosened = loosen(hir, &mut is_loose);
-    is_loose.then_some(loosened)
+/// The DFA of a rule with its counts let go. None if it has none, or is too large. `budget` counts entries.
+pub(super) fn dfa(hir: &Hir, mut compiler: Compiler, budget: usize) -> Option<PartialDfa> {
+    let mut loosener = Loosener { is_loose: false, runs: Vec::new() };
+    let hir = loosener.loosen(hir, 1);
+    if !loosener.is_loose {
+        return None;
+    }
+    compiler.configure(Config::new().which_captures(WhichCaptures::All));
+    let thompson = compiler.build_from_hir(&hir).ok()?;
+    let (nfa, states) = PositionNfa::with_states(&thompson);
+    let of_states = runs_of(&thompson)?;
+    let of_nodes: Vec<usize> = states.iter().map(|&state| of_states[state]).collect();
+    let ticks = |bytes: &usize| bytes.div_ceil(layout::TICK_BYTES as usize);
+    let ticks: Vec<usize> = [0].into_iter().chain(loosener.runs.iter().map(ticks)).collect();
+    let (nfa, ticks) = with_ages(&nfa, &of_nodes, &ticks);
+    Some(PartialDfa::with_ticks(&nfa, ticks, budget))
 }
 
-fn loosen(hir: &Hir, is_loose: &mut bool) -> Hir {
-    let mut all = |subs: &[Hir]| subs.iter().map(|sub| loosen(sub, is_loose)).collect();
-    match hir.kind() {
-        HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => hir.clone(),
-        HirKind::Capture(capture) => loosen(&capture.sub, is_loose),
-        HirKind::Concat(subs) => Hir::concat(all(subs)),
-        HirKind::Alternation(subs) => Hir::alternation(all(subs)),
-        HirKind::Repetition(repetition) => {
-            let sub = Box::new(loosen(&repetition.sub, is_loose));
-            let Repetition { min, max, .. } = *repetition;
-            let is_counted = max.unwrap_or(min) > FEW;
-            *is_loose |= is_counted;
-            let (min, max) = if is_counted { (min.min(1), None) } else { (min, max) };
-            Hir::repetition(Repetition { min, max, sub, ..repetition.clone() })
+struct Loosener {
+    is_loose: bool,
+    /// Most bytes of what was counted, in one run; in the pattern it is the capture group with the index, plus 1.
+    runs: Vec<usize>,
+}
+
+impl Loosener {
+    /// `times` is how often in a row it may come.
+    fn loosen(&mut self, hir: &Hir, times: usize) -> Hir {
+        let mut all = |subs: &[Hir]| subs.iter().map(|sub| self.loosen(sub, times)).collect();
+        match hir.kind() {
+            HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => {
+                hir.clone()
+            }
+            HirKind::Capture(capture) => self.loosen(&capture.sub, times),
+            HirKind::Concat(subs) => Hir::concat(all(subs)),
+            HirKind::Alternation(subs) => Hir::alternation(all(subs)),
+            HirKind::Repetition(repetition) => self.loosen_repetition(repetition, times),
         }
     }
+
+    fn loosen_repetition(&mut self, repetition: &Repetition, times: usize) -> Hir {
+        let Repetition { min, max, .. } = *repetition;
+        let sub_length = repetition.sub.properties().maximum_len();
+        let with = |min, max, sub| {
+            Hir::repetition(Repetition { min, max, sub: Box::new(sub), ..repetition.clone() })
+        };
+        let Some(most) = max else {
+            // Inside there is no telling one run from the next.
+            self.is_loose |= min > FEW;
+            return with(if min > FEW { 1 } else { min }, max, without_captures(&repetition.sub));
+        };
+        let times = times.saturating_mul(most as usize);
+        match sub_length {
+            Some(length) if most > FEW => {
+                self.is_loose = true;
+                self.runs.push(length.saturating_mul(times));
+                let index = self.runs.len() as u32;
+                let sub = Box::new(with(min.min(1), None, uncounted(&repetition.sub)));
+                Hir::capture(Capture { index, name: None, sub })
+            }
+            _ => with(min, max, self.loosen(&repetition.sub, times)),
+        }
+    }
+}
+
+fn without_captures(hir: &Hir) -> Hir {
+    rebuild(hir, &|repetition| repetition)
+}
+
+/// Without any counts.
+fn uncounted(hir: &Hir) -> Hir {
+    rebuild(hir, &|Repetition { min, max, greedy, sub }| {
+        let is_counted = max.unwrap_or(min) > FEW;
+        let (min, max) = if is_counted { (min.min(1), None) } else { (min, max) };
+        Repetition { min, max, greedy, sub }
+    })
+}
+
+/// Without captures, and with other repetitions.
+fn rebuild(hir: &Hir, repetition: &impl Fn(Repetition) -> Repetition) -> Hir {
+    let all = |subs: &[Hir]| subs.iter().map(|sub| rebuild(sub, repetition)).collect();
+    match hir.kind() {
+        HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => hir.clone(),
+        HirKind::Capture(capture) => rebuild(&capture.sub, repetition),
+        HirKind::Concat(subs) => Hir::concat(all(subs)),
+        HirKind::Alternation(subs) => Hir::alternation(all(subs)),
+        HirKind::Repetition(found) => {
+            let sub = Box::new(rebuild(&found.sub, repetition));
+            Hir::repetition(repetition(Repetition { sub, ..found.clone() }))
+        }
+    }
+}
+
+/// By state the capture group that it is in; 0 if in none. None if it is in several.
+fn runs_of(nfa: &NFA) -> Option<Vec<usize>> {
+    let mut runs = vec![None; nfa.states().len()];
+    let mut open = vec![(nfa.start_anchored(), 0)];
+    while let Some((id, run)) = open.pop() {
+        match runs[id.as_usize()].replace(run) {
+            None => {}
+            Some(before) if before == run => continue,
+            Some(_) => return None,
+        }
+        let mut follow = |next, run| open.push((next, run));
+        match nfa.state(id) {
+            State::ByteRange { trans } => follow(trans.next, run),
+            State::Sparse(sparse) => {
+                sparse.transitions.iter().for_each(|trans| follow(trans.next, run));
+            }
+            State::Dense(dense) => {
+                dense.transitions.iter().for_each(|&next| follow(next, run));
+            }
+            State::Look { next, .. } => follow(*next, run),
+            State::Union { alternates } => alternates.iter().for_each(|&next| follow(next, run)),
+            State::BinaryUnion { alt1, alt2 } => {
+                follow(*alt1, run);
+                follow(*alt2, run);
+            }
+            // The whole pattern is group 0.
+            State::Capture { next, slot, .. } => {
+                follow(*next, if slot.as_usize() % 2 == 0 { slot.as_usize() / 2 } else { 0 });
+            }
+            State::Fail | State::Match { .. } => {}
+        }
+    }
+    Some(runs.into_iter().map(|run| run.unwrap_or(0)).collect())
+}
+
+/// Gives every node as many copies as its run has ticks, each of them a tick older than the one before; and says
+/// what nodes become at a tick. A run begins in the nodes themselves, and ends where the last copy gets older.
+fn with_ages(nfa: &PositionNfa, runs: &[usize], ticks: &[usize]) -> (PositionNfa, Ticks) {
+    let count = nfa.nodes.len();
+    // Of each node, the first of its copies.
+    let mut copies = Vec::with_capacity(count);
+    let mut end = count;
+    for &run in runs {
+        copies.push(end);
+        end += ticks[run];
+    }
+    let aged = |node: usize, age: usize| if age == 0 { node } else { copies[node] + age - 1 };
+    let mut nodes = vec![nfa.nodes[0]; end];
+    let mut edges = Vec::new();
+    let mut next: Vec<u32> = (0..end as u32).collect();
+    for node in 0..count {
+        let run = runs[node];
+        for age in 0..=ticks[run] {
+            let own = aged(node, age);
+            let edges_begin = edges.len() as u32;
+            edges.extend(nfa.edges_of(node as u32).iter().map(
+                |&edge| match runs.get(edge as usize) {
+                    Some(&other) if other == run => aged(edge as usize, age) as u32,
+                    _ => edge,
+                },
+            ));
+            let edges_end = edges.len() as u32;
+            nodes[own] = Node { edges_begin, edges_end, ..nfa.nodes[node] };
+            if run != 0 {
+                next[own] = if age < ticks[run] { aged(node, age + 1) as u32 } else { Ticks::GONE };
+            }
+        }
+    }
+    (PositionNfa { nodes, edges, sets: nfa.sets.clone() }, Ticks(next))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn loosened(pattern: &str) -> Option<(String, Vec<usize>)> {
+        let mut loosener = Loosener { is_loose: false, runs: Vec::new() };
+        let hir = loosener.loosen(&regex_syntax::parse(pattern).unwrap(), 1);
+        loosener.is_loose.then(|| (hir.to_string(), loosener.runs))
+    }
+
     #[test]
-    fn lets_go_of_large_counts_alone() {
-        let loosened =
-            |pattern| loosened(&regex_syntax::parse(pattern).unwrap()).map(|hir| hir.to_string());
+    fn lets_go_of_large_counts() {
         assert_eq!(loosened("a{2,8}(b|c+)"), None);
-        let same = |pattern: &str| Some(regex_syntax::parse(pattern).unwrap().to_string());
-        assert_eq!(loosened("(a{9}b){0,100}?c{12,}"), same("(?:a+b)*?c+"));
+        assert_eq!(loosened("(?:a{0,9}b)*"), None);
+        let cases = [
+            ("(a{9}b){0,100}?c{12,}", "((?:a+b)*?)c+", vec![1000]),
+            ("(?:x.{2,100}){3}[a-c]{30}?", "(?:x(.+)){3}([a-c]+?)", vec![1200, 30]),
+        ];
+        for (pattern, expected, runs) in cases {
+            let expected = regex_syntax::parse(expected).unwrap().to_string();
+            assert_eq!(loosened(pattern), Some((expected, runs)));
+        }
     }
 }

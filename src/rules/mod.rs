@@ -255,11 +255,8 @@ impl Rule {
             false => options.dfa_budget,
         };
         let dfa = PartialDfa::new(&nfa, options.match_kind, budget / size_of::<u16>());
-        let loose = if dfa.escapes() { loose::loosened(&hir) } else { None };
-        // Whether there is a match is all that counts, and that takes no order of preference.
-        let loose = loose.and_then(|hir| {
-            build_dfa(&hir, MatchKind::All, options.dfa_budget, &compiler(options))
-        });
+        let entries = options.tail_budget() / size_of::<u16>();
+        let loose = dfa.escapes().then(|| loose::dfa(&hir, compiler(options), entries)).flatten();
         Ok(Rule { pattern: pattern.to_owned(), nfa, dfa, loose, branches })
     }
 }

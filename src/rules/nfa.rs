@@ -50,6 +50,11 @@ const SPLICE_LIMIT: usize = 8;
 
 impl PositionNfa {
     pub(crate) fn new(nfa: &NFA) -> PositionNfa {
+        PositionNfa::with_states(nfa).0
+    }
+
+    /// Says of each node too which state it is made from.
+    pub(crate) fn with_states(nfa: &NFA) -> (PositionNfa, Vec<usize>) {
         Builder::new(nfa).build()
     }
 
@@ -154,11 +159,12 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn build(mut self) -> PositionNfa {
+    fn build(mut self) -> (PositionNfa, Vec<usize>) {
         let start = self.nfa.start_anchored();
         let jumps = self.jump_states();
         // Kind, operand and the state that edges come from, in node order.
         let mut drafts = vec![(layout::NODE_JUMP, 0, start)];
+        let mut states = vec![start.as_usize()];
         let line_terminator = u32::from(self.nfa.look_matcher().get_line_terminator());
         for (index, state) in self.nfa.states().iter().enumerate() {
             let first = drafts.len() as u32;
@@ -177,6 +183,7 @@ impl<'a> Builder<'a> {
                 }
                 _ => continue,
             }
+            states.resize(drafts.len(), index);
             self.roles[index] = Role::Nodes { first, count: drafts.len() as u32 - first };
         }
 
@@ -192,7 +199,7 @@ impl<'a> Builder<'a> {
             }
             nodes.push(Node { kind, operand, edges_begin, edges_end: edges.len() as u32 });
         }
-        PositionNfa { nodes, edges, sets: self.sets }
+        (PositionNfa { nodes, edges, sets: self.sets }, states)
     }
 
     fn intern(&mut self, set: ByteSet) -> u32 {

@@ -197,7 +197,7 @@ impl<'a> Layout<'a> {
             let place = of_branches.next().expect("all DFAs have places");
             records[index].loose = records.len() as u32;
             let RuleRecord { pattern_id, longest, .. } = records[index];
-            records.push(RuleRecord { longest, ..record((pattern_id, place)) });
+            records.push(RuleRecord { longest, has_ticks: 1, ..record((pattern_id, place)) });
         }
         self.header.rules = self.append(cast_slice(&records));
         self.branches(&branches, of_rules, of_branches.as_slice());

@@ -186,6 +186,12 @@ fn rule(reader: &mut Reader) -> Result<Rule, String> {
     check_nfa(&nfa)?;
     let dfa = reader.dfa()?;
     let loose = reader.some_dfa()?;
+    // The last class but one is a tick.
+    let is_byte =
+        |loose: &PartialDfa| loose.classes.iter().all(|&class| u32::from(class) + 2 < loose.stride);
+    if !loose.as_ref().is_none_or(is_byte) {
+        return Err("a byte is taken for a tick".into());
+    }
     let mut branches = Vec::new();
     for _ in 0..reader.word()? {
         let front = [reader.word()?, reader.word()?];

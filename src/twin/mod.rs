@@ -130,6 +130,17 @@ impl Buffers {
         self.word(self.header().entries + (at >> 1)) >> ((at & 1) * 16) & 0xFFFF
     }
 
+    /// The entry for what a walk in a row comes to at `at`, over a byte of that class.
+    fn walk_entry(&self, rule: &RuleRecord, mut row: u32, at: u32, class: u32) -> u32 {
+        if rule.has_ticks != 0 && at.is_multiple_of(layout::TICK_BYTES) {
+            row = self.dfa_entry(rule.first_entry, rule.stride, row, rule.stride - 2) >> 1;
+            if row == layout::ROW_DEAD || row == layout::ROW_ESCAPE {
+                return row << 1;
+            }
+        }
+        self.dfa_entry(rule.first_entry, rule.stride, row, class)
+    }
+
     fn byte(&self, at: u32) -> u8 {
         self.haystack[at as usize]
     }
@@ -137,7 +148,7 @@ impl Buffers {
     /// Walks on from a row over a byte: the row it leads to, and whether the rule matches before the byte.
     fn step(&self, rule: &RuleRecord, row: u32, at: u32) -> (u32, bool) {
         let class = self.class_of(rule.classes, self.byte(at));
-        let entry = self.dfa_entry(rule.first_entry, rule.stride, row, class);
+        let entry = self.walk_entry(rule, row, at, class);
         (entry >> 1, entry & layout::ENTRY_MATCH != 0)
     }
 

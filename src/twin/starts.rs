@@ -197,7 +197,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             } else {
                 buffers.class_of(rule.classes, buffers.byte(walker.at))
             };
-            let entry = buffers.dfa_entry(rule.first_entry, rule.stride, walker.row, class);
+            let entry = buffers.walk_entry(&rule, walker.row, walker.at, class);
             walker.row = entry >> 1;
             let escapes = walker.row == layout::ROW_ESCAPE;
             let matches = entry & layout::ENTRY_MATCH != 0 && !escapes;

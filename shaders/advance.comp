@@ -143,8 +143,8 @@ void main() {
     control.filter_x = filters ? (params.filter_end - begin + bytes - 1u) / bytes : 0u;
     control.sequences_x = tables.header.has_sequences != 0u ? control.filter_x : 0u;
     bool walks = runs && !filters;
-    uint walkers =
-        has_lists(tables.header) ? params.start_walkers : min(control.item_count, params.start_walkers);
+    uint of_items = control.item_count * spread(params.start_walkers, control.item_count);
+    uint walkers = has_lists(tables.header) ? params.start_walkers : min(of_items, params.start_walkers);
     // Never 0 in a round that runs: that is how the next `advance` knows.
     control.starts_x = walks ? groups(max(walkers, 1u)) : 0u;
     control.nfa_x = walks ? params.nfa_walkers : 0u;

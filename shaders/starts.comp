@@ -5,7 +5,8 @@
 //
 // Reads the tables, the haystack and the queue's fill; writes hits, queue items for walks that leave the DFA,
 // and its own walkers. Grid: Control::starts_*, params.start_walkers invocations; invocation i takes the
-// candidate starts i, i + start_walkers, ..., if there is a filter, then for the rules that cannot be
+// candidate starts i, i + start_walkers, ..., if there is a filter (where they are few, every so manyth invocation
+// takes one), then for the rules that cannot be
 // filtered the starts first_start + i, first_start + i + start_walkers, ... and for each the rules of its two
 // lists, and those that have been listed for their long fronts. A walk that leaves its rule's DFA begins again on
 // that of RuleRecord::loose, if there is one, and is left to the NFA where that one matches. A long walk that comes to a segment as a
@@ -16,6 +17,7 @@
 // CPU twin: src/twin/starts.rs.
 
 #include "bindings.glsl"
+#include "walk.glsl"
 
 layout(local_size_x = WORKGROUP) in;
 
@@ -92,6 +94,24 @@ uint first_row(RuleRecord rule, uint start) {
     return dfa_entry(rule.first_entry, rule.stride, 0u, before) >> 1;
 }
 
+// Walks on by words, unless the walk is short yet, or takes a tick. Charges every word. True where the walk has
+// come to what may be a segment.
+bool walk_on(inout StartWalker walker, RuleRecord rule, bool is_loose, uint most, inout uint step) {
+    bool ticks = rule.has_ticks != 0u && (walker.at & (TICK_BYTES - 1u)) == 0u;
+    if (walker.at - walker.start < SHORT_STEPS || ticks) {
+        return false;
+    }
+    uint before = walker.at;
+    uint border = (walker.at | (WALK_BYTES - 1u)) + 1u;
+    uint stop = min(border, walker.start + min(most, params.haystack_len - walker.start));
+    uint last = walker.last;
+    walk_words(rule.classes, rule.first_entry, rule.stride, MATCH_ALL == 1u || is_loose, stop, walker.row, walker.at,
+               last);
+    walker.last = last;
+    step += (walker.at - before) >> 2;
+    return walker.at == border;
+}
+
 // Ends a walk, and reports what it has found.
 void finish(inout StartWalker walker, uint pattern_id) {
     walker.mode &= SOURCE;
@@ -109,7 +129,9 @@ void main() {
     }
     StartWalker walker = state.walkers[id];
     if (walker.generation != control.generation) {
-        walker = StartWalker(control.generation, START_ITEMS, 0u, id, 0u, 0u, 0u, 0u, 0u);
+        uint spread = spread(params.start_walkers, control.item_count);
+        uint first = id % spread == 0u ? id / spread : params.start_walkers;
+        walker = StartWalker(control.generation, START_ITEMS, 0u, first, 0u, 0u, 0u, 0u, 0u);
     }
     if ((walker.mode & START_DONE) != 0u) {
         return;
@@ -175,6 +197,11 @@ void main() {
                 }
                 walker.mode &= ~START_WAITED;
             }
+            bool is_loose = (walker.mode & START_LOOSE) != 0u;
+            uint most = min(params.max_scan, rule.longest);
+            if (walk_on(walker, rule, is_loose, most, step)) {
+                continue;
+            }
             bool at_end = walker.at == params.haystack_len;
             if (at_end && params.is_final == 0u) {
                 bool going = emit(rule.pattern_id, walker.start, UNDECIDED);
@@ -186,7 +213,7 @@ void main() {
             walker.row = entry >> 1;
             bool escapes = walker.row == ROW_ESCAPE;
             bool matches = (entry & ENTRY_MATCH) != 0u && !escapes;
-            if ((walker.mode & START_LOOSE) != 0u) {
+            if (is_loose) {
                 if (escapes || (matches && walker.at >= walker.from)) {
                     walker.mode |= START_ESCAPED;
                     continue;
@@ -212,7 +239,6 @@ void main() {
                 }
                 walker.last = walker.at;
             }
-            uint most = min(params.max_scan, rule.longest);
             if (walker.row == ROW_DEAD || at_end || walker.at - walker.start == most) {
                 finish(walker, rule.pattern_id);
             } else {

@@ -4,7 +4,7 @@
 // Drops the candidate tails that cannot match, and hands on the starts of those that may.
 //
 // Reads candidate tails, the tables and the haystack; writes candidate starts and counts them in Control.
-// Grid: each invocation takes every grid's-width-th candidate, and the host gives a grid wide enough that
+// Grid: each invocation takes every grid's-width-th candidate, or there are several for each, and the host gives a grid wide enough that
 // these are TAILS_MOST at most. A tail passes if its DFA accepts, is not built far enough, or has not come to
 // an end after TAIL_STEPS bytes. The front is then walked back to all the places where it may begin. Where
 // front and tail are exact, or the front has one length, and params.is_direct says so, that is a hit already.
@@ -12,10 +12,12 @@
 // what fronts of one branch may vary by, and twice MOST_LISTED. CPU twin: src/twin/tails.rs.
 
 #include "bindings.glsl"
+#include "walk.glsl"
 
 layout(local_size_x = WORKGROUP) in;
 
 const uint NO_START = 0xFFFFFFFFu;
+const uint NO_END = 0xFFFFFFFFu;
 
 BranchRecord branch_record(uint branch) {
     uint at = tables.header.branches + branch * BRANCH_WORDS;
@@ -23,17 +25,6 @@ BranchRecord branch_record(uint branch) {
                         tables.words[at + 3u], tables.words[at + 4u], tables.words[at + 5u],
                         tables.words[at + 6u], tables.words[at + 7u], tables.words[at + 8u],
                         tables.words[at + 9u]);
-}
-
-// The word that holds the byte at `at`, or the last one.
-uint word_at(uint at) {
-    return unit_at(min(at, params.haystack_len - 1u));
-}
-
-// The classes of the four bytes of a word: looked up together, they are there when the walk comes to them.
-uint classes_of(uint classes, uint word) {
-    return class_of(classes, word & 0xFFu) | class_of(classes, word >> 8 & 0xFFu) << 8
-        | class_of(classes, word >> 16 & 0xFFu) << 16 | class_of(classes, word >> 24) << 24;
 }
 
 // What a walk over a tail tells.
@@ -47,24 +38,23 @@ uint walk(BranchRecord branch, uint start, bool to_the_end, out uint end) {
     uint end_class = branch.stride - 1u;
     uint before = start == 0u ? end_class : class_of(branch.classes, byte_at(start - 1u));
     uint row = dfa_entry(branch.first_entry, branch.stride, 0u, before) >> 1;
-    uint verdict = NO_MATCH;
-    end = start;
-    uint classes = 0u;
-    uint ahead = word_at(start);
-    for (uint step = 0u; step < TAIL_STEPS; ++step) {
-        uint at = start + step;
-        bool at_end = at == params.haystack_len;
-        if (step == 0u || (at & 3u) == 0u) {
-            classes = classes_of(branch.classes, ahead);
-            ahead = word_at(at + 4u);
-        }
+    if (row == ROW_DEAD) {
+        return NO_MATCH;
+    }
+    uint at = start;
+    end = NO_END;
+    walk_words(branch.classes, branch.first_entry, branch.stride, !to_the_end,
+               min(start + TAIL_STEPS, params.haystack_len), row, at, end);
+    uint verdict = end == NO_END ? NO_MATCH : MATCH;
+    for (; at < start + TAIL_STEPS; ++at) {
         if (row == ROW_DEAD) {
             return verdict;
         }
+        bool at_end = at == params.haystack_len;
         if (row == ROW_ESCAPE || (at_end && params.is_final == 0u)) {
             return MAY_MATCH;
         }
-        uint byte_class = at_end ? end_class : classes >> ((at & 3u) * 8u) & 0xFFu;
+        uint byte_class = at_end ? end_class : class_of(branch.classes, byte_at(at));
         uint entry = dfa_entry(branch.first_entry, branch.stride, row, byte_class);
         row = entry >> 1;
         if (row != ROW_ESCAPE && (entry & ENTRY_MATCH) != 0u) {
@@ -133,12 +123,13 @@ void walk_back(BranchRecord branch, uint tail, bool is_match, uint end) {
     uint row = dfa_entry(branch.back_first_entry, branch.back_stride, 0u, end_class) >> 1;
     uint at = tail;
     uint least = NO_START;
-    uint classes = 0u;
-    for (uint step = 0u; row != ROW_DEAD && step < FRONT_STEPS; ++step) {
-        if (step == 0u || (at & 3u) == 0u) {
-            classes = classes_of(branch.back_classes, word_at(max(at, 1u) - 1u));
-        }
-        uint byte_class = at == 0u ? end_class : classes >> ((at - 1u & 3u) * 8u) & 0xFFu;
+    if (is_match) {
+        uint stop = max(params.first_start, tail - min(tail, FRONT_STEPS));
+        walk_words_back(branch.back_classes, branch.back_first_entry, branch.back_stride, stop, params.end_start, row,
+                        at, least);
+    }
+    while (row != ROW_DEAD && tail - at < FRONT_STEPS) {
+        uint byte_class = at == 0u ? end_class : class_of(branch.back_classes, byte_at(at - 1u));
         uint entry = dfa_entry(branch.back_first_entry, branch.back_stride, row, byte_class);
         row = entry >> 1;
         if ((entry & ENTRY_MATCH) != 0u) {
@@ -207,7 +198,11 @@ void main() {
     }
     uint count = min(control.candidate_count, params.candidate_capacity);
     uint width = gl_NumWorkGroups.x * WORKGROUP;
-    for (uint id = gl_GlobalInvocationID.x; id < count; id += width) {
+    uint spread = spread(width, count);
+    if (gl_GlobalInvocationID.x % spread != 0u) {
+        return;
+    }
+    for (uint id = gl_GlobalInvocationID.x / spread; id < count; id += width) {
         look_at(candidates.tails_then_items[id]);
     }
 }

@@ -9,6 +9,7 @@
 // segment, and TRACK_WARM_UP before. CPU twin: src/twin/tracks.rs.
 
 #include "bindings.glsl"
+#include "walk.glsl"
 
 layout(local_size_x = WORKGROUP) in;
 
@@ -26,6 +27,7 @@ void main() {
     uint first = named;
     uint row = named;
     uint last = 0u;
+    uint classes = 0u;
     for (uint at = begin < TRACK_WARM_UP ? 0u : begin - TRACK_WARM_UP; at < end; ++at) {
         if (at == begin) {
             // A row that comes to nothing says nothing about others.
@@ -33,7 +35,11 @@ void main() {
             first = row;
         }
         if (row != ROW_DEAD && row != ROW_ESCAPE) {
-            uint entry = walk_entry(rule, row, at, class_of(rule.classes, byte_at(at)));
+            // Whole words, as warm-up and segments are.
+            if ((at & 3u) == 0u) {
+                classes = classes_of(rule.classes, unit_at(at));
+            }
+            uint entry = walk_entry(rule, row, at, classes >> ((at & 3u) * 8u) & 0xFFu);
             row = entry >> 1;
             last = at >= begin && (entry & ENTRY_MATCH) != 0u ? at : last;
         }

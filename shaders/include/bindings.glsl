@@ -99,7 +99,7 @@ uint class_of(uint classes, uint byte) {
 // The entry of a DFA that begins at `first_entry`, with rows of `stride` entries.
 uint dfa_entry(uint first_entry, uint stride, uint row, uint byte_class) {
     uint at = first_entry + row * stride + byte_class;
-    return (tables.words[tables.header.entries + (at >> 1)] >> ((at & 1u) * 16u)) & 0xFFFFu;
+    return (tables.words[at >> 1] >> ((at & 1u) * 16u)) & 0xFFFFu;
 }
 
 RuleRecord rule_record(uint rule) {
@@ -109,17 +109,6 @@ RuleRecord rule_record(uint rule) {
                       tables.words[at + 6u], tables.words[at + 7u], tables.words[at + 8u],
                       tables.words[at + 9u], tables.words[at + 10u], tables.words[at + 11u],
                       tables.words[at + 12u]);
-}
-
-// The entry for what a walk in a row comes to at `at`, over a byte of that class.
-uint walk_entry(RuleRecord rule, uint row, uint at, uint byte_class) {
-    if (rule.has_ticks != 0u && (at & (TICK_BYTES - 1u)) == 0u) {
-        row = dfa_entry(rule.first_entry, rule.stride, row, rule.stride - 2u) >> 1;
-        if (row == ROW_DEAD || row == ROW_ESCAPE) {
-            return row << 1;
-        }
-    }
-    return dfa_entry(rule.first_entry, rule.stride, row, byte_class);
 }
 
 // Whether there are rules that have to be verified from every start.
@@ -137,6 +126,12 @@ uint overflows() {
 // Whether the tails of a pass have left nothing to do.
 bool is_settled(PassHeader header) {
     return overflows() == 0u && control.item_count == 0u && !has_lists(header);
+}
+
+// Of so many invocations, how many there are for each of `count` items, as a power of two: few items are spread
+// out, so that no two of them share a subgroup, whose invocations wait for each other.
+uint spread(uint invocations, uint count) {
+    return 1u << clamp(findMSB(invocations / max(count, 1u)), 0, int(MOST_SPREAD_LOG2));
 }
 
 // Reports a hit. False if the scan has been given up.

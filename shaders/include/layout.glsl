@@ -152,6 +152,9 @@ const uint MOST_LISTED = 32u;
 const uint TAIL_STEPS = 256u;
 const uint FRONT_STEPS = 1024u;
 
+// Invocations that there are for each of few items, of which one works, at most: a power of two.
+const uint MOST_SPREAD_LOG2 = 5u;
+
 // Candidates of an invocation of `tails`.
 const uint TAILS_MOST = 32u;
 
@@ -159,6 +162,10 @@ const uint TAILS_MOST = 32u;
 // forgets where it began, so long walks share what is behind them: the haystack is divided into segments, and
 // a track says for each of them what a walk that comes to it in a certain row does there.
 const uint LONG_STEPS = 256u;
+// Most walks are over after fewer bytes than this. Those that are not go on by words, up to the next multiple of
+// WALK_BYTES, which divides TICK_BYTES and the segments of tracks.
+const uint SHORT_STEPS = 16u;
+const uint WALK_BYTES = 64u;
 // Words of a bit for each track.
 const uint TRACK_WORDS = 4u;
 const uint MOST_TRACKS = 32u * TRACK_WORDS;
@@ -202,8 +209,6 @@ struct PassHeader {
     uint nodes;
     // Edges of the nodes: node indices within the rule, with EDGE_OTHER where that is so, or EDGE_MATCH.
     uint edges;
-    // DFA entries, two to a word, low half first.
-    uint entries;
     // Code point ranges of `\w`, two words each (first, last), sorted.
     uint word_ranges;
     uint word_range_count;
@@ -245,7 +250,8 @@ struct RuleRecord {
     uint pattern_id;
     // Word offset of the byte class map.
     uint classes;
-    // Entry index of the first row.
+    // Where its DFA's first row is, in entries: those are two to a word, low half first, and are counted as the words
+    // are that they lie in.
     uint first_entry;
     // Entries in a row: byte classes, and the end of the haystack as the last.
     uint stride;

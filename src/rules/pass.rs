@@ -259,7 +259,8 @@ impl<'a> Layout<'a> {
         if entries.len() % 2 == 1 {
             entries.push(0);
         }
-        self.header.entries = self.words.len() as u32;
+        let first = 2 * self.words.len() as u32;
+        placed.iter_mut().for_each(|[_, first_entry, _]| *first_entry += first);
         let pairs = entries.as_chunks::<2>().0;
         self.words.extend(pairs.iter().map(|[low, high]| u32::from(*low) | u32::from(*high) << 16));
         placed

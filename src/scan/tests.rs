@@ -354,7 +354,7 @@ fn what_a_match_cuts_off_need_not_be_decided() {
 
 #[test]
 fn tickets_that_nobody_waits_for_are_told_of() {
-    let backend = TestBackend::waiting(std::time::Duration::from_millis(300));
+    let backend = TestBackend::waiting(std::time::Duration::from_secs(5));
     let rules = rules(MatchKind::All, &["a"]);
     let options = SessionOptions { scans_in_flight: Some(2), ..options(2 << 20, 10) };
     let session = rules.prepare_resident_with(&backend, &options).unwrap();

@@ -108,6 +108,7 @@ pub(crate) fn advance(buffers: &mut Buffers, params: &ScanParams) {
     }
     let has_lists = buffers.has_lists(params);
     let has_sequences = buffers.header().has_sequences != 0;
+    let spread = buffers.spread(params);
     let control = &mut buffers.control;
     control.queue_base = control.queue_head;
     control.unfinished = 0;
@@ -120,8 +121,8 @@ pub(crate) fn advance(buffers: &mut Buffers, params: &ScanParams) {
     control.filter_x = if filters { params.filter_groups() } else { 0 };
     control.sequences_x = if has_sequences { control.filter_x } else { 0 };
     let walks = runs && !filters;
-    let walkers =
-        if has_lists { params.start_walkers } else { control.item_count.min(params.start_walkers) };
+    let of_items = control.item_count * spread;
+    let walkers = if has_lists { params.start_walkers } else { of_items.min(params.start_walkers) };
     control.starts_x = groups(walks, walkers.max(1));
     control.nfa_x = if walks { params.nfa_walkers } else { 0 };
     let is_crowded =

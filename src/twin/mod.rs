@@ -127,7 +127,7 @@ impl Buffers {
 
     fn dfa_entry(&self, first_entry: u32, stride: u32, row: u32, class: u32) -> u32 {
         let at = first_entry + row * stride + class;
-        self.word(self.header().entries + (at >> 1)) >> ((at & 1) * 16) & 0xFFFF
+        self.word(at >> 1) >> ((at & 1) * 16) & 0xFFFF
     }
 
     /// The entry for what a walk in a row comes to at `at`, over a byte of that class.
@@ -173,6 +173,12 @@ impl Buffers {
     /// Whether the tails of a pass have left nothing to do.
     fn is_settled(&self, params: &ScanParams) -> bool {
         self.overflows(params) == 0 && self.control.item_count == 0 && !self.has_lists(params)
+    }
+
+    /// How many of the start walkers there are for each item.
+    fn spread(&self, params: &ScanParams) -> u32 {
+        let for_each = params.start_walkers / self.control.item_count.max(1);
+        1 << for_each.checked_ilog2().unwrap_or(0).min(layout::MOST_SPREAD_LOG2)
     }
 
     /// Reports a hit. False if the scan has been given up.

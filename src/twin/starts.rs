@@ -96,6 +96,39 @@ fn first_row(buffers: &Buffers, rule: &RuleRecord, start: u32) -> u32 {
     buffers.dfa_entry(rule.first_entry, rule.stride, 0, before) >> 1
 }
 
+/// Walks on by words, unless the walk is short yet, or takes a tick. Charges every word. True where the walk has
+/// come to what may be a segment.
+fn walk_on(
+    buffers: &Buffers,
+    params: &ScanParams,
+    walker: &mut StartWalker,
+    rule: &RuleRecord,
+    step: &mut u32,
+) -> bool {
+    let ticks = rule.has_ticks != 0 && walker.at.is_multiple_of(layout::TICK_BYTES);
+    if walker.at - walker.start < layout::SHORT_STEPS || ticks {
+        return false;
+    }
+    let heeds = buffers.match_kind == MatchKind::All || walker.mode & layout::START_LOOSE != 0;
+    let before = walker.at;
+    let border = (walker.at | (layout::WALK_BYTES - 1)) + 1;
+    let most = params.max_scan.min(rule.longest);
+    let stop = border.min(walker.start + most.min(params.haystack_len - walker.start));
+    'words: while walker.at + 4 <= stop {
+        for _ in 0..4 {
+            let (row, matches) = buffers.step(rule, walker.row, walker.at);
+            if row == layout::ROW_DEAD || row == layout::ROW_ESCAPE || (heeds && matches) {
+                break 'words;
+            }
+            walker.last = if matches { walker.at } else { walker.last };
+            walker.row = row;
+            walker.at += 1;
+        }
+    }
+    *step += (walker.at - before) / 4;
+    walker.at == border
+}
+
 /// Ends a walk, and reports what it has found.
 fn finish(buffers: &mut Buffers, params: &ScanParams, walker: &mut StartWalker, pattern_id: u32) {
     walker.mode &= SOURCE;
@@ -114,10 +147,11 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     let all = buffers.match_kind == MatchKind::All;
     let mut walker = buffers.start_walkers[id as usize];
     if walker.generation != buffers.control.generation {
+        let spread = buffers.spread(params);
         walker = StartWalker {
             generation: buffers.control.generation,
             mode: layout::START_ITEMS,
-            entry: id,
+            entry: if id.is_multiple_of(spread) { id / spread } else { params.start_walkers },
             ..StartWalker::default()
         };
     }
@@ -185,6 +219,9 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                     break;
                 }
                 walker.mode &= !layout::START_WAITED;
+            }
+            if walk_on(buffers, params, &mut walker, &rule, &mut step) {
+                continue;
             }
             let at_end = walker.at == params.haystack_len;
             if at_end && params.is_final == 0 {

@@ -38,4 +38,8 @@ void main() {
     for (uint word = id; word < count * 3u; word += width) {
         readback.words[word] = hits.words[word];
     }
+    uint tails = params.hit_capacity * 3u;
+    for (uint word = id; params.is_direct != 0u && word < count; word += width) {
+        readback.words[tails + word] = hits.words[tails + word];
+    }
 }

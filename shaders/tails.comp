@@ -153,7 +153,7 @@ void walk_back(BranchRecord branch, uint tail, bool is_match, uint end) {
             hand_on_all(branch, tail);
         }
     } else if (least != NO_START) {
-        emit(rule_record(branch.rule).pattern_id, least, end);
+        emit_told(rule_record(branch.rule).pattern_id, least, end, tail);
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rayon::prelude::*;
 
+use crate::rules::Run;
 use crate::sort::{self, MANY};
 
 /// Pieces that threads take of very many matches, in whole patterns.
@@ -50,6 +51,15 @@ impl Unsettled {
         let [first, end] = self.starts;
         candidate.pattern_id == self.pattern_id && (first..end).contains(&candidate.start)
     }
+}
+
+/// A match that a tail told of, and the least start from which its front leads to the tail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Told {
+    pub(crate) pattern_id: u32,
+    pub(crate) tail: u32,
+    pub(crate) start: u32,
+    pub(crate) end: u32,
 }
 
 /// Drops the `candidates`, sorted, that lie in one of `ranges`, which are in the order of their patterns.
@@ -252,6 +262,40 @@ impl Chains {
                 starts.map(|starts| Unsettled { pattern_id, starts })
             })
         })
+    }
+
+    /// Appends the matches that count of one pattern whose front is a run of bytes of one class, or of none, from all that its tails `told`, sorted, as far as they start before `end_start`.
+    ///
+    /// Such a front that leads from a start to a tail leads there from every start between, too, and the least
+    /// starts ascend with the tails. So the next match begins at the least start of the first tail behind the
+    /// last match, or at that match's end; and of the tails that this start leads to, the front prefers the
+    /// first, or the last.
+    pub(crate) fn pick_run(
+        &self,
+        told: &[Told],
+        run: Run,
+        [base, end_start]: [u64; 2],
+        matches: &mut Vec<Match>,
+    ) {
+        let Some(&Told { pattern_id, .. }) = told.first() else { return };
+        let mut free = self.free(pattern_id).saturating_sub(base);
+        let mut rest = told;
+        loop {
+            rest = &rest[rest.partition_point(|told| u64::from(told.tail) < free)..];
+            let Some(first) = rest.first() else { return };
+            let start = u64::from(first.start).max(free);
+            if start >= end_start {
+                return;
+            }
+            let start = start as u32;
+            let reached = rest.iter().take_while(|told| told.start <= start);
+            let preferred = match run {
+                Run::Lazy => first,
+                Run::Greedy => reached.last().expect("the first one, at least"),
+            };
+            matches.push(Match { pattern_id, start, end: preferred.end });
+            free = preferred.end.into();
+        }
     }
 
     /// Picks those of `candidates`, sorted, that are part of their pattern's chain. `base` is the offset of

@@ -134,14 +134,20 @@ uint spread(uint invocations, uint count) {
     return 1u << clamp(findMSB(invocations / max(count, 1u)), 0, int(MOST_SPREAD_LOG2));
 }
 
-// Reports a hit. False if the scan has been given up.
-bool emit(uint pattern_id, uint start, uint end) {
+// Reports a hit, and the tail that told of it. False if the scan has been given up.
+bool emit_told(uint pattern_id, uint start, uint end, uint tail) {
     uint at = atomicAdd(hits.count, 1u);
     if (at < params.hit_capacity) {
         hits.words[at * 3u] = pattern_id;
         hits.words[at * 3u + 1u] = start;
         hits.words[at * 3u + 2u] = end;
+        hits.words[params.hit_capacity * 3u + at] = tail;
     }
     // The counter cannot wrap: each invocation adds to it once more at most after it has passed hit_stop.
     return at <= params.hit_stop;
+}
+
+// Reports a hit. False if the scan has been given up.
+bool emit(uint pattern_id, uint start, uint end) {
+    return emit_told(pattern_id, start, end, NO_TAIL);
 }

@@ -571,6 +571,10 @@ struct Hit {
     uint end;
 };
 
+// Behind all hits that there is room for, in the hit buffer and, if params.is_direct, in what is read back, is a word
+// for each: the tail that told of it, from which its front was walked back, or this.
+const uint NO_TAIL = 0xFFFFFFFFu;
+
 // The head of the readback buffer; the hits follow once the scan is done.
 struct ReadbackHeader {
     uint pass;

@@ -38,7 +38,7 @@ pub(crate) mod witness;
 use regex_automata::nfa::thompson::{self, WhichCaptures};
 use regex_automata::util::look::LookMatcher;
 use regex_syntax::ParserBuilder;
-use regex_syntax::hir::{Hir, Look};
+use regex_syntax::hir::{Hir, HirKind, Look};
 
 pub use error::BuildError;
 pub use explain::{Factor, RulePlan};
@@ -165,6 +165,17 @@ pub(crate) struct Branch {
     pub(crate) back: Option<PartialDfa>,
     /// Whether `back` is exact, so that it and `tail` tell a match without the rule's own automata.
     pub(crate) is_exact: bool,
+    /// Where the front is a run of bytes of one class, or of none: which of several tails behind a start it prefers.
+    pub(crate) run: Option<Run>,
+}
+
+/// What a run of bytes prefers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Run {
+    /// To end with the first tail.
+    Lazy,
+    /// To end with the last one.
+    Greedy,
 }
 
 impl Branch {
@@ -179,6 +190,7 @@ impl Branch {
             tail: None,
             back: None,
             is_exact: false,
+            run: None,
         }
     }
 
@@ -305,6 +317,7 @@ impl Branch {
             return None;
         }
         cut.is_exact = branch.front_is_exact && cut.back.is_some();
+        cut.run = if cut.is_exact { run(&branch.front_hir) } else { None };
         let budget = options.tail_budget();
         cut.tail = Some(build_dfa(&branch.tail, options.match_kind, budget, &compiler(options))?);
         Some(cut)
@@ -320,6 +333,18 @@ fn build_dfa(
 ) -> Option<PartialDfa> {
     let nfa = PositionNfa::new(&compiler.build_from_hir(hir).ok()?);
     Some(PartialDfa::new(&nfa, kind, budget / size_of::<u16>()))
+}
+
+/// Which tail a front prefers; none if it is more than a run.
+fn run(front: &Hir) -> Option<Run> {
+    let HirKind::Repetition(repetition) = front.kind() else { return None };
+    let of_byte = repetition.sub.properties();
+    let is_byte = [of_byte.minimum_len(), of_byte.maximum_len()] == [Some(1); 2];
+    (is_byte && repetition.min == 0).then_some(if repetition.greedy {
+        Run::Greedy
+    } else {
+        Run::Lazy
+    })
 }
 
 fn compiler(options: &PipelineOptions) -> thompson::Compiler {

@@ -12,7 +12,7 @@ use super::dfa::{self, PartialDfa};
 use super::factor::{self, Gram, SEQUENCE, Sequence};
 use super::look;
 use super::nfa::{ByteSet, Node, PositionNfa};
-use super::{Branch, BuildError, PipelineOptions, Rule, RulePipeline, UnicodePolicy};
+use super::{Branch, BuildError, PipelineOptions, Rule, RulePipeline, Run, UnicodePolicy};
 use crate::MatchKind;
 use crate::shaders::layout;
 
@@ -71,6 +71,11 @@ impl RulePipeline {
                 body.some_dfa(&branch.tail);
                 body.some_dfa(&branch.back);
                 body.word(branch.is_exact.into());
+                body.word(match branch.run {
+                    None => 0,
+                    Some(Run::Lazy) => 1,
+                    Some(Run::Greedy) => 2,
+                });
             }
         }
         let body = body.0;
@@ -213,8 +218,14 @@ fn rule(reader: &mut Reader) -> Result<Rule, String> {
         }
         let [tail, back] = [reader.some_dfa()?, reader.some_dfa()?];
         let is_exact = reader.flag()?;
+        let run = match reader.word()? {
+            0 => None,
+            1 => Some(Run::Lazy),
+            2 => Some(Run::Greedy),
+            other => return Err(format!("a run of kind {other} is unknown")),
+        };
         let branch =
-            Branch { front, grams, other_grams, sequences, frequency, tail, back, is_exact };
+            Branch { front, grams, other_grams, sequences, frequency, tail, back, is_exact, run };
         check_front(&branch)?;
         branches.push(branch);
     }
@@ -235,6 +246,9 @@ fn check_front(branch: &Branch) -> Result<(), String> {
     };
     if !fits {
         return Err(format!("a front of {least} to {most} bytes makes no sense"));
+    }
+    if branch.run.is_some() && !branch.is_exact {
+        return Err("a run is not exact".into());
     }
     if back.is_none() && branch.is_exact {
         return Err("an exact front has no DFA".into());

@@ -198,6 +198,9 @@ pub(crate) struct Lane {
     pub(super) staged: Option<StagingSpan>,
 }
 
+/// Words of a hit, with its tail.
+pub(super) const HIT_WORDS: usize = Hit::WORDS + 1;
+
 /// The candidates among the buffers that only kernels use.
 const CANDIDATES: usize = 4;
 
@@ -387,7 +390,7 @@ impl Lane {
             Location::DeviceLocalMapped,
             storage | copied,
         )?;
-        let hits = local("hits", 4 + records(shape.hit_capacity, Hit::WORDS), copied)?;
+        let hits = local("hits", 4 + records(shape.hit_capacity, HIT_WORDS), copied)?;
         let grids = vk::BufferUsageFlags::INDIRECT_BUFFER;
         let control = local("control", Control::WORDS as u64 * 4, copied | grids)?;
         let starts =
@@ -399,7 +402,7 @@ impl Lane {
         let nfa = local("nfa walkers", records(shape.nfa_walkers, NfaWalker::WORDS), copied)?;
         let scratch = local("scratch", records(shape.nfa_scratch_words, 1), copied)?;
         let readback_bytes =
-            (ReadbackHeader::WORDS * 4) as u64 + records(shape.hit_capacity, Hit::WORDS);
+            (ReadbackHeader::WORDS * 4) as u64 + records(shape.hit_capacity, HIT_WORDS);
         let readback = Buffer::new(
             device,
             &format!("{name}/readback"),
@@ -862,6 +865,17 @@ impl Lane {
         readback.invalidate(range.clone())?;
         stats.bytes_down += bytes;
         Ok(bytemuck::cast_slice(readback.mapped(range)))
+    }
+
+    /// The tails that told of these hits, if the last run was direct; [`layout::NO_TAIL`] for the others.
+    pub(crate) fn tails(&self, count: u32, stats: &mut ScanStats) -> Result<&[u32], BackendError> {
+        let hits = u64::from(self.resources.shape.hit_capacity) * (Hit::WORDS * 4) as u64;
+        let begin = (ReadbackHeader::WORDS * 4) as u64 + hits;
+        let range = begin..begin + u64::from(count) * 4;
+        let readback = &self.resources.readback;
+        readback.invalidate(range.clone())?;
+        stats.bytes_down += u64::from(count) * 4;
+        Ok(cast_slice(readback.mapped(range)))
     }
 
     /// Frees everything, and says what went wrong first.

@@ -7,15 +7,15 @@ use bytemuck::{bytes_of, cast_slice};
 
 use super::haystack::{Haystack, StagedHaystack, StagingPool};
 use super::kernels::{Kernels, Specialisation};
-use super::lane::{Lane, LaneShape};
+use super::lane::{HIT_WORDS, Lane, LaneShape};
 use super::stats::ScanStats;
 use super::ticket::Ticket;
 use super::tuning::Tuning;
 use super::{ScanError, SessionOptions};
-use crate::matches::{Chains, Undecided, Unsettled};
+use crate::matches::{Chains, Told, Undecided, Unsettled};
 use crate::rules::pass::{self, Pass};
-use crate::rules::{Branch, Rule};
-use crate::shaders::layout::{self, Candidate, Hit};
+use crate::rules::{Branch, Rule, Run};
+use crate::shaders::layout::{self, Candidate};
 use crate::vulkan::device::Device;
 use crate::vulkan::memory::{Buffer, Location};
 use crate::vulkan::staging::StagingRing;
@@ -48,6 +48,8 @@ pub struct ResidentRulePipeline {
     pub(super) has_long: bool,
     /// Of each rule, whether the tails kernel may report its matches.
     pub(super) is_direct: Vec<bool>,
+    /// Of each rule whose front is a run, what it prefers.
+    pub(super) runs: Vec<Option<Run>>,
     pub(super) shape: LaneShape,
     tables: Vec<Buffer>,
     staging: Arc<StagingPool>,
@@ -64,6 +66,7 @@ pub struct ScanScratch {
     pub(super) undecided: Vec<Undecided>,
     pub(super) chains: Chains,
     pub(super) settled: Vec<Unsettled>,
+    pub(super) told: Vec<Told>,
     pub(super) verified: Vec<Candidate>,
     pub(super) window: Vec<u8>,
 }
@@ -117,7 +120,7 @@ impl ResidentRulePipeline {
                 .max(pipeline.rules().len()),
         };
         let range = info.max_storage_buffer_range.min(info.max_allocation_bytes);
-        let most_hits = (range - 16) as usize / size_of::<Hit>();
+        let most_hits = (range - 16) as usize / (4 * HIT_WORDS);
         limit("match capacity", max_matches, most_hits, "this device binds in one buffer")?;
         let hit_capacity = candidates.clamp(1, most_hits) as u32;
 
@@ -161,6 +164,7 @@ impl ResidentRulePipeline {
                 .flat_map(|rule| &rule.branches)
                 .any(Branch::is_unbounded),
             is_direct: pipeline.rules().iter().map(is_direct).collect(),
+            runs: pipeline.rules().iter().map(run).collect(),
             shape,
             tables: Vec::new(),
             staging: Arc::default(),
@@ -421,6 +425,12 @@ impl std::fmt::Debug for ResidentRulePipeline {
 
 fn is_direct(rule: &Rule) -> bool {
     rule.branches.iter().any(|branch| branch.is_exact)
+}
+
+/// With several branches, a start would have to choose among these first.
+fn run(rule: &Rule) -> Option<Run> {
+    let [branch] = &rule.branches[..] else { return None };
+    branch.run
 }
 
 fn limit(

@@ -672,7 +672,11 @@ fn a_haystack_of_another_backend_is_refused() {
 #[test]
 fn what_tails_cannot_tell_is_settled() {
     let backend = TestBackend::new();
-    let patterns = ["[ab]{0,3}?abcd[ab]?", "[a-d]{0,9}abcd(?:ab|a)", "[a-d]*abcd[a-d]{0,4}?d"];
+    let patterns = [
+        "(?:[ab]|cd){0,3}?abcd[ab]?",
+        "(?:[a-d]|dd){0,9}abcd(?:ab|a)",
+        "(?:[a-d]|da)*abcd[a-d]{0,4}?d",
+    ];
     let rules = rules(MatchKind::LeftmostFirst, &patterns);
     let hard = b"abcabcdabcdabcd abababcdabcd aabcdabcdab ";
     let mut few = vec![b' '; 60_000];
@@ -686,6 +690,38 @@ fn what_tails_cannot_tell_is_settled() {
         assert_eq!(matches, rules.reference_scan(haystack));
         assert!(submissions.contains(&stats.submissions), "{stats:?}");
     }
+}
+
+/// Fronts that are runs of one class leave nothing open that takes another submission.
+#[test]
+fn what_runs_leave_open_is_told_by_their_tails() {
+    let backend = TestBackend::new();
+    let patterns = [
+        "[ab]{0,9}?abcd[ab]?",
+        "[a-d]{0,20}abcd(?:ab|a)",
+        "[a-d]*abcd[a-d]{0,4}?d",
+        "[a-d]{0,7}?abcd(?: [ab]{4})?",
+        "[ab-d ]{0,9}(?:abcd|bcda)[a-d]{0,9}",
+    ];
+    let rules = rules(MatchKind::LeftmostFirst, &patterns);
+    for Rule { pattern, branches, .. } in rules.rules() {
+        let runs: Vec<_> = branches.iter().map(|branch| branch.run).collect();
+        assert!(matches!(runs[..], [Some(_)]), "{pattern}: {runs:?}");
+    }
+    let session = rules.prepare_resident(&backend, 60_000, 10_000).unwrap();
+    let pieces = vec!["a", "b", "ab", "abcd", "abcd", "abcda", "cd", "d", " ", "  "];
+    let haystacks = prop::collection::vec(prop::sample::select(pieces), 0..60);
+    let config = ProptestConfig::with_cases(300);
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    let checked = runner.run(&haystacks, |pieces| {
+        let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
+        let haystack = pieces.concat().into_bytes();
+        let stats = session.scan_into(&backend, &haystack, &mut matches, &mut scratch).unwrap();
+        prop_assert_eq!(&matches, &rules.reference_scan(&haystack));
+        prop_assert!(stats.submissions <= 1, "{:?}", stats);
+        Ok(())
+    });
+    checked.unwrap();
 }
 
 /// Rules whose fronts turn out long are verified from every start in a second run; the others are not.

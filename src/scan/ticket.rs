@@ -8,7 +8,7 @@ use super::haystack::Haystack;
 use super::lane::{Lane, Source};
 use super::session::{Range, ResidentRulePipeline, ScanScratch};
 use super::stats::ScanStats;
-use crate::matches::{self, Undecided};
+use crate::matches::{self, Told, Undecided, Unsettled};
 use crate::shaders::layout::{self, Candidate, Hit, ScanParams};
 use crate::{Backend, Match, MatchKind, sort};
 
@@ -300,7 +300,11 @@ impl ResidentRulePipeline {
             scratch.candidates.clear();
             scratch.undecided.clear();
             sort_hits(lane.hits(count, stats)?, range.is_final, scratch);
-            if !part.is_direct || self.settle(lane, *params, range.base, scratch, stats)? {
+            if !part.is_direct {
+                return Ok(true);
+            }
+            self.settle_runs(lane, count, *params, range.base, scratch, stats)?;
+            if self.settle(lane, *params, range.base, scratch, stats)? {
                 return Ok(true);
             }
             part.is_direct = false;
@@ -321,6 +325,55 @@ impl ResidentRulePipeline {
             candidates.retain(|candidate| candidate.start < start);
         }
         first
+    }
+
+    /// Picks the matches of rules whose fronts are runs, where hits leave any open, from all that their tails told.
+    fn settle_runs(
+        &self,
+        lane: &Lane,
+        count: u32,
+        params: ScanParams,
+        base: u64,
+        scratch: &mut ScanScratch,
+        stats: &mut ScanStats,
+    ) -> Result<(), ScanError> {
+        let ScanScratch { candidates, chains, settled: open, told, spare, .. } = scratch;
+        let is_run = |pattern_id: u32| self.runs[pattern_id as usize].is_some();
+        if chains.is_settled(candidates, base, is_run, &[]) {
+            return Ok(());
+        }
+        open.clear();
+        open.extend(chains.unsettled(candidates, base, is_run));
+        open.dedup_by_key(|range| range.pattern_id);
+        let is_open = |open: &[Unsettled], pattern_id: u32| {
+            open.binary_search_by_key(&pattern_id, |range| range.pattern_id).is_ok()
+        };
+        told.clear();
+        for (&Hit { pattern_id, start, end }, &tail) in
+            lane.hits(count, stats)?.iter().zip(lane.tails(count, stats)?)
+        {
+            if is_open(open, pattern_id) {
+                told.push(Told { pattern_id, tail, start, end });
+            }
+        }
+        told.sort_unstable();
+        // What tails could not tell was verified from every start: that takes all starts.
+        open.retain(|range| {
+            let behind = told.partition_point(|told| told.pattern_id <= range.pattern_id);
+            told[..behind].last().is_some_and(|last| last.tail != layout::NO_TAIL)
+        });
+        candidates.retain(|candidate| !is_open(open, candidate.pattern_id));
+        for of_one in told.chunk_by(|one, next| one.pattern_id == next.pattern_id) {
+            let pattern_id = of_one[0].pattern_id;
+            if let Some(run) = self.runs[pattern_id as usize]
+                && is_open(open, pattern_id)
+            {
+                let range = [base, params.end_start.into()];
+                chains.pick_run(of_one, run, range, candidates);
+            }
+        }
+        sort::sort(candidates, spare);
+        Ok(())
     }
 
     /// Verifies what the hits of a part leave open where tails were reported with their least start alone.

@@ -30,8 +30,9 @@ struct OnDevice<'a> {
 impl<'a> OnDevice<'a> {
     fn new(backend: &'a Backend, twin: &Buffers) -> OnDevice<'a> {
         let tables = [bytes_of(twin.header()), cast_slice(&twin.tables.words)].concat();
-        let hits = [bytes_of(&twin.hit_count), cast_slice(&twin.hits)].concat();
-        let readback = vec![0xEE; 16 + 12 * twin.hits.len()];
+        let hits = [bytes_of(&twin.hit_count), cast_slice(&twin.hits), cast_slice(&twin.hit_tails)];
+        let hits = hits.concat();
+        let readback = vec![0xEE; 16 + 16 * twin.hits.len()];
         let mut haystack = twin.haystack.clone();
         haystack.resize(haystack.len().next_multiple_of(16).max(16), PAST_END);
         let contents: [(u32, &[u8]); 11] = [
@@ -113,7 +114,10 @@ impl<'a> OnDevice<'a> {
         let hits = self.bytes(layout::BINDING_HITS);
         Buffers {
             hit_count: pod_read_unaligned(&hits[..4]),
-            hits: bytemuck::allocation::pod_collect_to_vec(&hits[4..]),
+            hits: bytemuck::allocation::pod_collect_to_vec(&hits[4..4 + 12 * before.hits.len()]),
+            hit_tails: bytemuck::allocation::pod_collect_to_vec(
+                &hits[4 + 12 * before.hits.len()..],
+            ),
             control: self.array(layout::BINDING_CONTROL, 1)[0],
             start_walkers: self.array(layout::BINDING_START_WALKERS, before.start_walkers.len()),
             queue: self.array(layout::BINDING_QUEUE, before.queue.len()),
@@ -153,8 +157,13 @@ fn compare(
     twin(state, params);
     let mut ours = state.clone();
     let sort = |buffers: &mut Buffers| {
-        let hits = buffers.hit_count.min(params.hit_capacity) as usize;
-        buffers.hits[..hits].sort_unstable_by_key(|hit| (hit.pattern_id, hit.start, hit.end));
+        let count = buffers.hit_count.min(params.hit_capacity) as usize;
+        let hits = buffers.hits.iter().copied().zip(buffers.hit_tails.iter().copied());
+        let mut hits: Vec<(Hit, u32)> = hits.take(count).collect();
+        hits.sort_unstable_by_key(|(hit, tail)| (hit.pattern_id, hit.start, hit.end, *tail));
+        for (at, (hit, tail)) in hits.into_iter().enumerate() {
+            (buffers.hits[at], buffers.hit_tails[at]) = (hit, tail);
+        }
         buffers.queue.sort_unstable_by_key(|item| (item.rule, item.start, item.from));
         let (tails, items) = buffers.candidates.split_at_mut(params.candidate_capacity as usize);
         for list in [tails, items] {
@@ -167,6 +176,7 @@ fn compare(
     sort(&mut theirs);
     assert_eq!(theirs.hit_count, ours.hit_count, "{stage}");
     assert_eq!(theirs.hits, ours.hits, "{stage}");
+    assert_eq!(theirs.hit_tails, ours.hit_tails, "{stage}");
     assert_eq!(theirs.queue, ours.queue, "{stage}");
     assert_eq!(theirs.candidates, ours.candidates, "{stage}");
     assert_eq!(theirs.control, ours.control, "{stage}");
@@ -302,11 +312,13 @@ fn compare_readback(
     let device = OnDevice::new(backend, state);
     device.run(kernels, &kernels.readback, params, [2, 1]);
     let bytes = device.bytes(layout::BINDING_READBACK);
-    let (header, hits) = readback(state, params);
+    let (header, hits, tails) = readback(state, params);
     assert_eq!(pod_read_unaligned::<ReadbackHeader>(&bytes[..16]), header);
     assert_eq!(&bytes[16..16 + 12 * hits.len()], cast_slice::<_, u8>(&hits));
-    let untouched = &bytes[16 + 12 * hits.len()..];
-    assert!(untouched.iter().all(|&byte| byte == 0xEE), "more than the hits was written");
+    let (of_hits, of_tails) = bytes[16..].split_at(12 * params.hit_capacity as usize);
+    assert_eq!(&of_tails[..4 * tails.len()], cast_slice::<_, u8>(&tails));
+    let mut untouched = of_hits[12 * hits.len()..].iter().chain(&of_tails[4 * tails.len()..]);
+    assert!(untouched.all(|&byte| byte == 0xEE), "more than the hits was written");
     hits.len()
 }
 

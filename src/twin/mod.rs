@@ -58,6 +58,7 @@ pub(crate) struct Buffers {
     pub(crate) past_end: u8,
     pub(crate) hit_count: u32,
     pub(crate) hits: Vec<Hit>,
+    pub(crate) hit_tails: Vec<u32>,
     pub(crate) control: Control,
     pub(crate) start_walkers: Vec<StartWalker>,
     pub(crate) queue: Vec<QueueItem>,
@@ -83,6 +84,7 @@ impl Buffers {
             past_end: 0,
             hit_count: 0,
             hits: vec![Hit::default(); params.hit_capacity as usize],
+            hit_tails: vec![0; params.hit_capacity as usize],
             control: Control::default(),
             start_walkers: vec![StartWalker::default(); params.start_walkers as usize],
             queue: vec![QueueItem::default(); params.queue_capacity as usize],
@@ -183,9 +185,15 @@ impl Buffers {
 
     /// Reports a hit. False if the scan has been given up.
     fn emit(&mut self, params: &ScanParams, hit: Hit) -> bool {
+        self.emit_told(params, hit, layout::NO_TAIL)
+    }
+
+    /// Reports a hit, and the tail that told of it. False if the scan has been given up.
+    fn emit_told(&mut self, params: &ScanParams, hit: Hit, tail: u32) -> bool {
         let at = self.hit_count;
         if self.hit_count < params.hit_capacity {
             self.hits[self.hit_count as usize] = hit;
+            self.hit_tails[self.hit_count as usize] = tail;
         }
         self.hit_count += 1;
         at <= params.hit_stop

@@ -133,7 +133,7 @@ fn walk_back(
         }
     } else if let (Some(start), Some(end)) = (least, match_end) {
         let pattern_id = buffers.rule(branch.rule).pattern_id;
-        buffers.emit(params, Hit { pattern_id, start, end });
+        buffers.emit_told(params, Hit { pattern_id, start, end }, tail);
     }
 }
 

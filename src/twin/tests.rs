@@ -79,7 +79,7 @@ fn scan(
             }
         }
         let last = ScanParams { pass_count: index as u32 + 1, ..params };
-        let (header, hits) = readback(&buffers, &last);
+        let (header, hits, _) = readback(&buffers, &last);
         assert_eq!(header.overflowed, 0);
         assert_eq!(header.hit_count as usize, hits.len());
         matches.extend(hits.iter().map(|hit| Match {

@@ -54,7 +54,7 @@ impl Unsettled {
 }
 
 /// A match that a tail told of, and the least start from which its front leads to the tail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Told {
     pub(crate) pattern_id: u32,
     pub(crate) tail: u32,
@@ -264,7 +264,8 @@ impl Chains {
         })
     }
 
-    /// Appends the matches that count of one pattern whose front is a run of bytes of one class, or of none, from all that its tails `told`, sorted, as far as they start before `end_start`.
+    /// Appends the matches that count of one pattern whose front is a run of bytes of one class, or of none, from
+    /// all that its tails `told`, in the order of the tails, as far as they start before `end_start`.
     ///
     /// Such a front that leads from a start to a tail leads there from every start between, too, and the least
     /// starts ascend with the tails. So the next match begins at the least start of the first tail behind the

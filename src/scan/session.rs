@@ -67,6 +67,7 @@ pub struct ScanScratch {
     pub(super) chains: Chains,
     pub(super) settled: Vec<Unsettled>,
     pub(super) told: Vec<Told>,
+    pub(super) picked: Vec<Match>,
     pub(super) verified: Vec<Candidate>,
     pub(super) window: Vec<u8>,
 }

@@ -337,7 +337,7 @@ impl ResidentRulePipeline {
         scratch: &mut ScanScratch,
         stats: &mut ScanStats,
     ) -> Result<(), ScanError> {
-        let ScanScratch { candidates, chains, settled: open, told, spare, .. } = scratch;
+        let ScanScratch { candidates, chains, settled: open, told, picked, .. } = scratch;
         let is_run = |pattern_id: u32| self.runs[pattern_id as usize].is_some();
         if chains.is_settled(candidates, base, is_run, &[]) {
             return Ok(());
@@ -356,23 +356,24 @@ impl ResidentRulePipeline {
                 told.push(Told { pattern_id, tail, start, end });
             }
         }
-        told.sort_unstable();
+        told.sort_unstable_by_key(|told| u64::from(told.pattern_id) << 32 | u64::from(told.tail));
         // What tails could not tell was verified from every start: that takes all starts.
         open.retain(|range| {
             let behind = told.partition_point(|told| told.pattern_id <= range.pattern_id);
             told[..behind].last().is_some_and(|last| last.tail != layout::NO_TAIL)
         });
-        candidates.retain(|candidate| !is_open(open, candidate.pattern_id));
         for of_one in told.chunk_by(|one, next| one.pattern_id == next.pattern_id) {
             let pattern_id = of_one[0].pattern_id;
             if let Some(run) = self.runs[pattern_id as usize]
                 && is_open(open, pattern_id)
             {
-                let range = [base, params.end_start.into()];
-                chains.pick_run(of_one, run, range, candidates);
+                picked.clear();
+                chains.pick_run(of_one, run, [base, params.end_start.into()], picked);
+                let first = candidates.partition_point(|found| found.pattern_id < pattern_id);
+                let behind = candidates.partition_point(|found| found.pattern_id <= pattern_id);
+                candidates.splice(first..behind, picked.drain(..));
             }
         }
-        sort::sort(candidates, spare);
         Ok(())
     }
 

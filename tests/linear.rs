@@ -123,6 +123,13 @@ const CASES: &[Case] = &[
         expected: none,
     },
     Case {
+        name: "counts that come to nothing",
+        rules: &["(?s)key.*?mid.{0,200}?(?:left|right).{0,200}?(?:left|right).{0,200}?[0-9]{4}"],
+        haystack: |len| repeated("key mid left right ", len),
+        bytes: 64 << 10,
+        expected: none,
+    },
+    Case {
         name: "lines of one byte",
         rules: &[r"(?m)^(?:[a-z]\n)+$;", r"(?:\s*[a-z]\s*)+="],
         haystack: |len| repeated("a\n", len),

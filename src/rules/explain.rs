@@ -11,7 +11,7 @@ pub struct RulePlan {
     pub pattern_id: u32,
     /// What a match must contain; none if every start has to be verified.
     pub factor: Option<Factor>,
-    /// Bytes of the rule's DFA.
+    /// Bytes of the rule's DFA, with that of the rule without its counts, if there is one.
     pub dfa_bytes: usize,
     /// Whether some walks have to be finished by the NFA, and how many nodes that has.
     pub nfa_nodes: Option<usize>,
@@ -49,7 +49,7 @@ impl RulePipeline {
                 RulePlan {
                     pattern_id,
                     factor,
-                    dfa_bytes: rule.dfa.entries.len() * size_of::<u16>(),
+                    dfa_bytes: rule.dfas().map(|dfa| dfa.entries.len() * size_of::<u16>()).sum(),
                     nfa_nodes: rule.dfa.escapes().then_some(rule.nfa.nodes.len()),
                 }
             })

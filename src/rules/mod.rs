@@ -72,13 +72,13 @@ pub struct PipelineOptions {
     /// Most bytes that the NFA of one pattern may take, 10 MiB by default.
     pub size_limit: usize,
     /// Most bytes of DFA table a rule may take, 32 KiB by default; what candidates are walked on, a tail or the
-    /// rule itself, may take eight times as much. Less is never wrong: it moves work from the DFA to the slower
-    /// NFA.
+    /// rule itself, may take eight times as much, and so may the rule without its counts. Less is never wrong: it
+    /// moves work from the DFA to the slower NFA.
     pub dfa_budget: usize,
 }
 
 impl PipelineOptions {
-    /// Most bytes of DFA table for what candidates are walked on.
+    /// Most bytes of DFA table for what candidates are walked on, and for a rule without its counts.
     fn tail_budget(&self) -> usize {
         self.dfa_budget.saturating_mul(8)
     }
@@ -270,6 +270,11 @@ impl Rule {
         let entries = options.tail_budget() / size_of::<u16>();
         let loose = dfa.escapes().then(|| loose::dfa(&hir, compiler(options), entries)).flatten();
         Ok(Rule { pattern: pattern.to_owned(), nfa, dfa, loose, branches })
+    }
+
+    /// What walks from a match's start are on.
+    fn dfas(&self) -> impl Iterator<Item = &PartialDfa> {
+        [&self.dfa].into_iter().chain(&self.loose)
     }
 }
 

@@ -127,8 +127,7 @@ fn own_bytes(rule: &Rule) -> u64 {
             branch.grams.len() * 24 + dfas.map(|dfa| dfa.entries.len() * 2).sum::<usize>()
         })
         .sum();
-    let dfas = [&rule.dfa].into_iter().chain(&rule.loose);
-    (nfa + branches + dfas.map(|dfa| dfa.entries.len() * 2).sum::<usize>()) as u64
+    (nfa + branches + rule.dfas().map(|dfa| dfa.entries.len() * 2).sum::<usize>()) as u64
 }
 
 /// Bytes from a match's start within which its gram ends, for every rule whose fronts are bounded; none if

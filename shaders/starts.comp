@@ -98,16 +98,16 @@ uint first_row(RuleRecord rule, uint start) {
 // come to what may be a segment.
 bool walk_on(inout StartWalker walker, RuleRecord rule, bool is_loose, uint most, inout uint step) {
     bool ticks = rule.has_ticks != 0u && (walker.at & (TICK_BYTES - 1u)) == 0u;
-    if (walker.at - walker.start < SHORT_STEPS || ticks) {
+    // Where there is a match before every byte, words are of no use.
+    bool has_matched = MATCH_ALL == 1u && walker.last + 1u == walker.at;
+    if (walker.at - walker.start < SHORT_STEPS || ticks || has_matched) {
         return false;
     }
     uint before = walker.at;
     uint border = (walker.at | (WALK_BYTES - 1u)) + 1u;
     uint stop = min(border, walker.start + min(most, params.haystack_len - walker.start));
-    uint last = walker.last;
-    walk_words(rule.classes, rule.first_entry, rule.stride, MATCH_ALL == 1u || is_loose, stop, walker.row, walker.at,
-               last);
-    walker.last = last;
+    walk_words(Dfa(rule.classes, rule.first_entry, rule.stride), MATCH_ALL == 1u || is_loose, stop, walker.row,
+               walker.at, walker.last);
     step += (walker.at - before) >> 2;
     return walker.at == border;
 }
@@ -203,6 +203,11 @@ void main() {
                 continue;
             }
             bool at_end = walker.at == params.haystack_len;
+            if (at_end && params.is_final == 0u && is_loose) {
+                // The NFA may have come to an end before.
+                walker.mode |= START_ESCAPED;
+                continue;
+            }
             if (at_end && params.is_final == 0u) {
                 bool going = emit(rule.pattern_id, walker.start, UNDECIDED);
                 walker.mode = going ? walker.mode & SOURCE : START_DONE;

@@ -4,12 +4,13 @@
 // Drops the candidate tails that cannot match, and hands on the starts of those that may.
 //
 // Reads candidate tails, the tables and the haystack; writes candidate starts and counts them in Control.
-// Grid: each invocation takes every grid's-width-th candidate, or there are several for each, and the host gives a grid wide enough that
-// these are TAILS_MOST at most. A tail passes if its DFA accepts, is not built far enough, or has not come to
-// an end after TAIL_STEPS bytes. The front is then walked back to all the places where it may begin. Where
-// front and tail are exact, or the front has one length, and params.is_direct says so, that is a hit already.
-// Rules with unbounded fronts that are too long for that are listed. Loops: TAILS_MOST times TAIL_STEPS, FRONT_STEPS,
-// what fronts of one branch may vary by, and twice MOST_LISTED. CPU twin: src/twin/tails.rs.
+// Grid: each invocation takes every grid's-width-th candidate, and the host gives a grid wide enough that these
+// are TAILS_MOST at most; where candidates are few, every so manyth invocation takes one. A tail passes if its
+// DFA accepts, is not built far enough, or has not come to an end after TAIL_STEPS bytes. The front is then
+// walked back to all the places where it may begin. Where front and tail are exact, or the front has one length,
+// and params.is_direct says so, that is a hit already. Rules with unbounded fronts that are too long for that are
+// listed. Loops: TAILS_MOST times a fourth of TAIL_STEPS and of FRONT_STEPS, FRONT_STEPS again, what fronts of one
+// branch may vary by, and twice MOST_LISTED. CPU twin: src/twin/tails.rs.
 
 #include "bindings.glsl"
 #include "walk.glsl"
@@ -43,7 +44,7 @@ uint walk(BranchRecord branch, uint start, bool to_the_end, out uint end) {
     }
     uint at = start;
     end = NO_END;
-    walk_words(branch.classes, branch.first_entry, branch.stride, !to_the_end,
+    walk_words(Dfa(branch.classes, branch.first_entry, branch.stride), !to_the_end,
                min(start + TAIL_STEPS, params.haystack_len), row, at, end);
     uint verdict = end == NO_END ? NO_MATCH : MATCH;
     for (; at < start + TAIL_STEPS; ++at) {
@@ -125,8 +126,8 @@ void walk_back(BranchRecord branch, uint tail, bool is_match, uint end) {
     uint least = NO_START;
     if (is_match) {
         uint stop = max(params.first_start, tail - min(tail, FRONT_STEPS));
-        walk_words_back(branch.back_classes, branch.back_first_entry, branch.back_stride, stop, params.end_start, row,
-                        at, least);
+        walk_words_back(Dfa(branch.back_classes, branch.back_first_entry, branch.back_stride), stop, params.end_start,
+                        row, at, least);
     }
     while (row != ROW_DEAD && tail - at < FRONT_STEPS) {
         uint byte_class = at == 0u ? end_class : class_of(branch.back_classes, byte_at(at - 1u));

@@ -295,7 +295,8 @@ impl Chains {
                 Run::Greedy => reached.last().expect("the first one, at least"),
             };
             matches.push(Match { pattern_id, start, end: preferred.end });
-            free = preferred.end.into();
+            // Beyond the tail, whatever tables tell.
+            free = u64::from(preferred.end.max(preferred.tail + 1));
         }
     }
 

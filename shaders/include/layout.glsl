@@ -380,8 +380,8 @@ struct ScanParams {
     uint candidate_capacity;
     uint item_capacity;
     // 1 to report right away what the tails tell exactly. Where front and tail are exact that is the least
-    // start of a tail. Two tails may then tell different ends of one start, of which the host does not know
-    // the right one, and starts other than the least are left out: both it verifies.
+    // start of a tail. Two tails may then tell different ends of one start, and starts other than the least are
+    // left out: where the front is a run the host sees by the tails which count, and else it verifies them.
     uint is_direct;
 };
 

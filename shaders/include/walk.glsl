@@ -27,56 +27,74 @@ uint bytes_of(uint word, uint behind, uint shift) {
     return shift == 0u ? word : word >> shift | behind << (32u - shift);
 }
 
+// A DFA: its class map, and where its rows are.
+struct Dfa {
+    uint classes;
+    uint first_entry;
+    uint stride;
+};
+
+// Walks on over a byte of that class, unless it decides something.
+void walk_byte(Dfa dfa, uint byte_class, bool heeds, inout bool goes_on, inout uint row, inout uint at,
+               inout uint last) {
+    if (goes_on) {
+        uint entry = dfa_entry(dfa.first_entry, dfa.stride, row, byte_class);
+        bool matches = (entry & ENTRY_MATCH) != 0u;
+        goes_on = (entry >> 1) - 1u < ROW_ESCAPE - 1u && !(heeds && matches);
+        if (goes_on) {
+            row = entry >> 1;
+            last = matches ? at : last;
+            at += 1u;
+        }
+    }
+}
+
 // Walks on over four bytes at a time, up to `stop` and not beyond: to where fewer are left, or a byte that
 // decides something. That is one that leads to no row, or, if a walk `heeds` matches, before which there is one;
-// else `last` is the last of these.
-void walk_words(uint classes, uint first_entry, uint stride, bool heeds, uint stop, inout uint row, inout uint at,
-                inout uint last) {
+// else `last` is the last of these. One turn for a word.
+void walk_words(Dfa dfa, bool heeds, uint stop, inout uint row, inout uint at, inout uint last) {
     uint shift = (at & 3u) * 8u;
     uint here = word_at(at);
     uint next = word_at(at + 4u);
-    uint of_bytes = classes_of(classes, bytes_of(here, next, shift));
+    uint of_bytes = classes_of(dfa.classes, bytes_of(here, next, shift));
     bool goes_on = true;
     while (goes_on && at + 4u <= stop) {
         here = next;
         next = word_at(at + 8u);
-        uint ahead = classes_of(classes, bytes_of(here, next, shift));
-        for (uint bits = 0u; bits < 32u; bits += 8u) {
-            if (goes_on) {
-                uint entry = dfa_entry(first_entry, stride, row, of_bytes >> bits & 0xFFu);
-                bool matches = (entry & ENTRY_MATCH) != 0u;
-                goes_on = (entry >> 1) - 1u < ROW_ESCAPE - 1u && !(heeds && matches);
-                if (goes_on) {
-                    row = entry >> 1;
-                    last = matches ? at : last;
-                    at += 1u;
-                }
-            }
-        }
+        uint ahead = classes_of(dfa.classes, bytes_of(here, next, shift));
+        walk_byte(dfa, of_bytes & 0xFFu, heeds, goes_on, row, at, last);
+        walk_byte(dfa, of_bytes >> 8 & 0xFFu, heeds, goes_on, row, at, last);
+        walk_byte(dfa, of_bytes >> 16 & 0xFFu, heeds, goes_on, row, at, last);
+        walk_byte(dfa, of_bytes >> 24, heeds, goes_on, row, at, last);
         of_bytes = ahead;
     }
 }
 
+// Walks back over the byte before `at`, which is of that class.
+void walk_byte_back(Dfa dfa, uint byte_class, uint below, inout uint row, inout uint at, inout uint least) {
+    if (row != ROW_DEAD) {
+        uint entry = dfa_entry(dfa.first_entry, dfa.stride, row, byte_class);
+        row = entry >> 1;
+        least = (entry & ENTRY_MATCH) != 0u && at < below ? at : least;
+        at -= 1u;
+    }
+}
+
 // Walks back from `at` over four bytes at a time, down to `stop` and not beyond: to where fewer are left, or no
-// row follows. `least` is the least place below `below` where the walk matched.
-void walk_words_back(uint classes, uint first_entry, uint stride, uint stop, uint below, inout uint row,
-                     inout uint at, inout uint least) {
+// row follows. `least` is the least place below `below` where the walk matched. One turn for a word.
+void walk_words_back(Dfa dfa, uint stop, uint below, inout uint row, inout uint at, inout uint least) {
     uint shift = (at & 3u) * 8u;
     uint behind = word_at(at);
     uint here = word_at(max(at, 4u) - 4u);
-    uint of_bytes = classes_of(classes, bytes_of(here, behind, shift));
+    uint of_bytes = classes_of(dfa.classes, bytes_of(here, behind, shift));
     while (row != ROW_DEAD && at >= stop + 4u) {
         behind = here;
         here = word_at(max(at, 8u) - 8u);
-        uint ahead = classes_of(classes, bytes_of(here, behind, shift));
-        for (uint bits = 32u; bits > 0u; bits -= 8u) {
-            if (row != ROW_DEAD) {
-                uint entry = dfa_entry(first_entry, stride, row, of_bytes >> (bits - 8u) & 0xFFu);
-                row = entry >> 1;
-                least = (entry & ENTRY_MATCH) != 0u && at < below ? at : least;
-                at -= 1u;
-            }
-        }
+        uint ahead = classes_of(dfa.classes, bytes_of(here, behind, shift));
+        walk_byte_back(dfa, of_bytes >> 24, below, row, at, least);
+        walk_byte_back(dfa, of_bytes >> 16 & 0xFFu, below, row, at, least);
+        walk_byte_back(dfa, of_bytes >> 8 & 0xFFu, below, row, at, least);
+        walk_byte_back(dfa, of_bytes & 0xFFu, below, row, at, least);
         of_bytes = ahead;
     }
 }

@@ -11,7 +11,7 @@
 //! transition that reads the byte *after* it, or the end of the haystack.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 
@@ -25,7 +25,7 @@ use crate::shaders::layout;
 pub(crate) struct PartialDfa {
     /// The class of every byte.
     pub(crate) classes: [u8; 256],
-    /// Entries in a row: one for every class, and the end of the haystack as the last.
+    /// Entries in a row: one for every class, one for a tick if there are any, and the end of the haystack as the last.
     pub(crate) stride: u32,
     /// Rows. Row 0 leads to the initial state for the byte (or the haystack's start) before the walk;
     /// every other row belongs to a state. See [`layout::ENTRY_MATCH`] for what an entry says.
@@ -61,18 +61,17 @@ impl PartialDfa {
     }
 }
 
-/// By node, which one it becomes at a tick. One that becomes another does all that the other does.
-pub(crate) struct Ticks(pub(crate) Vec<u32>);
+/// What becomes of nodes at a tick.
+pub(crate) struct Ticks {
+    /// By node, which one it becomes; [`Ticks::GONE`] if none.
+    pub(crate) next: Vec<u32>,
+    /// By node, which one becomes it after some ticks, and nothing becomes that one: it does all that this one does.
+    /// Of several that a node becomes, the older ones come later.
+    pub(crate) youngest: Vec<u32>,
+}
 
 impl Ticks {
-    /// It becomes none.
     pub(crate) const GONE: u32 = u32::MAX;
-
-    /// What a node becomes at the next tick, if that is another one, and so on.
-    fn ages(&self, node: u32) -> impl Iterator<Item = u32> {
-        let next = |node: &u32| self.0.get(*node as usize).copied().filter(|next| next != node);
-        std::iter::successors(next(&node), move |node| next(node))
-    }
 }
 
 #[derive(PartialEq, Eq, Hash)]
@@ -256,10 +255,9 @@ impl<'a> Determiniser<'a> {
 
     /// What a state becomes at a tick; none if all of it is gone.
     fn older(&self, state: &State, ticks: &Ticks) -> Option<State> {
-        let age = |item: &u32| ticks.0.get(*item as usize).copied().unwrap_or(*item);
-        let is_there = |item: &u32| *item != Ticks::GONE;
-        let older = |item: &u32| {
-            if *item == layout::EDGE_MATCH { Some(*item) } else { Some(age(item)).filter(is_there) }
+        let older = |&item: &u32| match ticks.next.get(item as usize) {
+            None => Some(item),
+            Some(&next) => (next != Ticks::GONE).then_some(next),
         };
         self.state(state.items.iter().filter_map(older).collect(), state.before)
     }
@@ -293,8 +291,10 @@ impl<'a> Determiniser<'a> {
             items.dedup();
         }
         if let Some(ticks) = &self.ticks {
-            let older: Vec<u32> = items.iter().flat_map(|&item| ticks.ages(item)).collect();
-            items.retain(|item| *item == layout::EDGE_MATCH || !older.contains(item));
+            let mut met = HashSet::new();
+            items.retain(|&item| {
+                ticks.youngest.get(item as usize).is_none_or(|&node| met.insert(node))
+            });
         }
         let waits = self.waits(&items);
         let before = before.map(|byte| self.looks_like[usize::from(byte)]).filter(|_| waits);

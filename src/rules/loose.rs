@@ -17,6 +17,9 @@ use crate::shaders::layout;
 /// Counts up to this are kept.
 const FEW: u32 = 8;
 
+/// Copies of nodes, at most.
+const MOST_COPIES: usize = 1 << 16;
+
 /// The DFA of a rule with its counts let go. None if it has none, or is too large. `budget` counts entries.
 pub(super) fn dfa(hir: &Hir, mut compiler: Compiler, budget: usize) -> Option<PartialDfa> {
     let mut loosener = Loosener { is_loose: false, runs: Vec::new() };
@@ -29,8 +32,13 @@ pub(super) fn dfa(hir: &Hir, mut compiler: Compiler, budget: usize) -> Option<Pa
     let (nfa, states) = PositionNfa::with_states(&thompson);
     let of_states = runs_of(&thompson)?;
     let of_nodes: Vec<usize> = states.iter().map(|&state| of_states[state]).collect();
-    let ticks = |bytes: &usize| bytes.div_ceil(layout::TICK_BYTES as usize);
+    // It reads bytes at so many places, and what waits to be judged behind the last one takes a tick too.
+    let ticks = |bytes: &usize| bytes / layout::TICK_BYTES as usize + 1;
     let ticks: Vec<usize> = [0].into_iter().chain(loosener.runs.iter().map(ticks)).collect();
+    let copies = of_nodes.iter().try_fold(0_usize, |sum, &run| sum.checked_add(ticks[run]))?;
+    if copies > MOST_COPIES {
+        return None;
+    }
     let (nfa, ticks) = with_ages(&nfa, &of_nodes, &ticks);
     Some(PartialDfa::with_ticks(&nfa, ticks, budget))
 }
@@ -159,6 +167,7 @@ fn with_ages(nfa: &PositionNfa, runs: &[usize], ticks: &[usize]) -> (PositionNfa
     let mut nodes = vec![nfa.nodes[0]; end];
     let mut edges = Vec::new();
     let mut next: Vec<u32> = (0..end as u32).collect();
+    let mut youngest = next.clone();
     for node in 0..count {
         let run = runs[node];
         for age in 0..=ticks[run] {
@@ -172,17 +181,22 @@ fn with_ages(nfa: &PositionNfa, runs: &[usize], ticks: &[usize]) -> (PositionNfa
             ));
             let edges_end = edges.len() as u32;
             nodes[own] = Node { edges_begin, edges_end, ..nfa.nodes[node] };
+            youngest[own] = node as u32;
             if run != 0 {
                 next[own] = if age < ticks[run] { aged(node, age + 1) as u32 } else { Ticks::GONE };
             }
         }
     }
-    (PositionNfa { nodes, edges, sets: nfa.sets.clone() }, Ticks(next))
+    (PositionNfa { nodes, edges, sets: nfa.sets.clone() }, Ticks { next, youngest })
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::super::{compiler, oracle, parse};
     use super::*;
+    use crate::PipelineOptions;
 
     fn loosened(pattern: &str) -> Option<(String, Vec<usize>)> {
         let mut loosener = Loosener { is_loose: false, runs: Vec::new() };
@@ -201,6 +215,104 @@ mod tests {
         for (pattern, expected, runs) in cases {
             let expected = regex_syntax::parse(expected).unwrap().to_string();
             assert_eq!(loosened(pattern), Some((expected, runs)));
+        }
+    }
+
+    #[test]
+    fn gives_up_on_too_many_copies() {
+        let options = PipelineOptions::default();
+        let hir = parse("(?:(?:(?:(?:(?:a{9}){8}){8}){8}){8}){4}", &options).unwrap();
+        assert!(dfa(&hir, compiler(&options), 1 << 16).is_none());
+    }
+
+    /// Where a walk from `start` matches, up to where it leaves the DFA.
+    fn walk(dfa: &PartialDfa, haystack: &[u8], start: usize) -> (Vec<usize>, usize) {
+        let row_of = |entry| super::super::dfa::target(entry);
+        let class = |at: usize| match haystack.get(at) {
+            Some(&byte) => dfa.classes[usize::from(byte)].into(),
+            None => dfa.stride - 1,
+        };
+        let before = start.checked_sub(1).map_or(dfa.stride - 1, class);
+        let mut row = row_of(dfa.entry(0, before));
+        let mut ends = Vec::new();
+        for at in start..=haystack.len() {
+            if at.is_multiple_of(layout::TICK_BYTES as usize) {
+                row = row_of(dfa.entry(row, dfa.stride - 2));
+            }
+            if row == layout::ROW_DEAD {
+                break;
+            }
+            let entry = if row == layout::ROW_ESCAPE { 0 } else { dfa.entry(row, class(at)) };
+            if row == layout::ROW_ESCAPE || row_of(entry) == layout::ROW_ESCAPE {
+                return (ends, at);
+            }
+            if super::super::dfa::is_match(entry) {
+                ends.push(at);
+            }
+            row = row_of(entry);
+            if row == layout::ROW_DEAD {
+                break;
+            }
+        }
+        (ends, usize::MAX)
+    }
+
+    fn check(pattern: &str, haystack: &[u8], starts: impl Iterator<Item = usize>) -> usize {
+        let options = PipelineOptions::default();
+        let hir = parse(pattern, &options).unwrap();
+        let Some(dfa) = dfa(&hir, compiler(&options), 1 << 16) else { return 0 };
+        let mut count = 0;
+        for start in starts {
+            let (found, left_at) = walk(&dfa, haystack, start);
+            let ends = oracle::ends_from(&hir, haystack, start);
+            for end in ends.into_iter().filter(|&end| end < left_at) {
+                assert!(found.contains(&end), "{pattern:?} at {start}..{end}: {found:?}");
+                count += 1;
+            }
+        }
+        count
+    }
+
+    /// A tick before what waits behind a run's last byte is judged.
+    #[test]
+    fn runs_end_after_their_last_tick() {
+        let haystack = [&[b'-'; 256][..], b"y", &[b'a'; 128], b"z"].concat();
+        assert_eq!(check(r"(?s)y(?:.(?:\b|\B)){128}z", &haystack, 256..257), 1);
+        let haystack = [&[b'-'; 255][..], b"y", &[b'a'; 128], b"z"].concat();
+        assert_eq!(check(r"(?s)y(?:.(?:\b|\B)){128}z", &haystack, 255..256), 1);
+        assert_eq!(check("(?s)y.{128}(?:z|b?c|d|e+|f|g|h|i|j|k|l)", &haystack, 255..256), 1);
+    }
+
+    fn pattern() -> impl Strategy<Value = String> {
+        let leaves =
+            vec!["a", "b", "ab", "[ab]", ".", "[^x]", r"(?:.(?:\b|\B))", r"\b", "(?m:$)", "x?"];
+        let counts =
+            vec!["{9}", "{0,20}?", "{128}", "{10,140}", "{0,257}", "{12,}", "{2,3}", "*", "+?"];
+        let leaf = prop::sample::select(leaves).prop_map(str::to_owned);
+        leaf.prop_recursive(4, 10, 3, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 2..4).prop_map(|parts| parts.concat()),
+                prop::collection::vec(inner.clone(), 2..3)
+                    .prop_map(|parts| format!("(?:{})", parts.join("|"))),
+                (inner, prop::sample::select(counts.clone()))
+                    .prop_map(|(sub, count)| format!("(?:{sub}){count}")),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+        #[test]
+        fn matches_wherever_the_rule_does(
+            pattern in pattern(),
+            haystack in prop::collection::vec(prop::sample::select(&b"aaab\nx"[..]), 280..400),
+            start in 0_usize..140,
+        ) {
+            // What takes too long to compile or to judge by definition is no matter here.
+            let size = regex_syntax::parse(&pattern).ok().and_then(|hir| hir.properties().maximum_len());
+            prop_assume!(size.is_none_or(|size| size < 2000));
+            prop_assume!(crate::RulePipeline::new(&[&pattern]).is_ok());
+            check(&pattern, &haystack, start..start + 1);
         }
     }
 }

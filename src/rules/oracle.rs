@@ -101,6 +101,12 @@ fn all(
     }
 }
 
+/// Every end of a match of `hir` that starts at `start`.
+#[cfg(test)]
+pub(super) fn ends_from(hir: &Hir, haystack: &[u8], start: usize) -> Vec<usize> {
+    Meaning { haystack, end: haystack.len(), looks: &LookMatcher::new() }.ends(hir, start)
+}
+
 /// What syntax trees mean over a haystack, for matches that end at or before `end`.
 struct Meaning<'a> {
     haystack: &'a [u8],

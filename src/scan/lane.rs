@@ -951,7 +951,7 @@ fn segment(shape: &LaneShape, haystack: &Buffer, index: u32) -> (u64, u64) {
 /// Enough workgroups that the copying loop stays far below 65,535 turns for any hit buffer.
 fn readback_groups(shape: &LaneShape) -> u32 {
     const MOST: u32 = 1024;
-    (u64::from(shape.hit_capacity) * Hit::WORDS as u64)
+    (u64::from(shape.hit_capacity) * HIT_WORDS as u64)
         .div_ceil(u64::from(layout::WORKGROUP) * 4)
         .clamp(1, u64::from(MOST)) as u32
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 pub struct ScanStats {
     /// Bytes uploaded: the haystack, padded to a word, and the 4-byte hit counter.
     pub bytes_up: u64,
-    /// Bytes read back: a header of 16 bytes, and 12 for each hit.
+    /// Bytes read back: a header of 16 bytes, and 12 for each hit; and 4 more where the tail that told of it counts.
     pub bytes_down: u64,
     /// Ranges uploaded: two for a scan.
     pub uploads: u32,

@@ -362,17 +362,15 @@ impl ResidentRulePipeline {
             let behind = told.partition_point(|told| told.pattern_id <= range.pattern_id);
             told[..behind].last().is_some_and(|last| last.tail != layout::NO_TAIL)
         });
+        told.retain(|told| is_open(open, told.pattern_id));
         for of_one in told.chunk_by(|one, next| one.pattern_id == next.pattern_id) {
             let pattern_id = of_one[0].pattern_id;
-            if let Some(run) = self.runs[pattern_id as usize]
-                && is_open(open, pattern_id)
-            {
-                picked.clear();
-                chains.pick_run(of_one, run, [base, params.end_start.into()], picked);
-                let first = candidates.partition_point(|found| found.pattern_id < pattern_id);
-                let behind = candidates.partition_point(|found| found.pattern_id <= pattern_id);
-                candidates.splice(first..behind, picked.drain(..));
-            }
+            let run = self.runs[pattern_id as usize].expect("what is open of others is left out");
+            picked.clear();
+            chains.pick_run(of_one, run, [base, params.end_start.into()], picked);
+            let first = candidates.partition_point(|found| found.pattern_id < pattern_id);
+            let behind = candidates.partition_point(|found| found.pattern_id <= pattern_id);
+            candidates.splice(first..behind, picked.drain(..));
         }
         Ok(())
     }

@@ -106,7 +106,8 @@ fn walk_on(
     step: &mut u32,
 ) -> bool {
     let ticks = rule.has_ticks != 0 && walker.at.is_multiple_of(layout::TICK_BYTES);
-    if walker.at - walker.start < layout::SHORT_STEPS || ticks {
+    let has_matched = buffers.match_kind == MatchKind::All && walker.last + 1 == walker.at;
+    if walker.at - walker.start < layout::SHORT_STEPS || ticks || has_matched {
         return false;
     }
     let heeds = buffers.match_kind == MatchKind::All || walker.mode & layout::START_LOOSE != 0;
@@ -224,6 +225,10 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 continue;
             }
             let at_end = walker.at == params.haystack_len;
+            if at_end && params.is_final == 0 && walker.mode & layout::START_LOOSE != 0 {
+                walker.mode |= layout::START_ESCAPED;
+                continue;
+            }
             if at_end && params.is_final == 0 {
                 let going = buffers.emit(params, hit(layout::UNDECIDED));
                 walker.mode = if going { walker.mode & SOURCE } else { layout::START_DONE };

@@ -692,17 +692,6 @@ fn what_tails_cannot_tell_is_settled() {
     }
 }
 
-/// Where a rule without its counts would go on, the rule itself may have come to an end.
-#[test]
-fn counts_that_are_let_go_leave_no_start_undecided() {
-    let backend = TestBackend::new();
-    let rules = rules(MatchKind::LeftmostFirst, &["(?s)x.{0,40}?y[a-y]{100}[^q]*q"]);
-    assert!(rules.rules()[0].dfa.escapes() && rules.rules()[0].loose.is_some());
-    let session = rules.prepare_resident(&backend, 1 << 10, 10).unwrap();
-    let haystack = [&b"xyaayyayayyaayyayayaayy"[..], &[b'-'; 5000]].concat();
-    assert_eq!(scan_windows(&session, &backend, &haystack).unwrap(), []);
-}
-
 /// Fronts that are runs of one class leave nothing open that takes another submission.
 #[test]
 fn what_runs_leave_open_is_told_by_their_tails() {

@@ -418,6 +418,18 @@ fn counts_are_let_go() {
     }
 }
 
+/// Where a rule without its counts goes on to a window's end, the rule itself may have come to an end before.
+#[test]
+fn counts_that_are_let_go_leave_no_start_undecided() {
+    let backend = TestBackend::new();
+    let rules = RulePipeline::new(&["(?s)x.{0,40}?y[a-y]{100}[^q]*q", "xy"]).unwrap();
+    assert!(rules.rules()[0].loose.is_some());
+    let haystack = [&b"xyaayyayayyaayyayayaayy"[..], &[b'-'; 300]].concat();
+    let window = ScanParams { is_final: 0, ..whole(&haystack) };
+    let state = compare_scan(&backend, &rules, &haystack, window);
+    assert_eq!(state.hits[..state.hit_count as usize], [Hit { pattern_id: 1, start: 0, end: 2 }]);
+}
+
 /// As rules are walked whose sets take too many words.
 #[test]
 fn walks_in_order_do_what_their_twins_do() {

@@ -32,8 +32,9 @@ pub(super) fn dfa(hir: &Hir, mut compiler: Compiler, budget: usize) -> Option<Pa
     let (nfa, states) = PositionNfa::with_states(&thompson);
     let of_states = runs_of(&thompson)?;
     let of_nodes: Vec<usize> = states.iter().map(|&state| of_states[state]).collect();
-    // It reads bytes at so many places, and what waits to be judged behind the last one takes a tick too.
-    let ticks = |bytes: &usize| bytes / layout::TICK_BYTES as usize + 1;
+    // A tick before each byte; and where there are look-arounds, one before what waits for them behind the last.
+    let waiting = usize::from(nfa.has_looks());
+    let ticks = |bytes: &usize| (bytes + waiting).div_ceil(layout::TICK_BYTES as usize);
     let ticks: Vec<usize> = [0].into_iter().chain(loosener.runs.iter().map(ticks)).collect();
     let copies = of_nodes.iter().try_fold(0_usize, |sum, &run| sum.checked_add(ticks[run]))?;
     if copies > MOST_COPIES {

@@ -282,8 +282,10 @@ impl Chains {
         let mut free = self.free(pattern_id).saturating_sub(base);
         let mut rest = told;
         loop {
-            rest = &rest[rest.partition_point(|told| u64::from(told.tail) < free)..];
-            let Some(first) = rest.first() else { return };
+            let is_behind = |told: &Told| u64::from(told.tail) >= free;
+            let Some(at) = rest.iter().position(is_behind) else { return };
+            rest = &rest[at..];
+            let first = &rest[0];
             let start = u64::from(first.start).max(free);
             if start >= end_start {
                 return;
@@ -396,6 +398,56 @@ mod tests {
             }
         }
         unsettled
+    }
+
+    proptest! {
+        /// Against the meaning of a run in front of tails: from each start in turn, to the first or the last tail.
+        #[test]
+        fn picks_what_runs_prefer(
+            is_in_class in prop::collection::vec(prop::bool::weighted(0.8), 60),
+            tails in prop::collection::btree_map(0_usize..60, 1_u32..20, 0..20),
+            most in 0_usize..12,
+            is_lazy in prop::bool::ANY,
+            [free, base] in [0_usize..30, 0_usize..9],
+            [first_start, end_start] in [0_usize..20, 30_usize..70],
+        ) {
+            let leads = |start: usize, tail: usize| {
+                start <= tail && tail - start <= most && is_in_class[start..tail].iter().all(|&is| is)
+            };
+            let mut told = Vec::new();
+            for (&tail, &len) in &tails {
+                let start = (first_start..end_start.min(tail + 1)).find(|&start| leads(start, tail));
+                let told_of = |start| {
+                    let [tail, start] = [tail, start].map(|at| at as u32);
+                    Told { pattern_id: 0, tail, start, end: tail + len }
+                };
+                // Some grams lead to the same tail.
+                told.extend(start.into_iter().flat_map(|start| vec![told_of(start); 1 + tail % 2]));
+            }
+            let mut expected = Vec::new();
+            let mut at = first_start.max(free.saturating_sub(base));
+            while at < end_start {
+                let mut ends = tails.iter().filter(|(tail, _)| leads(at, **tail));
+                let preferred = if is_lazy { ends.next() } else { ends.next_back() };
+                match preferred {
+                    Some((&tail, &len)) => {
+                        let end = tail as u32 + len;
+                        expected.push(Match { pattern_id: 0, start: at as u32, end });
+                        at = end as usize;
+                    }
+                    None => at += 1,
+                }
+            }
+            let mut chains = Chains::default();
+            chains.clear();
+            chains.chains.push(Chain::default());
+            chains.chains[0].haystack.store(chains.haystack, Relaxed);
+            chains.chains[0].end.store(free as u64, Relaxed);
+            let run = if is_lazy { Run::Lazy } else { Run::Greedy };
+            let mut picked = Vec::new();
+            chains.pick_run(&told, run, [base as u64, end_start as u64], &mut picked);
+            prop_assert_eq!(picked, expected);
+        }
     }
 
     proptest! {

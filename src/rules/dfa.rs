@@ -224,12 +224,28 @@ impl<'a> Determiniser<'a> {
         let weight = states.weights[index];
         let waits = self.waits(&state.items);
         let mut judged = if waits { None } else { self.judge(&state, None) };
+        let sets = judged.as_ref().map(|judged| self.sets_of(judged));
+        let sets = sets.filter(|sets| sets.len() <= u128::BITS as usize);
         let mut readings: Vec<Reading> = Vec::new();
+        // Where the threads are the same for all classes, what tells their readings apart.
+        let mut keys: Vec<(u128, Option<u8>)> = Vec::new();
         let mut of_classes = Vec::with_capacity(self.samples.len() + 1);
         for class in 0..=self.samples.len() {
             let byte = self.samples.get(class).copied();
             let share = self.weights.get(class).copied().unwrap_or(0.0);
-            if waits {
+            if let Some(sets) = &sets {
+                let is_read = |set: u32| {
+                    byte.is_some_and(|byte| contains(&self.nfa.sets[set as usize], byte))
+                };
+                let read = sets.iter().fold(0, |read, &set| read << 1 | u128::from(is_read(set)));
+                let key = (read, byte.map(|byte| self.looks_like[usize::from(byte)]));
+                if let Some(at) = keys.iter().position(|known| *known == key) {
+                    readings[at].share += share;
+                    of_classes.push(Some(at));
+                    continue;
+                }
+                keys.push(key);
+            } else {
                 judged = self.judge(&state, byte);
             }
             let reading = judged.as_ref().map(|judged| self.reading(judged, byte));
@@ -260,6 +276,15 @@ impl<'a> Determiniser<'a> {
             Some(&next) => (next != Ticks::GONE).then_some(next),
         };
         self.state(state.items.iter().filter_map(older).collect(), state.before)
+    }
+
+    /// The sets that threads read, each once.
+    fn sets_of(&self, judged: &Judged) -> Vec<u32> {
+        let set_of = |thread: &u32| self.nfa.nodes[*thread as usize].operand;
+        let mut sets: Vec<u32> = judged.threads.iter().map(set_of).collect();
+        sets.sort_unstable();
+        sets.dedup();
+        sets
     }
 
     /// What a byte, or none at the end of the haystack, is to the threads of a state.

@@ -233,21 +233,22 @@ impl<'a> Determiniser<'a> {
         for class in 0..=self.samples.len() {
             let byte = self.samples.get(class).copied();
             let share = self.weights.get(class).copied().unwrap_or(0.0);
-            if let Some(sets) = &sets {
+            if let (Some(sets), Some(judged)) = (&sets, &judged) {
                 let is_read = |set: u32| {
                     byte.is_some_and(|byte| contains(&self.nfa.sets[set as usize], byte))
                 };
                 let read = sets.iter().fold(0, |read, &set| read << 1 | u128::from(is_read(set)));
                 let key = (read, byte.map(|byte| self.looks_like[usize::from(byte)]));
-                if let Some(at) = keys.iter().position(|known| *known == key) {
-                    readings[at].share += share;
-                    of_classes.push(Some(at));
-                    continue;
-                }
-                keys.push(key);
-            } else {
-                judged = self.judge(&state, byte);
+                let at = keys.iter().position(|known| *known == key).unwrap_or_else(|| {
+                    keys.push(key);
+                    readings.push(self.reading(judged, byte));
+                    readings.len() - 1
+                });
+                readings[at].share += share;
+                of_classes.push(Some(at));
+                continue;
             }
+            judged = self.judge(&state, byte);
             let reading = judged.as_ref().map(|judged| self.reading(judged, byte));
             of_classes.push(reading.map(|reading| gather(reading, share, &mut readings)));
         }

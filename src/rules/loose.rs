@@ -23,7 +23,7 @@ const MOST_COPIES: usize = 1 << 16;
 /// The DFA of a rule with its counts let go. None if it has none, or is too large. `budget` counts entries.
 pub(super) fn dfa(hir: &Hir, mut compiler: Compiler, budget: usize) -> Option<PartialDfa> {
     let mut loosener = Loosener { is_loose: false, runs: Vec::new() };
-    let hir = loosener.loosen(hir, 1);
+    let hir = loosener.loosen(hir, Place::Open { times: 1 });
     if !loosener.is_loose {
         return None;
     }
@@ -50,70 +50,58 @@ struct Loosener {
     runs: Vec<usize>,
 }
 
+/// Where a part of a rule is.
+#[derive(Clone, Copy)]
+enum Place {
+    /// Outside of runs, and so often in a row.
+    Open { times: usize },
+    /// In a run, where nothing is counted any more.
+    Run,
+    /// In a loop without a bound, where there is no telling one run from the next.
+    Loop,
+}
+
 impl Loosener {
-    /// `times` is how often in a row it may come.
-    fn loosen(&mut self, hir: &Hir, times: usize) -> Hir {
-        let mut all = |subs: &[Hir]| subs.iter().map(|sub| self.loosen(sub, times)).collect();
+    fn loosen(&mut self, hir: &Hir, place: Place) -> Hir {
+        let mut all = |subs: &[Hir]| subs.iter().map(|sub| self.loosen(sub, place)).collect();
         match hir.kind() {
             HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => {
                 hir.clone()
             }
-            HirKind::Capture(capture) => self.loosen(&capture.sub, times),
+            HirKind::Capture(capture) => self.loosen(&capture.sub, place),
             HirKind::Concat(subs) => Hir::concat(all(subs)),
             HirKind::Alternation(subs) => Hir::alternation(all(subs)),
-            HirKind::Repetition(repetition) => self.loosen_repetition(repetition, times),
+            HirKind::Repetition(repetition) => self.loosen_repetition(repetition, place),
         }
     }
 
-    fn loosen_repetition(&mut self, repetition: &Repetition, times: usize) -> Hir {
-        let Repetition { min, max, .. } = *repetition;
-        let sub_length = repetition.sub.properties().maximum_len();
-        let with = |min, max, sub| {
-            Hir::repetition(Repetition { min, max, sub: Box::new(sub), ..repetition.clone() })
+    fn loosen_repetition(&mut self, repetition: &Repetition, place: Place) -> Hir {
+        let Repetition { min, max, ref sub, .. } = *repetition;
+        let is_counted = max.unwrap_or(min) > FEW;
+        let mut with = |is_let_go, place| {
+            let (min, max) = if is_let_go { (min.min(1), None) } else { (min, max) };
+            let sub = Box::new(self.loosen(sub, place));
+            Hir::repetition(Repetition { min, max, sub, ..repetition.clone() })
+        };
+        let times = match place {
+            Place::Open { times } => times,
+            Place::Run => return with(is_counted, Place::Run),
+            Place::Loop => return with(false, Place::Loop),
         };
         let Some(most) = max else {
-            // Inside there is no telling one run from the next.
-            self.is_loose |= min > FEW;
-            return with(if min > FEW { 1 } else { min }, max, without_captures(&repetition.sub));
+            let loosened = with(is_counted, Place::Loop);
+            self.is_loose |= is_counted;
+            return loosened;
         };
         let times = times.saturating_mul(most as usize);
-        match sub_length {
-            Some(length) if most > FEW => {
+        match sub.properties().maximum_len().filter(|_| is_counted) {
+            Some(length) => {
+                let sub = Box::new(with(true, Place::Run));
                 self.is_loose = true;
                 self.runs.push(length.saturating_mul(times));
-                let index = self.runs.len() as u32;
-                let sub = Box::new(with(min.min(1), None, uncounted(&repetition.sub)));
-                Hir::capture(Capture { index, name: None, sub })
+                Hir::capture(Capture { index: self.runs.len() as u32, name: None, sub })
             }
-            _ => with(min, max, self.loosen(&repetition.sub, times)),
-        }
-    }
-}
-
-fn without_captures(hir: &Hir) -> Hir {
-    rebuild(hir, &|repetition| repetition)
-}
-
-/// Without any counts.
-fn uncounted(hir: &Hir) -> Hir {
-    rebuild(hir, &|Repetition { min, max, greedy, sub }| {
-        let is_counted = max.unwrap_or(min) > FEW;
-        let (min, max) = if is_counted { (min.min(1), None) } else { (min, max) };
-        Repetition { min, max, greedy, sub }
-    })
-}
-
-/// Without captures, and with other repetitions.
-fn rebuild(hir: &Hir, repetition: &impl Fn(Repetition) -> Repetition) -> Hir {
-    let all = |subs: &[Hir]| subs.iter().map(|sub| rebuild(sub, repetition)).collect();
-    match hir.kind() {
-        HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => hir.clone(),
-        HirKind::Capture(capture) => rebuild(&capture.sub, repetition),
-        HirKind::Concat(subs) => Hir::concat(all(subs)),
-        HirKind::Alternation(subs) => Hir::alternation(all(subs)),
-        HirKind::Repetition(found) => {
-            let sub = Box::new(rebuild(&found.sub, repetition));
-            Hir::repetition(repetition(Repetition { sub, ..found.clone() }))
+            None => with(false, Place::Open { times }),
         }
     }
 }
@@ -201,7 +189,8 @@ mod tests {
 
     fn loosened(pattern: &str) -> Option<(String, Vec<usize>)> {
         let mut loosener = Loosener { is_loose: false, runs: Vec::new() };
-        let hir = loosener.loosen(&regex_syntax::parse(pattern).unwrap(), 1);
+        let hir = regex_syntax::parse(pattern).unwrap();
+        let hir = loosener.loosen(&hir, Place::Open { times: 1 });
         loosener.is_loose.then(|| (hir.to_string(), loosener.runs))
     }
 

@@ -313,31 +313,24 @@ impl Branch {
         if front[0] == front[1] {
             return Some(cut);
         }
+        let dfa = |compiler: &thompson::Compiler, hir, kind, budget| {
+            let nfa = PositionNfa::new(&compiler.build_from_hir(hir).ok()?);
+            Some(PartialDfa::new(&nfa, kind, budget / size_of::<u16>()))
+        };
         let mut backwards = compiler(options);
         backwards.configure(thompson::Config::new().reverse(true));
         // Where the front may begin is all that counts, and that takes no order of preference.
-        let back = build_dfa(&branch.front_hir, MatchKind::All, options.dfa_budget, &backwards);
+        let back = dfa(&backwards, &branch.front_hir, MatchKind::All, options.dfa_budget);
         cut.back = back.filter(|back| !back.escapes());
         if cut.back.is_none() && cut.is_unbounded() {
             return None;
         }
         cut.is_exact = branch.front_is_exact && cut.back.is_some();
         cut.run = if cut.is_exact { run(&branch.front_hir) } else { None };
-        let budget = options.tail_budget();
-        cut.tail = Some(build_dfa(&branch.tail, options.match_kind, budget, &compiler(options))?);
+        cut.tail =
+            Some(dfa(&compiler(options), &branch.tail, options.match_kind, options.tail_budget())?);
         Some(cut)
     }
-}
-
-/// None if the NFA is too large. `budget` is in bytes.
-fn build_dfa(
-    hir: &Hir,
-    kind: MatchKind,
-    budget: usize,
-    compiler: &thompson::Compiler,
-) -> Option<PartialDfa> {
-    let nfa = PositionNfa::new(&compiler.build_from_hir(hir).ok()?);
-    Some(PartialDfa::new(&nfa, kind, budget / size_of::<u16>()))
 }
 
 /// Which tail a front prefers; none if it is more than a run.

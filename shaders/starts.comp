@@ -88,10 +88,8 @@ bool leap(inout StartWalker walker, uint rule, inout uint step) {
     return false;
 }
 
-// The row that a walk from `start` begins in.
-uint first_row(RuleRecord rule, uint start) {
-    uint before = start == 0u ? rule.stride - 1u : class_of(rule.classes, byte_at(start - 1u));
-    return dfa_entry(rule.first_entry, rule.stride, 0u, before) >> 1;
+Dfa dfa_of(RuleRecord rule) {
+    return Dfa(rule.classes, rule.first_entry, rule.stride);
 }
 
 // Walks on by words, unless the walk is short yet, or takes a tick. Charges every word. True where the walk has
@@ -106,8 +104,7 @@ bool walk_on(inout StartWalker walker, RuleRecord rule, bool is_loose, uint most
     uint before = walker.at;
     uint border = (walker.at | (WALK_BYTES - 1u)) + 1u;
     uint stop = min(border, walker.start + min(most, params.haystack_len - walker.start));
-    walk_words(Dfa(rule.classes, rule.first_entry, rule.stride), MATCH_ALL == 1u || is_loose, stop, walker.row,
-               walker.at, walker.last);
+    walk_words(dfa_of(rule), MATCH_ALL == 1u || is_loose, stop, walker.row, walker.at, walker.last);
     step += (walker.at - before) >> 2;
     return walker.at == border;
 }
@@ -233,7 +230,7 @@ void main() {
                 record = rule.loose;
                 rule = rule_record(record);
                 walker.at = walker.start;
-                walker.row = first_row(rule, walker.start);
+                walker.row = first_row(dfa_of(rule), walker.start);
                 continue;
             } else if (matches) {
                 if (MATCH_ALL == 1u && walker.at > walker.start) {
@@ -263,7 +260,7 @@ void main() {
             }
             record = rule_index;
             rule = rule_record(record);
-            walker.row = first_row(rule, walker.start);
+            walker.row = first_row(dfa_of(rule), walker.start);
             walker.at = walker.start;
             walker.last = walker.start;
             if (walker.row != ROW_DEAD) {

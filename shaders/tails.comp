@@ -36,16 +36,14 @@ const uint MATCH = 2u;
 // Walks from `start`: over the tail, or over all of the rule where the front has one length. With
 // `to_the_end` only a MATCH tells the match's end, in `end`; else any match will do.
 uint walk(BranchRecord branch, uint start, bool to_the_end, out uint end) {
-    uint end_class = branch.stride - 1u;
-    uint before = start == 0u ? end_class : class_of(branch.classes, byte_at(start - 1u));
-    uint row = dfa_entry(branch.first_entry, branch.stride, 0u, before) >> 1;
+    Dfa dfa = Dfa(branch.classes, branch.first_entry, branch.stride);
+    uint row = first_row(dfa, start);
     if (row == ROW_DEAD) {
         return NO_MATCH;
     }
     uint at = start;
     end = NO_END;
-    walk_words(Dfa(branch.classes, branch.first_entry, branch.stride), !to_the_end,
-               min(start + TAIL_STEPS, params.haystack_len), row, at, end);
+    walk_words(dfa, !to_the_end, min(start + TAIL_STEPS, params.haystack_len), row, at, end);
     uint verdict = end == NO_END ? NO_MATCH : MATCH;
     for (; at < start + TAIL_STEPS; ++at) {
         if (row == ROW_DEAD) {
@@ -55,8 +53,8 @@ uint walk(BranchRecord branch, uint start, bool to_the_end, out uint end) {
         if (row == ROW_ESCAPE || (at_end && params.is_final == 0u)) {
             return MAY_MATCH;
         }
-        uint byte_class = at_end ? end_class : class_of(branch.classes, byte_at(at));
-        uint entry = dfa_entry(branch.first_entry, branch.stride, row, byte_class);
+        uint byte_class = at_end ? dfa.stride - 1u : class_of(dfa.classes, byte_at(at));
+        uint entry = dfa_entry(dfa.first_entry, dfa.stride, row, byte_class);
         row = entry >> 1;
         if (row != ROW_ESCAPE && (entry & ENTRY_MATCH) != 0u) {
             verdict = MATCH;

@@ -34,6 +34,12 @@ struct Dfa {
     uint stride;
 };
 
+// The row that a walk from `start` begins in.
+uint first_row(Dfa dfa, uint start) {
+    uint before = start == 0u ? dfa.stride - 1u : class_of(dfa.classes, byte_at(start - 1u));
+    return dfa_entry(dfa.first_entry, dfa.stride, 0u, before) >> 1;
+}
+
 // Walks on over a byte of that class, unless it decides something.
 void walk_byte(Dfa dfa, uint byte_class, bool heeds, inout bool goes_on, inout uint row, inout uint at,
                inout uint last) {

@@ -299,11 +299,12 @@ impl ResidentRulePipeline {
         } else {
             scratch.candidates.clear();
             scratch.undecided.clear();
-            sort_hits(lane.hits(count, stats)?, range.is_final, scratch);
+            let hits = lane.hits(count, stats)?;
+            sort_hits(hits, range.is_final, scratch);
             if !part.is_direct {
                 return Ok(true);
             }
-            self.settle_runs(lane, count, *params, range.base, scratch, stats)?;
+            self.settle_runs(lane, hits, *params, range.base, scratch, stats)?;
             if self.settle(lane, *params, range.base, scratch, stats)? {
                 return Ok(true);
             }
@@ -331,7 +332,7 @@ impl ResidentRulePipeline {
     fn settle_runs(
         &self,
         lane: &Lane,
-        count: u32,
+        hits: &[Hit],
         params: ScanParams,
         base: u64,
         scratch: &mut ScanScratch,
@@ -349,9 +350,8 @@ impl ResidentRulePipeline {
             open.binary_search_by_key(&pattern_id, |range| range.pattern_id).is_ok()
         };
         told.clear();
-        for (&Hit { pattern_id, start, end }, &tail) in
-            lane.hits(count, stats)?.iter().zip(lane.tails(count, stats)?)
-        {
+        let tails = lane.tails(hits.len() as u32, stats)?;
+        for (&Hit { pattern_id, start, end }, &tail) in hits.iter().zip(tails) {
             if is_open(open, pattern_id) {
                 told.push(Told { pattern_id, tail, start, end });
             }

@@ -132,6 +132,15 @@ impl Buffers {
         self.word(at >> 1) >> ((at & 1) * 16) & 0xFFFF
     }
 
+    /// The row that a walk from `start` begins in.
+    fn first_row(&self, [classes, first_entry, stride]: [u32; 3], start: u32) -> u32 {
+        let before = match start {
+            0 => stride - 1,
+            start => self.class_of(classes, self.byte(start - 1)),
+        };
+        self.dfa_entry(first_entry, stride, 0, before) >> 1
+    }
+
     /// The entry for what a walk in a row comes to at `at`, over a byte of that class.
     fn walk_entry(&self, rule: &RuleRecord, mut row: u32, at: u32, class: u32) -> u32 {
         if rule.has_ticks != 0 && at.is_multiple_of(layout::TICK_BYTES) {

@@ -87,15 +87,6 @@ fn leap(
     false
 }
 
-/// The row that a walk from `start` begins in.
-fn first_row(buffers: &Buffers, rule: &RuleRecord, start: u32) -> u32 {
-    let before = match start {
-        0 => rule.stride - 1,
-        start => buffers.class_of(rule.classes, buffers.byte(start - 1)),
-    };
-    buffers.dfa_entry(rule.first_entry, rule.stride, 0, before) >> 1
-}
-
 /// Walks on by words, unless the walk is short yet, or takes a tick. Charges every word. True where the walk has
 /// come to what may be a segment.
 fn walk_on(
@@ -258,7 +249,8 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 record = rule.loose;
                 rule = buffers.rule(record);
                 walker.at = walker.start;
-                walker.row = first_row(buffers, &rule, walker.start);
+                walker.row =
+                    buffers.first_row([rule.classes, rule.first_entry, rule.stride], walker.start);
                 continue;
             } else if matches {
                 if all && walker.at > walker.start && !buffers.emit(params, hit(walker.at)) {
@@ -287,7 +279,8 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             }
             record = rule_index;
             rule = buffers.rule(record);
-            walker.row = first_row(buffers, &rule, walker.start);
+            walker.row =
+                buffers.first_row([rule.classes, rule.first_entry, rule.stride], walker.start);
             walker.at = walker.start;
             walker.last = walker.start;
             if walker.row != layout::ROW_DEAD {

@@ -26,11 +26,8 @@ fn walk(
     to_the_end: bool,
 ) -> Verdict {
     let end_class = branch.stride - 1;
-    let before = match start {
-        0 => end_class,
-        start => buffers.class_of(branch.classes, buffers.byte(start - 1)),
-    };
-    let mut row = buffers.dfa_entry(branch.first_entry, branch.stride, 0, before) >> 1;
+    let dfa = [branch.classes, branch.first_entry, branch.stride];
+    let mut row = buffers.first_row(dfa, start);
     let mut verdict = Verdict::NoMatch;
     for at in start..start + layout::TAIL_STEPS {
         let at_end = at == params.haystack_len;

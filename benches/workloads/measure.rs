@@ -13,7 +13,7 @@ use crate::workload::{Workload, digest, size};
 
 /// Scans in device memory first, which keep the device so busy that it raises its clock, and then some like
 /// those that are timed.
-const CLOCK_UP: Duration = Duration::from_millis(200);
+const CLOCK_UP: Duration = Duration::from_millis(500);
 const WARM_UP: Duration = Duration::from_millis(50);
 const LONG_ENOUGH: Duration = Duration::from_millis(250);
 const OFTEN_ENOUGH: usize = 5;

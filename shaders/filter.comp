@@ -12,7 +12,8 @@
 // Control::filter_*). The gram of every byte, or of every other one, is tested against a bitmap in shared
 // memory. Survivors are queued there, for each subgroup on its own; as soon as there is one for each of its
 // invocations it looks them up in the hash table, where each branch that has the gram, and its witness, gets a
-// candidate. Branches that match at the start of the haystack only get theirs from the first invocation.
+// candidate. Branches that match at the start of the haystack only get theirs from the first invocation, or from
+// `claim` where items are packed.
 // Loops: the turns, with at most FILTER_BYTES survivors each; look-ups and items, which count down from
 // FILTER_STEPS. CPU twin: src/twin/filter.rs.
 
@@ -273,7 +274,7 @@ void load_bitmap() {
 void main() {
     load_bitmap();
     salt = tables.header.gram_salt;
-    if (gl_GlobalInvocationID.x == 0u && params.first_start == 0u && params.filter_first == 0u) {
+    if (PACKED == 0u && gl_GlobalInvocationID.x == 0u && params.first_start == 0u && params.filter_first == 0u) {
         hand_on(tables.header.anchored, 0u);
     }
     uvec4 all = subgroupBallot(true);

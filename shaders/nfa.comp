@@ -171,10 +171,10 @@ bool is_word_char(uint code) {
 
 bool unicode_look_holds(uint kind, uint at) {
     step_count += UNICODE_LOOK_STEPS;
-    bool valid_before = at == 0u;
+    bool valid_before = at == text_begin();
     bool word_before = false;
-    if (at > 0u) {
-        uint least = at < UTF8_MAX ? 0u : at - UTF8_MAX;
+    if (at > text_begin()) {
+        uint least = at - min(at - text_begin(), UTF8_MAX);
         uint start = at - 1u;
         while (start > least && (byte_at(start) & 0xC0u) == 0x80u) {
             start -= 1u;
@@ -183,10 +183,10 @@ bool unicode_look_holds(uint kind, uint at) {
         valid_before = code != NO_CHAR;
         word_before = is_word_char(code);
     }
-    bool valid_after = at == params.haystack_len;
+    bool valid_after = at == text_end();
     bool word_after = false;
     if (!valid_after) {
-        uint code = char_at(at, params.haystack_len);
+        uint code = char_at(at, text_end());
         valid_after = code != NO_CHAR;
         word_after = is_word_char(code);
     }
@@ -202,11 +202,11 @@ bool unicode_look_holds(uint kind, uint at) {
 
 // The bytes before and behind `at`, or NO_BYTE.
 uint byte_before(uint at) {
-    return at == 0u ? NO_BYTE : byte_at(at - 1u);
+    return at == text_begin() ? NO_BYTE : byte_at(at - 1u);
 }
 
 uint byte_after(uint at) {
-    return at == params.haystack_len ? NO_BYTE : byte_at(at);
+    return at == text_end() ? NO_BYTE : byte_at(at);
 }
 
 // Whether a look-around holds at `at`, between these two bytes.
@@ -234,7 +234,7 @@ bool look_holds(uint kind, uint line_terminator, uint at, uint before, uint afte
 
 // Whether the bytes are there that look-arounds at `at` may ask for.
 bool can_judge(uint at, uint lookahead) {
-    return params.is_final != 0u || params.haystack_len - at >= lookahead;
+    return params.is_final != 0u || text_end() - at >= lookahead;
 }
 
 // Reports a hit, once for all invocations. False if the scan has been given up.
@@ -423,7 +423,7 @@ bool accept_on_bits() {
 
 // A step of a walk on bits, over one byte. False if the scan has been given up.
 bool step_on_bits() {
-    bool is_alive = walker.at < params.haystack_len && walker.at - walker.start < params.max_scan;
+    bool is_alive = walker.at < text_end() && walker.at - walker.start < params.max_scan;
     uint after = byte_after(walker.at);
     uint read = bits.reach + (is_alive ? class_of(rule.classes, after) * bits.word_count : 0u);
     // Of the first word, ahead of its use: memory is slow.
@@ -490,6 +490,8 @@ bool take(uint queue_end) {
     }
     QueueItem item = queue.items[taken & (params.queue_capacity - 1u)];
     rule = rule_record(item.rule);
+    enter_text(item.start);
+    step_count += PACKED * ENTER_STEPS;
     if (rule.bits != 0u) {
         begin_on_bits(item);
     } else {
@@ -585,7 +587,7 @@ bool look_at_edges() {
 // All edges at this position have been looked at: ends the walk or goes on to the next byte. False if the scan
 // has been given up.
 bool end_position() {
-    if (walker.next_len == 0u || walker.at == params.haystack_len
+    if (walker.next_len == 0u || walker.at == text_end()
         || walker.at - walker.start == params.max_scan) {
         walker.mode = NFA_IDLE;
         return MATCH_ALL == 1u || walker.last == walker.start || emit_once(walker.last);
@@ -671,6 +673,7 @@ void main() {
     }
     if (walker.mode != NFA_IDLE) {
         rule = rule_record(walker.rule);
+        enter_text(walker.start);
         bool is_on_bits = walker.mode == NFA_ON_BITS;
         if (is_on_bits) {
             load_bits_record();

@@ -21,15 +21,10 @@ layout(set = 0, binding = BINDING_READBACK) writeonly buffer Readback {
 void main() {
     uint id = gl_GlobalInvocationID.x;
     uint count = hits.count;
-    uint overflowed = control.overflowed;
-    bool is_done = control.pass >= params.pass_count;
-    if (params.stage == ADVANCE_TAILS) {
-        overflowed = overflows();
-        is_done = overflowed != 0u || is_settled(tables.header);
-    }
+    bool is_done = is_over(tables.header);
     if (id == 0u) {
         uint pass = is_done ? params.pass_count : control.pass;
-        readback.header = ReadbackHeader(pass, count, control.rounds, overflowed);
+        readback.header = ReadbackHeader(pass, count, control.rounds, run_overflows());
     }
     if (!is_done || count > params.hit_capacity) {
         return;

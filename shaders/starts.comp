@@ -39,7 +39,7 @@ const uint SOURCE = START_PAIRS | START_LISTED | START_ITEMS;
 bool is_long(StartWalker walker, RuleRecord rule) {
     return params.segment_log2 != 0u && rule.longest == UNBOUNDED
         && (walker.at & ((1u << params.segment_log2) - 1u)) == 0u
-        && walker.at - walker.start >= LONG_STEPS && walker.at >> params.segment_log2 < segment_count();
+        && walker.at - walker.start >= LONG_STEPS && text_end() - walker.at >> params.segment_log2 != 0u;
 }
 
 // Leaps over the segments that a track knows. False if there is none, and then the walk names a new one.
@@ -103,7 +103,7 @@ bool walk_on(inout StartWalker walker, RuleRecord rule, bool is_loose, uint most
     }
     uint before = walker.at;
     uint border = (walker.at | (WALK_BYTES - 1u)) + 1u;
-    uint stop = min(border, walker.start + min(most, params.haystack_len - walker.start));
+    uint stop = min(border, walker.start + min(most, text_end() - walker.start));
     walk_words(dfa_of(rule), MATCH_ALL == 1u || is_loose, stop, walker.row, walker.at, walker.last);
     step += (walker.at - before) >> 2;
     return walker.at == border;
@@ -154,6 +154,7 @@ void main() {
     uint rule_index = 0u;
     uint record = 0u;
     RuleRecord rule;
+    bool has_text = enter_text(walker.start);
     if ((walker.mode & START_WALKING) != 0u) {
         rule_index = (walker.mode & START_ITEMS) != 0u
             ? candidates.tails_then_items[params.candidate_capacity + walker.entry - params.start_walkers].of
@@ -199,7 +200,7 @@ void main() {
             if (walk_on(walker, rule, is_loose, most, step)) {
                 continue;
             }
-            bool at_end = walker.at == params.haystack_len;
+            bool at_end = walker.at == text_end();
             if (at_end && params.is_final == 0u && is_loose) {
                 // The NFA may have come to an end before.
                 walker.mode |= START_ESCAPED;
@@ -253,6 +254,8 @@ void main() {
                 rule_index = item.of;
                 walker.start = item.at;
                 walker.entry += params.start_walkers;
+                has_text = enter_text(walker.start);
+                step += PACKED * ENTER_STEPS;
             } else {
                 rule_index = (walker.mode & START_LISTED) != 0u
                     ? control.listed[walker.entry] - 1u : tables.words[walker.entry];
@@ -260,7 +263,7 @@ void main() {
             }
             record = rule_index;
             rule = rule_record(record);
-            walker.row = first_row(dfa_of(rule), walker.start);
+            walker.row = has_text ? first_row(dfa_of(rule), walker.start) : ROW_DEAD;
             walker.at = walker.start;
             walker.last = walker.start;
             if (walker.row != ROW_DEAD) {
@@ -274,7 +277,7 @@ void main() {
             walker.entry_end = 0u;
         } else if (walker.mode == START_FIRSTS) {
             walker.mode = START_PAIRS;
-            uint second = walker.start + 1u < params.haystack_len ? byte_at(walker.start + 1u) : 256u;
+            uint second = walker.start + 1u < text_end() ? byte_at(walker.start + 1u) : 256u;
             open_list(walker, pairs + byte_at(walker.start) * PAIR_COLUMNS + second);
         } else if (walker.mode == START_PAIRS && listed_count > 0u) {
             walker.mode = START_LISTED;
@@ -284,8 +287,12 @@ void main() {
             walker.start += params.start_walkers;
             // Less than a grid's width is left, so the next start would lie outside: the addition above
             // cannot have wrapped, except for the first start, where it is meant to.
+            has_text = enter_text(walker.start) && (PACKED == 0u || walker.start < text_end());
+            step += PACKED * ENTER_STEPS;
             if (walker.start >= params.end_start) {
                 walker.mode = START_DONE;
+            } else if (!has_text) {
+                // Between two items. The lists are behind it, so the next start comes next.
             } else if (has_pairs) {
                 walker.mode = START_FIRSTS;
                 open_list(walker, firsts + byte_at(walker.start));

@@ -43,13 +43,13 @@ uint walk(BranchRecord branch, uint start, bool to_the_end, out uint end) {
     }
     uint at = start;
     end = NO_END;
-    walk_words(dfa, !to_the_end, min(start + TAIL_STEPS, params.haystack_len), row, at, end);
+    walk_words(dfa, !to_the_end, min(start + TAIL_STEPS, text_end()), row, at, end);
     uint verdict = end == NO_END ? NO_MATCH : MATCH;
     for (; at < start + TAIL_STEPS; ++at) {
         if (row == ROW_DEAD) {
             return verdict;
         }
-        bool at_end = at == params.haystack_len;
+        bool at_end = at == text_end();
         if (row == ROW_ESCAPE || (at_end && params.is_final == 0u)) {
             return MAY_MATCH;
         }
@@ -85,7 +85,8 @@ bool hand_on(uint rule, uint start) {
 
 // Hands on all starts of a front whose length is bounded.
 void hand_on_all(BranchRecord branch, uint tail) {
-    uint first = tail < branch.front_max ? 0u : tail - branch.front_max;
+    uint before = tail - text_begin();
+    uint first = before < branch.front_max ? text_begin() : tail - branch.front_max;
     for (uint start = first; start <= tail - branch.front_min; ++start) {
         if (!hand_on(branch.rule, start)) {
             return;
@@ -122,13 +123,14 @@ void walk_back(BranchRecord branch, uint tail, bool is_match, uint end) {
     uint row = dfa_entry(branch.back_first_entry, branch.back_stride, 0u, end_class) >> 1;
     uint at = tail;
     uint least = NO_START;
+    uint first_start = max(params.first_start, text_begin());
     if (is_match) {
-        uint stop = max(params.first_start, tail - min(tail, FRONT_STEPS));
+        uint stop = max(first_start, tail - min(tail, FRONT_STEPS));
         walk_words_back(Dfa(branch.back_classes, branch.back_first_entry, branch.back_stride), stop, params.end_start,
                         row, at, least);
     }
     while (row != ROW_DEAD && tail - at < FRONT_STEPS) {
-        uint byte_class = at == 0u ? end_class : class_of(branch.back_classes, byte_at(at - 1u));
+        uint byte_class = at == text_begin() ? end_class : class_of(branch.back_classes, byte_at(at - 1u));
         uint entry = dfa_entry(branch.back_first_entry, branch.back_stride, row, byte_class);
         row = entry >> 1;
         if ((entry & ENTRY_MATCH) != 0u) {
@@ -138,7 +140,7 @@ void walk_back(BranchRecord branch, uint tail, bool is_match, uint end) {
                 return;
             }
         }
-        if (at <= params.first_start) {
+        if (at <= first_start) {
             row = ROW_DEAD;
         } else {
             at -= 1u;
@@ -159,7 +161,7 @@ void walk_back(BranchRecord branch, uint tail, bool is_match, uint end) {
 void look_at(Candidate candidate) {
     BranchRecord branch = branch_record(candidate.of);
     uint tail = candidate.at;
-    if (tail < branch.front_min || (params.has_listed != 0u && is_listed(branch.rule))) {
+    if (!enter_text(tail) || tail - text_begin() < branch.front_min || (params.has_listed != 0u && is_listed(branch.rule))) {
         return;
     }
     uint end;

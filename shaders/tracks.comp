@@ -5,7 +5,7 @@
 //
 // Reads Control, the tables and the haystack; writes what each segment begins and ends with. Grid:
 // Control::tracks_*, a row of workgroups for each track, and an invocation for each segment. A segment that
-// needs the NFA or, where all matches are asked for, has any, is left to the walks. Loops: the bytes of a
+// needs the NFA or, where all matches are asked for, has any, or lies in several items, is left to the walks. Loops: the bytes of a
 // segment, and TRACK_WARM_UP before. CPU twin: src/twin/tracks.rs.
 
 #include "bindings.glsl"
@@ -44,7 +44,8 @@ void main() {
             last = at >= begin && (entry & ENTRY_MATCH) != 0u ? at : last;
         }
     }
-    bool is_known = row != ROW_ESCAPE && (MATCH_ALL == 0u || last == 0u);
+    bool is_inside = enter_text(begin) && end <= text_end();
+    bool is_known = is_inside && row != ROW_ESCAPE && (MATCH_ALL == 0u || last == 0u);
     tracks.segments[track * segment_count() + segment] =
         TrackSegment((is_known ? first : SEGMENT_NO_ROW) | row << SEGMENT_ROW_BITS, segment + 1u, last);
 }

@@ -30,11 +30,13 @@
 //! | `src/rules` | from regex text to tables; nothing there knows about Vulkan |
 //! | `src/vulkan` | from a loader to a device, its memory and its commands; nothing there knows about regexes, and all `unsafe` is there |
 //! | `src/scan` | one scan, from haystack to matches |
+//! | `src/ring` | many small haystacks in one scan |
 //! | `shaders` | the kernels; `shaders/include/layout.glsl` is the one definition of every layout, from which the build makes [`shaders::layout`] |
 //! | `src/twin` | every kernel again, on the CPU, for the tests |
 //! | `tests`, `benches` | how we know it is right and fast |
 
 mod matches;
+mod ring;
 mod rules;
 mod scan;
 pub mod shaders;
@@ -44,6 +46,10 @@ mod twin;
 mod vulkan;
 
 pub use matches::{Match, MatchKind};
+pub use ring::{
+    ItemBytes, ItemError, ItemMatches, ItemResult, MegakernelConfig, MegakernelSession, Observable,
+    Published, PublishedBatch, RingBatch, RingError, RingResults, RingStats, WorkItem,
+};
 pub use rules::{BuildError, Factor, PipelineOptions, RulePipeline, RulePlan, UnicodePolicy};
 pub use scan::{
     Haystack, MAX_HAYSTACK_BYTES, ResidentHaystack, ResidentRulePipeline, ScanError, ScanScratch,

@@ -109,6 +109,10 @@ impl<'a> Picked<'a> {
         self.pieces.iter().map(|piece| piece.len()).sum()
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Match> {
+        self.pieces.iter().copied().flatten()
+    }
+
     pub(crate) fn append_to(&self, matches: &mut Vec<Match>) {
         for piece in self.pieces {
             sort::append(matches, piece, |found| *found);

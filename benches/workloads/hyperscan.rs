@@ -38,7 +38,22 @@ pub struct Rates {
 
 impl Hyperscan {
     pub fn measure(patterns: &[String], haystack: &[u8]) -> Hyperscan {
-        let run = |spans| run(patterns, haystack, spans).map_err(|error| error.to_string());
+        let run = |spans| {
+            if haystack.len() < MOST_THREADS * (BLOCK_KIB << 10) {
+                return Err("too small".to_owned());
+            }
+            run("VKSCAN_HYPERSCAN", patterns, haystack, BLOCK_KIB, spans)
+                .map_err(|error| error.to_string())
+        };
+        Hyperscan { ends: run(false), spans: run(true) }
+    }
+
+    /// Over each item of so many bytes on its own.
+    pub fn measure_items(patterns: &[String], haystack: &[u8], item_bytes: usize) -> Hyperscan {
+        let run = |spans| {
+            run("VKSCAN_HYPERSCAN_ITEMS", patterns, haystack, item_bytes, spans)
+                .map_err(|error| error.to_string())
+        };
         Hyperscan { ends: run(false), spans: run(true) }
     }
 }
@@ -50,20 +65,23 @@ impl Rates {
     }
 }
 
-/// Runs the program that `VKSCAN_HYPERSCAN` names, with rules, haystack, KiB of a block, and whether spans
-/// are wanted.
-fn run(patterns: &[String], haystack: &[u8], spans: bool) -> Result<Rates> {
-    let program = std::env::var_os("VKSCAN_HYPERSCAN").ok_or("not run")?;
-    if haystack.len() < MOST_THREADS * (BLOCK_KIB << 10) {
-        return Err("too small".into());
-    }
+/// Runs the program that a variable names, with rules, haystack, the size of what is scanned at once, and whether
+/// spans are wanted.
+fn run(
+    variable: &str,
+    patterns: &[String],
+    haystack: &[u8],
+    size: usize,
+    spans: bool,
+) -> Result<Rates> {
+    let program = std::env::var_os(variable).ok_or("not run")?;
     let folder = tempfile::tempdir()?;
     let files = ["rules.regex", "haystack"].map(|name| folder.path().join(name));
     std::fs::write(&files[0], patterns.join("\n"))?;
     std::fs::write(&files[1], haystack)?;
     let spans = usize::from(spans);
     let mut command = Command::new(program);
-    command.args(files).args([BLOCK_KIB, spans].map(|number| number.to_string()));
+    command.args(files).args([size, spans].map(|number| number.to_string()));
     let (output, is_cut) = output_within(PATIENCE[spans], &mut command)?;
     match parse(&output) {
         Some((refused, gbps)) => Ok(Rates { refused, gbps, is_cut }),

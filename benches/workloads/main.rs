@@ -7,9 +7,11 @@
 //! |---|---|
 //! | `VKSCAN_DATA` | the folder of rules and haystacks; `../shared/data` without it |
 //! | `VKSCAN_HYPERSCAN` | the program that runs Hyperscan, which is left out without it |
+//! | `VKSCAN_HYPERSCAN_ITEMS` | the same for many small haystacks |
 //! | `VKSCAN_DEVICE` | the device, as for the command |
 
 mod hyperscan;
+mod items;
 mod measure;
 mod plots;
 mod regex_crate;
@@ -51,7 +53,7 @@ struct Options {
 }
 
 impl Options {
-    fn wants(&self, workload: &Workload) -> bool {
+    fn wants(&self, workload: &impl std::fmt::Display) -> bool {
         self.only.as_ref().is_none_or(|only| workload.to_string().contains(only))
     }
 }
@@ -89,6 +91,7 @@ fn measure_all(options: &Options) -> Result<Results> {
         run: Run::new(&backend, options.only.as_deref())?,
         ceiling: plan.ceiling,
         workloads: Vec::new(),
+        items: Vec::new(),
         sweep: Vec::new(),
     };
     for workload in plan.sweep.workloads().filter(|workload| options.wants(workload)) {
@@ -99,6 +102,16 @@ fn measure_all(options: &Options) -> Result<Results> {
         if is_slow {
             break;
         }
+    }
+    for items in plan.items.iter().filter(|items| options.wants(items)) {
+        eprintln!("{items}");
+        let workload = items.workload();
+        let haystack = data.haystack(&workload)?;
+        let mut row = items::row(&backend, items, &*data.pipeline(&workload)?, &haystack);
+        let patterns = data.patterns(&workload)?;
+        row.hyperscan = Some(Hyperscan::measure_items(&patterns, &haystack, items.bytes));
+        results.items.push(row);
+        results.write(&options.out)?;
     }
     for workload in plan.workloads.iter().filter(|workload| options.wants(workload)) {
         let mut row = vkscan_row(&backend, &mut data, workload);
@@ -144,7 +157,7 @@ fn render(results: &Results, folder: &Path) -> Result<()> {
 fn record(options: &Options) -> Result<()> {
     let plan = Plan::read()?;
     let mut data = Data::new();
-    let workloads = plan.workloads.into_iter().chain(plan.sweep.workloads());
+    let workloads = plan.workloads.iter().cloned().chain(plan.sweep.workloads());
     for workload in workloads.filter(|workload| options.wants(workload)) {
         let haystack = data.haystack(&workload)?;
         let matches = match workload.kind {
@@ -152,6 +165,12 @@ fn record(options: &Options) -> Result<()> {
             Kind::All => data.pipeline(&workload)?.reference_scan(&haystack),
         };
         println!("{workload}: {}, {} matches", digest(&matches), matches.len());
+    }
+    for items in plan.items.iter().filter(|items| options.wants(items)) {
+        let workload = items.workload();
+        let haystack = data.haystack(&workload)?;
+        let matches = items::find_all(items, &data.patterns(&workload)?, &haystack)?;
+        println!("{items}: {}, {} matches", digest(&matches), matches.len());
     }
     Ok(())
 }

@@ -66,6 +66,6 @@ fn search(patterns: &[String], haystack: &[u8]) -> Result<Duration> {
     Ok(total)
 }
 
-fn compile(pattern: &str) -> Result<Regex, regex::Error> {
+pub fn compile(pattern: &str) -> Result<Regex, regex::Error> {
     RegexBuilder::new(pattern).unicode(false).build().or_else(|_| Regex::new(pattern))
 }

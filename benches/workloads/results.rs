@@ -8,6 +8,7 @@ use vkscan::Backend;
 
 use crate::Result;
 use crate::hyperscan::Hyperscan;
+use crate::items;
 use crate::measure::{Flight, Scan, Source, Stop};
 use crate::regex_crate;
 use crate::workload::{Ceiling, Workload};
@@ -17,6 +18,9 @@ pub struct Results {
     pub run: Run,
     pub ceiling: Ceiling,
     pub workloads: Vec<Row>,
+    /// Many small haystacks.
+    #[serde(default)]
+    pub items: Vec<items::Row>,
     /// One workload at many sizes, without competition.
     pub sweep: Vec<Row>,
 }
@@ -66,7 +70,10 @@ impl Results {
             let stop = row.stopped.as_ref().filter(|stop| stop.is_failure())?;
             Some(format!("{}: {stop}", row.workload))
         };
-        rows.filter_map(failed).collect()
+        let items = self.items.iter().filter_map(|row| {
+            row.failed.as_ref().map(|why| format!("{}: FAILED: {why}", row.items))
+        });
+        rows.filter_map(failed).chain(items).collect()
     }
 }
 

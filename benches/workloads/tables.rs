@@ -6,7 +6,7 @@ use crate::hyperscan::Rates;
 use crate::measure::{SOURCES, Source};
 use crate::plots;
 use crate::results::{Peers, Results, Row};
-use crate::workload::size;
+use crate::workload::{Items, size};
 
 const NONE: &str = "–";
 
@@ -18,6 +18,9 @@ pub fn write(results: &Results, to: &mut String) -> Result {
         throughput(results, to)?;
         stages(results, to)?;
         ceiling(results, to)?;
+    }
+    if !results.items.is_empty() {
+        items(results, to)?;
     }
     if !results.sweep.is_empty() {
         sweep(results, to)?;
@@ -91,6 +94,58 @@ fn ceiling(results: &Results, to: &mut String) -> Result {
         ceiling.host, ceiling.device
     );
     section(to, "Distance to the ceiling", plots::CEILING, &text)
+}
+
+fn items(results: &Results, to: &mut String) -> Result {
+    writeln!(
+        to,
+        "\n### Small haystacks\n\nThrough a ring session, from publishing items in ordinary memory to every item's own \
+         matches: medians, with what is asked behind them. Hyperscan scans one item after the other, best of three."
+    )?;
+    header(
+        to,
+        &[
+            "rules x items",
+            "matches",
+            "rounds",
+            "items a second",
+            "GB/s",
+            "one item alone",
+            "Hyperscan ends, 1 / 16 threads",
+            "Hyperscan spans, 1 / 16 threads",
+        ],
+    )?;
+    for row in &results.items {
+        let Items { bytes, count, floor, .. } = &row.items;
+        let asked =
+            |floor: Option<String>| floor.map_or(String::new(), |floor| format!(" of {floor}"));
+        let mut cells = vec![row.items.to_string()];
+        match (&row.measured, &row.failed) {
+            (Some(measured), _) => {
+                let per_second = *count as f64 / measured.seconds;
+                let gbps = per_second * *bytes as f64 / 1e9;
+                let millions = |value: f64| significant(value / 1e6) + " M";
+                cells.extend([
+                    measured.matches.to_string(),
+                    measured.rounds.to_string(),
+                    millions(per_second) + &asked(floor.per_second.map(millions)),
+                    significant(gbps) + &asked(floor.gbps.map(|gbps| gbps.to_string())),
+                    time(measured.one_seconds)
+                        + &asked(floor.one_us.map(|most| format!("{most} µs"))),
+                ]);
+            }
+            (None, why) => {
+                let why = why.as_deref().map_or(NONE.to_owned(), |why| format!("FAILED: {why}"));
+                cells.extend([why, NONE.into(), NONE.into(), NONE.into(), NONE.into()]);
+            }
+        }
+        let peers = row.hyperscan.as_ref();
+        cells.extend(peers.map_or([NONE; 2].map(str::to_owned), |peers| {
+            [rates_cell(&peers.ends), rates_cell(&peers.spans)]
+        }));
+        line(to, &cells)?;
+    }
+    Ok(())
 }
 
 fn sweep(results: &Results, to: &mut String) -> Result {

@@ -19,6 +19,7 @@ use crate::measure::Source;
 pub struct Plan {
     #[serde(rename = "workload")]
     pub workloads: Vec<Workload>,
+    pub items: Vec<Items>,
     pub sweep: Sweep,
     pub ceiling: Ceiling,
 }
@@ -66,6 +67,51 @@ pub struct Floor {
     pub hyperscan: Option<f64>,
     /// Most microseconds of a call, from ordinary memory.
     pub call_us: Option<f64>,
+}
+
+/// Rules over many small haystacks, cut from the front of a large one, which is repeated as often as needed.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Items {
+    pub rules: Vec<String>,
+    pub haystack: String,
+    /// Of each item.
+    pub bytes: usize,
+    pub count: usize,
+    pub digest: String,
+    #[serde(default)]
+    pub floor: ItemsFloor,
+}
+
+/// What is asked of small haystacks.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ItemsFloor {
+    pub per_second: Option<f64>,
+    pub gbps: Option<f64>,
+    /// Most microseconds of one item alone.
+    pub one_us: Option<f64>,
+}
+
+impl Items {
+    /// All of them together.
+    pub fn workload(&self) -> Workload {
+        Workload {
+            rules: self.rules.clone(),
+            haystack: self.haystack.clone(),
+            bytes: self.bytes * self.count,
+            kind: Kind::default(),
+            max_matches: usually_enough(),
+            digest: self.digest.clone(),
+            floor: Floor::default(),
+        }
+    }
+}
+
+impl fmt::Display for Items {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {} x {}", self.workload().without_size(), self.count, size(self.bytes))
+    }
 }
 
 /// One workload at many sizes.

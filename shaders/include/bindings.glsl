@@ -6,6 +6,9 @@ layout(constant_id = 0) const uint SEGMENTS = 1;
 // 1 for MatchKind::All, 0 for MatchKind::LeftmostFirst.
 layout(constant_id = 1) const uint MATCH_ALL = 0;
 
+// 1 if the haystack is made of packed items, which are haystacks of their own: of the slots from params.first_slot on.
+layout(constant_id = 6) const uint PACKED = 0;
+
 layout(push_constant) uniform Push {
     ScanParams params;
 };
@@ -36,6 +39,57 @@ layout(set = 0, binding = BINDING_CANDIDATES) buffer Candidates {
 layout(set = 0, binding = BINDING_TRACKS) buffer Tracks {
     TrackSegment segments[];
 } tracks;
+
+layout(set = 0, binding = BINDING_RING) buffer Ring {
+    Tally tallies[MOST_TENANTS];
+    Slot slots[];
+} ring;
+
+// The place of a slot of this scan in the ring.
+uint slot_place(uint index) {
+    uint place = params.first_slot + index;
+    return place < params.ring_slots ? place : place - params.ring_slots;
+}
+
+// The item that walks are in.
+uvec2 item_text;
+
+// Where what walks see begins and ends: all of the haystack or, where items are packed, one of them.
+uint text_begin() {
+    return PACKED == 1u ? item_text.x : 0u;
+}
+
+uint text_end() {
+    return PACKED == 1u ? item_text.y : params.haystack_len;
+}
+
+// Budget that `enter_text` is charged to.
+const uint ENTER_STEPS = 2u;
+
+// Enters the item that `at` lies in, its end included. False if there is none. Loop: the bits of params.slot_count.
+bool enter_text(uint at) {
+    if (PACKED == 0u) {
+        return true;
+    }
+    // The first slot whose item begins behind.
+    uint low = 0u;
+    uint high = params.slot_count;
+    while (low < high) {
+        uint middle = (low + high) / 2u;
+        if (ring.slots[slot_place(middle)].begin > at) {
+            high = middle;
+        } else {
+            low = middle + 1u;
+        }
+    }
+    if (low == 0u) {
+        return false;
+    }
+    Slot slot = ring.slots[slot_place(low - 1u)];
+    item_text = uvec2(slot.begin, slot.end);
+    bool is_claimed = slot.state == SLOT_CLAIMED || slot.state == SLOT_DONE;
+    return is_claimed && slot.epoch == params.epoch && at <= slot.end;
+}
 
 // The name of a track.
 uint track_name(uint rule, uint row) {
@@ -126,6 +180,17 @@ uint overflows() {
 // Whether the tails of a pass have left nothing to do.
 bool is_settled(PassHeader header) {
     return overflows() == 0u && control.item_count == 0u && !has_lists(header);
+}
+
+// Whether a scan is over, where a run ends: with ADVANCE_TAILS, the only pass's tails have yet to be judged.
+bool is_over(PassHeader header) {
+    bool is_done = control.pass >= params.pass_count;
+    return params.stage == ADVANCE_TAILS ? overflows() != 0u || is_settled(header) : is_done;
+}
+
+// The OVERFLOW_* bits where a run ends.
+uint run_overflows() {
+    return params.stage == ADVANCE_TAILS ? overflows() : control.overflowed;
 }
 
 // Of so many invocations, how many there are for each of `count` items, as a power of two: few items are spread

@@ -12,7 +12,8 @@ const uint BINDING_SCRATCH = 6u;
 const uint BINDING_READBACK = 7u;
 const uint BINDING_CANDIDATES = 8u;
 const uint BINDING_TRACKS = 9u;
-const uint BINDING_HAYSTACK = 10u;
+const uint BINDING_RING = 10u;
+const uint BINDING_HAYSTACK = 11u;
 
 // Invocations in a workgroup of every kernel but `advance`, which is a single invocation.
 const uint WORKGROUP = 64u;
@@ -383,6 +384,13 @@ struct ScanParams {
     // start of a tail. Two tails may then tell different ends of one start, and starts other than the least are
     // left out: where the front is a run the host sees by the tails which count, and else it verifies them.
     uint is_direct;
+    // Where items are packed: the first of their slots, how many there are, and how many the ring has; and the epoch and
+    // the tenant that they have to be of.
+    uint first_slot;
+    uint slot_count;
+    uint ring_slots;
+    uint epoch;
+    uint tenant;
 };
 
 // ScanParams::stage.
@@ -412,6 +420,8 @@ struct Control {
     uint filtered;
     // OVERFLOW_* bits.
     uint overflowed;
+    // Slots that workgroups have claimed, or tried to.
+    uint claimed;
     // What long walks have named, by hash, since tracks were walked last; and whether there is any: 0 or 1.
     uint named[MOST_TRACKS];
     uint has_named;
@@ -454,12 +464,44 @@ struct Control {
 };
 
 // Byte offsets of the grids in Control, for indirect dispatch.
-const uint CONTROL_STARTS_GRID = 592u;
-const uint CONTROL_NFA_GRID = 604u;
-const uint CONTROL_FILTER_GRID = 616u;
-const uint CONTROL_SEQUENCES_GRID = 628u;
-const uint CONTROL_TRACKS_GRID = 640u;
-const uint CONTROL_CHAINS_GRID = 652u;
+const uint CONTROL_STARTS_GRID = 596u;
+const uint CONTROL_NFA_GRID = 608u;
+const uint CONTROL_FILTER_GRID = 620u;
+const uint CONTROL_SEQUENCES_GRID = 632u;
+const uint CONTROL_TRACKS_GRID = 644u;
+const uint CONTROL_CHAINS_GRID = 656u;
+
+// Slot::state. The host publishes a slot; a workgroup claims it before its item is looked at, or finds it at fault;
+// and once the item's matches are known it is done. A slot whose epoch is not that of the dispatch is stale.
+const uint SLOT_EMPTY = 0u;
+const uint SLOT_PUBLISHED = 1u;
+const uint SLOT_CLAIMED = 2u;
+const uint SLOT_DONE = 3u;
+const uint SLOT_FAULTED = 4u;
+
+// A slot of the ring: an item, packed into the haystack from `begin` up to, and without, `end`. Items ascend, with a
+// byte at least between two of them.
+struct Slot {
+    uint state;
+    uint epoch;
+    uint tenant;
+    uint begin;
+    uint end;
+};
+
+// Bytes behind an item at least, and the multiple that items begin at.
+const uint ITEM_GAP = 1u;
+const uint ITEM_ALIGNMENT = 4u;
+
+// What has become of a tenant's items. These only grow, and the host may read them at any time.
+struct Tally {
+    uint items;
+    uint bytes_low;
+    uint bytes_high;
+    uint hits;
+    uint faults;
+};
+const uint MOST_TENANTS = 64u;
 
 // StartWalker::mode.
 const uint START_FIRSTS = 0u;

@@ -36,7 +36,7 @@ struct Dfa {
 
 // The row that a walk from `start` begins in.
 uint first_row(Dfa dfa, uint start) {
-    uint before = start == 0u ? dfa.stride - 1u : class_of(dfa.classes, byte_at(start - 1u));
+    uint before = start == text_begin() ? dfa.stride - 1u : class_of(dfa.classes, byte_at(start - 1u));
     return dfa_entry(dfa.first_entry, dfa.stride, 0u, before) >> 1;
 }
 

@@ -89,6 +89,8 @@ pub struct StagedHaystack {
     /// Taken by `drop` alone.
     memory: Option<MappedBuffer>,
     len: usize,
+    /// What of it comes from elsewhere on the device.
+    resident: Vec<ResidentPart>,
     device: Arc<Device>,
     pool: Arc<StagingPool>,
 }
@@ -97,6 +99,21 @@ impl StagedHaystack {
     /// Makes it shorter. What is left out is not scanned.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
+    }
+
+    /// Makes it as long as that, within its memory.
+    pub(crate) fn set_len(&mut self, len: usize) {
+        assert!(len <= self.memory().len());
+        self.len = len;
+    }
+
+    /// Has parts of it copied from elsewhere on the device, whatever it holds there itself.
+    pub(crate) fn set_resident(&mut self, parts: Vec<ResidentPart>) {
+        self.resident = parts;
+    }
+
+    pub(super) fn resident(&self) -> &[ResidentPart] {
+        &self.resident
     }
 
     fn memory(&self) -> &MappedBuffer {
@@ -135,6 +152,21 @@ impl std::fmt::Debug for StagedHaystack {
     }
 }
 
+/// A part of a resident haystack that is copied, on the device, to where it belongs in another.
+pub(crate) struct ResidentPart {
+    pub(super) buffer: Buffer,
+    pub(super) region: vk::BufferCopy,
+}
+
+impl ResidentPart {
+    /// `len` bytes, which are not none, from one offset to another.
+    pub(crate) fn new(from: &ResidentHaystack, src: usize, dst: usize, len: usize) -> ResidentPart {
+        let [src_offset, dst_offset, size] = [src, dst, len].map(|bytes| bytes as u64);
+        let region = vk::BufferCopy { src_offset, dst_offset, size };
+        ResidentPart { buffer: from.buffer.clone(), region }
+    }
+}
+
 /// Staging memory that is not lent at the moment.
 #[derive(Default)]
 pub(super) struct StagingPool {
@@ -155,7 +187,8 @@ impl StagingPool {
             None => MappedBuffer::new(backend.device(), "lent staging", capacity)?,
         };
         let device = backend.device().clone();
-        Ok(StagedHaystack { memory: Some(memory), len, device, pool: self.clone() })
+        let resident = Vec::new();
+        Ok(StagedHaystack { memory: Some(memory), len, resident, device, pool: self.clone() })
     }
 
     /// Frees what is not lent.
@@ -199,7 +232,9 @@ impl ResidentHaystack {
             return Err(ScanError::HaystackTooLarge { bytes, capacity });
         }
         let size = (haystack.len().max(1) as u64).next_multiple_of(layout::FILTER_BYTES.into());
-        let usage = vk::BufferUsageFlags::STORAGE_BUFFER | vk::BufferUsageFlags::TRANSFER_DST;
+        let usage = vk::BufferUsageFlags::STORAGE_BUFFER
+            | vk::BufferUsageFlags::TRANSFER_SRC
+            | vk::BufferUsageFlags::TRANSFER_DST;
         let buffer = Buffer::new(device, "resident haystack", size, Location::DeviceLocal, usage)?;
         let ring = StagingRing::new(device, "staging", size.min(STAGING as u64))?;
         ring.upload(c"upload haystack", &[haystack], &buffer)?;
@@ -217,6 +252,11 @@ impl ResidentHaystack {
 
     pub(super) fn buffer(&self) -> &Buffer {
         &self.buffer
+    }
+
+    /// Whether it is on that device.
+    pub(crate) fn is_on(&self, device: &Arc<Device>) -> bool {
+        Arc::ptr_eq(&self.device, device)
     }
 }
 

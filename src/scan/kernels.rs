@@ -15,6 +15,9 @@ const FILTER_WORKGROUP: u32 = 3;
 const GRAM_STRIDE: u32 = 4;
 /// Declared in `shaders/nfa.comp`.
 const NFA_LANES: u32 = 5;
+const PACKED: u32 = 6;
+/// Declared in `shaders/claim.comp` and `shaders/retire.comp`.
+const SLOT_WORKGROUP: u32 = 7;
 
 /// What pipelines are specialised by.
 #[derive(Clone, Copy)]
@@ -25,6 +28,8 @@ pub(crate) struct Specialisation {
     pub(crate) filter_workgroup: u32,
     pub(crate) gram_stride: u32,
     pub(crate) nfa_lanes: u32,
+    /// Invocations of a workgroup that looks at slots, where haystacks are made of packed items.
+    pub(crate) slot_workgroup: Option<u32>,
 }
 
 pub(crate) struct Kernels {
@@ -38,6 +43,14 @@ pub(crate) struct Kernels {
     pub(crate) tails: Arc<ComputePipeline>,
     pub(crate) tracks: Arc<ComputePipeline>,
     pub(crate) chains: Arc<ComputePipeline>,
+    /// Of packed items alone.
+    pub(crate) slots: Option<SlotKernels>,
+}
+
+pub(crate) struct SlotKernels {
+    pub(crate) claim: Arc<ComputePipeline>,
+    pub(crate) retire: Arc<ComputePipeline>,
+    pub(crate) workgroup: u32,
 }
 
 impl Kernels {
@@ -56,6 +69,8 @@ impl Kernels {
             (FILTER_WORKGROUP, specialisation.filter_workgroup),
             (GRAM_STRIDE, specialisation.gram_stride),
             (NFA_LANES, specialisation.nfa_lanes),
+            (PACKED, specialisation.slot_workgroup.is_some().into()),
+            (SLOT_WORKGROUP, specialisation.slot_workgroup.unwrap_or(1)),
         ];
         let pipeline = |kernel: &Kernel| {
             // A kernel declares only the constants it uses.
@@ -71,6 +86,10 @@ impl Kernels {
             };
             backend.pipelines().get(backend.device(), &kernel)
         };
+        let slots = |workgroup| {
+            let [claim, retire] = [pipeline(&shaders::CLAIM)?, pipeline(&shaders::RETIRE)?];
+            Ok::<_, BackendError>(SlotKernels { claim, retire, workgroup })
+        };
         Ok(Kernels {
             advance: pipeline(&shaders::ADVANCE)?,
             starts: pipeline(&shaders::STARTS)?,
@@ -81,6 +100,7 @@ impl Kernels {
             tails: pipeline(&shaders::TAILS)?,
             tracks: pipeline(&shaders::TRACKS)?,
             chains: pipeline(&shaders::CHAINS)?,
+            slots: specialisation.slot_workgroup.map(slots).transpose()?,
             set_layout,
         })
     }

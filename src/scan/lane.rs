@@ -11,6 +11,7 @@ use ash::vk;
 use bytemuck::{bytes_of, cast_slice, pod_read_unaligned};
 use rayon::prelude::*;
 
+use super::haystack::ResidentPart;
 use super::kernels::Kernels;
 use super::stats::{ScanStats, StageTimes};
 use super::tuning::Tuning;
@@ -60,6 +61,8 @@ pub(crate) struct LaneShape {
     pub(crate) rounds: [u32; 2],
     /// Bytes of a track's segment, as a power of two.
     pub(crate) segment_log2: u32,
+    /// Slots of the ring; 0 where haystacks are not made of packed items.
+    pub(crate) ring_slots: u32,
 }
 
 impl LaneShape {
@@ -76,6 +79,7 @@ impl LaneShape {
             step_budget: self.step_budget,
             nfa_step_budget: self.nfa_step_budget,
             pass_count,
+            ring_slots: self.ring_slots,
             ..ScanParams::default()
         }
     }
@@ -133,6 +137,7 @@ impl LaneShape {
             nfa_step_budget: tuning.nfa_step_budget,
             rounds: tuning.rounds,
             segment_log2: segment_log2(haystack_bytes),
+            ring_slots: 0,
         }
     }
 
@@ -318,7 +323,12 @@ pub(crate) enum Source<'a> {
     /// directly.
     Host { bytes: &'a [u8], span: Option<StagingSpan> },
     /// In upload memory.
-    Staged { buffer: &'a Buffer, len: usize },
+    Staged {
+        buffer: &'a Buffer,
+        len: usize,
+        /// What is copied over it from elsewhere on the device.
+        resident: &'a [ResidentPart],
+    },
     /// In device memory of its own.
     Resident(&'a Buffer),
     /// Where the run before had it.
@@ -333,6 +343,8 @@ struct Upload<'a> {
     len: usize,
     /// What has to be copied to it first.
     bytes: Option<&'a [u8]>,
+    /// What is copied over it on the device.
+    resident: &'a [ResidentPart],
 }
 
 impl Upload<'_> {
@@ -371,6 +383,7 @@ impl Lane {
         kernels: &Arc<Kernels>,
         tables: &[Buffer],
         shape: &LaneShape,
+        slots: Option<&Buffer>,
         ring: Arc<StagingRing>,
         name: &str,
     ) -> Result<Lane, BackendError> {
@@ -403,6 +416,7 @@ impl Lane {
         let scratch = local("scratch", records(shape.nfa_scratch_words, 1), copied)?;
         let readback_bytes =
             (ReadbackHeader::WORDS * 4) as u64 + records(shape.hit_capacity, HIT_WORDS);
+        let readback_bytes = readback_bytes + records(shape.ring_slots, 1);
         let readback = Buffer::new(
             device,
             &format!("{name}/readback"),
@@ -421,6 +435,8 @@ impl Lane {
             (layout::BINDING_READBACK, &readback),
             (layout::BINDING_CANDIDATES, &candidates),
             (layout::BINDING_TRACKS, &tracks),
+            // Without slots no kernel looks there.
+            (layout::BINDING_RING, slots.unwrap_or(&control)),
         ];
         let bound = bound.map(|(binding, buffer)| (binding, buffer.clone())).to_vec();
         let own_sets = descriptor_sets(device, kernels, tables, &bound, shape, &haystack)?;
@@ -545,15 +561,17 @@ impl Lane {
                 span[bytes.len()..].fill(0);
                 let (buffer, offset) = (span.buffer().clone(), span.offset());
                 self.staged = Some(span);
-                upload = Some(Upload { buffer, offset, len: bytes.len(), bytes: Some(bytes) });
+                let (len, bytes) = (bytes.len(), Some(bytes));
+                upload = Some(Upload { buffer, offset, len, bytes, resident: &[] });
             }
-            Source::Staged { buffer, len } => {
-                upload = Some(Upload { buffer: buffer.clone(), offset: 0, len, bytes: None });
+            Source::Staged { buffer, len, resident } => {
+                let buffer = buffer.clone();
+                upload = Some(Upload { buffer, offset: 0, len, bytes: None, resident });
             }
             Source::Resident(_) | Source::AsBefore => {}
         }
         match upload {
-            Some(upload) if upload.len > CUT * self.resources.shape.chunk_bytes as usize => {
+            Some(upload) if self.is_cut(&upload) => {
                 self.begin_in_chunks(upload, params, rounds, stats)?;
             }
             upload => self.begin_whole(upload, is_same, params, rounds, stats)?,
@@ -562,6 +580,12 @@ impl Lane {
         stats.uploads += 1;
         stats.enqueue += since.elapsed();
         Ok(())
+    }
+
+    /// Whether a haystack goes up in chunks. What is copied over it has to wait for all of it.
+    fn is_cut(&self, upload: &Upload) -> bool {
+        let is_large = upload.len > CUT * self.resources.shape.chunk_bytes as usize;
+        is_large && upload.resident.is_empty()
     }
 
     /// Uploads the haystack, if there is anything to upload, and scans it in one submission.
@@ -878,6 +902,21 @@ impl Lane {
         Ok(cast_slice(readback.mapped(range)))
     }
 
+    /// What has become of the last run's slots, if it was the last one over their items.
+    pub(crate) fn slot_states(
+        &self,
+        count: u32,
+        stats: &mut ScanStats,
+    ) -> Result<&[u32], BackendError> {
+        let hits = u64::from(self.resources.shape.hit_capacity) * (HIT_WORDS * 4) as u64;
+        let begin = (ReadbackHeader::WORDS * 4) as u64 + hits;
+        let range = begin..begin + u64::from(count) * 4;
+        let readback = &self.resources.readback;
+        readback.invalidate(range.clone())?;
+        stats.bytes_down += u64::from(count) * 4;
+        Ok(cast_slice(readback.mapped(range)))
+    }
+
     /// Frees everything, and says what went wrong first.
     pub(crate) fn free(self) -> Result<(), BackendError> {
         let Lane {
@@ -1044,12 +1083,22 @@ impl Resources {
     fn record_upload(&self, to: &mut Recorder, upload: &Upload, region: vk::BufferCopy) {
         to.label_begin(c"upload");
         to.copy_buffer(&upload.buffer, &self.haystack, &[region]);
+        if !upload.resident.is_empty() {
+            to.transfer_to_transfer();
+        }
+        for part in upload.resident {
+            to.copy_buffer(&part.buffer, &self.haystack, &[part.region]);
+        }
         to.label_end();
     }
 
     fn record_start(&self, to: &mut Recorder, params: ScanParams, is_same: bool) {
         self.reset(to, is_same);
         to.transfer_to_compute();
+        if let Some(slots) = &self.kernels.slots {
+            self.look_at_slots(to, c"claim", &slots.claim, params);
+            to.compute_to_compute();
+        }
         if params.use_filter == layout::FILTER_NONE {
             self.advance(to, ScanParams { stage: layout::ADVANCE_BEGIN, ..params });
         }
@@ -1176,9 +1225,28 @@ impl Resources {
         to.bind(&self.kernels.readback, &self.sets()[0]);
         to.push_constants(bytes_of(&params));
         to.dispatch([self.readback_groups, 1]);
-        to.compute_to_host();
         to.label_end();
+        if let Some(slots) = &self.kernels.slots {
+            self.look_at_slots(to, c"retire", &slots.retire, params);
+        }
+        to.compute_to_host();
         marks.mark(to, Stage::Readback);
+    }
+
+    /// Records a kernel that looks at each slot of packed items.
+    fn look_at_slots(
+        &self,
+        to: &mut Recorder,
+        label: &CStr,
+        kernel: &Arc<ComputePipeline>,
+        params: ScanParams,
+    ) {
+        let workgroup = self.kernels.slots.as_ref().map_or(1, |slots| slots.workgroup);
+        to.label_begin(label);
+        to.bind(kernel, &self.sets()[0]);
+        to.push_constants(bytes_of(&params));
+        to.dispatch([params.slot_count.div_ceil(workgroup), 1]);
+        to.label_end();
     }
 
     /// Records the kernel that decides what comes next, which belongs to `params.pass`.

@@ -19,17 +19,20 @@ mod session;
 mod stats;
 mod stream;
 mod ticket;
-mod tuning;
+pub(crate) mod tuning;
 
 #[cfg(test)]
 mod tests;
 
 pub use error::ScanError;
+pub(crate) use haystack::ResidentPart;
 pub use haystack::{Haystack, ResidentHaystack, StagedHaystack};
 pub use session::{MAX_HAYSTACK_BYTES, ResidentRulePipeline, ScanScratch};
+pub(crate) use session::{Range, RingShape, Slots};
 pub use stats::{ScanStats, StageTimes};
 pub use stream::StreamMatch;
 pub use ticket::Ticket;
+pub(crate) use ticket::{Scan, Sink};
 
 use crate::{Backend, Match, RulePipeline};
 use tuning::Tuning;

@@ -82,13 +82,33 @@ struct Lanes {
 
 /// What to scan of a haystack.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Range {
-    pub(super) first_start: u32,
-    pub(super) end_start: u32,
-    pub(super) is_final: bool,
-    pub(super) max_scan_bytes: u32,
+pub(crate) struct Range {
+    pub(crate) first_start: u32,
+    pub(crate) end_start: u32,
+    pub(crate) is_final: bool,
+    pub(crate) max_scan_bytes: u32,
     /// The haystack's offset in what its matches are chained over.
-    pub(super) base: u64,
+    pub(crate) base: u64,
+    /// Of the items that the haystack is made of, if it is.
+    pub(crate) slots: Option<Slots>,
+}
+
+/// A run of the ring's slots.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slots {
+    pub(crate) first: u32,
+    pub(crate) count: u32,
+    pub(crate) epoch: u32,
+    pub(crate) tenant: u32,
+}
+
+/// The ring that a session's haystacks have their slots in, if they are made of packed items.
+#[derive(Clone, Copy)]
+pub(crate) struct RingShape<'a> {
+    pub(crate) buffer: &'a Buffer,
+    pub(crate) slots: u32,
+    /// Invocations of a workgroup that looks at slots.
+    pub(crate) workgroup: u32,
 }
 
 impl ResidentRulePipeline {
@@ -97,6 +117,17 @@ impl ResidentRulePipeline {
         backend: &Backend,
         options: &SessionOptions,
         tuning: &Tuning,
+    ) -> Result<ResidentRulePipeline, ScanError> {
+        ResidentRulePipeline::with_ring(pipeline, backend, options, tuning, None)
+    }
+
+    /// Makes a session whose haystacks, where there is a ring, are made of packed items.
+    pub(crate) fn with_ring(
+        pipeline: &RulePipeline,
+        backend: &Backend,
+        options: &SessionOptions,
+        tuning: &Tuning,
+        ring: Option<RingShape>,
     ) -> Result<ResidentRulePipeline, ScanError> {
         let device = backend.device();
         device.alive()?;
@@ -147,7 +178,8 @@ impl ResidentRulePipeline {
         let rounds = tuning.rounds.map(|rounds| rounds.div_ceil(pass_count.max(1)));
         let has_sequences = passes.first().is_some_and(|pass| pass.header.has_sequences != 0);
         let may_end_early = matches!(&passes[..], [pass] if pass.header.has_rest == 0);
-        let shape = LaneShape { rounds, has_sequences, may_end_early, ..shape };
+        let ring_slots = ring.map_or(0, |ring| ring.slots);
+        let shape = LaneShape { rounds, has_sequences, may_end_early, ring_slots, ..shape };
         let lane_count =
             options.scans_in_flight.unwrap_or_else(|| default_lanes(haystack_bytes)).max(1);
         limit("number of scans in flight", lane_count, MOST_LANES, "a session has lanes for")?;
@@ -183,23 +215,27 @@ impl ResidentRulePipeline {
             filter_workgroup: tuning.filter_workgroup,
             gram_stride: passes[0].header.gram_stride,
             nfa_lanes: tuning.nfa_lanes,
+            slot_workgroup: ring.map(|ring| ring.workgroup),
         };
         let kernels = Arc::new(Kernels::new(backend, specialisation)?);
         // One for each lane: whatever scans are in flight, none keeps another from its own.
-        let ring = |index: usize| {
+        let staging = |index: usize| {
             let name = format!("lane {index}/staging");
-            StagingRing::new(device, &name, haystack_bytes.max(LEAST_STAGING))
+            // Packed items are in memory of their own.
+            let bytes = if ring.is_some() { 0 } else { haystack_bytes };
+            StagingRing::new(device, &name, bytes.max(LEAST_STAGING))
         };
-        let rings = (0..session.lane_count).map(ring).collect::<Result<Vec<_>, _>>()?;
+        let rings = (0..session.lane_count).map(staging).collect::<Result<Vec<_>, _>>()?;
         session.tables = passes
             .iter()
             .map(|pass| upload_tables(device, &rings[0], pass))
             .collect::<Result<_, _>>()?;
+        let slots = ring.map(|ring| ring.buffer);
         let free = (0..)
             .zip(rings)
-            .map(|(index, ring)| {
+            .map(|(index, staging)| {
                 let name = format!("lane {index}");
-                Lane::new(device, &kernels, &session.tables, &session.shape, ring, &name)
+                Lane::new(device, &kernels, &session.tables, &session.shape, slots, staging, &name)
             })
             .collect::<Result<_, _>>()?;
         session.lanes = Mutex::new(Lanes { free, ticketed: 0 });
@@ -324,6 +360,7 @@ impl ResidentRulePipeline {
             is_final: true,
             max_scan_bytes,
             base: 0,
+            slots: None,
         };
         Ticket::begin(self, backend, haystack, range)
     }
@@ -352,7 +389,7 @@ impl ResidentRulePipeline {
     }
 
     /// Whether there is anything to look for.
-    pub(super) fn has_rules(&self) -> bool {
+    pub(crate) fn has_rules(&self) -> bool {
         !self.tables.is_empty()
     }
 

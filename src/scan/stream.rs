@@ -75,6 +75,7 @@ impl ResidentRulePipeline {
                 is_final,
                 max_scan_bytes,
                 base,
+                slots: None,
             };
             let ticket = Ticket::begin(self, backend, haystack.into(), range)?;
             let (scanned, undecided) = ticket.finish(&mut matches, scratch)?;

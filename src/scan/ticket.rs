@@ -6,9 +6,9 @@ use std::time::Instant;
 use super::ScanError;
 use super::haystack::Haystack;
 use super::lane::{Lane, Source};
-use super::session::{Range, ResidentRulePipeline, ScanScratch};
+use super::session::{Range, ResidentRulePipeline, ScanScratch, Slots};
 use super::stats::ScanStats;
-use crate::matches::{self, Told, Undecided, Unsettled};
+use crate::matches::{self, Picked, Told, Undecided, Unsettled};
 use crate::shaders::layout::{self, Candidate, Hit, ScanParams};
 use crate::{Backend, Match, MatchKind, sort};
 
@@ -36,7 +36,8 @@ pub struct Ticket<'a> {
     haystack: PhantomData<Haystack<'a>>,
 }
 
-struct Scan {
+/// A scan in flight, and the lane that it is on.
+pub(crate) struct Scan {
     lane: Lane,
     range: Range,
     /// The same for all parts.
@@ -59,6 +60,17 @@ struct Part {
     is_direct: bool,
 }
 
+/// What a part has come to.
+enum Judged {
+    Hits,
+    Again,
+    /// More than fit, from a single start, or where that is the answer.
+    TooMany {
+        found: u32,
+        at_least: bool,
+    },
+}
+
 impl<'a> Ticket<'a> {
     /// Submits a scan of a range of starts.
     pub(super) fn begin(
@@ -76,17 +88,8 @@ impl<'a> Ticket<'a> {
         let mut ticket = Ticket { session, scan: None, stats, haystack: PhantomData };
         let nothing = range.first_start >= range.end_start || range.max_scan_bytes == 0;
         if session.has_rules() && !nothing {
-            let mut lane = session.take_lane()?;
-            match session.submit_on(&mut lane, haystack, range, &mut ticket.stats) {
-                Ok((params, part)) => {
-                    ticket.scan = Some(Scan { lane, range, params, part });
-                    session.count_ticket(true);
-                }
-                Err(error) => {
-                    session.return_lane(lane);
-                    return Err(error);
-                }
-            }
+            ticket.scan = Some(session.submit_scan(haystack, range, &mut ticket.stats)?);
+            session.count_ticket(true);
         }
         ticket.stats.wall = began.elapsed();
         Ok(ticket)
@@ -119,7 +122,13 @@ impl<'a> Ticket<'a> {
         let began = Instant::now();
         let mut undecided = None;
         if let Some(mut scan) = self.take_scan() {
-            let finished = self.session.finish_on(&mut scan, matches, scratch, &mut self.stats);
+            let mut sink =
+                Whole { matches, found: 0, is_sorted: true, max_matches: self.session.max_matches };
+            let finished = self.session.finish_on(&mut scan, &mut sink, scratch, &mut self.stats);
+            let finished = finished.and_then(|undecided| {
+                sink.end(scratch)?;
+                Ok(undecided)
+            });
             self.session.return_lane(scan.lane);
             undecided = finished.inspect_err(|_| matches.clear())?;
         }
@@ -148,7 +157,103 @@ impl std::fmt::Debug for Ticket<'_> {
     }
 }
 
+/// Who takes the matches of a scan, part by part.
+pub(crate) trait Sink {
+    /// Takes what was picked of a part, and gives the least start of the next part, at or after `next_start`.
+    fn take(&mut self, picked: &Picked, next_start: u32) -> Result<u32, ScanError>;
+
+    /// Takes note that from a start there are `found` matches, or more than that, which are more than fit; and gives the
+    /// least start of the next part.
+    fn take_too_many(&mut self, start: u32, found: u32, at_least: bool) -> Result<u32, ScanError>;
+}
+
+/// Takes the matches of one haystack, up to a number.
+struct Whole<'m> {
+    matches: &'m mut Vec<Match>,
+    found: u64,
+    is_sorted: bool,
+    max_matches: usize,
+}
+
+impl Whole<'_> {
+    fn too_many(&self, found: u64, at_least: bool) -> ScanError {
+        ScanError::TooManyMatches { found, at_least, max_matches: self.max_matches }
+    }
+
+    fn end(self, scratch: &mut ScanScratch) -> Result<(), ScanError> {
+        if self.found > self.max_matches as u64 {
+            return Err(self.too_many(self.found, false));
+        }
+        if !self.is_sorted {
+            sort::sort(self.matches, &mut scratch.spare);
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Whole<'_> {
+    fn take(&mut self, picked: &Picked, next_start: u32) -> Result<u32, ScanError> {
+        self.found += picked.len() as u64;
+        if self.found <= self.max_matches as u64 {
+            self.is_sorted = self.matches.is_empty();
+            picked.append_to(self.matches);
+        } else if self.found > self.max_matches as u64 + u64::from(COUNTED_BEYOND) {
+            return Err(self.too_many(self.found, true));
+        }
+        Ok(next_start)
+    }
+
+    fn take_too_many(&mut self, _: u32, found: u32, at_least: bool) -> Result<u32, ScanError> {
+        Err(self.too_many(found.into(), at_least))
+    }
+}
+
 impl ResidentRulePipeline {
+    /// Submits a scan of a range of starts, of which there are some, on a lane of its own.
+    pub(crate) fn submit_scan(
+        &self,
+        haystack: Haystack,
+        range: Range,
+        stats: &mut ScanStats,
+    ) -> Result<Scan, ScanError> {
+        let mut lane = self.take_lane()?;
+        match self.submit_on(&mut lane, haystack, range, stats) {
+            Ok((params, part)) => Ok(Scan { lane, range, params, part }),
+            Err(error) => {
+                self.return_lane(lane);
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits for the end of a scan of packed items, whose matches go to `sink`. Says what has become of their slots.
+    pub(crate) fn finish_packed(
+        &self,
+        mut scan: Scan,
+        sink: &mut impl Sink,
+        scratch: &mut ScanScratch,
+        stats: &mut ScanStats,
+        slot_states: &mut Vec<u32>,
+    ) -> Result<(), ScanError> {
+        scratch.chains.clear();
+        let finished = self.finish_on(&mut scan, sink, scratch, stats).and_then(|_| {
+            let count = scan.range.slots.map_or(0, |slots| slots.count);
+            slot_states.clear();
+            slot_states.extend_from_slice(scan.lane.slot_states(count, stats)?);
+            Ok(())
+        });
+        self.return_lane(scan.lane);
+        finished
+    }
+
+    /// Waits for what runs of a scan, and drops what it finds.
+    pub(crate) fn abandon(&self, mut scan: Scan) {
+        if let Err(error) = scan.lane.settle() {
+            tracing::debug!(%error, "an abandoned scan did not end");
+        }
+        self.return_lane(scan.lane);
+    }
+
     /// Submits the scan of all of a range at once.
     fn submit_on(
         &self,
@@ -168,6 +273,12 @@ impl ResidentRulePipeline {
             segment_log2: self.segment_log2(haystack.len(), range),
             ..self.shape.params(self.pass_count)
         };
+        let params = match range.slots {
+            Some(Slots { first, count, epoch, tenant }) => {
+                ScanParams { first_slot: first, slot_count: count, epoch, tenant, ..params }
+            }
+            None => params,
+        };
         let source = match haystack {
             Haystack::Bytes(bytes) => {
                 let padded = bytes.len().next_multiple_of(4) as u64;
@@ -175,9 +286,11 @@ impl ResidentRulePipeline {
                 let span = (!is_direct).then(|| lane.acquire_staging(padded)).transpose()?;
                 Source::Host { bytes, span }
             }
-            Haystack::Staged(staged) => {
-                Source::Staged { buffer: staged.buffer(), len: staged.len() }
-            }
+            Haystack::Staged(staged) => Source::Staged {
+                buffer: staged.buffer(),
+                len: haystack.len(),
+                resident: staged.resident(),
+            },
             Haystack::Resident(resident) => Source::Resident(resident.buffer()),
         };
         let part = Part {
@@ -197,7 +310,7 @@ impl ResidentRulePipeline {
     /// Whether every hit is a match of its own, so that too many of them are the answer. Elsewhere the scan is
     /// done again in parts, and need not count on.
     fn all_count(&self, range: Range) -> bool {
-        self.match_kind == MatchKind::All && range.is_final
+        self.match_kind == MatchKind::All && range.is_final && range.slots.is_none()
     }
 
     /// The parameters of a part.
@@ -218,36 +331,37 @@ impl ResidentRulePipeline {
     fn finish_on(
         &self,
         scan: &mut Scan,
-        matches: &mut Vec<Match>,
+        sink: &mut impl Sink,
         scratch: &mut ScanScratch,
         stats: &mut ScanStats,
     ) -> Result<Option<Undecided>, ScanError> {
         let Scan { lane, range, params: all, part } = scan;
         let range = *range;
-        let mut found = 0;
-        let mut is_sorted = true;
-        let undecided = loop {
+        loop {
             let params = self.part_params(all, part, range);
-            let has_hits = self.has_hits(lane, &params, part, range, scratch, stats)?;
-            if has_hits {
-                let undecided = self.first_undecided(range, scratch);
-                let picked = match self.match_kind {
-                    MatchKind::LeftmostFirst => {
-                        scratch.chains.select(&mut scratch.candidates, range.base)
-                    }
-                    MatchKind::All => matches::distinct(&mut scratch.candidates),
-                };
-                found += picked.len() as u64;
-                if found <= self.max_matches as u64 {
-                    is_sorted = matches.is_empty();
-                    picked.append_to(matches);
-                } else if found > self.max_matches as u64 + u64::from(COUNTED_BEYOND) {
-                    return Err(self.too_many(found, true));
+            let judged = self.judge(lane, &params, part, range, scratch, stats)?;
+            let mut undecided = None;
+            let next_start = match judged {
+                Judged::Again => None,
+                Judged::TooMany { found, at_least } => {
+                    Some(sink.take_too_many(params.first_start, found, at_least)?)
                 }
-                if undecided.is_some() || params.end_start >= range.end_start {
-                    break undecided;
+                Judged::Hits => {
+                    undecided = self.first_undecided(range, scratch);
+                    let picked = match self.match_kind {
+                        MatchKind::LeftmostFirst => {
+                            scratch.chains.select(&mut scratch.candidates, range.base)
+                        }
+                        MatchKind::All => matches::distinct(&mut scratch.candidates),
+                    };
+                    Some(sink.take(&picked, params.end_start)?)
                 }
-                part.first_start = params.end_start;
+            };
+            if let Some(next_start) = next_start {
+                if undecided.is_some() || next_start >= range.end_start {
+                    return Ok(undecided);
+                }
+                part.first_start = next_start;
                 // After a part that had too many candidates, the next is not divided either if it has.
                 part.is_flood = !part.is_filtered;
                 part.is_filtered = true;
@@ -255,19 +369,12 @@ impl ResidentRulePipeline {
             }
             let params = self.part_params(all, part, range);
             lane.begin(Source::AsBefore, params, Instant::now(), stats)?;
-        };
-        if found > self.max_matches as u64 {
-            return Err(self.too_many(found, false));
         }
-        if !is_sorted {
-            sort::sort(matches, &mut scratch.spare);
-        }
-        Ok(undecided)
     }
 
-    /// Waits for a part, whose parameters these are, and leaves its hits in `scratch`, sorted. False if it has
-    /// to be scanned again, as it is `part` then.
-    fn has_hits(
+    /// Waits for a part, whose parameters these are, and leaves its hits in `scratch`, sorted. If it has to be scanned
+    /// again, that is as it is `part` then.
+    fn judge(
         &self,
         lane: &mut Lane,
         params: &ScanParams,
@@ -275,7 +382,7 @@ impl ResidentRulePipeline {
         range: Range,
         scratch: &mut ScanScratch,
         stats: &mut ScanStats,
-    ) -> Result<bool, ScanError> {
+    ) -> Result<Judged, ScanError> {
         let outcome = lane.finish(*params, stats)?;
         let count = outcome.hit_count;
         let starts = params.end_start - params.first_start;
@@ -293,7 +400,8 @@ impl ResidentRulePipeline {
             }
         } else if count > self.shape.hit_capacity {
             if self.all_count(range) || starts == 1 {
-                return Err(self.too_many(count.into(), count > params.hit_stop));
+                let at_least = count > params.hit_stop;
+                return Ok(Judged::TooMany { found: count, at_least });
             }
             part.size = starts / 2;
         } else {
@@ -302,15 +410,15 @@ impl ResidentRulePipeline {
             let hits = lane.hits(count, stats)?;
             sort_hits(hits, range.is_final, scratch);
             if !part.is_direct {
-                return Ok(true);
+                return Ok(Judged::Hits);
             }
             self.settle_runs(lane, hits, *params, range.base, scratch, stats)?;
             if self.settle(lane, *params, range.base, scratch, stats)? {
-                return Ok(true);
+                return Ok(Judged::Hits);
             }
             part.is_direct = false;
         }
-        Ok(false)
+        Ok(Judged::Again)
     }
 
     /// The first start that more bytes have to decide, and no candidates from there on.
@@ -458,10 +566,6 @@ impl ResidentRulePipeline {
         let filter_first = first_start.saturating_sub(1);
         let filter_turns = self.shape.filter_turns(filter_end - filter_first);
         ScanParams { filter_first, filter_end, filter_turns, ..params }
-    }
-
-    fn too_many(&self, found: u64, at_least: bool) -> ScanError {
-        ScanError::TooManyMatches { found, at_least, max_matches: self.max_matches }
     }
 }
 

@@ -6,7 +6,8 @@ use crate::shaders::layout::{self, BranchRecord, Candidate, ScanParams};
 
 pub(crate) fn filter(buffers: &mut Buffers, params: &ScanParams) {
     let header = *buffers.header();
-    if params.first_start == 0
+    if params.ring_slots == 0
+        && params.first_start == 0
         && params.filter_first == 0
         && !hand_on(buffers, params, header.anchored, 0)
     {

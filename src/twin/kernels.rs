@@ -5,7 +5,7 @@ use bytemuck::{Pod, bytes_of, cast_slice, pod_read_unaligned};
 
 use super::*;
 use crate::rules::pass;
-use crate::scan::kernels::{Kernels, Specialisation};
+use crate::scan::kernels::{Kernels, SlotKernels, Specialisation};
 use crate::shaders::layout::{self, ReadbackHeader};
 use crate::vulkan::command::Commands;
 use crate::vulkan::memory::{Buffer, Location};
@@ -17,6 +17,7 @@ use crate::{Backend, PipelineOptions, RulePipeline};
 const BITMAP_LOG2: u32 = 11;
 const FILTER_WORKGROUP: u32 = 64;
 const TAILS_GROUPS: u32 = 2;
+const SLOT_WORKGROUP: u32 = 4;
 
 /// What lies behind a haystack on the device.
 const PAST_END: u8 = 0xEE;
@@ -32,10 +33,11 @@ impl<'a> OnDevice<'a> {
         let tables = [bytes_of(twin.header()), cast_slice(&twin.tables.words)].concat();
         let hits = [bytes_of(&twin.hit_count), cast_slice(&twin.hits), cast_slice(&twin.hit_tails)];
         let hits = hits.concat();
-        let readback = vec![0xEE; 16 + 16 * twin.hits.len()];
+        let readback = vec![0xEE; 16 + 16 * twin.hits.len() + 4 * twin.slots.len()];
+        let ring = [cast_slice(&twin.tallies), cast_slice::<_, u8>(&twin.slots)].concat();
         let mut haystack = twin.haystack.clone();
         haystack.resize(haystack.len().next_multiple_of(16).max(16), PAST_END);
-        let contents: [(u32, &[u8]); 11] = [
+        let contents: [(u32, &[u8]); 12] = [
             (layout::BINDING_TABLES, &tables),
             (layout::BINDING_HITS, &hits),
             (layout::BINDING_CONTROL, bytes_of(&twin.control)),
@@ -46,6 +48,7 @@ impl<'a> OnDevice<'a> {
             (layout::BINDING_READBACK, &readback),
             (layout::BINDING_CANDIDATES, cast_slice(&twin.candidates)),
             (layout::BINDING_TRACKS, cast_slice(&twin.tracks)),
+            (layout::BINDING_RING, &ring),
             (layout::BINDING_HAYSTACK, &haystack),
         ];
         let buffers = contents.map(|(binding, bytes)| {
@@ -112,6 +115,7 @@ impl<'a> OnDevice<'a> {
     /// What the kernel left, as a twin's buffers.
     fn read(&self, before: &Buffers) -> Buffers {
         let hits = self.bytes(layout::BINDING_HITS);
+        let ring_head = size_of_val(&before.tallies[..]);
         Buffers {
             hit_count: pod_read_unaligned(&hits[..4]),
             hits: bytemuck::allocation::pod_collect_to_vec(&hits[4..4 + 12 * before.hits.len()]),
@@ -125,6 +129,10 @@ impl<'a> OnDevice<'a> {
             tracks: self.array(layout::BINDING_TRACKS, before.tracks.len()),
             nfa_walkers: self.array(layout::BINDING_NFA_WALKERS, before.nfa_walkers.len()),
             scratch: self.array(layout::BINDING_SCRATCH, before.scratch.len()),
+            tallies: self.array(layout::BINDING_RING, before.tallies.len()),
+            slots: bytemuck::allocation::pod_collect_to_vec(
+                &self.bytes(layout::BINDING_RING)[ring_head..][..size_of_val(&before.slots[..])],
+            ),
             ..before.clone()
         }
     }
@@ -150,6 +158,7 @@ fn compare(
         "tails" => (&kernels.tails, [TAILS_GROUPS, 1], tails),
         "tracks" => (&kernels.tracks, [tracks_x, tracks_y], tracks),
         "chains" => (&kernels.chains, [chains_x, 1], chains),
+        "claim" => (&slot_kernels(kernels).claim, slot_groups(params), claim),
         other => panic!("no kernel {other}"),
     };
     device.run(kernels, kernel, params, grid);
@@ -170,6 +179,7 @@ fn compare(
             list.sort_unstable_by_key(|found| (found.of, found.at));
         }
         buffers.control.named.sort_unstable();
+        buffers.control.claimed = buffers.control.claimed.min(params.slot_count);
         buffers.control.listed.sort_unstable_by(|one, other| other.cmp(one));
     };
     sort(&mut ours);
@@ -184,6 +194,8 @@ fn compare(
     assert_eq!(theirs.tracks, ours.tracks, "{stage}");
     assert_eq!(theirs.nfa_walkers, ours.nfa_walkers, "{stage}");
     assert_eq!(theirs.scratch, ours.scratch, "{stage}");
+    assert_eq!(theirs.tallies, ours.tallies, "{stage}");
+    assert_eq!(theirs.slots, ours.slots, "{stage}");
 }
 
 /// Compares every stage of a whole scan.
@@ -193,7 +205,8 @@ fn compare_scan(
     haystack: &[u8],
     params: ScanParams,
 ) -> Buffers {
-    compare_tables(backend, rules.options().match_kind, &tables_of(rules), haystack, params)
+    let kind = rules.options().match_kind;
+    compare_tables(backend, kind, &tables_of(rules), haystack, &[], params)
 }
 
 fn tables_of(rules: &RulePipeline) -> Pass {
@@ -208,6 +221,7 @@ fn compare_tables(
     kind: MatchKind,
     tables: &Pass,
     haystack: &[u8],
+    slots: &[Slot],
     params: ScanParams,
 ) -> Buffers {
     let specialisation = Specialisation {
@@ -217,10 +231,15 @@ fn compare_tables(
         filter_workgroup: FILTER_WORKGROUP,
         gram_stride: tables.header.gram_stride,
         nfa_lanes: backend.device_info().subgroup_size,
+        slot_workgroup: (!slots.is_empty()).then_some(SLOT_WORKGROUP),
     };
     let kernels = Kernels::new(backend, specialisation).unwrap();
     let mut state = Buffers::new(kind, tables.clone(), haystack, &params);
     state.past_end = PAST_END;
+    state.slots = slots.to_vec();
+    if !slots.is_empty() {
+        compare(backend, &kernels, &mut state, &params, "claim");
+    }
     let mut params = params;
     let mut before_rounds = vec!["filter", "sequences", "tails"];
     before_rounds.retain(|&stage| stage != "sequences" || tables.header.has_sequences != 0);
@@ -237,6 +256,7 @@ fn compare_tables(
             state = Buffers::new(kind, tables.clone(), haystack, &params);
             state.past_end = PAST_END;
             state.control.listed = listed;
+            assert!(slots.is_empty(), "those would have to be claimed again");
             params.has_listed = 1;
             for stage in &before_rounds {
                 compare(backend, &kernels, &mut state, &params, stage);
@@ -244,6 +264,7 @@ fn compare_tables(
         }
         let end_tails = ScanParams { stage: layout::ADVANCE_TAILS, ..params };
         compare_readback(backend, &kernels, &state, &end_tails);
+        compare_retire(backend, &kernels, &mut state.clone(), &end_tails);
         compare(backend, &kernels, &mut state, &end_tails, "advance");
         assert_eq!(state.control.overflowed, 0);
         let has_more = params.is_direct != 0 || params.has_listed != 0;
@@ -261,6 +282,7 @@ fn compare_tables(
         compare(backend, &kernels, &mut state, &params, "advance");
     }
     let hits = compare_readback(backend, &kernels, &state, &params);
+    compare_retire(backend, &kernels, &mut state, &params);
     assert!(hits > 0);
     assert_eq!(track_count > 0, params.segment_log2 != 0, "{track_count} tracks");
     state
@@ -320,6 +342,141 @@ fn compare_readback(
     let mut untouched = of_hits[12 * hits.len()..].iter().chain(&of_tails[4 * tails.len()..]);
     assert!(untouched.all(|&byte| byte == 0xEE), "more than the hits was written");
     hits.len()
+}
+
+fn slot_kernels(kernels: &Kernels) -> &SlotKernels {
+    kernels.slots.as_ref().expect("items are packed")
+}
+
+fn slot_groups(params: &ScanParams) -> [u32; 2] {
+    [params.slot_count.div_ceil(SLOT_WORKGROUP), 1]
+}
+
+/// Compares what becomes of slots, and of the tenant's tally.
+fn compare_retire(
+    backend: &Backend,
+    kernels: &Kernels,
+    state: &mut Buffers,
+    params: &ScanParams,
+) -> Option<Vec<u32>> {
+    if state.slots.is_empty() {
+        return None;
+    }
+    let device = OnDevice::new(backend, state);
+    device.run(kernels, &slot_kernels(kernels).retire, params, slot_groups(params));
+    let theirs = device.read(state);
+    let retired = retire(state, params);
+    assert_eq!(theirs.slots, state.slots);
+    assert_eq!(theirs.tallies, state.tallies);
+    let bytes = &device.bytes(layout::BINDING_READBACK)[16 + 16 * params.hit_capacity as usize..];
+    let (written, rest) = bytes.split_at(4 * retired.as_ref().map_or(0, Vec::len));
+    assert_eq!(written, cast_slice::<u32, u8>(retired.as_deref().unwrap_or(&[])));
+    assert!(rest.iter().all(|&byte| byte == 0xEE), "states of other slots were written");
+    retired
+}
+
+/// Items in a ring, from its third slot from the end on.
+fn ring(items: &[&[u8]]) -> (Vec<u8>, Vec<Slot>, ScanParams) {
+    let mut haystack = Vec::new();
+    let mut slots = vec![Slot::default(); items.len() + 2];
+    let first = slots.len() - 3;
+    for (index, item) in items.iter().enumerate() {
+        let begin = haystack.len() as u32;
+        haystack.extend_from_slice(item);
+        let end = haystack.len() as u32;
+        haystack.resize((haystack.len() + 1).next_multiple_of(4), 0);
+        let place = (first + index) % slots.len();
+        slots[place] = Slot { state: layout::SLOT_PUBLISHED, epoch: 7, tenant: 1, begin, end };
+    }
+    let params = ScanParams {
+        first_slot: first as u32,
+        slot_count: items.len() as u32,
+        ring_slots: slots.len() as u32,
+        epoch: 7,
+        tenant: 1,
+        ..whole(&haystack)
+    };
+    (haystack, slots, params)
+}
+
+#[test]
+fn packed_items_are_looked_at_alone() {
+    let backend = TestBackend::new();
+    let items: [&[u8]; 10] = [
+        b"abcabc foo_bar",
+        b"",
+        b"food foo\n\xC3\xA9t\xC3",
+        b"\xA9 \xFFaaab",
+        b"b1-22-333",
+        b"stale foo_bar",
+        b"c foo_",
+        b"a",
+        b"x1-22-333 \xF0\x9F\x98\x80z",
+        b"foo",
+    ];
+    let patterns = [
+        "abc",
+        "a+?b",
+        r"\w+",
+        r"(?mR)^.*$",
+        "(?i)FOO|bar|",
+        r"\b{start}f|o\b{end}",
+        r"\Aabc|333\z|^$",
+        r"(?u:\w+)\b",
+        r"(?u)\B.\B",
+        r"(?:\b|a)*b",
+        r"(?s).{5,19}o",
+        r"[a-z]*\d-22",
+        r"[b-o_][b-o_ ]{6}[fo]{2}|[a-z ]{2,3}_[ab][ar\r\n]{3,9}[a-f]",
+        r"(?:ab|\w)c{0,1}foo_",
+    ];
+    let (haystack, mut slots, whole) = ring(&items);
+    let stale = slots.iter().position(|slot| haystack[slot.begin as usize..].starts_with(b"stale"));
+    slots[stale.unwrap()].epoch = 6;
+    let tight = ScanParams {
+        start_walkers: 1,
+        nfa_walkers: 1,
+        queue_capacity: 2,
+        step_budget: 37,
+        nfa_step_budget: 37,
+        ..whole
+    };
+    let filtered = ScanParams { use_filter: layout::FILTER_ALL, ..whole };
+    let part = ScanParams { end_start: 40, ..filtered };
+    for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {
+        for dfa_budget in [32 << 10, 64] {
+            let options = PipelineOptions { match_kind, dfa_budget, ..PipelineOptions::default() };
+            let rules = RulePipeline::with_options(&patterns, options).unwrap();
+            let tables = tables_of(&rules);
+            for params in [whole, tight, filtered, part] {
+                let state =
+                    compare_tables(&backend, match_kind, &tables, &haystack, &slots, params);
+                let is_whole = params.end_start == whole.end_start;
+                let done = slots.len() as u32 - 2 - 1;
+                let tally = state.tallies[1];
+                assert_eq!([tally.items, tally.faults], [if is_whole { done } else { 0 }, 1]);
+            }
+        }
+    }
+}
+
+/// Long walks share what is behind them within an item, and leave it at the item's end.
+#[test]
+fn tracks_end_with_their_item() {
+    let backend = TestBackend::new();
+    let [long, other] = [b"abc".repeat(500), b"abc".repeat(300)];
+    let (haystack, slots, params) = ring(&[b"abc", &long, &other, b"1"]);
+    let params = ScanParams {
+        step_budget: 600,
+        segment_log2: 6,
+        use_filter: layout::FILTER_NONE,
+        hit_capacity: 1 << 13,
+        hit_stop: 1 << 13,
+        ..params
+    };
+    let rules = RulePipeline::new(&["[a-z]+", r"[a-z]*\d", "(?:abc)+z|(?:abc)*"]).unwrap();
+    let tables = tables_of(&rules);
+    compare_tables(&backend, MatchKind::LeftmostFirst, &tables, &haystack, &slots, params);
 }
 
 /// A scan of all of a haystack, by every start, with room for all that it finds.
@@ -452,7 +609,7 @@ fn walks_in_order_do_what_their_twins_do() {
         }
         assert!(changed > 3, "{changed} rules have their positions as bits");
         for params in [whole(haystack), tight] {
-            compare_tables(&backend, match_kind, &tables, haystack, params);
+            compare_tables(&backend, match_kind, &tables, haystack, &[], params);
         }
     }
 }

@@ -7,10 +7,12 @@
 mod advance;
 mod bits;
 mod chains;
+mod claim;
 mod filter;
 mod look;
 mod nfa;
 mod readback;
+mod retire;
 mod sequences;
 mod starts;
 mod tails;
@@ -18,9 +20,11 @@ mod tracks;
 
 pub(crate) use advance::advance;
 pub(crate) use chains::chains;
+pub(crate) use claim::claim;
 pub(crate) use filter::filter;
 pub(crate) use nfa::nfa;
 pub(crate) use readback::readback;
+pub(crate) use retire::retire;
 pub(crate) use sequences::sequences;
 pub(crate) use starts::starts;
 pub(crate) use tails::tails;
@@ -30,7 +34,7 @@ use crate::MatchKind;
 use crate::rules::pass::Pass;
 use crate::shaders::layout::{
     self, Candidate, Control, Hit, NfaNode, NfaWalker, PassHeader, QueueItem, RuleRecord,
-    ScanParams, StartWalker, TrackSegment,
+    ScanParams, Slot, StartWalker, Tally, TrackSegment,
 };
 
 /// The name of a track.
@@ -66,6 +70,26 @@ pub(crate) struct Buffers {
     pub(crate) tracks: Vec<TrackSegment>,
     pub(crate) nfa_walkers: Vec<NfaWalker>,
     pub(crate) scratch: Vec<u32>,
+    /// The ring; empty unless items are packed.
+    pub(crate) tallies: Vec<Tally>,
+    pub(crate) slots: Vec<Slot>,
+}
+
+/// Where what a walk sees begins and ends.
+#[derive(Clone, Copy)]
+struct Text {
+    begin: u32,
+    end: u32,
+}
+
+/// The place of a slot of this scan in the ring.
+fn slot_place(params: &ScanParams, index: u32) -> usize {
+    ((params.first_slot + index) % params.ring_slots) as usize
+}
+
+/// Budget that entering a packed item is charged to.
+fn enter_steps(params: &ScanParams) -> u32 {
+    if params.ring_slots == 0 { 0 } else { 2 }
 }
 
 impl Buffers {
@@ -98,6 +122,8 @@ impl Buffers {
             ],
             nfa_walkers: vec![NfaWalker::default(); params.nfa_walkers as usize],
             scratch: vec![0; (walker_words * params.nfa_walkers) as usize],
+            tallies: vec![Tally::default(); layout::MOST_TENANTS as usize],
+            slots: vec![Slot::default(); params.ring_slots as usize],
         }
     }
 
@@ -132,11 +158,24 @@ impl Buffers {
         self.word(at >> 1) >> ((at & 1) * 16) & 0xFFFF
     }
 
+    /// What walks in the item see that `at` lies in, its end included; all of the haystack, unless items are packed.
+    fn text(&self, params: &ScanParams, at: u32) -> Option<Text> {
+        if params.ring_slots == 0 {
+            return Some(Text { begin: 0, end: params.haystack_len });
+        }
+        let slots = (0..params.slot_count).map(|index| self.slots[slot_place(params, index)]);
+        let slot = slots.take_while(|slot| slot.begin <= at).last()?;
+        let is_claimed = matches!(slot.state, layout::SLOT_CLAIMED | layout::SLOT_DONE);
+        (is_claimed && slot.epoch == params.epoch && at <= slot.end)
+            .then_some(Text { begin: slot.begin, end: slot.end })
+    }
+
     /// The row that a walk from `start` begins in.
-    fn first_row(&self, [classes, first_entry, stride]: [u32; 3], start: u32) -> u32 {
-        let before = match start {
-            0 => stride - 1,
-            start => self.class_of(classes, self.byte(start - 1)),
+    fn first_row(&self, text: Text, [classes, first_entry, stride]: [u32; 3], start: u32) -> u32 {
+        let before = if start == text.begin {
+            stride - 1
+        } else {
+            self.class_of(classes, self.byte(start - 1))
         };
         self.dfa_entry(first_entry, stride, 0, before) >> 1
     }
@@ -179,6 +218,22 @@ impl Buffers {
         let fits =
             candidate_count <= params.candidate_capacity && item_count <= params.item_capacity;
         overflowed | if fits { 0 } else { layout::OVERFLOW_CANDIDATES }
+    }
+
+    /// Whether a scan is over, where a run ends.
+    fn is_over(&self, params: &ScanParams) -> bool {
+        match params.stage {
+            layout::ADVANCE_TAILS => self.overflows(params) != 0 || self.is_settled(params),
+            _ => self.control.pass >= params.pass_count,
+        }
+    }
+
+    /// The `OVERFLOW_*` bits where a run ends.
+    fn run_overflows(&self, params: &ScanParams) -> u32 {
+        match params.stage {
+            layout::ADVANCE_TAILS => self.overflows(params),
+            _ => self.control.overflowed,
+        }
     }
 
     /// Whether the tails of a pass have left nothing to do.

@@ -1,6 +1,6 @@
 //! The twin of `shaders/nfa.comp`, one edge at a time: it leaves the same hits, and walkers of its own.
 
-use super::{Buffers, bits, look};
+use super::{Buffers, Text, bits, enter_steps, look};
 use crate::MatchKind;
 use crate::rules::look::{is_unicode, is_word_byte};
 use crate::shaders::layout::{self, BitsRecord, Hit, NfaNode, NfaWalker, RuleRecord, ScanParams};
@@ -9,13 +9,13 @@ pub(crate) fn nfa(buffers: &mut Buffers, params: &ScanParams) {
     (0..params.nfa_walkers).for_each(|id| invocation(buffers, params, id));
 }
 
-fn can_judge(params: &ScanParams, at: u32, lookahead: u32) -> bool {
-    params.is_final != 0 || params.haystack_len - at >= lookahead
+fn can_judge(params: &ScanParams, text: Text, at: u32, lookahead: u32) -> bool {
+    params.is_final != 0 || text.end - at >= lookahead
 }
 
 fn look_holds(
     buffers: &Buffers,
-    params: &ScanParams,
+    text: Text,
     node: &NfaNode,
     at: u32,
     step_count: &mut u32,
@@ -23,8 +23,9 @@ fn look_holds(
     if is_unicode(node.kind) {
         *step_count += layout::UNICODE_LOOK_STEPS;
     }
-    let haystack = &buffers.haystack[..params.haystack_len as usize];
-    look::holds(node.kind, node.operand as u8, haystack, at as usize, |character| {
+    let haystack = &buffers.haystack[text.begin as usize..text.end as usize];
+    let at = (at - text.begin) as usize;
+    look::holds(node.kind, node.operand as u8, haystack, at, |character| {
         is_word(buffers, character, step_count)
     })
 }
@@ -88,8 +89,11 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     let filled = (control.queue_tail - control.queue_base).min(params.queue_capacity);
     let queue_end = control.queue_base + filled;
     let mut rule = RuleRecord::default();
+    let text_of = |buffers: &Buffers, start| buffers.text(params, start).expect("of a walk");
+    let mut text = Text { begin: 0, end: 0 };
     if walker.mode != layout::NFA_IDLE {
         rule = buffers.rule(walker.rule);
+        text = text_of(buffers, walker.start);
     }
     let mut given_up = buffers.hit_count > params.hit_stop;
 
@@ -104,6 +108,8 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             buffers.control.queue_head += 1;
             let item = buffers.queue[(taken & (params.queue_capacity - 1)) as usize];
             rule = buffers.rule(item.rule);
+            text = text_of(buffers, item.start);
+            step_count += enter_steps(params);
             walker = NfaWalker {
                 generation: walker.generation,
                 mode: layout::NFA_ON_BITS,
@@ -120,7 +126,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 let word_count = buffers.record::<BitsRecord>(rule.bits, 0).word_count;
                 (0..word_count).for_each(|word| buffers.scratch[slot(word)] = u32::from(word == 0));
             }
-            if !can_judge(params, item.start, rule.lookahead) {
+            if !can_judge(params, text, item.start, rule.lookahead) {
                 let end = layout::UNDECIDED;
                 let hit = Hit { pattern_id: rule.pattern_id, start: item.start, end };
                 given_up = !buffers.emit(params, hit);
@@ -134,10 +140,10 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             let at = walker.at;
             let mut holds = |kind, line_terminator| {
                 let node = NfaNode { kind, operand: line_terminator, ..NfaNode::default() };
-                look_holds(buffers, params, &node, at, &mut step_count)
+                look_holds(buffers, text, &node, at, &mut step_count)
             };
-            let limits = [params.haystack_len, params.max_scan];
-            let judges = at == params.haystack_len || can_judge(params, at + 1, rule.lookahead);
+            let limits = [text.end, params.max_scan];
+            let judges = at == text.end || can_judge(params, text, at + 1, rule.lookahead);
             let mut emits = false;
             let step = walk.step(&mut walker, limits, &mut holds, judges, || emits = true);
             let set = walk.set;
@@ -195,7 +201,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                     buffers.scratch[slot(side * node_limit + walker.next_len)] = target;
                     walker.next_len += 1;
                 } else if node.kind == layout::NODE_JUMP
-                    || look_holds(buffers, params, &node, walker.at, &mut step_count)
+                    || look_holds(buffers, text, &node, walker.at, &mut step_count)
                 {
                     if walker.edge < walker.edge_end {
                         let top = stack + 2 * walker.stack_len;
@@ -222,14 +228,14 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 walker.edge_end = node.edges_end;
             }
         } else if walker.next_len == 0
-            || walker.at == params.haystack_len
+            || walker.at == text.end
             || walker.at - walker.start == params.max_scan
         {
             if !all && walker.last > walker.start {
                 given_up = !buffers.emit(params, hit(walker.last));
             }
             walker.mode = layout::NFA_IDLE;
-        } else if !can_judge(params, walker.at + 1, rule.lookahead) {
+        } else if !can_judge(params, text, walker.at + 1, rule.lookahead) {
             given_up = !buffers.emit(params, hit(layout::UNDECIDED));
             walker.mode = layout::NFA_IDLE;
         } else {

@@ -1,6 +1,6 @@
 //! The twin of `shaders/starts.comp`.
 
-use super::{Buffers, rule_of_track, segment_count, track_name};
+use super::{Buffers, Text, enter_steps, rule_of_track, segment_count, track_name};
 use crate::MatchKind;
 use crate::shaders::layout::{self, Control, Hit, QueueItem, RuleRecord, ScanParams, StartWalker};
 
@@ -26,12 +26,12 @@ fn listed_in(buffers: &Buffers, walker: &StartWalker, entry: u32) -> u32 {
 }
 
 /// Whether a walk may share what is behind it.
-fn is_long(params: &ScanParams, walker: &StartWalker, rule: &RuleRecord) -> bool {
+fn is_long(params: &ScanParams, text: Text, walker: &StartWalker, rule: &RuleRecord) -> bool {
     params.segment_log2 != 0
         && rule.longest == layout::UNBOUNDED
         && walker.at.is_multiple_of(1 << params.segment_log2)
         && walker.at - walker.start >= layout::LONG_STEPS
-        && walker.at >> params.segment_log2 < segment_count(params)
+        && (text.end - walker.at) >> params.segment_log2 != 0
 }
 
 /// Leaps over the segments that a track knows. False if there is none, and then the walk names a new one.
@@ -92,6 +92,7 @@ fn leap(
 fn walk_on(
     buffers: &Buffers,
     params: &ScanParams,
+    text: Text,
     walker: &mut StartWalker,
     rule: &RuleRecord,
     step: &mut u32,
@@ -105,7 +106,7 @@ fn walk_on(
     let before = walker.at;
     let border = (walker.at | (layout::WALK_BYTES - 1)) + 1;
     let most = params.max_scan.min(rule.longest);
-    let stop = border.min(walker.start + most.min(params.haystack_len - walker.start));
+    let stop = border.min(walker.start + most.min(text.end - walker.start));
     'words: while walker.at + 4 <= stop {
         for _ in 0..4 {
             let (row, matches) = buffers.step(rule, walker.row, walker.at);
@@ -166,6 +167,9 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     let mut rule_index = 0;
     let mut record = 0;
     let mut rule = RuleRecord::default();
+    let mut own_text = buffers.text(params, walker.start);
+    // Looked at only where there is a walk or a list, and so an item.
+    let mut text = own_text.unwrap_or(Text { begin: 0, end: 0 });
     if walker.mode & layout::START_WALKING != 0 {
         rule_index = if walker.mode & layout::START_ITEMS != 0 {
             item_of(buffers, walker.entry - params.start_walkers).of
@@ -198,7 +202,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 QueueItem { rule: rule_index, start: walker.start, from: walker.from };
             walker.mode &= SOURCE;
         } else if walker.mode & layout::START_WALKING != 0 {
-            if is_long(params, &walker, &rule) && record < layout::TRACK_MOST_RULES {
+            if is_long(params, text, &walker, &rule) && record < layout::TRACK_MOST_RULES {
                 if leap(buffers, params, &mut walker, record, &mut step) {
                     if walker.row == layout::ROW_DEAD && walker.mode & layout::START_ESCAPED == 0 {
                         finish(buffers, params, &mut walker, rule.pattern_id);
@@ -212,10 +216,10 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 }
                 walker.mode &= !layout::START_WAITED;
             }
-            if walk_on(buffers, params, &mut walker, &rule, &mut step) {
+            if walk_on(buffers, params, text, &mut walker, &rule, &mut step) {
                 continue;
             }
-            let at_end = walker.at == params.haystack_len;
+            let at_end = walker.at == text.end;
             if at_end && params.is_final == 0 && walker.mode & layout::START_LOOSE != 0 {
                 walker.mode |= layout::START_ESCAPED;
                 continue;
@@ -249,8 +253,8 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 record = rule.loose;
                 rule = buffers.rule(record);
                 walker.at = walker.start;
-                walker.row =
-                    buffers.first_row([rule.classes, rule.first_entry, rule.stride], walker.start);
+                let dfa = [rule.classes, rule.first_entry, rule.stride];
+                walker.row = buffers.first_row(text, dfa, walker.start);
                 continue;
             } else if matches {
                 if all && walker.at > walker.start && !buffers.emit(params, hit(walker.at)) {
@@ -273,14 +277,20 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 rule_index = item.of;
                 walker.start = item.at;
                 walker.entry += params.start_walkers;
+                own_text = buffers.text(params, walker.start);
+                text = own_text.unwrap_or(text);
+                step += enter_steps(params);
             } else {
                 rule_index = listed_in(buffers, &walker, walker.entry);
                 walker.entry += 1;
             }
             record = rule_index;
             rule = buffers.rule(record);
-            walker.row =
-                buffers.first_row([rule.classes, rule.first_entry, rule.stride], walker.start);
+            let dfa = [rule.classes, rule.first_entry, rule.stride];
+            walker.row = match own_text {
+                Some(text) => buffers.first_row(text, dfa, walker.start),
+                None => layout::ROW_DEAD,
+            };
             walker.at = walker.start;
             walker.last = walker.start;
             if walker.row != layout::ROW_DEAD {
@@ -294,7 +304,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
         } else if walker.mode == layout::START_FIRSTS {
             walker.mode = layout::START_PAIRS;
             let second = match walker.start + 1 {
-                next if next < params.haystack_len => u32::from(buffers.byte(next)),
+                next if next < text.end => u32::from(buffers.byte(next)),
                 _ => 256,
             };
             let first = u32::from(buffers.byte(walker.start));
@@ -306,8 +316,14 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             walker.entry_end = listed_count;
         } else {
             walker.start = walker.start.wrapping_add(params.start_walkers);
+            own_text = buffers.text(params, walker.start);
+            text = own_text.unwrap_or(text);
+            own_text = own_text.filter(|text| walker.start < text.end);
+            step += enter_steps(params);
             if walker.start >= params.end_start {
                 walker.mode = layout::START_DONE;
+            } else if own_text.is_none() {
+                // Between two items.
             } else if has_pairs {
                 walker.mode = layout::START_FIRSTS;
                 let index = firsts + u32::from(buffers.byte(walker.start));

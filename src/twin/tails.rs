@@ -1,6 +1,6 @@
 //! The twin of `shaders/tails.comp`.
 
-use super::Buffers;
+use super::{Buffers, Text};
 use crate::shaders::layout::{self, BranchRecord, Candidate, Hit, ScanParams};
 
 pub(crate) fn tails(buffers: &mut Buffers, params: &ScanParams) {
@@ -21,16 +21,17 @@ enum Verdict {
 fn walk(
     buffers: &Buffers,
     params: &ScanParams,
+    text: Text,
     branch: &BranchRecord,
     start: u32,
     to_the_end: bool,
 ) -> Verdict {
     let end_class = branch.stride - 1;
     let dfa = [branch.classes, branch.first_entry, branch.stride];
-    let mut row = buffers.first_row(dfa, start);
+    let mut row = buffers.first_row(text, dfa, start);
     let mut verdict = Verdict::NoMatch;
     for at in start..start + layout::TAIL_STEPS {
-        let at_end = at == params.haystack_len;
+        let at_end = at == text.end;
         if row == layout::ROW_DEAD {
             return verdict;
         }
@@ -66,8 +67,15 @@ fn hand_on(buffers: &mut Buffers, params: &ScanParams, of: u32, at: u32) -> bool
     index < params.item_capacity
 }
 
-fn hand_on_all(buffers: &mut Buffers, params: &ScanParams, branch: &BranchRecord, tail: u32) {
-    for start in tail.saturating_sub(branch.front_max)..=tail - branch.front_min {
+fn hand_on_all(
+    buffers: &mut Buffers,
+    params: &ScanParams,
+    text: Text,
+    branch: &BranchRecord,
+    tail: u32,
+) {
+    let first = tail - branch.front_max.min(tail - text.begin);
+    for start in first..=tail - branch.front_min {
         if !hand_on(buffers, params, branch.rule, start) {
             return;
         }
@@ -89,6 +97,7 @@ fn list_rule(buffers: &mut Buffers, params: &ScanParams, rule: u32) {
 fn walk_back(
     buffers: &mut Buffers,
     params: &ScanParams,
+    text: Text,
     branch: &BranchRecord,
     tail: u32,
     match_end: Option<u32>,
@@ -104,9 +113,10 @@ fn walk_back(
         if row == layout::ROW_DEAD {
             break;
         }
-        let class = match at {
-            0 => end_class,
-            at => buffers.class_of(branch.back_classes, buffers.byte(at - 1)),
+        let class = if at == text.begin {
+            end_class
+        } else {
+            buffers.class_of(branch.back_classes, buffers.byte(at - 1))
         };
         let entry = entry_of(buffers, row, class);
         row = entry >> 1;
@@ -117,7 +127,7 @@ fn walk_back(
                 return;
             }
         }
-        if at <= params.first_start {
+        if at <= params.first_start.max(text.begin) {
             row = layout::ROW_DEAD;
         } else {
             at -= 1;
@@ -126,7 +136,7 @@ fn walk_back(
     if row != layout::ROW_DEAD {
         match branch.front_max {
             layout::UNBOUNDED => list_rule(buffers, params, branch.rule),
-            _ => hand_on_all(buffers, params, branch, tail),
+            _ => hand_on_all(buffers, params, text, branch, tail),
         }
     } else if let (Some(start), Some(end)) = (least, match_end) {
         let pattern_id = buffers.rule(branch.rule).pattern_id;
@@ -139,7 +149,8 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     let branch: BranchRecord = buffers.record(buffers.header().branches, candidate.of);
     let tail = candidate.at;
     let is_listed = buffers.control.listed.contains(&(branch.rule + 1));
-    if tail < branch.front_min || params.has_listed != 0 && is_listed {
+    let Some(text) = buffers.text(params, tail) else { return };
+    if tail - text.begin < branch.front_min || params.has_listed != 0 && is_listed {
         return;
     }
     if branch.front_min == branch.front_max {
@@ -147,7 +158,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
         if !(params.first_start..params.end_start).contains(&start) {
             return;
         }
-        match walk(buffers, params, &branch, start, params.is_direct != 0) {
+        match walk(buffers, params, text, &branch, start, params.is_direct != 0) {
             Verdict::NoMatch => {}
             Verdict::Match { end } if params.is_direct != 0 => {
                 let pattern_id = buffers.rule(branch.rule).pattern_id;
@@ -162,14 +173,14 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
         return;
     }
     let is_direct = params.is_direct != 0 && branch.is_exact != 0;
-    let match_end = match walk(buffers, params, &branch, tail, is_direct) {
+    let match_end = match walk(buffers, params, text, &branch, tail, is_direct) {
         Verdict::NoMatch => return,
         Verdict::Match { end } if is_direct => Some(end),
         _ => None,
     };
     if branch.back_stride != 0 {
-        walk_back(buffers, params, &branch, tail, match_end);
+        walk_back(buffers, params, text, &branch, tail, match_end);
         return;
     }
-    hand_on_all(buffers, params, &branch, tail);
+    hand_on_all(buffers, params, text, &branch, tail);
 }

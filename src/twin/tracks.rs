@@ -23,8 +23,9 @@ fn walk(buffers: &Buffers, params: &ScanParams, track: u32, segment: u32) -> Tra
     let named = (name - 1) & ((1 << layout::TRACK_ROW_BITS) - 1);
     let is_lost = |row| row == layout::ROW_DEAD || row == layout::ROW_ESCAPE;
     let begin = segment << params.segment_log2;
+    let end = begin + (1 << params.segment_log2);
     let [mut first, mut row, mut last] = [named, named, 0];
-    for at in begin.saturating_sub(layout::TRACK_WARM_UP)..begin + (1 << params.segment_log2) {
+    for at in begin.saturating_sub(layout::TRACK_WARM_UP)..end {
         if at == begin {
             row = if is_lost(row) { named } else { row };
             first = row;
@@ -35,7 +36,10 @@ fn walk(buffers: &Buffers, params: &ScanParams, track: u32, segment: u32) -> Tra
             last = if at >= begin && matches { at } else { last };
         }
     }
-    let is_known = row != layout::ROW_ESCAPE && (buffers.match_kind != MatchKind::All || last == 0);
+    let is_inside = buffers.text(params, begin).is_some_and(|text| end <= text.end);
+    let is_known = is_inside
+        && row != layout::ROW_ESCAPE
+        && (buffers.match_kind != MatchKind::All || last == 0);
     let first = if is_known { first } else { layout::SEGMENT_NO_ROW };
     TrackSegment { rows: first | row << layout::SEGMENT_ROW_BITS, stop: segment + 1, last }
 }

@@ -342,7 +342,6 @@ impl Recorder<'_> {
         self.barrier(Scope::TRANSFER, Scope::COMPUTE);
     }
 
-    #[cfg(test)]
     pub(crate) fn transfer_to_transfer(&mut self) {
         self.barrier(Scope::TRANSFER, Scope::TRANSFER);
     }

@@ -25,6 +25,9 @@ pub(crate) enum Location {
     Upload,
     /// Host memory the device writes; persistently mapped, cached where possible, for host reads.
     Readback,
+    /// Little memory that both write to and read at any time: persistently mapped and coherent, on the device where
+    /// the host can reach it there.
+    Shared,
 }
 
 /// A buffer with its memory, freed with its last handle. Command buffers and descriptor sets that
@@ -307,6 +310,7 @@ fn preferred_types(memory: &vk::PhysicalDeviceMemoryProperties, location: Locati
     let needed = match location {
         Location::DeviceLocal | Location::DeviceLocalMapped => P::DEVICE_LOCAL,
         Location::Upload | Location::Readback => P::HOST_VISIBLE,
+        Location::Shared => P::HOST_VISIBLE | P::HOST_COHERENT,
     };
     // Protected memory is closed to us, lazily allocated is for attachments, uncached is for debugging.
     let excluded = P::PROTECTED | P::LAZILY_ALLOCATED | P::DEVICE_UNCACHED_AMD | P::RDMA_CAPABLE_NV;
@@ -332,6 +336,7 @@ fn preferred_types(memory: &vk::PhysicalDeviceMemoryProperties, location: Locati
             Location::Readback => {
                 [has(P::HOST_CACHED), !has(P::DEVICE_LOCAL), has(P::HOST_COHERENT)]
             }
+            Location::Shared => [has(P::DEVICE_LOCAL), !has(P::HOST_CACHED), false],
         };
         Reverse(wishes)
     });

@@ -22,6 +22,7 @@ pub(crate) mod pipeline;
 pub(crate) mod query;
 mod quirks;
 mod select;
+pub(crate) mod shared;
 pub(crate) mod staging;
 pub(crate) mod timeline;
 
@@ -87,6 +88,7 @@ pub enum Validation {
 pub struct Backend {
     device: Arc<Device>,
     pipelines: Arc<PipelineCache>,
+    options: Arc<BackendOptions>,
 }
 
 impl Backend {
@@ -108,7 +110,17 @@ impl Backend {
             tracing::warn!(device = info.name, "scanning on a CPU Vulkan driver: exact, but slow");
         }
         let device = Device::new(instance, physical, info, options.wait_timeout)?;
-        Ok(Backend { device, pipelines: Arc::default() })
+        Ok(Backend { device, pipelines: Arc::default(), options: Arc::new(options.clone()) })
+    }
+
+    /// Opens the same physical device anew, with the same options: what was lost stays lost.
+    ///
+    /// # Errors
+    ///
+    /// As [`Backend::new`]. A device that is gone for good is not replaced by another.
+    pub fn reopen(&self) -> Result<Backend, BackendError> {
+        let device = Some(DeviceSelector::Uuid(self.device_info().uuid));
+        Backend::new(&BackendOptions { device, ..(*self.options).clone() })
     }
 
     /// Lists all devices, usable or not, in the loader's order. The one that [`Backend::new`] would

@@ -1,0 +1,177 @@
+//! Items of one tenant, packed into lent staging memory one after the other.
+
+use rayon::prelude::*;
+
+use super::item::{ItemBytes, WorkItem};
+use crate::scan::{ResidentPart, StagedHaystack};
+use crate::shaders::layout;
+
+/// Staging memory that items are read straight into, by any number of threads:
+/// [`MegakernelSession::lend`](super::MegakernelSession::lend) lends it, and
+/// [`MegakernelSession::publish_batch`](super::MegakernelSession::publish_batch) publishes what is in it.
+pub struct RingBatch {
+    pub(super) tenant: u32,
+    pub(super) memory: StagedHaystack,
+    pub(super) items: Vec<Packed>,
+    capacity: usize,
+    most_items: usize,
+    most_matches: u32,
+}
+
+/// A packed item.
+#[derive(Clone, Copy)]
+pub(super) struct Packed {
+    pub(super) id: u64,
+    /// Bytes in the memory.
+    pub(super) begin: u32,
+    pub(super) end: u32,
+    pub(super) max_matches: u32,
+}
+
+/// Bytes that packing an item takes.
+pub(super) fn packed_bytes(len: usize) -> usize {
+    (len + layout::ITEM_GAP as usize).next_multiple_of(layout::ITEM_ALIGNMENT as usize)
+}
+
+impl RingBatch {
+    pub(super) fn new(
+        tenant: u32,
+        memory: StagedHaystack,
+        most_items: usize,
+        most_matches: u32,
+    ) -> RingBatch {
+        let capacity = memory.len();
+        RingBatch { tenant, memory, items: Vec::new(), capacity, most_items, most_matches }
+    }
+
+    /// Makes room for an item of `len` bytes, which hold anything at first, and of at most `max_matches` matches or as
+    /// many as its tenant may have. False if there is no more room.
+    pub fn reserve(&mut self, id: u64, len: usize, max_matches: u32) -> bool {
+        let begin = self.packed_len();
+        let fits = self.items.len() < self.most_items
+            && len < self.capacity
+            && begin + packed_bytes(len) <= self.capacity;
+        if fits {
+            let [begin, end] = [begin, begin + len].map(|at| at as u32);
+            let max_matches = max_matches.min(self.most_matches);
+            self.items.push(Packed { id, begin, end, max_matches });
+        }
+        fits
+    }
+
+    /// Items.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The bytes of every item, in order, each to be written by whichever thread.
+    pub fn parts(&mut self) -> Vec<&mut [u8]> {
+        let mut rest = &mut self.memory[..];
+        let mut before = 0;
+        let mut parts = Vec::with_capacity(self.items.len());
+        for item in &self.items {
+            let (_, behind) = rest.split_at_mut(item.begin as usize - before);
+            let (part, behind) = behind.split_at_mut((item.end - item.begin) as usize);
+            parts.push(part);
+            rest = behind;
+            before = item.end as usize;
+        }
+        parts
+    }
+
+    /// Makes an item shorter: what is left out is not scanned. Panics if there is no such item.
+    pub fn truncate(&mut self, index: usize, len: usize) {
+        let item = &mut self.items[index];
+        item.end = item.end.min(item.begin.saturating_add(u32::try_from(len).unwrap_or(u32::MAX)));
+    }
+
+    /// The bytes of an item. Panics if there is no such item.
+    pub fn bytes(&self, index: usize) -> &[u8] {
+        let Packed { begin, end, .. } = self.items[index];
+        &self.memory[begin as usize..end as usize]
+    }
+
+    /// Forgets all items.
+    pub fn clear(&mut self) {
+        self.items.clear();
+        self.memory.set_resident(Vec::new());
+        self.memory.set_len(self.capacity);
+    }
+
+    /// Ends the memory with the last item.
+    pub(super) fn close(&mut self) {
+        self.memory.set_len(self.packed_len());
+    }
+
+    /// Bytes of all items, and of the gaps behind them.
+    pub(super) fn packed_len(&self) -> usize {
+        self.items
+            .last()
+            .map_or(0, |last| last.begin as usize + packed_bytes((last.end - last.begin) as usize))
+    }
+
+    /// Fills the room made for items with their bytes, and gaps with zeros. Of items on the device it only takes note.
+    pub(super) fn fill<'i>(&mut self, bytes: impl Fn(usize) -> &'i ItemBytes<'i> + Sync) {
+        /// Bytes that a thread fills before it looks for more, and up to which one thread is sooner done.
+        const PIECE: usize = 128 << 10;
+        const LITTLE: usize = 512 << 10;
+
+        let len = self.packed_len();
+        let RingBatch { items, memory, .. } = self;
+        let fill = |(index, piece): (usize, &mut [u8])| {
+            let first = index * PIECE;
+            let behind = first + piece.len();
+            let from = items.partition_point(|item| item.end as usize <= first);
+            let mut at = first;
+            for (index, item) in items.iter().enumerate().skip(from) {
+                let [begin, end] =
+                    [item.begin, item.end].map(|at| (at as usize).clamp(first, behind));
+                piece[at - first..begin - first].fill(0);
+                if let ItemBytes::Host(bytes) = bytes(index) {
+                    let within = begin - item.begin as usize;
+                    piece[begin - first..end - first]
+                        .copy_from_slice(&bytes[within..within + (end - begin)]);
+                }
+                at = end;
+                if item.end as usize >= behind {
+                    break;
+                }
+            }
+            piece[at - first..].fill(0);
+        };
+        if len <= LITTLE {
+            memory[..len].chunks_mut(PIECE).enumerate().for_each(fill);
+        } else {
+            memory[..len].par_chunks_mut(PIECE).enumerate().for_each(fill);
+        }
+        let on_device = items.iter().enumerate().filter_map(|(index, item)| match bytes(index) {
+            ItemBytes::Resident { haystack, range } if !range.is_empty() => {
+                Some(ResidentPart::new(haystack, range.start, item.begin as usize, range.len()))
+            }
+            _ => None,
+        });
+        let on_device = on_device.collect();
+        memory.set_resident(on_device);
+    }
+}
+
+impl std::fmt::Debug for RingBatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RingBatch")
+            .field("tenant", &self.tenant)
+            .field("items", &self.items.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Of all items the ones that are of a tenant, and where.
+pub(super) fn of_tenant<'i>(
+    items: &'i [WorkItem<'i>],
+    tenant: u32,
+) -> impl Iterator<Item = (usize, &'i WorkItem<'i>)> {
+    items.iter().enumerate().filter(move |(_, item)| item.tenant == tenant)
+}

@@ -1,0 +1,30 @@
+//! The ring session: many small haystacks in one dispatch, each with its own matches.
+//!
+//! | file | story |
+//! |---|---|
+//! | `item.rs` | what is scanned, and what has come of it |
+//! | `batch.rs` | items packed into staging memory |
+//! | `round.rs` | items in flight: published in slots of the ring, and decoded |
+//! | `session.rs` | the ring, its tenants, and what happens when the device is lost |
+//! | `tally.rs` | counters that can be read while work is in flight |
+//!
+//! Items are packed into one haystack, which is scanned as any other is: the filter looks at all bytes, wherever items
+//! begin and end, so that work is divided by bytes and candidates and no item holds another up. A walk enters the item
+//! that it begins in, by a search among the slots, and sees its bytes alone.
+
+mod batch;
+mod error;
+mod item;
+mod round;
+mod session;
+mod tally;
+
+#[cfg(test)]
+mod tests;
+
+pub use batch::RingBatch;
+pub use error::RingError;
+pub use item::{ItemBytes, ItemError, ItemMatches, ItemResult, RingResults, RingStats, WorkItem};
+pub use round::{Published, PublishedBatch};
+pub use session::{MegakernelConfig, MegakernelSession};
+pub use tally::Observable;

@@ -1,5 +1,7 @@
 //! Items of one tenant, packed into lent staging memory one after the other.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
 use super::item::{ItemBytes, WorkItem};
@@ -15,7 +17,8 @@ pub struct RingBatch {
     pub(super) items: Vec<Packed>,
     capacity: usize,
     most_items: usize,
-    most_matches: u32,
+    /// Whose memory it is.
+    pub(super) lender: Arc<()>,
 }
 
 /// A packed item.
@@ -38,10 +41,10 @@ impl RingBatch {
         tenant: u32,
         memory: StagedHaystack,
         most_items: usize,
-        most_matches: u32,
+        lender: Arc<()>,
     ) -> RingBatch {
         let capacity = memory.len();
-        RingBatch { tenant, memory, items: Vec::new(), capacity, most_items, most_matches }
+        RingBatch { tenant, memory, items: Vec::new(), capacity, most_items, lender }
     }
 
     /// Makes room for an item of `len` bytes, which hold anything at first, and of at most `max_matches` matches or as
@@ -53,7 +56,6 @@ impl RingBatch {
             && begin + packed_bytes(len) <= self.capacity;
         if fits {
             let [begin, end] = [begin, begin + len].map(|at| at as u32);
-            let max_matches = max_matches.min(self.most_matches);
             self.items.push(Packed { id, begin, end, max_matches });
         }
         fits

@@ -26,6 +26,11 @@ pub enum RingError {
     /// The session does not know the round: it was published through another, or is there no more.
     #[error("the round was not published through this session, or has been collected")]
     UnknownRound,
+    /// A batch of another session, or of this one before its device was lost.
+    #[error(
+        "the batch was not lent by this session, or before its device was lost: lend another one"
+    )]
+    ForeignBatch,
     /// A tenant without rules, or beyond their number.
     #[error("tenant {tenant} has no pipeline: give it one with `set_tenant`")]
     NoPipeline { tenant: u32 },

@@ -96,10 +96,15 @@ pub struct MegakernelSession {
     slots: Vec<Slot>,
     scratch: ScanScratch,
     tuning: fn(&crate::DeviceInfo) -> Tuning,
+    /// Places of items in the next part that is published, whose slots are stale.
+    #[cfg(test)]
+    pub(super) stale: Vec<usize>,
 }
 
 /// What is on the device.
 struct Live {
+    /// Tells what it lent from what others did.
+    id: Arc<()>,
     backend: Backend,
     ring: SharedBuffer,
     /// Of each tenant that has rules.
@@ -163,6 +168,8 @@ impl MegakernelSession {
             slots: Vec::new(),
             scratch: ScanScratch::default(),
             tuning,
+            #[cfg(test)]
+            stale: Vec::new(),
         };
         session.live = Some(session.live_on(backend.clone())?);
         session.set_tenant(0, pipeline, config.max_matches)?;
@@ -359,17 +366,14 @@ impl MegakernelSession {
     /// A tenant without rules, a session that has been shut down, lack of memory, or a fault of the device.
     pub fn lend(&mut self, tenant: u32) -> Result<RingBatch, RingError> {
         let live = self.live.as_ref().ok_or(RingError::Closed)?;
-        let own = self.tenants.get(tenant as usize).and_then(Option::as_ref);
         let resident = live.residents.get(tenant as usize).and_then(Option::as_ref);
-        let (Some(own), Some(resident)) = (own, resident) else {
-            return Err(RingError::NoPipeline { tenant });
-        };
+        let resident = resident.ok_or(RingError::NoPipeline { tenant })?;
         let known = self.spare_batches.iter().position(|batch| batch.tenant == tenant);
         if let Some(index) = known {
             return Ok(self.spare_batches.swap_remove(index));
         }
         let memory = resident.staging(&live.backend, self.config.round_bytes)?;
-        Ok(RingBatch::new(tenant, memory, self.share() as usize, own.max_matches))
+        Ok(RingBatch::new(tenant, memory, self.share() as usize, live.id.clone()))
     }
 
     /// As [`MegakernelSession::publish`], for items that are in lent memory already. After an error the batch is there
@@ -392,8 +396,10 @@ impl MegakernelSession {
         round.results.items.extend(batch.items.iter().map(|item| outcome(item.id)));
         let places = (0..batch.len() as u32).collect();
         round.parts.push(Part { batch, places, scan: None, stats: ScanStats::default() });
+        let is_own = round.parts.iter().all(|part| self.has_lent(&part.batch));
         let begun = match self.live.is_some() {
-            true => self.begin_parts(&mut round),
+            true if is_own => self.begin_parts(&mut round),
+            true => Err(RingError::ForeignBatch),
             false => Err(RingError::Closed),
         };
         match begun {
@@ -446,10 +452,17 @@ impl MegakernelSession {
         part.map(|part| part.batch).ok_or(RingError::UnknownRound)
     }
 
+    /// Whether a batch's memory is of this session, as it is now.
+    fn has_lent(&self, batch: &RingBatch) -> bool {
+        self.live.as_ref().is_some_and(|live| Arc::ptr_eq(&live.id, &batch.lender))
+    }
+
     /// Gives lent memory back, to be lent again.
     pub fn give_back(&mut self, mut batch: RingBatch) {
         batch.clear();
-        self.spare_batches.push(batch);
+        if self.has_lent(&batch) {
+            self.spare_batches.push(batch);
+        }
     }
 
     /// Waits for all that was published and is not collected. What has come of it is kept for who collects it.
@@ -485,6 +498,11 @@ impl MegakernelSession {
         }
         let freed = self.live.take().map_or(Ok(()), Live::free);
         flushed.and(freed)
+    }
+
+    #[cfg(test)]
+    pub(super) fn rounds_in_flight(&self) -> usize {
+        self.rounds.iter().filter(|round| round.state == State::InFlight).count()
     }
 
     /// Slots that a tenant may have in flight.
@@ -631,10 +649,14 @@ impl MegakernelSession {
 
     fn begin_part(&mut self, part: &mut Part) -> Result<(), RingError> {
         let live = self.live.as_ref().ok_or(RingError::Closed)?;
-        let RingBatch { tenant, items, .. } = &part.batch;
-        let Some(resident) = &live.residents[*tenant as usize] else {
+        let RingBatch { tenant, items, .. } = &mut part.batch;
+        let resident = live.residents[*tenant as usize].as_ref();
+        let (Some(resident), Some(own)) = (resident, &self.tenants[*tenant as usize]) else {
             return Err(RingError::NoPipeline { tenant: *tenant });
         };
+        for item in &mut *items {
+            item.max_matches = item.max_matches.min(own.max_matches);
+        }
         let (first, count) = (self.next_slot, items.len() as u32);
         if count == 0 {
             return Ok(());
@@ -650,6 +672,8 @@ impl MegakernelSession {
             begin: item.begin,
             end: item.end,
         }));
+        #[cfg(test)]
+        self.stale.drain(..).for_each(|index| self.slots[index].epoch = slots.epoch - 1);
         // The run goes on at the ring's beginning.
         let until_end = (self.config.slot_count - first).min(count);
         let (to_end, from_begin) = self.slots.split_at(until_end as usize);
@@ -820,11 +844,9 @@ impl MegakernelSession {
         for round in &mut self.rounds {
             if round.state == State::InFlight {
                 round.state = State::Lost;
+                round.parts.clear();
             }
             round.slots = 0;
-            for part in &mut round.parts {
-                part.scan = None;
-            }
         }
         self.next_slot = 0;
         self.live = Some(made);
@@ -836,7 +858,7 @@ impl MegakernelSession {
     fn live_on(&self, backend: Backend) -> Result<Live, RingError> {
         let ring = SharedBuffer::new(backend.device(), "ring", ring_bytes(&self.config))?;
         let residents = (0..self.config.tenant_count).map(|_| None).collect();
-        Ok(Live { backend, ring, residents })
+        Ok(Live { id: Arc::new(()), backend, ring, residents })
     }
 
     fn resident_on(&self, live: &Live, own: &Tenant) -> Result<ResidentRulePipeline, RingError> {
@@ -863,7 +885,7 @@ impl MegakernelSession {
 
 impl Live {
     fn free(self) -> Result<(), RingError> {
-        let Live { backend, ring, residents } = self;
+        let Live { backend, ring, residents, .. } = self;
         let residents = residents.into_iter().flatten();
         let freed = residents.map(|resident| resident.free(&backend)).fold(Ok(()), Result::and);
         Ok(freed.and(ring.destroy().map_err(ScanError::from))?)

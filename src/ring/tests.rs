@@ -128,3 +128,365 @@ fn items_match_as_they_do_alone() {
     }
     assert_eq!(backend.allocated_bytes(), 0);
 }
+
+fn texts<'a>(items: &[&'a str]) -> Vec<WorkItem<'a>> {
+    (0..).zip(items).map(|(id, item)| WorkItem::new(id, item.as_bytes())).collect()
+}
+
+/// Items' matches as (pattern, start, end), or why there are none.
+fn shown(results: &[ItemMatches]) -> Vec<Result<Vec<(u32, u32, u32)>, ItemError>> {
+    let of_one = |result: &ItemMatches| {
+        let matches = result.matches.clone()?;
+        Ok(matches.iter().map(|found| (found.pattern_id, found.start, found.end)).collect())
+    };
+    results.iter().map(of_one).collect()
+}
+
+#[test]
+fn slots_wrap_around() {
+    let backend = TestBackend::new();
+    let rules = rules(MatchKind::LeftmostFirst, &["a+"]);
+    let mut session = session(&backend, &rules, small());
+    assert_eq!((session.slot_count(), session.next_slot()), (64, 0));
+    let mut published = 0;
+    for count in [40, 40, 1, 64, 0, 63, 200, 129] {
+        let bytes: Vec<Vec<u8>> = (0..count).map(|len| b"a".repeat(len)).collect();
+        let results = session.submit_scan(&work(&bytes)).unwrap();
+        let expected = |len| if len == 0 { vec![] } else { vec![(0, 0, len)] };
+        let expected: Vec<_> = (0..count as u32).map(|len| Ok(expected(len))).collect();
+        assert_eq!(shown(&results), expected);
+        published += count as u32;
+        assert_eq!(session.next_slot(), published % 64);
+    }
+    session.shutdown().unwrap();
+    assert_eq!(session.next_slot(), 0);
+}
+
+#[test]
+fn what_is_wrong_with_an_item_is_its_own_error() {
+    let backend = TestBackend::new();
+    for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {
+        let rules = rules(match_kind, &["a", "b+"]);
+        let config = MegakernelConfig { tenant_count: 2, max_matches: 3, ..small() };
+        let mut session = session(&backend, &rules, config);
+        let large = "b".repeat(4096);
+        let flood = "a ".repeat(1500);
+        let mut items = texts(&["a", "a a a", "a a a a", &large, "a", &flood, "bc", "a a a", "ab"]);
+        items[4].tenant = 1;
+        items[6].tenant = 9;
+        items[7].max_matches = 2;
+        // The rest of an item of which too many matches are found at once is not counted where all matches are.
+        let flooded = 1500;
+        let too_many = |found, at_least, max_matches| {
+            Err(ItemError::TooManyMatches { found, at_least, max_matches })
+        };
+        let expected = [
+            Err(ItemError::Faulted),
+            Ok(vec![(0, 0, 1), (0, 2, 3), (0, 4, 5)]),
+            too_many(4, false, 3),
+            Err(ItemError::TooLarge { bytes: 4096, capacity: 4095 }),
+            Err(ItemError::NoPipeline { tenant: 1 }),
+            too_many(flooded, match_kind == MatchKind::All, 3),
+            Err(ItemError::NoPipeline { tenant: 9 }),
+            too_many(3, false, 2),
+            Err(ItemError::Faulted),
+        ];
+        // Slots of items that are at fault by themselves are not counted: the flood is the fourth.
+        session.stale = vec![0, 5];
+        let mut found = shown(&session.submit_scan(&items).unwrap());
+        if let Err(ItemError::TooManyMatches { found: found @ 4..1500, at_least: true, .. }) =
+            &mut found[5]
+        {
+            *found = flooded;
+        }
+        assert_eq!(found, expected);
+        assert_eq!(session.observe(Observable::Faults), Some(2));
+        assert_eq!(session.observe_tenant(0, Observable::Items), Some(4));
+        assert_eq!(session.observe_tenant(1, Observable::Items), Some(0));
+        let again = session.submit_scan(&items[8..]).unwrap();
+        assert_eq!(shown(&again), [Ok(vec![(0, 0, 1), (1, 1, 2)])]);
+        session.shutdown().unwrap();
+    }
+    assert_eq!(backend.allocated_bytes(), 0);
+}
+
+/// More matches from one start than there is room for are that item's alone, and the next item is looked at.
+#[test]
+fn a_flood_from_one_start_leaves_the_others_alone() {
+    let backend = TestBackend::new();
+    let rules = rules(MatchKind::All, &["(?s)x.*", "a"]);
+    let config = MegakernelConfig { max_matches: 20, ..small() };
+    let made = MegakernelSession::with_tuning(&backend, &rules, config, Tuning::cramped);
+    let mut session = made.unwrap().unwrap();
+    let flood = format!("a{}xaaa", "x".repeat(200));
+    let results = session.submit_scan(&texts(&["aa", &flood, "a xa", &flood])).unwrap();
+    let [one, two, three, four] = &shown(&results)[..] else { panic!("four items") };
+    assert_eq!(one, &Ok(vec![(1, 0, 1), (1, 1, 2)]));
+    assert_eq!(three, &Ok(vec![(0, 2, 3), (0, 2, 4), (1, 0, 1), (1, 3, 4)]));
+    for flooded in [two, four] {
+        let Err(ItemError::TooManyMatches { found: 21.., max_matches: 20, .. }) = flooded else {
+            panic!("{flooded:?}");
+        };
+    }
+    session.shutdown().unwrap();
+}
+
+#[test]
+fn tenants_have_rules_and_slots_of_their_own() {
+    let backend = TestBackend::new();
+    let config = MegakernelConfig { tenant_count: 2, rounds_in_flight: 2, ..small() };
+    let mut session = session(&backend, &rules(MatchKind::LeftmostFirst, &["a"]), config);
+    session.set_tenant(1, &rules(MatchKind::All, &["b", "ab?"]), 2).unwrap();
+    let mut items = texts(&["ab", "ab", "b", "abab", "ab"]);
+    (items[1].tenant, items[3].tenant) = (1, 1);
+    let results = session.submit_scan(&items).unwrap();
+    let a = || Ok(vec![(0, 0, 1)]);
+    let too_many = |at_least| Err(ItemError::TooManyMatches { found: 3, at_least, max_matches: 2 });
+    assert_eq!(shown(&results), [a(), too_many(false), Ok(vec![]), too_many(true), a()]);
+    assert_eq!(session.observe_tenant(0, Observable::Items), Some(3));
+    assert_eq!(session.observe_tenant(1, Observable::Items), Some(2));
+    assert_eq!(session.observe_tenant(2, Observable::Items), None);
+
+    // One takes all that it may, and the other does not notice.
+    let many = vec![WorkItem::new(0, b"a"); 32];
+    let crowd = session.publish(&many).unwrap();
+    let full = session.publish(&many[..1]).unwrap_err();
+    assert!(matches!(full, RingError::Full { what: "slots", tenant: 0 }), "{full}");
+    let too_many = session.publish(&vec![WorkItem::new(0, b"a"); 33]).unwrap_err();
+    assert!(matches!(too_many, RingError::TooMany { items: 33, fit: 32 }), "{too_many}");
+    let other = [WorkItem { tenant: 1, ..WorkItem::new(5, b"b") }];
+    assert_eq!(shown(&session.submit_scan(&other).unwrap()), [Ok(vec![(0, 0, 1)])]);
+    let mut results = RingResults::default();
+    session.collect_into(crowd, &mut results).unwrap();
+    assert!(results.len() == 32 && results.iter().all(|item| item.matches.unwrap().len() == 1));
+
+    // Other rules take the place of those before, once these are through.
+    let before = session.publish(&other).unwrap();
+    session.set_tenant(1, &rules(MatchKind::LeftmostFirst, &["x"]), 2).unwrap();
+    session.collect_into(before, &mut results).unwrap();
+    assert_eq!(results.get(0).unwrap().matches.unwrap().len(), 1);
+    assert_eq!(shown(&session.submit_scan(&other).unwrap()), [Ok(vec![])]);
+    session.shutdown().unwrap();
+    assert_eq!(backend.allocated_bytes(), 0);
+}
+
+#[test]
+fn rounds_are_published_and_collected_in_any_order() {
+    let backend = TestBackend::new();
+    let rules = rules(MatchKind::LeftmostFirst, &["a+"]);
+    let config = MegakernelConfig { rounds_in_flight: 3, ..small() };
+    let mut session = session(&backend, &rules, config);
+    let items = [texts(&["a", "b"]), texts(&["aa"]), texts(&["", "aaa", "a"]), texts(&["x"])];
+    let mut results = RingResults::default();
+    let mut collect = |session: &mut MegakernelSession, round| {
+        session.collect_into(round, &mut results).unwrap();
+        results.iter().map(|item| item.matches.unwrap().len()).collect::<Vec<_>>()
+    };
+    let [one, two, three] = [0, 1, 2].map(|index| session.publish(&items[index]).unwrap());
+    let full = session.publish(&items[3]).unwrap_err();
+    assert!(matches!(full, RingError::Full { what: "rounds", tenant: 0 }), "{full}");
+    assert_eq!(collect(&mut session, two), [1]);
+    let four = session.publish(&items[3]).unwrap();
+    // Others' rounds make room for these, and are not lost.
+    assert_eq!(session.submit_scan(&items[2]).unwrap().len(), 3);
+    session.flush().unwrap();
+    assert_eq!(session.observe(Observable::Items), Some(10));
+    assert_eq!(collect(&mut session, four), [0]);
+    assert_eq!(collect(&mut session, three), [0, 1, 1]);
+    assert_eq!(collect(&mut session, one), [1, 0]);
+
+    // What is dropped makes room, too, with slots or rounds.
+    for _ in 0..9 {
+        drop(session.publish(&items[0]).unwrap());
+    }
+    let foreign =
+        Published { round: round::Round::new(RingResults::default()).1, items: &items[0] };
+    let unknown = session.collect_into(foreign, &mut RingResults::default()).unwrap_err();
+    assert!(matches!(unknown, RingError::UnknownRound), "{unknown}");
+
+    // What was published before a session is closed can be collected behind.
+    let last = session.publish(&items[0]).unwrap();
+    session.shutdown().unwrap();
+    assert_eq!(collect(&mut session, last), [1, 0]);
+    let closed = [
+        session.publish(&items[0]).unwrap_err(),
+        session.submit_scan(&items[0]).unwrap_err(),
+        session.set_tenant(0, &rules, 1).unwrap_err(),
+        session.lend(0).unwrap_err(),
+    ];
+    assert!(closed.iter().all(|error| matches!(error, RingError::Closed)), "{closed:?}");
+    session.shutdown().unwrap();
+    assert!(session.backend().is_none());
+    assert_eq!(backend.allocated_bytes(), 0);
+}
+
+#[test]
+fn items_are_read_into_lent_memory() {
+    let backend = TestBackend::new();
+    let rules = rules(MatchKind::LeftmostFirst, &["a+$"]);
+    let config = MegakernelConfig { slot_count: 64, round_bytes: 1 << 10, ..small() };
+    let mut session = session(&backend, &rules, config);
+    let mut batch = session.lend(0).unwrap();
+    for round in 0..3 {
+        batch.clear();
+        let lens = [3, 0, 500, 480];
+        for (id, len) in (0..).zip(lens) {
+            assert!(batch.reserve(id, len, u32::MAX));
+        }
+        assert!(!batch.reserve(9, 200, u32::MAX), "it is full");
+        batch.parts().into_iter().for_each(|part| part.fill(b'a'));
+        batch.truncate(2, 7);
+        let published = session.publish_batch(batch).unwrap();
+        let mut results = RingResults::default();
+        batch = session.collect_batch(published, &mut results).unwrap();
+        let found: Vec<_> = results.iter().map(|item| (item.id, item.matches.unwrap())).collect();
+        let whole = |end| vec![Match { pattern_id: 0, start: 0, end }];
+        assert_eq!(found, [(0, &whole(3)[..]), (1, &[]), (2, &whole(7)), (3, &whole(480))]);
+        assert_eq!((batch.len(), batch.bytes(2)), (4, &b"aaaaaaa"[..]), "round {round}");
+    }
+    session.give_back(batch);
+    let error = session.lend(1).unwrap_err();
+    assert!(matches!(error, RingError::NoPipeline { tenant: 1 }), "{error}");
+    session.shutdown().unwrap();
+    assert_eq!(backend.allocated_bytes(), 0);
+}
+
+#[test]
+fn items_may_be_on_the_device_already() {
+    let backend = TestBackend::new();
+    let other = TestBackend::new();
+    let rules = rules(MatchKind::LeftmostFirst, &["^a+", "b$"]);
+    let mut session = session(&backend, &rules, small());
+    let text = [&b"xaaab"[..], &b"a".repeat(1000), b"b"].concat();
+    let resident = ResidentHaystack::new(&backend, &text).unwrap();
+    let foreign = ResidentHaystack::new(&other, b"a").unwrap();
+    let item = |haystack, range| WorkItem {
+        bytes: ItemBytes::Resident { haystack, range },
+        ..WorkItem::new(0, b"")
+    };
+    let items = [
+        item(&resident, 0..5),
+        item(&resident, 1..5),
+        WorkItem::new(0, b"ab"),
+        item(&resident, 3..3),
+        item(&resident, 5..1006),
+        item(&resident, 1000..1007),
+        item(&foreign, 0..1),
+    ];
+    let expected = [
+        Ok(vec![(1, 4, 5)]),
+        Ok(vec![(0, 0, 3), (1, 3, 4)]),
+        Ok(vec![(0, 0, 1), (1, 1, 2)]),
+        Ok(vec![]),
+        Ok(vec![(0, 0, 1000), (1, 1000, 1001)]),
+        Err(ItemError::OutOfRange { range: 1000..1007, len: 1006 }),
+        Err(ItemError::WrongBackend),
+    ];
+    assert_eq!(shown(&session.submit_scan(&items).unwrap()), expected);
+    drop((resident, foreign));
+    session.shutdown().unwrap();
+    assert_eq!(backend.allocated_bytes(), 0);
+}
+
+fn is_loss<T>(result: Result<T, RingError>) -> bool {
+    let lost = |error: &RingError| {
+        matches!(error, RingError::Scan(ScanError::Backend(BackendError::DeviceLost)))
+    };
+    result.err().as_ref().is_some_and(lost)
+}
+
+#[test]
+fn a_lost_device_is_replaced_once() {
+    let backend = TestBackend::waiting(Duration::from_secs(20));
+    let rules = rules(MatchKind::LeftmostFirst, &["a+"]);
+    let items = [texts(&["a", "b"]), texts(&["aa"]), texts(&["aaa", ""])];
+    // While nothing is in flight; while rounds are, of which one is collected; and with some in lent memory.
+    for case in 0..3 {
+        let mut session = session(&backend.reopen().unwrap(), &rules, small());
+        let first = session.backend().unwrap().clone();
+        let mut results = RingResults::default();
+        session.submit_scan_into(&items[0], &mut results).unwrap();
+        assert!(!results.stats().recovered);
+        let one = (case > 0).then(|| session.publish(&items[0]).unwrap());
+        let two = (case > 0).then(|| session.publish(&items[1]).unwrap());
+        let lent = (case == 2).then(|| {
+            let mut batch = session.lend(0).unwrap();
+            assert!(batch.reserve(0, 4, 9));
+            batch.parts()[0].copy_from_slice(b"aaaa");
+            session.publish_batch(batch).unwrap()
+        });
+        if let Some(one) = one {
+            session.collect_into(one, &mut results).unwrap();
+            assert!(!results.stats().recovered);
+        }
+        first.device().inject_lost();
+        if let Some(lent) = lent {
+            assert!(is_loss(session.collect_batch(lent, &mut results)), "its memory is gone");
+        }
+        session.submit_scan_into(&items[2], &mut results).unwrap();
+        assert_eq!(results.stats().recovered, case != 2, "{case}");
+        assert_eq!(results.get(0).unwrap().matches.unwrap().len(), 1);
+        if let Some(two) = two {
+            session.collect_into(two, &mut results).unwrap();
+            assert!(results.stats().recovered, "{case}");
+            assert_eq!(results.iter().map(|item| item.matches.unwrap().len()).sum::<usize>(), 1);
+        }
+        let second = session.backend().unwrap().clone();
+        assert!(!second.is_lost() && first.is_lost());
+        let all = [7, 5, 7][case];
+        assert!(session.observe(Observable::Items) >= Some(if case == 0 { 4 } else { all }));
+
+        let waiting = session.publish(&items[0]).unwrap();
+        second.device().inject_lost();
+        assert!(is_loss(session.submit_scan(&items[0])));
+        assert!(is_loss(session.collect_into(waiting, &mut results)));
+        assert!(results.is_empty());
+        assert!(is_loss(session.flush()) || session.rounds_in_flight() == 0);
+        drop(session);
+        for backend in [first, second] {
+            assert_eq!(backend.validation_messages(), [""; 0]);
+            assert_eq!(backend.allocated_bytes(), 0, "{case}");
+        }
+    }
+}
+
+#[test]
+fn what_no_session_can_be_is_refused() {
+    let backend = TestBackend::new();
+    let rules = rules(MatchKind::LeftmostFirst, &["a"]);
+    let refused = |change: fn(&mut MegakernelConfig)| {
+        let mut config = small();
+        change(&mut config);
+        match MegakernelSession::new(&backend, &rules, config) {
+            Err(error @ RingError::Limit { .. }) => error.to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let errors = [
+        refused(|config| config.slot_count = 0),
+        refused(|config| config.slot_count = u32::MAX),
+        refused(|config| config.workgroup_size_x = 0),
+        refused(|config| config.tenant_count = 0),
+        refused(|config| config.tenant_count = 65),
+        refused(|config| config.observable_slots = 5),
+        refused(|config| config.round_bytes = 0),
+        refused(|config| config.round_bytes = usize::MAX),
+        refused(|config| config.rounds_in_flight = 0),
+    ];
+    assert_eq!(errors[5], "observable_slots of 5 is not within 0 to 4");
+    let config = MegakernelConfig { workgroup_size_x: 1 << 19, ..small() };
+    assert!(MegakernelSession::new(&backend, &rules, config).unwrap().is_none());
+    let config = MegakernelConfig { slot_count: 65, observable_slots: 1, ..small() };
+    let mut session = session(&backend, &rules, config);
+    assert_eq!(session.slot_count(), 128);
+    assert_eq!(session.observe(Observable::Items), Some(0));
+    assert_eq!(session.observe(Observable::Bytes), None);
+    let error = session.set_tenant(1, &rules, 1).unwrap_err();
+    assert!(matches!(error, RingError::Limit { what: "tenant", .. }), "{error}");
+    // Without rules there is nothing to find, and no item is at fault.
+    session.set_tenant(0, &RulePipeline::new::<&str>(&[]).unwrap(), 1).unwrap();
+    assert_eq!(shown(&session.submit_scan(&texts(&["a", ""])).unwrap()), [Ok(vec![]), Ok(vec![])]);
+    assert_eq!(shown(&session.submit_scan(&[]).unwrap()), []);
+    session.shutdown().unwrap();
+    assert_eq!(backend.allocated_bytes(), 0);
+}

@@ -142,9 +142,14 @@ impl Device {
         self.lost.load(Ordering::Acquire)
     }
 
-    /// Makes this backend behave as if the driver had reported the device lost.
+    /// Makes this backend behave as if the driver had reported the device lost. Nothing runs on a lost device, so
+    /// what is running comes to its end first.
     #[cfg(test)]
     pub(crate) fn inject_lost(&self) {
+        let lock = |queue| Mutex::lock(queue).unwrap_or_else(PoisonError::into_inner);
+        let _queues: Vec<_> = self.queues.iter().map(lock).collect();
+        // SAFETY: nobody else uses the queues meanwhile.
+        unsafe { self.raw.device_wait_idle() }.unwrap();
         self.lost.store(true, Ordering::Release);
     }
 

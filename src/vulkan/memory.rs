@@ -412,12 +412,14 @@ mod tests {
         assert_eq!(preferred_types(&types, Location::DeviceLocalMapped), [1, 2]);
         assert_eq!(preferred_types(&types, Location::Upload), [4, 3, 1]);
         assert_eq!(preferred_types(&types, Location::Readback), [3, 4, 1]);
+        assert_eq!(preferred_types(&types, Location::Shared), [1, 4, 3]);
     }
 
     #[test]
     fn a_small_window_is_left_alone() {
         let types = types(&[P::DEVICE_LOCAL, P::DEVICE_LOCAL | P::HOST_VISIBLE | P::HOST_COHERENT]);
         assert_eq!(preferred_types(&types, Location::DeviceLocalMapped), [0, 1]);
+        assert_eq!(preferred_types(&types, Location::Shared), [1]);
     }
 
     #[test]

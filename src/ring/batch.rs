@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::item::{ItemBytes, WorkItem};
+use super::item::ItemBytes;
 use crate::scan::{ResidentPart, StagedHaystack};
 use crate::shaders::layout;
 
@@ -117,7 +117,11 @@ impl RingBatch {
     }
 
     /// Fills the room made for items with their bytes, and gaps with zeros. Of items on the device it only takes note.
-    pub(super) fn fill<'i>(&mut self, bytes: impl Fn(usize) -> &'i ItemBytes<'i> + Sync) {
+    pub(super) fn fill<'i>(
+        &mut self,
+        has_resident: bool,
+        bytes: impl Fn(usize) -> &'i ItemBytes<'i> + Sync,
+    ) {
         /// Bytes that a thread fills before it looks for more, and up to which one thread is sooner done.
         const PIECE: usize = 128 << 10;
         const LITTLE: usize = 512 << 10;
@@ -150,6 +154,9 @@ impl RingBatch {
         } else {
             memory[..len].par_chunks_mut(PIECE).enumerate().for_each(fill);
         }
+        if !has_resident {
+            return;
+        }
         let on_device = items.iter().enumerate().filter_map(|(index, item)| match bytes(index) {
             ItemBytes::Resident { haystack, range } if !range.is_empty() => {
                 Some(ResidentPart::new(haystack, range.start, item.begin as usize, range.len()))
@@ -168,12 +175,4 @@ impl std::fmt::Debug for RingBatch {
             .field("items", &self.items.len())
             .finish_non_exhaustive()
     }
-}
-
-/// Of all items the ones that are of a tenant, and where.
-pub(super) fn of_tenant<'i>(
-    items: &'i [WorkItem<'i>],
-    tenant: u32,
-) -> impl Iterator<Item = (usize, &'i WorkItem<'i>)> {
-    items.iter().enumerate().filter(move |(_, item)| item.tenant == tenant)
 }

@@ -26,6 +26,11 @@ pub enum RingError {
     /// The session does not know the round: it was published through another, or is there no more.
     #[error("the round was not published through this session, or has been collected")]
     UnknownRound,
+    /// What a batch held went with the device.
+    #[error(
+        "the device was lost, or did not answer, before the batch's matches were known: read its items again"
+    )]
+    BatchLost,
     /// A batch of another session, or of this one before its device was lost.
     #[error(
         "the batch was not lent by this session, or before its device was lost: lend another one"

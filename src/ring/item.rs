@@ -1,6 +1,7 @@
 //! What is scanned, and what has come of it.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use crate::{Match, ResidentHaystack, ScanStats};
 
@@ -104,7 +105,7 @@ pub struct RingResults {
     pub(super) stats: RingStats,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Outcome {
     pub(super) id: u64,
     /// Where its matches are.
@@ -120,6 +121,10 @@ pub struct RingStats {
     pub rounds: u32,
     /// Whether the device was lost meanwhile, and the items scanned on another.
     pub recovered: bool,
+    /// Packing items and writing their slots.
+    pub packing: Duration,
+    /// Dividing matches among their items.
+    pub decoding: Duration,
     /// Of all scans together.
     pub scan: ScanStats,
 }
@@ -185,6 +190,8 @@ impl std::ops::AddAssign for RingStats {
     fn add_assign(&mut self, other: RingStats) {
         self.rounds += other.rounds;
         self.recovered |= other.recovered;
+        self.packing += other.packing;
+        self.decoding += other.decoding;
         self.scan += other.scan;
     }
 }

@@ -1,12 +1,16 @@
 //! Items in flight.
 
 use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use rayon::prelude::*;
 
 use super::batch::{Packed, RingBatch};
-use super::item::{ItemError, RingResults, WorkItem};
+use super::item::{ItemError, Outcome, RingResults, RingStats, WorkItem};
 use crate::matches::Picked;
 use crate::scan::{Scan, Sink};
 use crate::shaders::layout;
+use crate::sort::MANY;
 use crate::{Match, ResidentRulePipeline, ScanError, ScanScratch, ScanStats};
 
 /// Items that were published, to be collected by
@@ -35,10 +39,16 @@ pub(super) struct RoundId(Arc<()>);
 /// A run of slots that was published together.
 pub(super) struct Round {
     name: Weak<()>,
+    /// Items, whatever is wrong with them.
+    pub(super) len: usize,
     /// Slots that it holds, until all before it are done with, too.
     pub(super) slots: u32,
     pub(super) parts: Vec<Part>,
+    /// What is wrong with items that take no slot, by their places.
+    pub(super) faults: Vec<(u32, u64, ItemError)>,
+    /// What has come of the items, once that is known before somebody asks.
     pub(super) results: RingResults,
+    pub(super) stats: RingStats,
     pub(super) state: State,
     /// Whether its batch goes back to who published it.
     pub(super) is_lent: bool,
@@ -49,7 +59,7 @@ pub(super) enum State {
     InFlight,
     /// Its results are there.
     Drained,
-    /// The device was lost before.
+    /// The device was lost before, or did not answer.
     Lost,
     /// Somebody has its results.
     Collected,
@@ -58,19 +68,29 @@ pub(super) enum State {
 /// The items of a round that are of one tenant.
 pub(super) struct Part {
     pub(super) batch: RingBatch,
-    /// Where the items are among those of the round.
-    pub(super) places: Vec<u32>,
+    /// Where the items are among those of the round, unless they are all of them.
+    pub(super) places: Option<Vec<u32>>,
+    /// Whether some are on the device already.
+    pub(super) has_resident: bool,
     /// None if there is nothing to scan.
     pub(super) scan: Option<Scan>,
     pub(super) stats: ScanStats,
 }
 
 impl Round {
-    pub(super) fn new(results: RingResults) -> (Round, RoundId) {
+    pub(super) fn new() -> (Round, RoundId) {
         let id = RoundId(Arc::new(()));
-        let name = Arc::downgrade(&id.0);
-        let (parts, state) = (Vec::new(), State::InFlight);
-        let round = Round { name, slots: 0, parts, results, state, is_lent: false };
+        let round = Round {
+            name: Arc::downgrade(&id.0),
+            len: 0,
+            slots: 0,
+            parts: Vec::new(),
+            faults: Vec::new(),
+            results: RingResults::default(),
+            stats: RingStats { rounds: 1, ..RingStats::default() },
+            state: State::InFlight,
+            is_lent: false,
+        };
         (round, id)
     }
 
@@ -88,54 +108,147 @@ impl Round {
         let parts = self.parts.iter().filter(|part| part.batch.tenant == tenant);
         parts.map(|part| part.batch.len() as u32).sum()
     }
-}
 
-impl Part {
-    /// Waits for the device, and leaves every item's matches in `results`.
+    /// Waits for the device, and appends what has come of each item.
     pub(super) fn drain(
         &mut self,
-        resident: &ResidentRulePipeline,
+        residents: &[Option<ResidentRulePipeline>],
+        scratch: &mut RingScratch,
         results: &mut RingResults,
-        scratch: &mut ScanScratch,
     ) -> Result<(), ScanError> {
-        let Some(scan) = self.scan.take() else { return Ok(()) };
-        let mut sink = Items::new(&self.batch.items);
-        let mut states = Vec::new();
-        resident.finish_packed(scan, &mut sink, scratch, &mut self.stats, &mut states)?;
-        sink.deal_out(&states, &self.places, results);
-        results.stats.scan += self.stats;
+        let first = results.items.len();
+        results.items.resize(first + self.len, Outcome::default());
+        for part in &mut self.parts {
+            if let Some(resident) = &residents[part.batch.tenant as usize] {
+                part.finish(resident, scratch)?;
+            }
+            let began = Instant::now();
+            let matches = &mut results.matches;
+            part.deal_out(scratch, matches, &mut results.items[first..]);
+            self.stats.decoding += began.elapsed();
+            self.stats.scan += part.stats;
+        }
+        for (place, id, error) in self.faults.drain(..) {
+            let outcome = &mut results.items[first + place as usize];
+            (outcome.id, outcome.error) = (id, Some(Box::new(error)));
+        }
+        results.stats += self.stats;
         Ok(())
     }
 }
 
-/// Takes the matches of packed items, and divides them among these.
-struct Items<'b> {
-    items: &'b [Packed],
-    counts: Vec<Count>,
+/// Host memory that rounds reuse.
+#[derive(Default)]
+pub(super) struct RingScratch {
+    scan: ScanScratch,
+    /// Of each item, matches found; all 0 between rounds.
+    counts: Vec<u64>,
     /// With the item that each is of.
     found: Vec<(u32, Match)>,
-    is_sorted: bool,
+    /// Of each slot; none if nothing was scanned.
+    states: Vec<u32>,
+    /// Items that were not counted to their end.
+    cut: Vec<u32>,
 }
 
-#[derive(Clone, Copy, Default)]
-struct Count {
-    found: u64,
-    at_least: bool,
-}
-
-impl<'b> Items<'b> {
-    fn new(items: &'b [Packed]) -> Items<'b> {
-        let counts = vec![Count::default(); items.len()];
-        Items { items, counts, found: Vec::new(), is_sorted: true }
+impl Part {
+    pub(super) fn new(batch: RingBatch) -> Part {
+        let stats = ScanStats::default();
+        Part { batch, places: None, has_resident: false, scan: None, stats }
     }
 
+    /// Takes note of where the last item is among those of the round.
+    pub(super) fn place_last(&mut self, place: usize) {
+        let last = self.batch.len() - 1;
+        if self.places.is_none() && place != last {
+            self.places = Some((0..last as u32).collect());
+        }
+        if let Some(places) = &mut self.places {
+            places.push(place as u32);
+        }
+    }
+
+    /// The place of an item among those of the round.
+    pub(super) fn place(&self, index: usize) -> usize {
+        self.places.as_ref().map_or(index, |places| places[index] as usize)
+    }
+
+    /// Waits for the device. What it has found is in `scratch` then.
+    fn finish(
+        &mut self,
+        resident: &ResidentRulePipeline,
+        scratch: &mut RingScratch,
+    ) -> Result<(), ScanError> {
+        let RingScratch { scan, counts, found, states, cut } = scratch;
+        found.clear();
+        states.clear();
+        cut.clear();
+        counts.clear();
+        counts.resize(self.batch.len(), 0);
+        let Some(own) = self.scan.take() else { return Ok(()) };
+        let mut sink = Items { items: &self.batch.items, counts, found, cut };
+        resident.finish_packed(own, &mut sink, scan, &mut self.stats, states)
+    }
+
+    /// Appends the matches, item by item, and sets what has come of the items.
+    fn deal_out(
+        &self,
+        scratch: &mut RingScratch,
+        matches: &mut Vec<Match>,
+        outcomes: &mut [Outcome],
+    ) {
+        let RingScratch { counts, found, states, cut, .. } = scratch;
+        // In parts of a scan, and by patterns within each.
+        if found.len() < MANY {
+            found.sort_unstable();
+        } else {
+            found.par_sort_unstable();
+        }
+        let mut rest = &found[..];
+        for (index, item) in self.batch.items.iter().enumerate() {
+            let outcome = &mut outcomes[self.place(index)];
+            outcome.id = item.id;
+            let first = matches.len();
+            let max_matches = item.max_matches;
+            let is_over = counts[index] > u64::from(max_matches);
+            let is_done = states.get(index).is_none_or(|&state| state == layout::SLOT_DONE);
+            while let Some(((of, found), behind)) = rest.split_first()
+                && *of as usize == index
+            {
+                if !is_over && is_done {
+                    let [start, end] = [found.start, found.end].map(|at| at - item.begin);
+                    matches.push(Match { start, end, ..*found });
+                }
+                rest = behind;
+            }
+            outcome.matches = first..matches.len();
+            if !is_done {
+                outcome.error = Some(Box::new(ItemError::Faulted));
+            } else if is_over {
+                let (found, at_least) = (counts[index], cut.contains(&(index as u32)));
+                let error = ItemError::TooManyMatches { found, at_least, max_matches };
+                outcome.error = Some(Box::new(error));
+            }
+        }
+    }
+}
+
+/// Takes the matches of packed items, and finds whose they are.
+struct Items<'s> {
+    items: &'s [Packed],
+    counts: &'s mut [u64],
+    found: &'s mut Vec<(u32, Match)>,
+    cut: &'s mut Vec<u32>,
+}
+
+impl Items<'_> {
     /// The item that a byte lies in.
     fn item_at(&self, at: u32) -> usize {
         self.items.partition_point(|item| item.begin <= at) - 1
     }
 
     fn is_over(&self, index: usize) -> bool {
-        self.counts[index].found > self.items[index].max_matches.into()
+        self.counts[index] > self.items[index].max_matches.into()
     }
 
     /// Where to go on: an item that has too many matches already is over.
@@ -143,59 +256,18 @@ impl<'b> Items<'b> {
         let index = self.item_at(at);
         let end = self.items[index].end;
         if at < end && self.is_over(index) {
-            self.counts[index].at_least = true;
+            self.cut.push(index as u32);
             return end;
         }
         at
-    }
-
-    /// Appends the matches to those of `results`, item by item.
-    fn deal_out(mut self, states: &[u32], places: &[u32], results: &mut RingResults) {
-        let first = results.matches.len();
-        let is_good = |index: usize| {
-            states[index] == layout::SLOT_DONE
-                && self.counts[index].found <= self.items[index].max_matches.into()
-        };
-        let mut end = first;
-        for (index, &place) in places.iter().enumerate() {
-            let outcome = &mut results.items[place as usize];
-            let Count { found, at_least } = self.counts[index];
-            let max_matches = self.items[index].max_matches;
-            outcome.matches = end..end;
-            if is_good(index) {
-                end += found as usize;
-                outcome.matches.end = end;
-            } else if states[index] != layout::SLOT_DONE {
-                outcome.error = Some(Box::new(ItemError::Faulted));
-            } else {
-                let error = ItemError::TooManyMatches { found, at_least, max_matches };
-                outcome.error = Some(Box::new(error));
-            }
-        }
-        self.found.retain(|(item, _)| is_good(*item as usize));
-        if !self.is_sorted {
-            self.found.sort_unstable();
-        }
-        // Of each item they are in order: from here on `start` is where its next one goes.
-        let mut next: Vec<usize> =
-            places.iter().map(|&place| results.items[place as usize].matches.start).collect();
-        results.matches.resize(end, Match { pattern_id: 0, start: 0, end: 0 });
-        for (item, found) in self.found {
-            let to = &mut next[item as usize];
-            let begin = self.items[item as usize].begin;
-            results.matches[*to] =
-                Match { start: found.start - begin, end: found.end - begin, ..found };
-            *to += 1;
-        }
     }
 }
 
 impl Sink for Items<'_> {
     fn take(&mut self, picked: &Picked, next_start: u32) -> Result<u32, ScanError> {
-        self.is_sorted = self.found.is_empty();
         for found in picked.iter() {
             let index = self.item_at(found.start);
-            self.counts[index].found += 1;
+            self.counts[index] += 1;
             if !self.is_over(index) {
                 self.found.push((index as u32, *found));
             }
@@ -205,7 +277,7 @@ impl Sink for Items<'_> {
 
     fn take_too_many(&mut self, start: u32, found: u32, _: bool) -> Result<u32, ScanError> {
         let index = self.item_at(start);
-        self.counts[index].found += u64::from(found);
+        self.counts[index] += u64::from(found);
         Ok(self.next_start(start))
     }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::batch::{RingBatch, of_tenant, packed_bytes};
+use super::batch::{RingBatch, packed_bytes};
 use super::error::RingError;
-use super::item::{ItemBytes, ItemError, ItemMatches, Outcome, RingResults, WorkItem};
-use super::round::{Part, Published, PublishedBatch, Round, RoundId, State};
+use super::item::{ItemBytes, ItemError, ItemMatches, RingResults, RingStats, WorkItem};
+use super::round::{Part, Published, PublishedBatch, RingScratch, Round, RoundId, State};
 use super::tally::Observable;
 use crate::scan::tuning::Tuning;
 use crate::scan::{Range, RingShape, Slots};
@@ -14,7 +15,7 @@ use crate::shaders::layout::{self, Slot, Tally};
 use crate::vulkan::shared::SharedBuffer;
 use crate::{
     Backend, Haystack, MAX_HAYSTACK_BYTES, ResidentRulePipeline, RulePipeline, ScanError,
-    ScanScratch, ScanStats, SessionOptions,
+    SessionOptions,
 };
 
 /// What a ring session is made for.
@@ -94,7 +95,7 @@ pub struct MegakernelSession {
     spare_batches: Vec<RingBatch>,
     spare_results: Vec<RingResults>,
     slots: Vec<Slot>,
-    scratch: ScanScratch,
+    scratch: RingScratch,
     tuning: fn(&crate::DeviceInfo) -> Tuning,
     /// Places of items in the next part that is published, whose slots are stale.
     #[cfg(test)]
@@ -166,7 +167,7 @@ impl MegakernelSession {
             spare_batches: Vec::new(),
             spare_results: Vec::new(),
             slots: Vec::new(),
-            scratch: ScanScratch::default(),
+            scratch: RingScratch::default(),
             tuning,
             #[cfg(test)]
             stale: Vec::new(),
@@ -273,39 +274,36 @@ impl MegakernelSession {
         mut items: &[WorkItem],
         results: &mut RingResults,
     ) -> Result<(), RingError> {
+        if self.live.is_none() {
+            return Err(RingError::Closed);
+        }
         let mut published: VecDeque<Published> = VecDeque::new();
         // Where there are several rounds, they overlap.
-        let most = match self.fitting(items) {
-            all if all == items.len() => all,
-            _ => (self.share() / self.config.rounds_in_flight as u32).max(1) as usize,
+        let rounds = self.config.rounds_in_flight;
+        let most = match self.share() as usize {
+            share if items.len() <= share => items.len(),
+            share => (share / rounds).max(1),
         };
         while !items.is_empty() {
-            let (next, rest) = items.split_at(self.fitting(&items[..most.min(items.len())]));
-            match self.publish(next) {
+            if published.len() == rounds
+                && let Some(oldest) = published.pop_front()
+            {
+                self.finish_round(oldest, results)?;
+            }
+            match self.publish_some(&items[..most.min(items.len())]) {
                 Ok(round) => {
+                    items = &items[round.items.len()..];
                     published.push_back(round);
-                    items = rest;
                 }
                 Err(RingError::Full { .. }) => match published.pop_front() {
-                    Some(oldest) => self.append_round(oldest, results)?,
+                    Some(oldest) => self.finish_round(oldest, results)?,
                     // Others hold the slots: what has come of theirs waits for them.
                     None => self.drain_oldest()?,
                 },
                 Err(error) => return Err(error),
             }
         }
-        published.into_iter().try_for_each(|round| self.append_round(round, results))
-    }
-
-    fn append_round(
-        &mut self,
-        published: Published,
-        results: &mut RingResults,
-    ) -> Result<(), RingError> {
-        let mut own = self.finish_round(&published.round, published.items)?;
-        results.append(&mut own);
-        self.keep_results(own);
-        Ok(())
+        published.into_iter().try_for_each(|round| self.finish_round(round, results))
     }
 
     /// Publishes items in a run of slots and submits their scan, without waiting for it. Several rounds may be in
@@ -320,27 +318,28 @@ impl MegakernelSession {
         if fit < items.len() {
             return Err(RingError::TooMany { items: items.len(), fit });
         }
+        self.publish_some(items)
+    }
+
+    /// Publishes as many of the first items as fit a round.
+    fn publish_some<'a>(&mut self, items: &'a [WorkItem<'a>]) -> Result<Published<'a>, RingError> {
         self.forget()?;
-        let (mut round, id) = self.round();
-        let published = self.begin_items(items, &mut round);
-        let published = match published {
+        let (mut round, id) = Round::new();
+        let published = match self.begin_items(items, &mut round) {
             Err(error) if error.is_loss() => {
                 self.recover(error)?;
-                round.results.stats.recovered = true;
+                round.stats.recovered = true;
                 self.begin_items(items, &mut round)
             }
             published => published,
         };
-        match published {
-            Ok(()) => {
-                self.rounds.push_back(round);
-                Ok(Published { round: id, items })
-            }
-            Err(error) => {
-                self.retire(round);
-                Err(error)
-            }
+        if let Err(error) = published {
+            self.retire(round);
+            return Err(error);
         }
+        let items = &items[..round.len];
+        self.rounds.push_back(round);
+        Ok(Published { round: id, items })
     }
 
     /// Waits for what was published, and gives what has come of each item, in their order. Results are empty after an
@@ -355,7 +354,11 @@ impl MegakernelSession {
         results: &mut RingResults,
     ) -> Result<(), RingError> {
         results.clear();
-        self.append_round(published, results)
+        let collected = self.finish_round(published, results);
+        if collected.is_err() {
+            results.clear();
+        }
+        collected
     }
 
     /// Lends staging memory that a tenant's items can be read straight into. It holds as many items as a round may have
@@ -390,12 +393,10 @@ impl MegakernelSession {
         if let Err(error) = self.forget() {
             return Err((error, Some(batch)));
         }
-        let (mut round, id) = self.round();
+        let (mut round, id) = Round::new();
         round.is_lent = true;
-        let outcome = |id| Outcome { id, matches: 0..0, error: None };
-        round.results.items.extend(batch.items.iter().map(|item| outcome(item.id)));
-        let places = (0..batch.len() as u32).collect();
-        round.parts.push(Part { batch, places, scan: None, stats: ScanStats::default() });
+        round.len = batch.len();
+        round.parts.push(Part::new(batch));
         let is_own = round.parts.iter().all(|part| self.has_lent(&part.batch));
         let begun = match self.live.is_some() {
             true if is_own => self.begin_parts(&mut round),
@@ -411,7 +412,7 @@ impl MegakernelSession {
                 drop(round);
                 Err(match self.recover(error) {
                     // What the memory held went with the device.
-                    Ok(()) => (ScanError::from(crate::BackendError::DeviceLost).into(), None),
+                    Ok(()) => (RingError::BatchLost, None),
                     Err(error) => (error, None),
                 })
             }
@@ -440,16 +441,14 @@ impl MegakernelSession {
             self.drain(index).or_else(|error| self.recover_from(error))?;
         }
         let round = &mut self.rounds[index];
-        if round.state == State::Lost {
-            round.state = State::Collected;
-            self.give_back_slots();
-            return Err(ScanError::from(crate::BackendError::DeviceLost).into());
-        }
-        round.state = State::Collected;
+        let state = std::mem::replace(&mut round.state, State::Collected);
         let part = round.parts.pop();
-        results.append(&mut round.results);
+        std::mem::swap(results, &mut round.results);
         self.give_back_slots();
-        part.map(|part| part.batch).ok_or(RingError::UnknownRound)
+        match (state, part) {
+            (State::Drained, Some(part)) => Ok(part.batch),
+            _ => Err(RingError::BatchLost),
+        }
     }
 
     /// Whether a batch's memory is of this session, as it is now.
@@ -563,53 +562,61 @@ impl MegakernelSession {
         })
     }
 
-    fn round(&mut self) -> (Round, RoundId) {
-        let mut results = self.spare_results.pop().unwrap_or_default();
-        results.clear();
-        results.stats.rounds = 1;
-        Round::new(results)
-    }
-
-    /// Packs items, each tenant's into memory of its own, and submits their scans.
+    /// Packs as many items as fit, each tenant's into memory of its own, and submits their scans.
     fn begin_items(&mut self, items: &[WorkItem], round: &mut Round) -> Result<(), RingError> {
         if self.live.is_none() {
             return Err(RingError::Closed);
         }
-        let batches = round.parts.drain(..).map(|part| part.batch);
-        batches.for_each(drop);
-        round.results.items.clear();
-        for item in items {
-            let error = self.fault(item).map(Box::new);
-            round.results.items.push(Outcome { id: item.id, matches: 0..0, error });
+        let began = Instant::now();
+        round.faults.clear();
+        round.parts.clear();
+        round.len = self.reserve(items, round)?;
+        for index in 0..round.parts.len() {
+            let [tenant, count] = {
+                let batch = &round.parts[index].batch;
+                [batch.tenant, batch.len() as u32]
+            };
+            self.check_room(tenant, count, &round.parts[..index])?;
         }
-        for tenant in 0..self.config.tenant_count {
-            if self.tenant(tenant).is_none() {
+        for part in &mut round.parts {
+            let places = part.places.take();
+            let place = |index| places.as_ref().map_or(index, |places| places[index] as usize);
+            part.batch.fill(part.has_resident, |index| &items[place(index)].bytes);
+            part.places = places;
+        }
+        let begun = self.begin_parts(round);
+        round.stats.packing += began.elapsed();
+        begun
+    }
+
+    /// Makes room for as many items as fit, and says how many that are.
+    fn reserve(&mut self, items: &[WorkItem], round: &mut Round) -> Result<usize, RingError> {
+        // Of each tenant, its part and one more; 0 while there is none.
+        let mut part_of = vec![0; self.tenants.len()];
+        for (place, item) in items.iter().enumerate() {
+            if let Some(error) = self.fault(item) {
+                round.faults.push((place as u32, item.id, error));
                 continue;
             }
-            let good = of_tenant(items, tenant)
-                .filter(|(place, _)| round.results.items[*place].error.is_none());
-            let places: Vec<u32> = good.map(|(place, _)| place as u32).collect();
-            if places.is_empty() {
-                continue;
+            let part_of = &mut part_of[item.tenant as usize];
+            if *part_of == 0 {
+                round.parts.push(Part::new(self.lend(item.tenant)?));
+                *part_of = round.parts.len();
             }
-            self.check_room(tenant, places.len() as u32, round)?;
-            let mut batch = self.lend(tenant)?;
-            for &place in &places {
-                let item = &items[place as usize];
-                let len = item.bytes.len().unwrap_or(0);
-                let reserved = batch.reserve(item.id, len, item.max_matches);
-                assert!(reserved, "items fit, as `fitting` has seen");
+            let part = &mut round.parts[*part_of - 1];
+            if !part.batch.reserve(item.id, item.bytes.len().unwrap_or(0), item.max_matches) {
+                return Ok(place);
             }
-            batch.fill(|index| &items[places[index] as usize].bytes);
-            round.parts.push(Part { batch, places, scan: None, stats: ScanStats::default() });
+            part.place_last(place);
+            part.has_resident |= matches!(item.bytes, ItemBytes::Resident { .. });
         }
-        self.begin_parts(round)
+        Ok(items.len())
     }
 
     /// Whether there is room for so many items of a tenant beside what is in flight.
-    fn check_room(&self, tenant: u32, count: u32, own: &Round) -> Result<(), RingError> {
+    fn check_room(&self, tenant: u32, count: u32, own: &[Part]) -> Result<(), RingError> {
         let held: u32 = self.rounds.iter().map(|round| round.slots).sum();
-        let held = held + own.parts.iter().map(|part| part.batch.len() as u32).sum::<u32>();
+        let held = held + own.iter().map(|part| part.batch.len() as u32).sum::<u32>();
         let is_in_flight = |round: &&Round| round.state == State::InFlight;
         let in_flight = self.rounds.iter().filter(is_in_flight);
         let of_tenant: Vec<u32> =
@@ -626,25 +633,25 @@ impl MegakernelSession {
 
     /// Writes slots for the items of every part, and submits their scans.
     fn begin_parts(&mut self, round: &mut Round) -> Result<(), RingError> {
-        let mut before = Round::new(RingResults::default()).0;
-        let mut parts = std::mem::take(&mut round.parts).into_iter();
-        while let Some(mut part) = parts.next() {
-            let count = part.batch.len() as u32;
-            let checked = self.check_room(part.batch.tenant, count, &before);
-            let begun = checked.and_then(|()| self.begin_part(&mut part));
-            before.slots += count;
-            before.parts.push(part);
-            if let Err(error) = begun {
-                self.abandon(&mut before);
-                before.parts.extend(parts);
-                round.parts = before.parts;
-                return Err(error);
+        let mut parts = std::mem::take(&mut round.parts);
+        let mut begun = Ok(());
+        for index in 0..parts.len() {
+            let (before, rest) = parts.split_at_mut(index);
+            let count = rest[0].batch.len() as u32;
+            begun = self.check_room(rest[0].batch.tenant, count, before);
+            begun = begun.and_then(|()| self.begin_part(&mut rest[0]));
+            round.slots += count;
+            if begun.is_err() {
+                break;
             }
         }
-        round.parts = before.parts;
-        round.slots = before.slots;
+        round.parts = parts;
+        if begun.is_err() {
+            self.abandon(round);
+            round.slots = 0;
+        }
         round.state = State::InFlight;
-        Ok(())
+        begun
     }
 
     fn begin_part(&mut self, part: &mut Part) -> Result<(), RingError> {
@@ -714,13 +721,24 @@ impl MegakernelSession {
 
     /// Waits for a round that is in flight. Its results are there then.
     fn drain(&mut self, index: usize) -> Result<(), RingError> {
+        let mut results = self.spare_results.pop().unwrap_or_default();
+        results.clear();
+        self.drain_into(index, &mut results)?;
+        self.rounds[index].results = results;
+        Ok(())
+    }
+
+    /// Waits for a round that is in flight, and appends its results.
+    fn drain_into(&mut self, index: usize, results: &mut RingResults) -> Result<(), RingError> {
         let MegakernelSession { rounds, live, scratch, .. } = self;
         let live = live.as_ref().ok_or(RingError::Closed)?;
         let round = &mut rounds[index];
-        for part in &mut round.parts {
-            if let Some(resident) = &live.residents[part.batch.tenant as usize] {
-                part.drain(resident, &mut round.results, scratch)?;
-            }
+        let [items, matches] = [results.items.len(), results.matches.len()];
+        if let Err(error) = round.drain(&live.residents, scratch, results) {
+            results.items.truncate(items);
+            results.matches.truncate(matches);
+            round.state = State::Lost;
+            return Err(error.into());
         }
         round.state = State::Drained;
         if !round.is_lent {
@@ -748,33 +766,35 @@ impl MegakernelSession {
         Ok(())
     }
 
-    /// Waits for a round, or scans it again where the device was lost, and takes its results.
-    fn finish_round(&mut self, id: &RoundId, items: &[WorkItem]) -> Result<RingResults, RingError> {
-        let mut index = self.index_of(id)?;
+    /// Waits for a round, or scans it again where the device was lost, and appends its results.
+    fn finish_round(
+        &mut self,
+        published: Published,
+        results: &mut RingResults,
+    ) -> Result<(), RingError> {
+        let mut index = self.index_of(&published.round)?;
         if self.rounds[index].state == State::InFlight {
-            self.drain(index).or_else(|error| self.recover_from(error))?;
+            self.drain_into(index, results).or_else(|error| self.recover_from(error))?;
+        } else if self.rounds[index].state == State::Drained {
+            results.append(&mut self.rounds[index].results);
         }
         if self.rounds[index].state == State::Lost {
             // Behind all others, for its slots are new.
             let mut round = self.rounds.remove(index).ok_or(RingError::UnknownRound)?;
-            loop {
-                round.results.clear();
-                round.results.stats.rounds = 1;
-                match self.begin_items(items, &mut round) {
-                    Err(RingError::Full { .. }) => self.drain_oldest()?,
-                    begun => break begun?,
+            round.stats = RingStats { rounds: 1, recovered: true, ..RingStats::default() };
+            while let Err(error) = self.begin_items(published.items, &mut round) {
+                match error {
+                    RingError::Full { .. } => self.drain_oldest()?,
+                    error => return Err(error),
                 }
             }
-            round.results.stats.recovered = true;
             self.rounds.push_back(round);
             index = self.rounds.len() - 1;
-            self.drain(index)?;
+            self.drain_into(index, results)?;
         }
-        let round = &mut self.rounds[index];
-        round.state = State::Collected;
-        let results = std::mem::take(&mut round.results);
+        self.rounds[index].state = State::Collected;
         self.give_back_slots();
-        Ok(results)
+        Ok(())
     }
 
     /// Gives back the slots of the oldest rounds, as far as these are done with.

@@ -3,7 +3,10 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use vkscan::{Backend, BackendOptions, MatchKind, PipelineOptions, RulePipeline, ScanScratch};
+use vkscan::{
+    Backend, BackendOptions, MatchKind, MegakernelConfig, MegakernelSession, PipelineOptions,
+    RingResults, RulePipeline, ScanScratch, WorkItem,
+};
 
 struct Counting;
 
@@ -55,4 +58,31 @@ fn a_warm_scan_allocates_nothing() {
         }
         session.free(&backend).unwrap();
     }
+}
+
+#[test]
+fn a_warm_ring_allocates_nothing() {
+    let backend = Backend::new(&BackendOptions::default()).unwrap();
+    let rules = RulePipeline::new(&[r"\d+", r"[a-z]{3,5}"]).unwrap();
+    let config = MegakernelConfig { tenant_count: 2, ..MegakernelConfig::default() };
+    let mut session = MegakernelSession::new(&backend, &rules, config).unwrap().unwrap();
+    let bytes = b"one 2 three 44 five ".repeat(50);
+    // More than fit a round.
+    let items: Vec<WorkItem> =
+        (0..500).map(|id| WorkItem::new(id, &bytes[..id as usize])).collect();
+    let mut results = RingResults::default();
+    // In rounds of every size.
+    for count in [500, 99, 7].repeat(8) {
+        session.submit_scan_into(&items[..count], &mut results).unwrap();
+    }
+    for count in [500, 7, 99] {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        session.submit_scan_into(&items[..count], &mut results).unwrap();
+        let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+        assert_eq!(allocations, 0, "{count} items");
+        for (item, result) in items.iter().zip(results.iter()) {
+            assert_eq!(result.matches, Ok(&rules.reference_scan(&bytes[..item.id as usize])[..]));
+        }
+    }
+    session.shutdown().unwrap();
 }

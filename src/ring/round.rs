@@ -1,6 +1,6 @@
 //! Items in flight.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Instant;
 
 use rayon::prelude::*;
@@ -38,7 +38,8 @@ pub(super) struct RoundId(Arc<()>);
 
 /// A run of slots that was published together.
 pub(super) struct Round {
-    name: Weak<()>,
+    /// Shared with who may ask for the results.
+    name: Arc<()>,
     /// Items, whatever is wrong with them.
     pub(super) len: usize,
     /// Slots that it holds, until all before it are done with, too.
@@ -78,10 +79,9 @@ pub(super) struct Part {
 }
 
 impl Round {
-    pub(super) fn new() -> (Round, RoundId) {
-        let id = RoundId(Arc::new(()));
-        let round = Round {
-            name: Arc::downgrade(&id.0),
+    pub(super) fn new() -> Round {
+        Round {
+            name: Arc::default(),
             len: 0,
             slots: 0,
             parts: Vec::new(),
@@ -90,17 +90,35 @@ impl Round {
             stats: RingStats { rounds: 1, ..RingStats::default() },
             state: State::InFlight,
             is_lent: false,
-        };
-        (round, id)
+        }
+    }
+
+    /// Begins with other items, in the same memory.
+    pub(super) fn renew(&mut self) {
+        if Arc::strong_count(&self.name) > 1 {
+            self.name = Arc::default();
+        }
+        self.parts.clear();
+        self.faults.clear();
+        self.results.clear();
+        self.len = 0;
+        self.slots = 0;
+        self.stats = RingStats { rounds: 1, ..RingStats::default() };
+        self.state = State::InFlight;
+        self.is_lent = false;
+    }
+
+    pub(super) fn id(&self) -> RoundId {
+        RoundId(self.name.clone())
     }
 
     pub(super) fn is(&self, id: &RoundId) -> bool {
-        self.name.as_ptr() == Arc::as_ptr(&id.0)
+        Arc::ptr_eq(&self.name, &id.0)
     }
 
     /// Whether nobody will ask for its results any more.
     pub(super) fn is_forgotten(&self) -> bool {
-        self.state == State::Collected || self.name.strong_count() == 0
+        self.state == State::Collected || Arc::strong_count(&self.name) == 1
     }
 
     /// Slots in flight that are of a tenant.

@@ -1,6 +1,7 @@
 //! The ring session.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,7 +11,7 @@ use super::item::{ItemBytes, ItemError, ItemMatches, RingResults, RingStats, Wor
 use super::round::{Part, Published, PublishedBatch, RingScratch, Round, RoundId, State};
 use super::tally::Observable;
 use crate::scan::tuning::Tuning;
-use crate::scan::{Range, RingShape, Slots};
+use crate::scan::{self, RingShape, Slots};
 use crate::shaders::layout::{self, Slot, Tally};
 use crate::vulkan::shared::SharedBuffer;
 use crate::{
@@ -93,7 +94,11 @@ pub struct MegakernelSession {
     /// Whether the device has been lost before.
     has_recovered: bool,
     spare_batches: Vec<RingBatch>,
-    spare_results: Vec<RingResults>,
+    spare_rounds: Vec<Round>,
+    /// Of each tenant its part of the round that is being packed, and one more; 0 while there is none.
+    part_of: Vec<usize>,
+    /// Rounds of one call, and which of its items they hold.
+    under_way: VecDeque<(RoundId, Range<usize>)>,
     slots: Vec<Slot>,
     scratch: RingScratch,
     tuning: fn(&crate::DeviceInfo) -> Tuning,
@@ -165,7 +170,9 @@ impl MegakernelSession {
             epoch: 0,
             has_recovered: false,
             spare_batches: Vec::new(),
-            spare_results: Vec::new(),
+            spare_rounds: Vec::new(),
+            part_of: Vec::new(),
+            under_way: VecDeque::new(),
             slots: Vec::new(),
             scratch: RingScratch::default(),
             tuning,
@@ -244,15 +251,13 @@ impl MegakernelSession {
     ///
     /// A session that has been shut down, or a fault of the device. What is wrong with one item is its own error.
     pub fn submit_scan(&mut self, items: &[WorkItem]) -> Result<Vec<ItemMatches>, RingError> {
-        let mut results = self.spare_results.pop().unwrap_or_default();
+        let mut results = RingResults::default();
         let submitted = self.submit_scan_into(items, &mut results);
         let own = |result: super::ItemResult| ItemMatches {
             id: result.id,
             matches: result.matches.map(<[_]>::to_vec).map_err(Clone::clone),
         };
-        let all = results.iter().map(own).collect();
-        self.keep_results(results);
-        submitted.map(|()| all)
+        submitted.map(|()| results.iter().map(own).collect())
     }
 
     /// As [`MegakernelSession::submit_scan`], into results that can be used again. They are empty after an error.
@@ -262,7 +267,10 @@ impl MegakernelSession {
         results: &mut RingResults,
     ) -> Result<(), RingError> {
         results.clear();
-        let scanned = self.scan_all(items, results);
+        let mut under_way = std::mem::take(&mut self.under_way);
+        let scanned = self.scan_all(items, &mut under_way, results);
+        under_way.clear();
+        self.under_way = under_way;
         if scanned.is_err() {
             results.clear();
         }
@@ -271,39 +279,43 @@ impl MegakernelSession {
 
     fn scan_all(
         &mut self,
-        mut items: &[WorkItem],
+        items: &[WorkItem],
+        under_way: &mut VecDeque<(RoundId, Range<usize>)>,
         results: &mut RingResults,
     ) -> Result<(), RingError> {
         if self.live.is_none() {
             return Err(RingError::Closed);
         }
-        let mut published: VecDeque<Published> = VecDeque::new();
         // Where there are several rounds, they overlap.
         let rounds = self.config.rounds_in_flight;
         let most = match self.share() as usize {
             share if items.len() <= share => items.len(),
             share => (share / rounds).max(1),
         };
-        while !items.is_empty() {
-            if published.len() == rounds
-                && let Some(oldest) = published.pop_front()
+        let mut next = 0;
+        while next < items.len() {
+            if under_way.len() == rounds
+                && let Some((oldest, range)) = under_way.pop_front()
             {
-                self.finish_round(oldest, results)?;
+                self.finish_round(&oldest, &items[range], results)?;
             }
-            match self.publish_some(&items[..most.min(items.len())]) {
-                Ok(round) => {
-                    items = &items[round.items.len()..];
-                    published.push_back(round);
+            match self.publish_some(&items[next..items.len().min(next + most)]) {
+                Ok((round, len)) => {
+                    under_way.push_back((round, next..next + len));
+                    next += len;
                 }
-                Err(RingError::Full { .. }) => match published.pop_front() {
-                    Some(oldest) => self.finish_round(oldest, results)?,
+                Err(RingError::Full { .. }) => match under_way.pop_front() {
+                    Some((oldest, range)) => self.finish_round(&oldest, &items[range], results)?,
                     // Others hold the slots: what has come of theirs waits for them.
                     None => self.drain_oldest()?,
                 },
                 Err(error) => return Err(error),
             }
         }
-        published.into_iter().try_for_each(|round| self.finish_round(round, results))
+        while let Some((oldest, range)) = under_way.pop_front() {
+            self.finish_round(&oldest, &items[range], results)?;
+        }
+        Ok(())
     }
 
     /// Publishes items in a run of slots and submits their scan, without waiting for it. Several rounds may be in
@@ -318,13 +330,14 @@ impl MegakernelSession {
         if fit < items.len() {
             return Err(RingError::TooMany { items: items.len(), fit });
         }
-        self.publish_some(items)
+        let (round, _) = self.publish_some(items)?;
+        Ok(Published { round, items })
     }
 
-    /// Publishes as many of the first items as fit a round.
-    fn publish_some<'a>(&mut self, items: &'a [WorkItem<'a>]) -> Result<Published<'a>, RingError> {
+    /// Publishes as many of the first items as fit a round, and says how many that are.
+    fn publish_some(&mut self, items: &[WorkItem]) -> Result<(RoundId, usize), RingError> {
         self.forget()?;
-        let (mut round, id) = Round::new();
+        let mut round = self.round();
         let published = match self.begin_items(items, &mut round) {
             Err(error) if error.is_loss() => {
                 self.recover(error)?;
@@ -337,9 +350,9 @@ impl MegakernelSession {
             self.retire(round);
             return Err(error);
         }
-        let items = &items[..round.len];
+        let published = (round.id(), round.len);
         self.rounds.push_back(round);
-        Ok(Published { round: id, items })
+        Ok(published)
     }
 
     /// Waits for what was published, and gives what has come of each item, in their order. Results are empty after an
@@ -354,7 +367,7 @@ impl MegakernelSession {
         results: &mut RingResults,
     ) -> Result<(), RingError> {
         results.clear();
-        let collected = self.finish_round(published, results);
+        let collected = self.finish_round(&published.round, published.items, results);
         if collected.is_err() {
             results.clear();
         }
@@ -393,7 +406,7 @@ impl MegakernelSession {
         if let Err(error) = self.forget() {
             return Err((error, Some(batch)));
         }
-        let (mut round, id) = Round::new();
+        let mut round = self.round();
         round.is_lent = true;
         round.len = batch.len();
         round.parts.push(Part::new(batch));
@@ -405,6 +418,7 @@ impl MegakernelSession {
         };
         match begun {
             Ok(()) => {
+                let id = round.id();
                 self.rounds.push_back(round);
                 Ok(PublishedBatch { round: id })
             }
@@ -562,6 +576,12 @@ impl MegakernelSession {
         })
     }
 
+    fn round(&mut self) -> Round {
+        let mut round = self.spare_rounds.pop().unwrap_or_else(Round::new);
+        round.renew();
+        round
+    }
+
     /// Packs as many items as fit, each tenant's into memory of its own, and submits their scans.
     fn begin_items(&mut self, items: &[WorkItem], round: &mut Round) -> Result<(), RingError> {
         if self.live.is_none() {
@@ -591,19 +611,18 @@ impl MegakernelSession {
 
     /// Makes room for as many items as fit, and says how many that are.
     fn reserve(&mut self, items: &[WorkItem], round: &mut Round) -> Result<usize, RingError> {
-        // Of each tenant, its part and one more; 0 while there is none.
-        let mut part_of = vec![0; self.tenants.len()];
+        self.part_of.clear();
+        self.part_of.resize(self.tenants.len(), 0);
         for (place, item) in items.iter().enumerate() {
             if let Some(error) = self.fault(item) {
                 round.faults.push((place as u32, item.id, error));
                 continue;
             }
-            let part_of = &mut part_of[item.tenant as usize];
-            if *part_of == 0 {
+            if self.part_of[item.tenant as usize] == 0 {
                 round.parts.push(Part::new(self.lend(item.tenant)?));
-                *part_of = round.parts.len();
+                self.part_of[item.tenant as usize] = round.parts.len();
             }
-            let part = &mut round.parts[*part_of - 1];
+            let part = &mut round.parts[self.part_of[item.tenant as usize] - 1];
             if !part.batch.reserve(item.id, item.bytes.len().unwrap_or(0), item.max_matches) {
                 return Ok(place);
             }
@@ -619,13 +638,12 @@ impl MegakernelSession {
         let held = held + own.iter().map(|part| part.batch.len() as u32).sum::<u32>();
         let is_in_flight = |round: &&Round| round.state == State::InFlight;
         let in_flight = self.rounds.iter().filter(is_in_flight);
-        let of_tenant: Vec<u32> =
-            in_flight.map(|round| round.slots_of(tenant)).filter(|slots| *slots > 0).collect();
-        let share = self.share() - of_tenant.iter().sum::<u32>();
+        let of_tenant = in_flight.map(|round| round.slots_of(tenant)).filter(|slots| *slots > 0);
+        let share = self.share() - of_tenant.clone().sum::<u32>();
         if count > share || held + count > self.config.slot_count {
             return Err(RingError::Full { what: "slots", tenant });
         }
-        if of_tenant.len() >= self.config.rounds_in_flight {
+        if of_tenant.count() >= self.config.rounds_in_flight {
             return Err(RingError::Full { what: "rounds", tenant });
         }
         Ok(())
@@ -690,7 +708,7 @@ impl MegakernelSession {
         part.batch.close();
         if resident.has_rules() {
             let haystack = Haystack::Staged(&part.batch.memory);
-            let range = Range {
+            let range = scan::Range {
                 first_start: 0,
                 end_start: haystack.len() as u32,
                 is_final: true,
@@ -721,8 +739,7 @@ impl MegakernelSession {
 
     /// Waits for a round that is in flight. Its results are there then.
     fn drain(&mut self, index: usize) -> Result<(), RingError> {
-        let mut results = self.spare_results.pop().unwrap_or_default();
-        results.clear();
+        let mut results = std::mem::take(&mut self.rounds[index].results);
         self.drain_into(index, &mut results)?;
         self.rounds[index].results = results;
         Ok(())
@@ -742,8 +759,7 @@ impl MegakernelSession {
         }
         round.state = State::Drained;
         if !round.is_lent {
-            let batches: Vec<RingBatch> = round.parts.drain(..).map(|part| part.batch).collect();
-            batches.into_iter().for_each(|batch| self.give_back(batch));
+            self.keep_batches(index);
         }
         Ok(())
     }
@@ -758,6 +774,13 @@ impl MegakernelSession {
         Ok(())
     }
 
+    /// Keeps the memory of a round that has been drained for the next ones.
+    fn keep_batches(&mut self, index: usize) {
+        while let Some(part) = self.rounds[index].parts.pop() {
+            self.give_back(part.batch);
+        }
+    }
+
     fn drain_oldest(&mut self) -> Result<(), RingError> {
         let oldest = self.rounds.iter().position(|round| round.state == State::InFlight);
         let oldest = oldest.ok_or(RingError::UnknownRound)?;
@@ -769,10 +792,11 @@ impl MegakernelSession {
     /// Waits for a round, or scans it again where the device was lost, and appends its results.
     fn finish_round(
         &mut self,
-        published: Published,
+        id: &RoundId,
+        items: &[WorkItem],
         results: &mut RingResults,
     ) -> Result<(), RingError> {
-        let mut index = self.index_of(&published.round)?;
+        let mut index = self.index_of(id)?;
         if self.rounds[index].state == State::InFlight {
             self.drain_into(index, results).or_else(|error| self.recover_from(error))?;
         } else if self.rounds[index].state == State::Drained {
@@ -782,7 +806,7 @@ impl MegakernelSession {
             // Behind all others, for its slots are new.
             let mut round = self.rounds.remove(index).ok_or(RingError::UnknownRound)?;
             round.stats = RingStats { rounds: 1, recovered: true, ..RingStats::default() };
-            while let Err(error) = self.begin_items(published.items, &mut round) {
+            while let Err(error) = self.begin_items(items, &mut round) {
                 match error {
                     RingError::Full { .. } => self.drain_oldest()?,
                     error => return Err(error),
@@ -817,14 +841,11 @@ impl MegakernelSession {
     /// Keeps what a round leaves for the next one.
     fn retire(&mut self, mut round: Round) {
         self.abandon(&mut round);
-        let batches = round.parts.into_iter().map(|part| part.batch);
-        batches.for_each(|batch| self.give_back(batch));
-        self.keep_results(round.results);
-    }
-
-    fn keep_results(&mut self, results: RingResults) {
-        if self.spare_results.len() < 2 * self.config.rounds_in_flight {
-            self.spare_results.push(results);
+        while let Some(part) = round.parts.pop() {
+            self.give_back(part.batch);
+        }
+        if self.spare_rounds.len() < self.config.rounds_in_flight {
+            self.spare_rounds.push(round);
         }
     }
 

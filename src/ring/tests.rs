@@ -299,7 +299,7 @@ fn rounds_are_published_and_collected_in_any_order() {
     for _ in 0..9 {
         drop(session.publish(&items[0]).unwrap());
     }
-    let foreign = Published { round: round::Round::new().1, items: &items[0] };
+    let foreign = Published { round: round::Round::new().id(), items: &items[0] };
     let unknown = session.collect_into(foreign, &mut RingResults::default()).unwrap_err();
     assert!(matches!(unknown, RingError::UnknownRound), "{unknown}");
 

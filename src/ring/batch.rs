@@ -43,8 +43,8 @@ impl RingBatch {
         most_items: usize,
         lender: Arc<()>,
     ) -> RingBatch {
-        let capacity = memory.len();
-        RingBatch { tenant, memory, items: Vec::new(), capacity, most_items, lender }
+        let (capacity, items) = (memory.len(), Vec::with_capacity(most_items));
+        RingBatch { tenant, memory, items, capacity, most_items, lender }
     }
 
     /// Makes room for an item of `len` bytes, which hold anything at first, and of at most `max_matches` matches or as

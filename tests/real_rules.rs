@@ -5,12 +5,9 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 use std::time::Instant;
 
-use common::{data, gpu, not_run, options, say, unpack};
-use regex::bytes::RegexBuilder;
+use common::{data, gpu, options, planted, regex_matches, regexes, say, unpack};
 use vkscan::{Match, MatchKind, RulePipeline};
 
 /// How much of a haystack is scanned for all matches.
@@ -79,7 +76,7 @@ impl Real {
         let text = fs::read_to_string(file).unwrap();
         let patterns: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
 
-        let expected = regex_matches(&patterns, &haystack);
+        let expected = regex_matches(&regexes(&patterns), &haystack);
         let rules = RulePipeline::new(&patterns).unwrap();
         self.compare("leftmost-first", &rules, &haystack, &expected);
 
@@ -121,22 +118,6 @@ impl Real {
     }
 }
 
-/// What `find_iter` finds for each pattern on its own.
-fn regex_matches(patterns: &[&str], haystack: &[u8]) -> Vec<Match> {
-    let mut matches = Vec::new();
-    for (id, pattern) in patterns.iter().enumerate() {
-        let build = |unicode| RegexBuilder::new(pattern).unicode(unicode).build();
-        let regex = build(false).or_else(|_| build(true)).unwrap();
-        let found = regex.find_iter(haystack).filter(|found| !found.is_empty());
-        matches.extend(found.map(|found| Match {
-            pattern_id: id as u32,
-            start: found.start() as u32,
-            end: found.end() as u32,
-        }));
-    }
-    matches
-}
-
 impl Haystack {
     fn read(&self, len: usize, unchecked: &str) -> Option<Vec<u8>> {
         match self {
@@ -144,20 +125,4 @@ impl Haystack {
             Planted => planted(&data("haystacks/make_planted.py", unchecked)?, len),
         }
     }
-}
-
-/// What the data's own script makes of the first `len` bytes.
-fn planted(script: &Path, len: usize) -> Option<Vec<u8>> {
-    let folder = tempfile::tempdir().unwrap();
-    let (out, index) = (folder.path().join("planted"), folder.path().join("index"));
-    let mut python = Command::new("python3");
-    python.arg(script).args([&out, &index]).arg(len.to_string());
-    match python.output() {
-        Ok(output) => assert!(output.status.success(), "{output:?}"),
-        Err(error) => {
-            not_run(&format!("python3, which plants the secrets: {error}"));
-            return None;
-        }
-    }
-    Some(fs::read(out).unwrap())
 }

@@ -18,8 +18,10 @@ use std::fmt;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
+use regex::bytes::{Regex, RegexBuilder};
 use vkscan::{
     Backend, BackendOptions, Match, MatchKind, PipelineOptions, RulePipeline, ScanScratch,
     SessionOptions, ValidationLog,
@@ -90,6 +92,45 @@ pub fn unpack(path: &Path, len: usize) -> Vec<u8> {
     xz4rust::XzReader::new(file).take(len as u64).read_to_end(&mut bytes).unwrap();
     assert_eq!(bytes.len(), len, "{} is shorter than that", path.display());
     bytes
+}
+
+/// What the data's own script makes of the first `len` bytes.
+pub fn planted(script: &Path, len: usize) -> Option<Vec<u8>> {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, index) = (folder.path().join("planted"), folder.path().join("index"));
+    let mut python = Command::new("python3");
+    python.arg(script).args([&out, &index]).arg(len.to_string());
+    match python.output() {
+        Ok(output) => assert!(output.status.success(), "{output:?}"),
+        Err(error) => {
+            not_run(&format!("python3, which plants the secrets: {error}"));
+            return None;
+        }
+    }
+    Some(fs::read(out).unwrap())
+}
+
+/// Each pattern of bytes, or of code points where it needs them.
+pub fn regexes(patterns: &[&str]) -> Vec<Regex> {
+    let build = |pattern: &&str| {
+        let build = |unicode| RegexBuilder::new(pattern).unicode(unicode).build();
+        build(false).or_else(|_| build(true)).unwrap()
+    };
+    patterns.iter().map(build).collect()
+}
+
+/// What `find_iter` finds for each pattern on its own.
+pub fn regex_matches(regexes: &[Regex], haystack: &[u8]) -> Vec<Match> {
+    let mut matches = Vec::new();
+    for (id, regex) in regexes.iter().enumerate() {
+        let found = regex.find_iter(haystack).filter(|found| !found.is_empty());
+        matches.extend(found.map(|found| Match {
+            pattern_id: id as u32,
+            start: found.start() as u32,
+            end: found.end() as u32,
+        }));
+    }
+    matches
 }
 
 /// One question to an engine, and what the answer has to be.

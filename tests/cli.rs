@@ -138,7 +138,7 @@ fn the_examples_give_what_the_regex_crate_finds() {
         stdout
     };
 
-    let records = records(scan(&["--format", "json", "files"]).as_bytes());
+    let records = records(scan(&["--format", "json", "--sort", "path", "files"]).as_bytes());
     let mut files = Vec::new();
     for group in records.chunk_by(|a, b| a["path"] == b["path"]) {
         let path = group[0]["path"].as_str().unwrap();
@@ -261,9 +261,9 @@ fn bad_rules_say_what_and_where() {
     assert!(stderr.contains("two.ids: 2 lines cannot name the 3 lines of"), "{stderr}");
 }
 
-/// Paths of the files with matches, in the order in which they come.
+/// Paths of the files with matches, in the order in which they come if sorted.
 fn paths(command: &mut Command) -> Vec<String> {
-    let stdout = scan_stdout(0, command.args(["--format", "json"]));
+    let stdout = scan_stdout(0, command.args(["--format", "json", "--sort", "path"]));
     let mut paths: Vec<String> = records(stdout.as_bytes())
         .iter()
         .map(|record| record["path"].as_str().unwrap().to_owned())
@@ -438,6 +438,42 @@ fn files_larger_than_the_window_are_scanned_exactly() {
     let kind_all = ["--match-kind", "all", "--max-scan-bytes", "9"];
     assert_eq!(scan(&kind_all), all);
     assert_eq!(scan(&[&kind_all[..], &["--window-bytes", "4096"]].concat()), all);
+}
+
+#[test]
+fn many_small_files_are_scanned_together() {
+    let folder = Folder::new();
+    let patterns = [r"(?m)^\d+[a-c]?", r"\bab+\b", "a{2,5}?b", r"[0-9]{3,}", r"^[a-e]", r"[^\n]$"];
+    let haystack = prose(200_000);
+    // More than one round takes, of every length, and some that take windows, or are passed over.
+    let mut whole = Vec::new();
+    for index in 0..5000_usize {
+        let len = if index.is_multiple_of(1250) { 50_000 } else { index % 397 };
+        let bytes = &haystack[index * 29..][..len];
+        folder.write(&format!("tree/{:02}/{index:04}", index % 20), bytes);
+        whole.push((format!("tree/{:02}/{index:04}", index % 20), expected(&patterns, bytes)));
+    }
+    for index in 0..30 {
+        folder.write(&format!("tree/07/binary {index}"), [&[b'1'; 900][..], b"\0"].concat());
+    }
+    whole.retain(|(_, found)| !found.is_empty());
+    whole.sort();
+    let scan = |args: &[&str]| {
+        let mut command = folder.scan(&patterns.join("\n"));
+        let stdout = scan_stdout(0, command.args(["--format", "json", "tree"]).args(args));
+        let records = records(stdout.as_bytes());
+        let of_files = records.chunk_by(|one, next| one["path"] == next["path"]);
+        let of_file =
+            |group: &[Value]| (group[0]["path"].as_str().unwrap().to_owned(), found(group));
+        of_files.map(of_file).collect::<Vec<_>>()
+    };
+    for window in ["32768", "67108864"] {
+        let args = ["--window-bytes", window];
+        assert_eq!(scan(&[&args[..], &["--sort", "path"]].concat()), whole);
+        let mut unsorted = scan(&args);
+        unsorted.sort();
+        assert_eq!(unsorted, whole);
+    }
 }
 
 #[test]

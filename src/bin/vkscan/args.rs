@@ -78,6 +78,10 @@ pub struct ScanArgs {
     #[arg(short = 'L', long, help_heading = "Walking folders")]
     pub follow: bool,
 
+    /// Scan and print in this order, which takes longer; without it in the order in which files are found.
+    #[arg(long, value_name = "ORDER", help_heading = "Walking folders")]
+    pub sort: Option<Sort>,
+
     #[command(flatten)]
     pub device: DeviceArgs,
     /// Most bytes on the device at once. Larger files are scanned in overlapping windows of that size,
@@ -134,6 +138,12 @@ pub enum Format {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Sort {
+    /// In the order of the arguments, and by path within each.
+    Path,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -3,10 +3,11 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 
-use ignore::{DirEntry, WalkBuilder};
+use ignore::{DirEntry, WalkBuilder, WalkState};
 
-use crate::args::ScanArgs;
+use crate::args::{ScanArgs, Sort};
 use crate::report;
 
 /// One thing to scan.
@@ -37,8 +38,8 @@ impl Input {
     }
 }
 
-/// Everything to scan, in the order of the arguments and sorted by path within each, and how many of them
-/// could not be looked at; those are reported here.
+/// Everything to scan, and how many inputs could not be looked at; those are reported here. Where they are sorted, they
+/// come in the order of the arguments, and by path within each; else in the order in which several threads find them.
 pub fn find(args: &ScanArgs) -> (Vec<Input>, u64) {
     let mut paths = args.paths.iter();
     // The walker takes `-` for standard input itself.
@@ -53,30 +54,44 @@ pub fn find(args: &ScanArgs) -> (Vec<Input>, u64) {
         .git_ignore(respect_ignores)
         .git_global(respect_ignores)
         .git_exclude(respect_ignores)
-        .follow_links(args.follow)
-        .sort_by_file_path(Path::cmp);
-
-    let mut inputs = Vec::new();
-    let mut failed = 0;
-    for entry in walk.build() {
-        let input = entry.map_err(|error| error.to_string()).and_then(|entry| {
-            if let Some(error) = entry.error() {
-                tracing::warn!("{error}");
-            }
-            input(entry, args.binary)
-        });
-        match input {
-            Ok(input) => inputs.extend(input),
-            Err(error) => {
-                report(&error);
-                failed += 1;
-            }
+        .follow_links(args.follow);
+    let found: Vec<Result<Input, String>> = match args.sort {
+        Some(Sort::Path) => {
+            let entries = walk.sort_by_file_path(Path::cmp).build();
+            entries.filter_map(|entry| input(entry, args.binary).transpose()).collect()
         }
-    }
-    (inputs, failed)
+        None => {
+            let (sender, receiver) = mpsc::channel();
+            walk.build_parallel().run(|| {
+                let sender = sender.clone();
+                Box::new(move |entry| {
+                    let found = input(entry, args.binary).transpose();
+                    // The receiver is there until all threads are through.
+                    found.map(|found| sender.send(found));
+                    WalkState::Continue
+                })
+            });
+            drop(sender);
+            receiver.into_iter().collect()
+        }
+    };
+    let mut failed = 0;
+    let looked_at = found.into_iter().filter_map(|input| match input {
+        Ok(input) => Some(input),
+        Err(error) => {
+            report(&error);
+            failed += 1;
+            None
+        }
+    });
+    (looked_at.collect(), failed)
 }
 
-fn input(entry: DirEntry, binary: bool) -> Result<Option<Input>, String> {
+fn input(entry: Result<DirEntry, ignore::Error>, binary: bool) -> Result<Option<Input>, String> {
+    let entry = entry.map_err(|error| error.to_string())?;
+    if let Some(error) = entry.error() {
+        tracing::warn!("{error}");
+    }
     if entry.is_stdin() {
         return Ok(Some(Input::Stdin));
     }
@@ -98,15 +113,22 @@ fn input(entry: DirEntry, binary: bool) -> Result<Option<Input>, String> {
 /// Opens a file; none if it is binary and to be passed over then.
 pub fn open(path: &Path, skip_binary: bool) -> io::Result<Option<File>> {
     let mut file = File::open(path)?;
-    let is_skipped = skip_binary && is_binary(&mut file)?;
+    let is_skipped = skip_binary && begins_as_binary(&mut file)?;
     Ok((!is_skipped).then_some(file))
 }
 
+/// Bytes by which binary files are told.
+const TELLING_BYTES: usize = 8 << 10;
+
 /// Whether there is a NUL byte in the first 8 KiB, by which git and ripgrep tell binary files too.
-/// Leaves the file at its start.
-fn is_binary(file: &mut File) -> io::Result<bool> {
+pub fn is_binary(bytes: &[u8]) -> bool {
+    bytes[..bytes.len().min(TELLING_BYTES)].contains(&0)
+}
+
+/// Whether a file is binary. Leaves it at its start.
+fn begins_as_binary(file: &mut File) -> io::Result<bool> {
     let mut block = Vec::new();
-    file.take(8 << 10).read_to_end(&mut block)?;
+    file.take(TELLING_BYTES as u64).read_to_end(&mut block)?;
     file.rewind()?;
-    Ok(block.contains(&0))
+    Ok(is_binary(&block))
 }

@@ -18,6 +18,7 @@ mod inputs;
 mod output;
 mod rules_file;
 mod scan;
+mod small_files;
 mod summary;
 
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! `vkscan scan`: every input through one resident session.
+//! `vkscan scan`: small files through a ring session, and the others through a resident one.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -8,14 +8,16 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use vkscan::{
-    Backend, BackendError, MAX_HAYSTACK_BYTES, Match, PipelineOptions, ResidentRulePipeline,
-    RulePipeline, ScanError, ScanScratch, SessionOptions, StagedHaystack, StreamMatch, Ticket,
+    Backend, BackendError, ItemError, MAX_HAYSTACK_BYTES, Match, PipelineOptions,
+    ResidentRulePipeline, RulePipeline, ScanError, ScanScratch, ScanStats, SessionOptions,
+    StagedHaystack, StreamMatch, Ticket,
 };
 
 use crate::args::ScanArgs;
 use crate::inputs::{self, Input};
 use crate::output::Output;
 use crate::rules_file::RulesFile;
+use crate::small_files::{FileRead, Round, SmallFiles};
 use crate::summary::Summary;
 use crate::{Status, report};
 
@@ -27,50 +29,57 @@ pub fn run(args: &ScanArgs) -> Result<Status, Box<dyn Error>> {
     let pipeline = rules.compile(options)?;
     let compiled = begin.elapsed();
 
-    let (inputs, failed) = inputs::find(args);
+    let (mut inputs, failed) = inputs::find(args);
     if inputs.is_empty() {
         tracing::warn!("there is no file to scan; --hidden and --no-ignore may show more");
     }
     let backend = Backend::new(&args.device.backend_options())?;
     let begin = Instant::now();
-    let session = prepare(args, &pipeline, &backend, window_bytes(args, &inputs))?;
-    let prepared = begin.elapsed();
-
+    let mut small_files = SmallFiles::prepare(args, &pipeline, &backend, &inputs)?;
+    let is_small = |input: &Input| small_files.as_ref().is_some_and(|files| files.takes(input));
+    if args.sort.is_none() {
+        inputs.sort_by_key(|input| !is_small(input));
+    }
+    // In turns, if they have to be scanned in order.
+    let groups = inputs.chunk_by(|one, next| is_small(one) == is_small(next));
+    let groups: Vec<(bool, &[Input])> = groups.map(|group| (is_small(&group[0]), group)).collect();
+    let large = groups.iter().filter(|(is_small, _)| !is_small).flat_map(|(_, group)| *group);
     let bar = progress_bar(&inputs);
     let mut scan = Scan {
         args,
         rules: &rules,
         pipeline: &pipeline,
         backend: &backend,
-        session,
+        session: None,
+        window_bytes: window_bytes(args, large.clone()),
         scratch: ScanScratch::default(),
         output: RefCell::new(Output::new(args.format, &rules, bar.clone())),
         bar,
-        summary: Summary { compiled, prepared, failed, ..Summary::default() },
+        summary: Summary { compiled, failed, ..Summary::default() },
     };
+    if large.count() > 0 {
+        scan.prepare_windows()?;
+    }
+    scan.summary.prepared = begin.elapsed();
     let begin = Instant::now();
-    let mut rest = &inputs[..];
-    while !rest.is_empty() {
-        let fits = |input: &&Input| scan.fits(input);
-        let count = rest.iter().take(scan.session.scans_in_flight()).take_while(fits).count();
-        if count == 0 {
-            scan.input(&rest[0])?;
-        } else {
-            scan.files(&rest[..count])?;
+    for (is_small, group) in groups {
+        match &mut small_files {
+            Some(files) if is_small => scan.small(files, group)?,
+            _ => scan.large(group)?,
         }
-        rest = &rest[count.max(1)..];
     }
     scan.summary.scanned = begin.elapsed();
+    small_files.map_or(Ok(()), SmallFiles::free)?;
     scan.finish()
 }
 
 /// As much as is allowed, but no more than the largest input takes: a session's capacity costs device
 /// memory.
-fn window_bytes(args: &ScanArgs, inputs: &[Input]) -> usize {
+fn window_bytes<'i>(args: &ScanArgs, inputs: impl Iterator<Item = &'i Input>) -> usize {
     /// Small files cost little, and may have grown or give no size at all.
     const LEAST: usize = 64 << 10;
 
-    let largest = inputs.iter().map(|input| input.bytes().unwrap_or(u64::MAX)).max().unwrap_or(0);
+    let largest = inputs.map(|input| input.bytes().unwrap_or(u64::MAX)).max().unwrap_or(0);
     let most = args.window_bytes as usize;
     // A byte more tells that there is none.
     usize::try_from(largest).unwrap_or(most).saturating_add(1).max(LEAST).min(most)
@@ -107,7 +116,9 @@ struct Scan<'a> {
     rules: &'a RulesFile,
     pipeline: &'a RulePipeline,
     backend: &'a Backend,
-    session: ResidentRulePipeline,
+    /// Made when it is needed.
+    session: Option<ResidentRulePipeline>,
+    window_bytes: usize,
     scratch: ScanScratch,
     output: RefCell<Output<'a>>,
     bar: ProgressBar,
@@ -123,15 +134,99 @@ enum Loaded<'s> {
 }
 
 impl Scan<'_> {
+    fn prepare_windows(&mut self) -> Result<(), ScanError> {
+        if self.session.is_none() {
+            let session = prepare(self.args, self.pipeline, self.backend, self.window_bytes)?;
+            self.session = Some(session);
+        }
+        Ok(())
+    }
+
+    /// The session that windows are scanned through.
+    fn session(&self) -> &ResidentRulePipeline {
+        self.session.as_ref().expect("prepared before there is anything for it")
+    }
+
     /// Whether a file was found to fit a window as a whole.
     fn fits(&self, input: &Input) -> bool {
-        let most = self.session.haystack_capacity() as u64;
+        let most = self.session().haystack_capacity() as u64;
         input.bytes().is_some_and(|bytes| bytes < most)
+    }
+
+    /// Scans files that are small.
+    fn small(&mut self, files: &mut SmallFiles, inputs: &[Input]) -> Result<(), Box<dyn Error>> {
+        let mut stats = ScanStats::default();
+        let scanned = files.scan(inputs, |round| {
+            stats += round.results.stats().scan;
+            self.round(round)
+        });
+        self.summary.stats += stats;
+        scanned
+    }
+
+    /// Prints what has come of small files.
+    fn round(&mut self, round: Round) -> Result<(), Box<dyn Error>> {
+        let Round { inputs, read, batch, results } = round;
+        for (index, ((input, read), result)) in
+            inputs.iter().zip(read).zip(results.iter()).enumerate()
+        {
+            match (read, result.matches) {
+                (Err(error), _) => self.failed(input, error.into())?,
+                (Ok(FileRead::Grown), _) => {
+                    self.input(input)?;
+                    continue;
+                }
+                (Ok(FileRead::Binary), _) => self.summary.skipped_binary += 1,
+                (Ok(FileRead::Whole(_)), Ok(matches)) => {
+                    self.summary.inputs += 1;
+                    let bytes = batch.bytes(index);
+                    self.print(input, bytes, matches)?;
+                }
+                (Ok(FileRead::Whole(_)), Err(error)) => {
+                    self.summary.failed += 1;
+                    let error = explain_item(error, batch.bytes(index).len());
+                    let path = input.path().display();
+                    self.bar.suspend(|| report(&format_args!("{path}: {error}")));
+                }
+            }
+            self.bar.inc(input.bytes().unwrap_or(0));
+        }
+        Ok(())
+    }
+
+    /// Prints the matches of an input that is there as a whole.
+    fn print(&mut self, input: &Input, bytes: &[u8], matches: &[Match]) -> io::Result<()> {
+        let output = self.output.get_mut();
+        for &Match { pattern_id, start, end } in matches {
+            let text = &bytes[start as usize..end as usize];
+            let found = StreamMatch { pattern_id, start: start.into(), end: end.into() };
+            output.push(input.path(), found, text);
+        }
+        output.flush()
+    }
+
+    /// Scans inputs that are not small, as many at a time as fit windows.
+    fn large(&mut self, inputs: &[Input]) -> Result<(), Box<dyn Error>> {
+        self.prepare_windows()?;
+        let mut rest = inputs;
+        while !rest.is_empty() {
+            let fits = |input: &&Input| self.fits(input);
+            let most = self.session().scans_in_flight();
+            let count = rest.iter().take(most).take_while(fits).count();
+            if count == 0 {
+                self.input(&rest[0])?;
+            } else {
+                self.files(&rest[..count])?;
+            }
+            rest = &rest[count.max(1)..];
+        }
+        Ok(())
     }
 
     /// Scans files that fit: each is read straight into staging memory while those before it are looked through.
     fn files(&mut self, inputs: &[Input]) -> Result<(), Box<dyn Error>> {
         let Scan { args, backend, session, scratch, output, summary, .. } = self;
+        let session = session.as_ref().expect("prepared by `large`");
         let mut staged: Vec<Option<StagedHaystack>> = inputs.iter().map(|_| None).collect();
         let mut loaded = Vec::with_capacity(inputs.len());
         for (input, staged) in inputs.iter().zip(&mut staged) {
@@ -188,6 +283,7 @@ impl Scan<'_> {
 
     /// Scans one input. Reports what is wrong with it alone; fails if no other could fare better.
     fn input(&mut self, input: &Input) -> Result<(), Box<dyn Error>> {
+        self.prepare_windows()?;
         let scanned = self.try_input(input);
         // What was found is no less true if the rest could not be scanned. Where printing is what failed,
         // it fails here again.
@@ -226,14 +322,16 @@ impl Scan<'_> {
         // Not the size when it was found: it may have grown.
         let bytes = file.metadata()?.len();
         let larger = usize::try_from(bytes).unwrap_or(usize::MAX).min(MAX_HAYSTACK_BYTES);
-        if larger <= self.session.haystack_capacity() {
+        if larger <= self.session().haystack_capacity() {
             return scanned;
         }
         let path = input.path().display();
         match prepare(self.args, self.pipeline, self.backend, larger) {
             Ok(session) => {
                 tracing::info!("{path}: once more in windows of {larger} bytes");
-                std::mem::replace(&mut self.session, session).free(self.backend)?;
+                if let Some(before) = self.session.replace(session) {
+                    before.free(self.backend)?;
+                }
                 file.rewind()?;
                 // All matches before the one that could not be told are printed.
                 self.reader(input, &file, start)
@@ -249,7 +347,8 @@ impl Scan<'_> {
     fn reader(&mut self, input: &Input, reader: impl Read, from: u64) -> Result<(), ScanError> {
         let output = &self.output;
         let mut reader = Watched { reader, output, bar: &self.bar };
-        self.summary.stats += self.session.scan_reader(
+        let session = self.session.as_ref().expect("prepared by `input`");
+        self.summary.stats += session.scan_reader(
             self.backend,
             &mut reader,
             self.args.max_scan_bytes,
@@ -275,7 +374,7 @@ impl Scan<'_> {
                 "{}{found} matches in a window of {} bytes, and room for {max_matches}: raise \
                  --max-matches, or lower --window-bytes",
                 if at_least { "at least " } else { "" },
-                self.session.haystack_capacity()
+                self.session().haystack_capacity()
             ),
             ScanError::Read(error) => error.to_string(),
             error => error.to_string(),
@@ -285,9 +384,9 @@ impl Scan<'_> {
     /// Gives the device back and says how it went.
     fn finish(mut self) -> Result<Status, Box<dyn Error>> {
         self.bar.finish_and_clear();
-        self.summary.window_bytes = self.session.haystack_capacity();
+        self.summary.window_bytes = self.window_bytes;
         self.summary.matches = self.output.get_mut().printed();
-        self.session.free(self.backend)?;
+        self.session.map_or(Ok(()), |session| session.free(self.backend))?;
         if self.args.stats {
             eprint!("{}", self.summary.describe(self.rules, self.backend.device_info()));
         }
@@ -296,6 +395,17 @@ impl Scan<'_> {
             (0, 1..) => Status::Found,
             (0, 0) => Status::NothingFound,
         })
+    }
+}
+
+/// As [`Scan::explain`], for a small file.
+fn explain_item(error: &ItemError, bytes: usize) -> String {
+    match error {
+        ItemError::TooManyMatches { found, at_least, max_matches } => format!(
+            "{}{found} matches in {bytes} bytes, and room for {max_matches}: raise --max-matches",
+            if *at_least { "at least " } else { "" }
+        ),
+        error => error.to_string(),
     }
 }
 

@@ -1,0 +1,175 @@
+//! Small files, many at a time: read by several threads straight into staging memory, and scanned through a ring
+//! session while the next ones are read.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::fs::File;
+use std::io::{self, Read};
+
+use rayon::prelude::*;
+use vkscan::{
+    Backend, MegakernelConfig, MegakernelSession, PublishedBatch, RingBatch, RingError,
+    RingResults, RulePipeline,
+};
+
+use crate::args::ScanArgs;
+use crate::inputs::{self, Input};
+
+/// Bytes of all files of a round, at most, and how many files.
+const ROUND_BYTES: usize = 16 << 20;
+const ROUND_FILES: usize = 1 << 12;
+
+const ROUNDS_IN_FLIGHT: usize = 4;
+
+/// Bytes that a file takes beside its own: one that tells that there are no more, and what it is packed with.
+const EACH: usize = 8;
+
+/// Scans small files together.
+pub struct SmallFiles {
+    session: MegakernelSession,
+    /// Longest file.
+    most_bytes: usize,
+    rounds_in_flight: usize,
+    results: RingResults,
+}
+
+/// How a file was read into its place.
+#[derive(Clone, Copy)]
+pub enum FileRead {
+    Whole(usize),
+    Binary,
+    /// There was more to read than when it was found.
+    Grown,
+}
+
+/// What has come of some files.
+pub struct Round<'r> {
+    pub inputs: &'r [Input],
+    pub read: Vec<io::Result<FileRead>>,
+    pub batch: &'r RingBatch,
+    pub results: &'r RingResults,
+}
+
+/// Files whose scan is in flight: so many from `first` on.
+struct InFlight {
+    published: PublishedBatch,
+    first: usize,
+    read: Vec<io::Result<FileRead>>,
+}
+
+impl SmallFiles {
+    /// None if there are none, or the device cannot scan them together.
+    pub fn prepare(
+        args: &ScanArgs,
+        pipeline: &RulePipeline,
+        backend: &Backend,
+        inputs: &[Input],
+    ) -> Result<Option<SmallFiles>, RingError> {
+        let round_bytes = ROUND_BYTES.min(args.window_bytes as usize);
+        let most_bytes = round_bytes / 2 - EACH;
+        let small =
+            inputs.iter().filter_map(Input::bytes).filter(|&bytes| bytes <= most_bytes as u64);
+        let bytes: usize = small.map(|bytes| bytes as usize + EACH).sum();
+        // Matches longer than a bound are for windows to leave out.
+        if bytes == 0 || args.max_scan_bytes != u32::MAX {
+            return Ok(None);
+        }
+        let rounds_in_flight = if bytes <= round_bytes { 1 } else { ROUNDS_IN_FLIGHT };
+        let config = MegakernelConfig {
+            slot_count: (ROUND_FILES * rounds_in_flight) as u32,
+            round_bytes: bytes.clamp(2 * EACH, round_bytes),
+            rounds_in_flight,
+            max_matches: u32::try_from(args.max_matches).unwrap_or(u32::MAX),
+            ..MegakernelConfig::default()
+        };
+        let session = MegakernelSession::new(backend, pipeline, config)?;
+        let results = RingResults::default();
+        Ok(session.map(|session| SmallFiles { session, most_bytes, rounds_in_flight, results }))
+    }
+
+    /// Whether a file was found to be small.
+    pub fn takes(&self, input: &Input) -> bool {
+        input.bytes().is_some_and(|bytes| bytes <= self.most_bytes as u64)
+    }
+
+    /// Scans files, all of them small, and hands on what has come of them, in their order.
+    pub fn scan(
+        &mut self,
+        inputs: &[Input],
+        mut on_round: impl FnMut(Round) -> Result<(), Box<dyn Error>>,
+    ) -> Result<(), Box<dyn Error>> {
+        let mut in_flight: VecDeque<InFlight> = VecDeque::new();
+        let mut next = 0;
+        while next < inputs.len() || !in_flight.is_empty() {
+            if next < inputs.len() && in_flight.len() < self.rounds_in_flight {
+                if let Some(round) = self.publish(inputs, next)? {
+                    next += round.read.len();
+                    in_flight.push_back(round);
+                }
+                continue;
+            }
+            let Some(InFlight { published, first, read }) = in_flight.pop_front() else { break };
+            match self.session.collect_batch(published, &mut self.results) {
+                Ok(batch) => {
+                    let inputs = &inputs[first..first + read.len()];
+                    on_round(Round { inputs, read, batch: &batch, results: &self.results })?;
+                    self.session.give_back(batch);
+                }
+                // So are those behind: all are read again.
+                Err(RingError::BatchLost) => {
+                    in_flight.clear();
+                    next = first;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads files from `first` on and submits their scan. None if they went with a lost device, after which they can
+    /// be read again.
+    fn publish(&mut self, inputs: &[Input], first: usize) -> Result<Option<InFlight>, RingError> {
+        let mut batch = self.session.lend(0)?;
+        let mut reserve = |input: &&Input| {
+            // A byte more, to see that there is none.
+            let room = input.bytes().unwrap_or(0) as usize + 1;
+            batch.len() < ROUND_FILES && batch.reserve(0, room, u32::MAX)
+        };
+        let count = inputs[first..].iter().take_while(&mut reserve).count();
+        let files = inputs[first..first + count].par_iter().zip(batch.parts());
+        let read: Vec<_> = files.map(|(input, place)| load(input, place)).collect();
+        for (index, read) in read.iter().enumerate() {
+            let len = if let Ok(FileRead::Whole(len)) = read { *len } else { 0 };
+            batch.truncate(index, len);
+        }
+        match self.session.publish_batch(batch) {
+            Ok(published) => Ok(Some(InFlight { published, first, read })),
+            Err((RingError::BatchLost, _)) => Ok(None),
+            Err((error, _)) => Err(error),
+        }
+    }
+
+    /// Gives the device back.
+    pub fn free(mut self) -> Result<(), RingError> {
+        self.session.shutdown()
+    }
+}
+
+/// Reads a file into its place, which has a byte more than it was found to have.
+fn load(input: &Input, place: &mut [u8]) -> io::Result<FileRead> {
+    let Input::File { path, skip_binary, .. } = input else { return Ok(FileRead::Grown) };
+    let mut file = File::open(path)?;
+    let mut len = 0;
+    while len < place.len() {
+        match file.read(&mut place[len..]) {
+            Ok(0) if *skip_binary && inputs::is_binary(&place[..len]) => {
+                return Ok(FileRead::Binary);
+            }
+            Ok(0) => return Ok(FileRead::Whole(len)),
+            Ok(count) => len += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(FileRead::Grown)
+}

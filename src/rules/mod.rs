@@ -35,6 +35,7 @@ mod walk;
 mod wire;
 pub(crate) mod witness;
 
+use rayon::prelude::*;
 use regex_automata::nfa::thompson::{self, WhichCaptures};
 use regex_automata::util::look::LookMatcher;
 use regex_syntax::ParserBuilder;
@@ -213,7 +214,7 @@ impl RulePipeline {
         RulePipeline::with_options(patterns, PipelineOptions::default())
     }
 
-    /// Compiles patterns. A match names its pattern by its index here.
+    /// Compiles patterns, with as many threads as rayon has. A match names its pattern by its index here.
     ///
     /// # Errors
     ///
@@ -222,11 +223,12 @@ impl RulePipeline {
         patterns: &[P],
         options: PipelineOptions,
     ) -> Result<RulePipeline, BuildError> {
-        let rules = patterns
-            .iter()
-            .enumerate()
-            .map(|(index, pattern)| Rule::new(index, pattern.as_ref(), &options))
-            .collect::<Result<_, _>>()?;
+        let patterns: Vec<&str> = patterns.iter().map(AsRef::as_ref).collect();
+        // A few take most of the time, so each is one thread's.
+        let patterns = patterns.par_iter().enumerate().with_max_len(1);
+        let rules: Vec<_> =
+            patterns.map(|(index, pattern)| Rule::new(index, pattern, &options)).collect();
+        let rules = rules.into_iter().collect::<Result<_, _>>()?;
         Ok(RulePipeline { options, rules })
     }
 

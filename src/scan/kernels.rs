@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::shaders::{self, Kernel, layout};
 use crate::vulkan::pipeline::{ComputePipeline, KernelDesc, SetLayout};
 use crate::{Backend, BackendError, MatchKind};
@@ -18,6 +20,19 @@ const NFA_LANES: u32 = 5;
 const PACKED: u32 = 6;
 /// Declared in `shaders/claim.comp` and `shaders/retire.comp`.
 const SLOT_WORKGROUP: u32 = 7;
+
+/// What every session has.
+const OF_ALL: [&Kernel; 9] = [
+    &shaders::ADVANCE,
+    &shaders::STARTS,
+    &shaders::NFA,
+    &shaders::READBACK,
+    &shaders::FILTER,
+    &shaders::SEQUENCES,
+    &shaders::TAILS,
+    &shaders::TRACKS,
+    &shaders::CHAINS,
+];
 
 /// What pipelines are specialised by.
 #[derive(Clone, Copy)]
@@ -86,6 +101,13 @@ impl Kernels {
             };
             backend.pipelines().get(backend.device(), &kernel)
         };
+        // A driver takes long over each, and remembers: several threads first.
+        let of_slots: &[&Kernel] = match specialisation.slot_workgroup {
+            Some(_) => &[&shaders::CLAIM, &shaders::RETIRE],
+            None => &[],
+        };
+        let wanted: Vec<&Kernel> = [&OF_ALL[..], of_slots].concat();
+        wanted.par_iter().with_max_len(1).try_for_each(|kernel| pipeline(kernel).map(drop))?;
         let slots = |workgroup| {
             let [claim, retire] = [pipeline(&shaders::CLAIM)?, pipeline(&shaders::RETIRE)?];
             Ok::<_, BackendError>(SlotKernels { claim, retire, workgroup })
@@ -101,7 +123,7 @@ impl Kernels {
             tracks: pipeline(&shaders::TRACKS)?,
             chains: pipeline(&shaders::CHAINS)?,
             slots: specialisation.slot_workgroup.map(slots).transpose()?,
-            set_layout,
+            set_layout: set_layout.clone(),
         })
     }
 }

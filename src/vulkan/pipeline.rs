@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ash::vk;
 
@@ -75,13 +75,16 @@ impl PipelineCache {
         kernel: &KernelDesc,
     ) -> Result<Arc<ComputePipeline>> {
         let key = (kernel.name.to_owned(), kernel.specialization.to_vec());
-        let mut pipelines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pipeline) = pipelines.get(&key) {
+        if let Some(pipeline) = self.lock().get(&key) {
             return Ok(pipeline.clone());
         }
+        // Not under the lock: a driver takes seconds, and several threads compile at a time.
         let pipeline = ComputePipeline::new(device, kernel)?;
-        pipelines.insert(key, pipeline.clone());
-        Ok(pipeline)
+        Ok(self.lock().entry(key).or_insert(pipeline).clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<PipelineKey, Arc<ComputePipeline>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,19 +3,17 @@
 
 // Claims the slots of packed items, and finds those that are at fault.
 //
-// Reads and writes the ring's slots and the tenant's tally; hands on the tails of branches that match at an item's start only. Grid: a workgroup
-// for as many slots as it has invocations, which it claims with one addition to Control::claimed. A slot that is not of
-// this epoch and tenant, or whose item does not lie in the haystack, is at fault, and its bytes are not looked at.
-// Loops: the list of those branches. CPU twin: src/twin/claim.rs.
+// Reads and writes the ring's slots and the tenant's tally. Grid: a workgroup for as many slots as it has invocations,
+// which it claims with one addition to Control::claimed. A slot that is not of this epoch and tenant, or whose item does
+// not lie in the haystack, is at fault, and its bytes are not looked at. No loops. CPU twin: src/twin/claim.rs.
 
 #include "bindings.glsl"
-#include "candidates.glsl"
 
 layout(local_size_x = 256, local_size_x_id = 7) in;
 
 shared uint first;
 
-// Whether the ring's slot can be claimed, or has been by an earlier run over the same items.
+// Whether a slot can be claimed, or has been by an earlier run over the same items.
 bool is_good(Slot slot) {
     bool is_published = slot.state == SLOT_PUBLISHED || slot.state == SLOT_CLAIMED || slot.state == SLOT_DONE;
     bool is_inside = slot.begin <= slot.end && slot.end < params.haystack_len;
@@ -33,18 +31,12 @@ void main() {
     }
     uint place = slot_place(index);
     Slot slot = ring.slots[place];
-    if (!is_good(slot)) {
-        if (slot.state != SLOT_FAULTED) {
-            ring.slots[place].state = SLOT_FAULTED;
-            atomicAdd(ring.tallies[params.tenant].faults, 1u);
+    if (is_good(slot)) {
+        if (slot.state == SLOT_PUBLISHED) {
+            ring.slots[place].state = SLOT_CLAIMED;
         }
-        return;
-    }
-    if (slot.state == SLOT_PUBLISHED) {
-        ring.slots[place].state = SLOT_CLAIMED;
-    }
-    if (params.use_filter != FILTER_NONE) {
-        hand_on(tables.header.anchored, slot.begin);
-        own_up();
+    } else if (slot.state != SLOT_FAULTED) {
+        ring.slots[place].state = SLOT_FAULTED;
+        tally(TALLY_FAULTS, 1u);
     }
 }

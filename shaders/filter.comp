@@ -12,8 +12,8 @@
 // Control::filter_*). The gram of every byte, or of every other one, is tested against a bitmap in shared
 // memory. Survivors are queued there, for each subgroup on its own; as soon as there is one for each of its
 // invocations it looks them up in the hash table, where each branch that has the gram, and its witness, gets a
-// candidate. Branches that match at the start of the haystack only get theirs from the first invocation, or from
-// `claim` where items are packed.
+// candidate. Branches that match at the start of the haystack only, or of a packed item, get theirs where the filter's
+// range begins.
 // Loops: the turns, with at most FILTER_BYTES survivors each; look-ups and items, which count down from
 // FILTER_STEPS. CPU twin: src/twin/filter.rs.
 
@@ -255,6 +255,25 @@ void queue_survivors(uint tests, uint at, uint turn_bytes) {
     }
 }
 
+// Hands on the branches that match at the start of the haystack only, or of each packed item.
+void hand_on_anchored() {
+    uint width = gl_NumWorkGroups.x * params.filter_workgroup;
+    uint count = PACKED == 1u ? params.slot_count : 1u;
+    for (uint index = gl_GlobalInvocationID.x; index < count && steps_left != 0u; index += width) {
+        uint start = 0u;
+        bool is_start = true;
+        if (PACKED == 1u) {
+            Slot slot = ring.slots[slot_place(index)];
+            start = slot.begin;
+            is_start = is_claimed(slot);
+        }
+        steps_left -= 1u;
+        if (is_start && start >= params.first_start && start < params.end_start) {
+            hand_on(tables.header.anchored, start);
+        }
+    }
+}
+
 // Loads the bitmap. Four words at a time wait for memory together.
 void load_bitmap() {
     uint from = tables.header.bitmap;
@@ -274,8 +293,8 @@ void load_bitmap() {
 void main() {
     load_bitmap();
     salt = tables.header.gram_salt;
-    if (PACKED == 0u && gl_GlobalInvocationID.x == 0u && params.first_start == 0u && params.filter_first == 0u) {
-        hand_on(tables.header.anchored, 0u);
+    if (params.filter_first + 1u == max(params.first_start, 1u)) {
+        hand_on_anchored();
     }
     uvec4 all = subgroupBallot(true);
     lanes = subgroupBallotBitCount(all);

@@ -490,8 +490,10 @@ bool take(uint queue_end) {
     }
     QueueItem item = queue.items[taken & (params.queue_capacity - 1u)];
     rule = rule_record(item.rule);
-    enter_text(item.start);
-    step_count += PACKED * ENTER_STEPS;
+    if (!enter_text(item.start)) {
+        return true;
+    }
+    step_count += enter_steps();
     if (rule.bits != 0u) {
         begin_on_bits(item);
     } else {
@@ -673,7 +675,8 @@ void main() {
     }
     if (walker.mode != NFA_IDLE) {
         rule = rule_record(walker.rule);
-        enter_text(walker.start);
+        // A slot that has been published anew meanwhile is of a scan that nobody waits for.
+        walker.mode = enter_text(walker.start) ? walker.mode : NFA_IDLE;
         bool is_on_bits = walker.mode == NFA_ON_BITS;
         if (is_on_bits) {
             load_bits_record();

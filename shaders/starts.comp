@@ -12,7 +12,7 @@
 // that of RuleRecord::loose, if there is one, and is left to the NFA where that one matches. A long walk that comes to a segment as a
 // track does leaps over it, and the chain behind it; else it names its rule and row. The main loop is bounded
 // by params.step_budget, and the search among tracks is charged to it (that among names is not, and has
-// NAME_PROBES turns at a border); what is left then, and a walk that finds the queue full, goes on in the
+// NAME_PROBES turns at a border), and the search for the item that a start lies in; what is left then, and a walk that finds the queue full, goes on in the
 // next round.
 // CPU twin: src/twin/starts.rs.
 
@@ -167,7 +167,9 @@ void main() {
             rule = rule_record(record);
         }
     }
-    if (hits.count > params.hit_stop) {
+    // A slot that has been published anew meanwhile is of a scan that nobody waits for.
+    bool is_stale = (walker.mode & START_WALKING) != 0u && !has_text;
+    if (hits.count > params.hit_stop || is_stale) {
         walker.mode = START_DONE;
     }
 
@@ -255,7 +257,7 @@ void main() {
                 walker.start = item.at;
                 walker.entry += params.start_walkers;
                 has_text = enter_text(walker.start);
-                step += PACKED * ENTER_STEPS;
+                step += enter_steps();
             } else {
                 rule_index = (walker.mode & START_LISTED) != 0u
                     ? control.listed[walker.entry] - 1u : tables.words[walker.entry];
@@ -288,7 +290,7 @@ void main() {
             // Less than a grid's width is left, so the next start would lie outside: the addition above
             // cannot have wrapped, except for the first start, where it is meant to.
             has_text = enter_text(walker.start) && (PACKED == 0u || walker.start < text_end());
-            step += PACKED * ENTER_STEPS;
+            step += enter_steps();
             if (walker.start >= params.end_start) {
                 walker.mode = START_DONE;
             } else if (!has_text) {

@@ -10,7 +10,7 @@
 // walked back to all the places where it may begin. Where front and tail are exact, or the front has one length,
 // and params.is_direct says so, that is a hit already. Rules with unbounded fronts that are too long for that are
 // listed. Loops: TAILS_MOST times a fourth of TAIL_STEPS and of FRONT_STEPS, FRONT_STEPS again, what fronts of one
-// branch may vary by, and twice MOST_LISTED. CPU twin: src/twin/tails.rs.
+// branch may vary by, twice MOST_LISTED, and the bits of params.slot_count. CPU twin: src/twin/tails.rs.
 
 #include "bindings.glsl"
 #include "walk.glsl"

@@ -48,7 +48,21 @@ layout(set = 0, binding = BINDING_RING) buffer Ring {
 // The place of a slot of this scan in the ring.
 uint slot_place(uint index) {
     uint place = params.first_slot + index;
-    return place < params.ring_slots ? place : place - params.ring_slots;
+    return params.ring_first + (place < params.ring_slots ? place : place - params.ring_slots);
+}
+
+// Adds to a counter of the tenant.
+void tally(uint counter, uint value) {
+    uint before = atomicAdd(ring.tallies[params.tenant].low[counter], value);
+    if (before + value < before) {
+        atomicAdd(ring.tallies[params.tenant].high[counter], 1u);
+    }
+}
+
+// Whether a slot's item is looked at in this scan.
+bool is_claimed(Slot slot) {
+    return (slot.state == SLOT_CLAIMED || slot.state == SLOT_DONE) && slot.epoch == params.epoch
+        && slot.tenant == params.tenant;
 }
 
 // The item that walks are in.
@@ -63,8 +77,10 @@ uint text_end() {
     return PACKED == 1u ? item_text.y : params.haystack_len;
 }
 
-// Budget that `enter_text` is charged to.
-const uint ENTER_STEPS = 2u;
+// What `enter_text` is charged with.
+uint enter_steps() {
+    return PACKED * SEARCH_STEPS * uint(findMSB(params.slot_count) + 1);
+}
 
 // Enters the item that `at` lies in, its end included. False if there is none. Loop: the bits of params.slot_count.
 bool enter_text(uint at) {
@@ -87,8 +103,7 @@ bool enter_text(uint at) {
     }
     Slot slot = ring.slots[slot_place(low - 1u)];
     item_text = uvec2(slot.begin, slot.end);
-    bool is_claimed = slot.state == SLOT_CLAIMED || slot.state == SLOT_DONE;
-    return is_claimed && slot.epoch == params.epoch && at <= slot.end;
+    return is_claimed(slot) && at <= slot.end;
 }
 
 // The name of a track.

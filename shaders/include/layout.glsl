@@ -384,11 +384,12 @@ struct ScanParams {
     // start of a tail. Two tails may then tell different ends of one start, and starts other than the least are
     // left out: where the front is a run the host sees by the tails which count, and else it verifies them.
     uint is_direct;
-    // Where items are packed: the first of their slots, how many there are, and how many the ring has; and the epoch and
-    // the tenant that they have to be of.
+    // Where items are packed: the tenant's part of the ring, and how many slots that has; where in it the first of the
+    // items' slots is, and how many there are; and the epoch and the tenant that they have to be of.
+    uint ring_first;
+    uint ring_slots;
     uint first_slot;
     uint slot_count;
-    uint ring_slots;
     uint epoch;
     uint tenant;
 };
@@ -471,7 +472,7 @@ const uint CONTROL_SEQUENCES_GRID = 632u;
 const uint CONTROL_TRACKS_GRID = 644u;
 const uint CONTROL_CHAINS_GRID = 656u;
 
-// Slot::state. The host publishes a slot; a workgroup claims it before its item is looked at, or finds it at fault;
+// Slot::state. A ring begins with empty slots. The host publishes a slot; a workgroup claims it before its item is looked at, or finds it at fault;
 // and once the item's matches are known it is done. A slot whose epoch is not that of the dispatch is stale.
 const uint SLOT_EMPTY = 0u;
 const uint SLOT_PUBLISHED = 1u;
@@ -493,13 +494,22 @@ struct Slot {
 const uint ITEM_GAP = 1u;
 const uint ITEM_ALIGNMENT = 4u;
 
-// What has become of a tenant's items. These only grow, and the host may read them at any time.
+// Steps that a search among slots is charged with, for each bit of their number: twice its turns, as invocations that
+// run together search one after the other.
+const uint SEARCH_STEPS = 2u;
+
+// Counters of a tenant's items, which only grow and which the host may read at any time: items whose matches are known,
+// their bytes, hits, and slots that were at fault.
+const uint TALLY_ITEMS = 0u;
+const uint TALLY_BYTES = 1u;
+const uint TALLY_HITS = 2u;
+const uint TALLY_FAULTS = 3u;
+const uint TALLY_COUNTERS = 4u;
+
+// The lower and the higher words of these.
 struct Tally {
-    uint items;
-    uint bytes_low;
-    uint bytes_high;
-    uint hits;
-    uint faults;
+    uint low[TALLY_COUNTERS];
+    uint high[TALLY_COUNTERS];
 };
 const uint MOST_TENANTS = 64u;
 

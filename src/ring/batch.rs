@@ -55,6 +55,7 @@ impl RingBatch {
             && len < self.capacity
             && begin + packed_bytes(len) <= self.capacity;
         if fits {
+            self.memory.set_len(self.capacity);
             let [begin, end] = [begin, begin + len].map(|at| at as u32);
             self.items.push(Packed { id, begin, end, max_matches });
         }

@@ -4,8 +4,9 @@
 //! |---|---|
 //! | `item.rs` | what is scanned, and what has come of it |
 //! | `batch.rs` | items packed into staging memory |
-//! | `round.rs` | items in flight: published in slots of the ring, and decoded |
-//! | `session.rs` | the ring, its tenants, and what happens when the device is lost |
+//! | `round.rs` | items in flight, until their matches are dealt out |
+//! | `live.rs` | what is on the device: the ring, in which slots are published, and the tenants' tables |
+//! | `session.rs` | rounds from publishing to collecting, and what happens when the device is lost |
 //! | `tally.rs` | counters that can be read while work is in flight |
 //!
 //! Items are packed into one haystack, which is scanned as any other is: the filter looks at all bytes, wherever items
@@ -13,8 +14,10 @@
 //! that it begins in, by a search among the slots, and sees its bytes alone.
 
 mod batch;
+mod config;
 mod error;
 mod item;
+mod live;
 mod round;
 mod session;
 mod tally;
@@ -23,8 +26,9 @@ mod tally;
 mod tests;
 
 pub use batch::RingBatch;
+pub use config::MegakernelConfig;
 pub use error::RingError;
 pub use item::{ItemBytes, ItemError, ItemMatches, ItemResult, RingResults, RingStats, WorkItem};
 pub use round::{Published, PublishedBatch};
-pub use session::{MegakernelConfig, MegakernelSession};
+pub use session::MegakernelSession;
 pub use tally::Observable;

@@ -42,8 +42,8 @@ pub(super) struct Round {
     name: Arc<()>,
     /// Items, whatever is wrong with them.
     pub(super) len: usize,
-    /// Slots that it holds, until all before it are done with, too.
-    pub(super) slots: u32,
+    /// Slots that it holds until it has been waited for.
+    pub(super) held: Vec<Held>,
     pub(super) parts: Vec<Part>,
     /// What is wrong with items that take no slot, by their places.
     pub(super) faults: Vec<(u32, u64, ItemError)>,
@@ -55,12 +55,21 @@ pub(super) struct Round {
     pub(super) is_lent: bool,
 }
 
+/// A run of a tenant's slots.
+pub(super) struct Held {
+    pub(super) tenant: u32,
+    pub(super) first: u32,
+    pub(super) count: u32,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     InFlight,
     /// Its results are there.
     Drained,
-    /// The device was lost before, or did not answer.
+    /// The device did not answer.
+    Failed,
+    /// The device was lost before.
     Lost,
     /// Somebody has its results.
     Collected,
@@ -73,6 +82,8 @@ pub(super) struct Part {
     pub(super) places: Option<Vec<u32>>,
     /// Whether some are on the device already.
     pub(super) has_resident: bool,
+    /// Most matches of an item, whatever it asks for.
+    pub(super) most_matches: u32,
     /// None if there is nothing to scan.
     pub(super) scan: Option<Scan>,
     pub(super) stats: ScanStats,
@@ -83,7 +94,7 @@ impl Round {
         Round {
             name: Arc::default(),
             len: 0,
-            slots: 0,
+            held: Vec::new(),
             parts: Vec::new(),
             faults: Vec::new(),
             results: RingResults::default(),
@@ -102,7 +113,7 @@ impl Round {
         self.faults.clear();
         self.results.clear();
         self.len = 0;
-        self.slots = 0;
+        self.held.clear();
         self.stats = RingStats { rounds: 1, ..RingStats::default() };
         self.state = State::InFlight;
         self.is_lent = false;
@@ -121,10 +132,25 @@ impl Round {
         self.state == State::Collected || Arc::strong_count(&self.name) == 1
     }
 
-    /// Slots in flight that are of a tenant.
-    pub(super) fn slots_of(&self, tenant: u32) -> u32 {
-        let parts = self.parts.iter().filter(|part| part.batch.tenant == tenant);
-        parts.map(|part| part.batch.len() as u32).sum()
+    /// Whether its items have to be scanned again.
+    pub(super) fn is_to_be_repeated(&self) -> bool {
+        matches!(self.state, State::Failed | State::Lost)
+    }
+
+    /// Drops what it has of a device.
+    pub(super) fn forget_all(&mut self) {
+        self.parts.clear();
+        self.held.clear();
+    }
+
+    /// Waits for what is in flight, and drops what comes of it.
+    pub(super) fn abandon(&mut self, residents: &[Option<ResidentRulePipeline>]) {
+        for part in &mut self.parts {
+            let resident = residents[part.batch.tenant as usize].as_ref();
+            if let (Some(scan), Some(resident)) = (part.scan.take(), resident) {
+                resident.abandon(scan);
+            }
+        }
     }
 
     /// Waits for the device, and appends what has come of each item.
@@ -159,7 +185,7 @@ impl Round {
 #[derive(Default)]
 pub(super) struct RingScratch {
     scan: ScanScratch,
-    /// Of each item, matches found; all 0 between rounds.
+    /// Of each item, matches found.
     counts: Vec<u64>,
     /// With the item that each is of.
     found: Vec<(u32, Match)>,
@@ -172,7 +198,7 @@ pub(super) struct RingScratch {
 impl Part {
     pub(super) fn new(batch: RingBatch) -> Part {
         let stats = ScanStats::default();
-        Part { batch, places: None, has_resident: false, scan: None, stats }
+        Part { batch, places: None, has_resident: false, most_matches: 0, scan: None, stats }
     }
 
     /// Takes note of where the last item is among those of the round.
@@ -204,7 +230,8 @@ impl Part {
         counts.clear();
         counts.resize(self.batch.len(), 0);
         let Some(own) = self.scan.take() else { return Ok(()) };
-        let mut sink = Items { items: &self.batch.items, counts, found, cut };
+        let (items, most_matches) = (&self.batch.items[..], self.most_matches);
+        let mut sink = Items { items, most_matches, counts, found, cut };
         resident.finish_packed(own, &mut sink, scan, &mut self.stats, states)
     }
 
@@ -227,7 +254,7 @@ impl Part {
             let outcome = &mut outcomes[self.place(index)];
             outcome.id = item.id;
             let first = matches.len();
-            let max_matches = item.max_matches;
+            let max_matches = item.max_matches.min(self.most_matches);
             let is_over = counts[index] > u64::from(max_matches);
             let is_done = states.get(index).is_none_or(|&state| state == layout::SLOT_DONE);
             while let Some(((of, found), behind)) = rest.split_first()
@@ -254,6 +281,7 @@ impl Part {
 /// Takes the matches of packed items, and finds whose they are.
 struct Items<'s> {
     items: &'s [Packed],
+    most_matches: u32,
     counts: &'s mut [u64],
     found: &'s mut Vec<(u32, Match)>,
     cut: &'s mut Vec<u32>,
@@ -266,7 +294,7 @@ impl Items<'_> {
     }
 
     fn is_over(&self, index: usize) -> bool {
-        self.counts[index] > self.items[index].max_matches.into()
+        self.counts[index] > self.items[index].max_matches.min(self.most_matches).into()
     }
 
     /// Where to go on: an item that has too many matches already is over.

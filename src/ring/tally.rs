@@ -1,46 +1,83 @@
 //! Counters that the device keeps, and that the host may read while work is in flight.
 
 use std::mem::offset_of;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::shaders::layout::Tally;
+use crate::shaders::layout::{self, Tally};
 use crate::vulkan::shared::SharedBuffer;
 
 /// What a ring session's device counts, in the order in which
-/// [`MegakernelConfig::observable_slots`](super::MegakernelConfig::observable_slots) makes it readable.
+/// [`MegakernelConfig::observable_slots`](super::MegakernelConfig::observable_slots) makes it readable. Counters never
+/// go down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Observable {
     /// Items whose matches are known.
     Items,
     /// Bytes of these.
     Bytes,
-    /// Hits of these: what matches are picked among, so at least as many as there are matches.
+    /// Hits that the device has found: what matches are picked among. Where a round is scanned in parts, or a part once
+    /// more, those that it found then count again.
     Hits,
     /// Slots that were found at fault.
     Faults,
 }
 
 impl Observable {
-    pub(super) const COUNT: u32 = 4;
+    pub(super) const COUNT: u32 = layout::TALLY_COUNTERS;
+    pub(super) const ALL: [Observable; Observable::COUNT as usize] =
+        [Observable::Items, Observable::Bytes, Observable::Hits, Observable::Faults];
 
-    /// As a tenant's counter is right now.
-    pub(super) fn read(self, ring: &SharedBuffer, tenant: u32) -> u64 {
-        let at = u64::from(tenant) * size_of::<Tally>() as u64;
-        let word = |offset: usize| u64::from(ring.load(at + offset as u64));
+    /// Its place in [`Tally`].
+    fn counter(self) -> u32 {
         match self {
-            Observable::Items => word(offset_of!(Tally, items)),
-            Observable::Hits => word(offset_of!(Tally, hits)),
-            Observable::Faults => word(offset_of!(Tally, faults)),
-            Observable::Bytes => loop {
-                let high = word(offset_of!(Tally, bytes_high));
-                let low = word(offset_of!(Tally, bytes_low));
-                if word(offset_of!(Tally, bytes_high)) == high {
-                    break high << 32 | low;
-                }
-            },
+            Observable::Items => layout::TALLY_ITEMS,
+            Observable::Bytes => layout::TALLY_BYTES,
+            Observable::Hits => layout::TALLY_HITS,
+            Observable::Faults => layout::TALLY_FAULTS,
+        }
+    }
+
+    /// As a tenant's counter is right now; between two additions to its words it may look less.
+    pub(super) fn read(self, ring: &SharedBuffer, tenant: u32) -> u64 {
+        let word = |of_words: usize| {
+            let at = tenant as usize * size_of::<Tally>() + of_words;
+            u64::from(ring.load((at + self.counter() as usize * size_of::<u32>()) as u64))
+        };
+        loop {
+            let high = word(offset_of!(Tally, high));
+            let low = word(offset_of!(Tally, low));
+            if word(offset_of!(Tally, high)) == high {
+                return high << 32 | low;
+            }
         }
     }
 
     pub(super) fn is_readable(self, observable_slots: u32) -> bool {
-        (self as u32) < observable_slots
+        self.counter() < observable_slots
+    }
+}
+
+/// A tenant's counters, whatever becomes of devices.
+#[derive(Default)]
+pub(super) struct Counters {
+    /// What they came to on a device that was lost.
+    before: [u64; Observable::COUNT as usize],
+    /// The most that has been seen.
+    seen: [AtomicU64; Observable::COUNT as usize],
+}
+
+impl Counters {
+    /// A counter, of which the device tells `now`.
+    pub(super) fn read(&self, what: Observable, now: u64) -> u64 {
+        let index = what.counter() as usize;
+        let now = self.before[index] + now;
+        self.seen[index].fetch_max(now, Ordering::Relaxed).max(now)
+    }
+
+    /// Goes on with another device.
+    pub(super) fn begin_anew(&mut self) {
+        for (before, seen) in self.before.iter_mut().zip(&mut self.seen) {
+            *before = *seen.get_mut();
+        }
     }
 }

@@ -61,8 +61,9 @@ pub(crate) struct LaneShape {
     pub(crate) rounds: [u32; 2],
     /// Bytes of a track's segment, as a power of two.
     pub(crate) segment_log2: u32,
-    /// Slots of the ring; 0 where haystacks are not made of packed items.
-    pub(crate) ring_slots: u32,
+    /// The first slot of the ring that is the session's, and how many those are; 0 where haystacks are not made of
+    /// packed items.
+    pub(crate) ring_slots: [u32; 2],
 }
 
 impl LaneShape {
@@ -79,7 +80,8 @@ impl LaneShape {
             step_budget: self.step_budget,
             nfa_step_budget: self.nfa_step_budget,
             pass_count,
-            ring_slots: self.ring_slots,
+            ring_first: self.ring_slots[0],
+            ring_slots: self.ring_slots[1],
             ..ScanParams::default()
         }
     }
@@ -137,7 +139,7 @@ impl LaneShape {
             nfa_step_budget: tuning.nfa_step_budget,
             rounds: tuning.rounds,
             segment_log2: segment_log2(haystack_bytes),
-            ring_slots: 0,
+            ring_slots: [0; 2],
         }
     }
 
@@ -416,7 +418,7 @@ impl Lane {
         let scratch = local("scratch", records(shape.nfa_scratch_words, 1), copied)?;
         let readback_bytes =
             (ReadbackHeader::WORDS * 4) as u64 + records(shape.hit_capacity, HIT_WORDS);
-        let readback_bytes = readback_bytes + records(shape.ring_slots, 1);
+        let readback_bytes = readback_bytes + records(shape.ring_slots[1], 1);
         let readback = Buffer::new(
             device,
             &format!("{name}/readback"),

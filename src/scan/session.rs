@@ -106,6 +106,8 @@ pub(crate) struct Slots {
 #[derive(Clone, Copy)]
 pub(crate) struct RingShape<'a> {
     pub(crate) buffer: &'a Buffer,
+    /// The slots that are this session's: the first one, and how many.
+    pub(crate) first: u32,
     pub(crate) slots: u32,
     /// Invocations of a workgroup that looks at slots.
     pub(crate) workgroup: u32,
@@ -152,7 +154,9 @@ impl ResidentRulePipeline {
                 .max(pipeline.rules().len()),
         };
         let range = info.max_storage_buffer_range.min(info.max_allocation_bytes);
-        let most_hits = (range - 16) as usize / (4 * HIT_WORDS);
+        // Behind the hits that are read back is a word for each slot.
+        let slots = ring.map_or(0, |ring| u64::from(ring.slots));
+        let most_hits = range.saturating_sub(16 + 4 * slots) as usize / (4 * HIT_WORDS);
         limit("match capacity", max_matches, most_hits, "this device binds in one buffer")?;
         let hit_capacity = candidates.clamp(1, most_hits) as u32;
 
@@ -178,7 +182,7 @@ impl ResidentRulePipeline {
         let rounds = tuning.rounds.map(|rounds| rounds.div_ceil(pass_count.max(1)));
         let has_sequences = passes.first().is_some_and(|pass| pass.header.has_sequences != 0);
         let may_end_early = matches!(&passes[..], [pass] if pass.header.has_rest == 0);
-        let ring_slots = ring.map_or(0, |ring| ring.slots);
+        let ring_slots = ring.map_or([0; 2], |ring| [ring.first, ring.slots]);
         let shape = LaneShape { rounds, has_sequences, may_end_early, ring_slots, ..shape };
         let lane_count =
             options.scans_in_flight.unwrap_or_else(|| default_lanes(haystack_bytes)).max(1);
@@ -391,6 +395,11 @@ impl ResidentRulePipeline {
     /// Whether there is anything to look for.
     pub(crate) fn has_rules(&self) -> bool {
         !self.tables.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn pass_count(&self) -> u32 {
+        self.pass_count
     }
 
     /// Waits for a lane. Scans end, if only by their own time-out, but tickets need not.

@@ -16,7 +16,7 @@ pub(crate) struct Tuning {
     /// Steps of an invocation in a round, and of one of `nfa`. lavapipe (Mesa 22.3.6) ends an invocation's loops
     /// after 65,535 turns in total and says nothing. It counts a function that returns early as a loop of one
     /// turn, and the loops of branches that are not taken, so that a step of `nfa` takes about 25: on a CPU there
-    /// is room for 16 turns a step, and for 64 there.
+    /// is room for 20 turns a step, and for 64 there.
     pub(crate) step_budget: u32,
     pub(crate) nfa_step_budget: u32,
     /// Rounds of each pass in the first submission of a scan, and in each one after it.
@@ -73,7 +73,7 @@ impl Tuning {
                 nfa_walkers: 1 << 6,
                 nfa_scratch_bytes: 16 << 20,
                 queue_capacity: 1 << 14,
-                step_budget: 4 << 10,
+                step_budget: 3 << 10,
                 nfa_step_budget: 1 << 10,
                 rounds: [8, 16],
                 candidate_hits: 1 << 16,

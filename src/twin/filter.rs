@@ -1,17 +1,21 @@
 //! The twin of `shaders/filter.comp`.
 
-use super::Buffers;
+use super::{Buffers, is_claimed, slot_place};
 use crate::rules::pass;
 use crate::shaders::layout::{self, BranchRecord, Candidate, ScanParams};
 
 pub(crate) fn filter(buffers: &mut Buffers, params: &ScanParams) {
     let header = *buffers.header();
-    if params.ring_slots == 0
-        && params.first_start == 0
-        && params.filter_first == 0
-        && !hand_on(buffers, params, header.anchored, 0)
-    {
-        return;
+    if params.filter_first + 1 == params.first_start.max(1) {
+        let slots = (0..params.slot_count).map(|index| buffers.slots[slot_place(params, index)]);
+        let claimed = slots.filter(|slot| is_claimed(params, *slot)).map(|slot| slot.begin);
+        let starts = if params.ring_slots == 0 { vec![0] } else { claimed.collect() };
+        let range = params.first_start..params.end_start;
+        for start in starts.into_iter().filter(|start| range.contains(start)) {
+            if !hand_on(buffers, params, header.anchored, start) {
+                return;
+            }
+        }
     }
     let first = params.filter_first.next_multiple_of(header.gram_stride);
     for at in (first..params.filter_end).step_by(header.gram_stride as usize) {

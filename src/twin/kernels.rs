@@ -378,20 +378,23 @@ fn compare_retire(
 /// Items in a ring, from its third slot from the end on.
 fn ring(items: &[&[u8]]) -> (Vec<u8>, Vec<Slot>, ScanParams) {
     let mut haystack = Vec::new();
-    let mut slots = vec![Slot::default(); items.len() + 2];
-    let first = slots.len() - 3;
+    // Those of another tenant come first.
+    let [own, count] = [1, items.len() + 2];
+    let mut slots = vec![Slot::default(); own + count];
+    let first = count - 3;
     for (index, item) in items.iter().enumerate() {
         let begin = haystack.len() as u32;
         haystack.extend_from_slice(item);
         let end = haystack.len() as u32;
         haystack.resize((haystack.len() + 1).next_multiple_of(4), 0);
-        let place = (first + index) % slots.len();
+        let place = own + (first + index) % count;
         slots[place] = Slot { state: layout::SLOT_PUBLISHED, epoch: 7, tenant: 1, begin, end };
     }
     let params = ScanParams {
         first_slot: first as u32,
         slot_count: items.len() as u32,
-        ring_slots: slots.len() as u32,
+        ring_first: own as u32,
+        ring_slots: count as u32,
         epoch: 7,
         tenant: 1,
         ..whole(&haystack)
@@ -452,9 +455,11 @@ fn packed_items_are_looked_at_alone() {
                 let state =
                     compare_tables(&backend, match_kind, &tables, &haystack, &slots, params);
                 let is_whole = params.end_start == whole.end_start;
-                let done = slots.len() as u32 - 2 - 1;
+                let done = slots.len() as u32 - 3 - 1;
                 let tally = state.tallies[1];
-                assert_eq!([tally.items, tally.faults], [if is_whole { done } else { 0 }, 1]);
+                let counts =
+                    [layout::TALLY_ITEMS, layout::TALLY_FAULTS].map(|at| tally.low[at as usize]);
+                assert_eq!(counts, [if is_whole { done } else { 0 }, 1]);
             }
         }
     }

@@ -84,12 +84,19 @@ struct Text {
 
 /// The place of a slot of this scan in the ring.
 fn slot_place(params: &ScanParams, index: u32) -> usize {
-    ((params.first_slot + index) % params.ring_slots) as usize
+    (params.ring_first + (params.first_slot + index) % params.ring_slots) as usize
+}
+
+/// Whether a slot's item is looked at in this scan.
+fn is_claimed(params: &ScanParams, slot: Slot) -> bool {
+    matches!(slot.state, layout::SLOT_CLAIMED | layout::SLOT_DONE)
+        && slot.epoch == params.epoch
+        && slot.tenant == params.tenant
 }
 
 /// Budget that entering a packed item is charged to.
 fn enter_steps(params: &ScanParams) -> u32 {
-    if params.ring_slots == 0 { 0 } else { 2 }
+    layout::SEARCH_STEPS * (u32::BITS - params.slot_count.leading_zeros())
 }
 
 impl Buffers {
@@ -123,7 +130,7 @@ impl Buffers {
             nfa_walkers: vec![NfaWalker::default(); params.nfa_walkers as usize],
             scratch: vec![0; (walker_words * params.nfa_walkers) as usize],
             tallies: vec![Tally::default(); layout::MOST_TENANTS as usize],
-            slots: vec![Slot::default(); params.ring_slots as usize],
+            slots: vec![Slot::default(); (params.ring_first + params.ring_slots) as usize],
         }
     }
 
@@ -165,8 +172,7 @@ impl Buffers {
         }
         let slots = (0..params.slot_count).map(|index| self.slots[slot_place(params, index)]);
         let slot = slots.take_while(|slot| slot.begin <= at).last()?;
-        let is_claimed = matches!(slot.state, layout::SLOT_CLAIMED | layout::SLOT_DONE);
-        (is_claimed && slot.epoch == params.epoch && at <= slot.end)
+        (is_claimed(params, slot) && at <= slot.end)
             .then_some(Text { begin: slot.begin, end: slot.end })
     }
 
@@ -218,6 +224,14 @@ impl Buffers {
         let fits =
             candidate_count <= params.candidate_capacity && item_count <= params.item_capacity;
         overflowed | if fits { 0 } else { layout::OVERFLOW_CANDIDATES }
+    }
+
+    /// Adds to a counter of the tenant.
+    fn tally(&mut self, params: &ScanParams, counter: u32, value: u32) {
+        let Tally { low, high } = &mut self.tallies[params.tenant as usize];
+        let (low, high) = (&mut low[counter as usize], &mut high[counter as usize]);
+        let sum = (u64::from(*high) << 32 | u64::from(*low)) + u64::from(value);
+        (*low, *high) = (sum as u32, (sum >> 32) as u32);
     }
 
     /// Whether a scan is over, where a run ends.

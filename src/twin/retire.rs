@@ -1,28 +1,30 @@
 //! The twin of `shaders/retire.comp`.
 
-use super::{Buffers, slot_place};
-use crate::shaders::layout::{self, ScanParams, Slot};
+use super::{Buffers, is_claimed, slot_place};
+use crate::shaders::layout::{self, ScanParams};
 
 /// What has become of each slot, if the scan is over.
 pub(crate) fn retire(buffers: &mut Buffers, params: &ScanParams) -> Option<Vec<u32>> {
-    let is_whole =
-        params.end_start == params.haystack_len && buffers.hit_count <= params.hit_capacity;
-    if !buffers.is_over(params) || buffers.run_overflows(params) != 0 || !is_whole {
+    let is_over = buffers.is_over(params) && buffers.run_overflows(params) == 0;
+    if !is_over || buffers.hit_count > params.hit_capacity {
         return None;
     }
-    let Buffers { slots, tallies, hit_count, .. } = buffers;
-    let tally = &mut tallies[params.tenant as usize];
-    tally.hits += *hit_count;
-    let retired = (0..params.slot_count).map(|index| {
-        let Slot { state, begin, end, .. } = &mut slots[slot_place(params, index)];
-        if *state == layout::SLOT_CLAIMED {
-            *state = layout::SLOT_DONE;
-            tally.items += 1;
-            let [low, high] = [tally.bytes_low, tally.bytes_high].map(u64::from);
-            let bytes = (high << 32 | low) + u64::from(*end - *begin);
-            [tally.bytes_low, tally.bytes_high] = [bytes as u32, (bytes >> 32) as u32];
+    buffers.tally(params, layout::TALLY_HITS, buffers.hit_count);
+    if params.end_start != params.haystack_len {
+        return None;
+    }
+    let retire = |index| {
+        let place = slot_place(params, index);
+        let slot = buffers.slots[place];
+        if !is_claimed(params, slot) {
+            return layout::SLOT_FAULTED;
         }
-        *state
-    });
-    Some(retired.collect())
+        if slot.state == layout::SLOT_CLAIMED {
+            buffers.slots[place].state = layout::SLOT_DONE;
+            buffers.tally(params, layout::TALLY_ITEMS, 1);
+            buffers.tally(params, layout::TALLY_BYTES, slot.end - slot.begin);
+        }
+        layout::SLOT_DONE
+    };
+    Some((0..params.slot_count).map(retire).collect())
 }

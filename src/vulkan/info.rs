@@ -247,7 +247,9 @@ fn describe(instance: &Instance, physical: vk::PhysicalDevice, index: usize) -> 
         storage_buffer_alignment: limits.min_storage_buffer_offset_alignment,
         non_coherent_atom_bytes: limits.non_coherent_atom_size,
         max_push_constant_bytes: limits.max_push_constants_size,
-        max_workgroup_invocations: limits.max_compute_work_group_invocations,
+        max_workgroup_invocations: limits
+            .max_compute_work_group_invocations
+            .min(limits.max_compute_work_group_size[0]),
         max_workgroups_x: limits.max_compute_work_group_count[0],
         subgroup_size: v11.subgroup_size,
         shared_memory_bytes: limits.max_compute_shared_memory_size,

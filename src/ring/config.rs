@@ -1,0 +1,83 @@
+//! What a ring session is made for.
+
+use super::error::RingError;
+use super::tally::Observable;
+use crate::MAX_HAYSTACK_BYTES;
+use crate::shaders::layout;
+
+/// What a ring session is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MegakernelConfig {
+    /// Items that may be in flight, of all tenants together: rounded up to a multiple of `workgroup_size_x`. At most
+    /// 2^20.
+    pub slot_count: u32,
+    /// Invocations of a workgroup that claims slots.
+    pub workgroup_size_x: u32,
+    /// Tenants, each of which has an even share of the slots for itself. At most 64.
+    pub tenant_count: u32,
+    /// How many of the counters that [`Observable`] lists can be read, the first ones first: up to 4.
+    pub observable_slots: u32,
+    /// Bytes of a tenant's items in one round, with the gaps between them, and so of the largest item: up to
+    /// [`MAX_HAYSTACK_BYTES`]. Each round in flight takes device memory and staging memory of that size.
+    pub round_bytes: usize,
+    /// Rounds of each tenant that may be in flight: up to 256.
+    pub rounds_in_flight: usize,
+    /// Most matches of an item of the first tenant.
+    pub max_matches: u32,
+}
+
+impl Default for MegakernelConfig {
+    fn default() -> MegakernelConfig {
+        MegakernelConfig {
+            slot_count: 256,
+            workgroup_size_x: 256,
+            tenant_count: 1,
+            observable_slots: 0,
+            round_bytes: 16 << 20,
+            rounds_in_flight: 4,
+            max_matches: 1 << 16,
+        }
+    }
+}
+
+/// Most slots of a ring.
+const MOST_SLOTS: u32 = 1 << 20;
+
+impl MegakernelConfig {
+    /// The same with its slots rounded up.
+    pub(super) fn checked(self) -> Result<MegakernelConfig, RingError> {
+        let MegakernelConfig { slot_count, workgroup_size_x, tenant_count, .. } = self;
+        within("workgroup_size_x", workgroup_size_x.into(), [1, MOST_SLOTS.into()])?;
+        within("slot_count", slot_count.into(), [1, MOST_SLOTS.into()])?;
+        let slot_count = slot_count.next_multiple_of(workgroup_size_x);
+        within("slot_count, rounded up,", slot_count.into(), [1, MOST_SLOTS.into()])?;
+        let most_tenants = slot_count.min(layout::MOST_TENANTS);
+        within("tenant_count", tenant_count.into(), [1, most_tenants.into()])?;
+        within("observable_slots", self.observable_slots.into(), [0, Observable::COUNT.into()])?;
+        within("round_bytes", self.round_bytes as u64, [16, MAX_HAYSTACK_BYTES as u64])?;
+        within("rounds_in_flight", self.rounds_in_flight as u64, [1, 256])?;
+        Ok(MegakernelConfig { slot_count, ..self })
+    }
+
+    /// Slots that each tenant has.
+    pub(super) fn share(&self) -> u32 {
+        self.slot_count / self.tenant_count
+    }
+
+    /// Bytes of the longest item.
+    pub(super) fn most_bytes(&self) -> usize {
+        let whole = self.round_bytes - self.round_bytes % layout::ITEM_ALIGNMENT as usize;
+        whole - layout::ITEM_GAP as usize
+    }
+}
+
+pub(super) fn within(
+    what: &'static str,
+    asked: u64,
+    [least, most]: [u64; 2],
+) -> Result<(), RingError> {
+    if (least..=most).contains(&asked) {
+        return Ok(());
+    }
+    Err(RingError::Limit { what, asked, least, most })
+}

@@ -1,6 +1,7 @@
 //! A warm session allocates nothing on the host: checked by counting this process's allocations.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use vkscan::{
@@ -35,8 +36,12 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
+/// Whose allocations are counted.
+static COUNTED: Mutex<()> = Mutex::new(());
+
 #[test]
 fn a_warm_scan_allocates_nothing() {
+    let _counted = COUNTED.lock();
     let backend = Backend::new(&BackendOptions::default()).unwrap();
     let haystack = b"one 2 three 44 five ".repeat(50);
     for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {
@@ -62,6 +67,7 @@ fn a_warm_scan_allocates_nothing() {
 
 #[test]
 fn a_warm_ring_allocates_nothing() {
+    let _counted = COUNTED.lock();
     let backend = Backend::new(&BackendOptions::default()).unwrap();
     let rules = RulePipeline::new(&[r"\d+", r"[a-z]{3,5}"]).unwrap();
     let config = MegakernelConfig { tenant_count: 2, ..MegakernelConfig::default() };

@@ -1,12 +1,12 @@
 //! Items of one tenant, packed into lent staging memory one after the other.
 
+use std::ops::Range;
 use std::sync::Arc;
-
-use rayon::prelude::*;
 
 use super::item::ItemBytes;
 use crate::scan::{ResidentPart, StagedHaystack};
 use crate::shaders::layout;
+use crate::vulkan::copy::fill_in_pieces;
 
 /// Staging memory that items are read straight into, by any number of threads:
 /// [`MegakernelSession::lend`](super::MegakernelSession::lend) lends it, and
@@ -31,9 +31,23 @@ pub(super) struct Packed {
     pub(super) max_matches: u32,
 }
 
-/// Bytes that packing an item takes.
-pub(super) fn packed_bytes(len: usize) -> usize {
-    (len + layout::ITEM_GAP as usize).next_multiple_of(layout::ITEM_ALIGNMENT as usize)
+/// Where an item of so many bytes is packed behind what ends at `end`, or at the beginning.
+pub(super) fn place(end: Option<usize>, len: usize) -> Range<usize> {
+    /// Items that make up for a gap of whole cache lines, into which copies are faster.
+    const LONG: usize = 1 << 10;
+    const LINE: usize = 64;
+
+    let alignment = if len < LONG { layout::ITEM_ALIGNMENT as usize } else { LINE };
+    let begin = end.map_or(0, |end| (end + layout::ITEM_GAP as usize).next_multiple_of(alignment));
+    begin..begin.saturating_add(len)
+}
+
+/// Bytes of all items that end at `end`, with the gap behind the last one; too many to fit anything where these have no
+/// number.
+pub(super) fn packed_len(end: usize) -> usize {
+    let len = end.checked_add(layout::ITEM_GAP as usize);
+    len.and_then(|len| len.checked_next_multiple_of(layout::ITEM_ALIGNMENT as usize))
+        .unwrap_or(usize::MAX)
 }
 
 impl RingBatch {
@@ -50,13 +64,11 @@ impl RingBatch {
     /// Makes room for an item of `len` bytes, which hold anything at first, and of at most `max_matches` matches or as
     /// many as its tenant may have. False if there is no more room.
     pub fn reserve(&mut self, id: u64, len: usize, max_matches: u32) -> bool {
-        let begin = self.packed_len();
-        let fits = self.items.len() < self.most_items
-            && len < self.capacity
-            && begin + packed_bytes(len) <= self.capacity;
+        let Range { start, end } = place(self.items.last().map(|last| last.end as usize), len);
+        let fits = self.items.len() < self.most_items && packed_len(end) <= self.capacity;
         if fits {
             self.memory.set_len(self.capacity);
-            let [begin, end] = [begin, begin + len].map(|at| at as u32);
+            let [begin, end] = [start, end].map(|at| at as u32);
             self.items.push(Packed { id, begin, end, max_matches });
         }
         fits
@@ -112,9 +124,7 @@ impl RingBatch {
 
     /// Bytes of all items, and of the gaps behind them.
     pub(super) fn packed_len(&self) -> usize {
-        self.items
-            .last()
-            .map_or(0, |last| last.begin as usize + packed_bytes((last.end - last.begin) as usize))
+        self.items.last().map_or(0, |last| packed_len(last.end as usize))
     }
 
     /// Fills the room made for items with their bytes, and gaps with zeros. Of items on the device it only takes note.
@@ -129,8 +139,7 @@ impl RingBatch {
 
         let len = self.packed_len();
         let RingBatch { items, memory, .. } = self;
-        let fill = |(index, piece): (usize, &mut [u8])| {
-            let first = index * PIECE;
+        let fill = |first: usize, piece: &mut [u8]| {
             let behind = first + piece.len();
             let from = items.partition_point(|item| item.end as usize <= first);
             let mut at = first;
@@ -151,9 +160,9 @@ impl RingBatch {
             piece[at - first..].fill(0);
         };
         if len <= LITTLE {
-            memory[..len].chunks_mut(PIECE).enumerate().for_each(fill);
+            fill(0, &mut memory[..len]);
         } else {
-            memory[..len].par_chunks_mut(PIECE).enumerate().for_each(fill);
+            fill_in_pieces(&mut memory[..len], PIECE, fill);
         }
         if !has_resident {
             return;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::batch::{RingBatch, packed_bytes};
+use super::batch::{self, RingBatch};
 use super::config::{MegakernelConfig, within};
 use super::error::RingError;
 use super::item::{ItemBytes, ItemError, ItemMatches, RingResults, RingStats, WorkItem};
@@ -450,18 +450,18 @@ impl MegakernelSession {
 
     /// How many of the first items fit one round of an empty ring.
     fn fitting(&self, items: &[WorkItem]) -> usize {
-        let mut room = vec![(self.config.share(), self.config.round_bytes); self.tenants.len()];
+        let mut room = vec![(self.config.share(), None); self.tenants.len()];
         let mut fits = |item: &WorkItem| {
             // What is wrong with an item takes no room.
             if self.fault(item).is_some() {
                 return true;
             }
-            let (slots, bytes) = &mut room[item.tenant as usize];
-            let packed = packed_bytes(item.bytes.len().unwrap_or(0));
-            let fits = *slots > 0 && packed <= *bytes;
+            let (slots, end) = &mut room[item.tenant as usize];
+            let place = batch::place(*end, item.bytes.len().unwrap_or(0));
+            let fits = *slots > 0 && batch::packed_len(place.end) <= self.config.round_bytes;
             if fits {
                 *slots -= 1;
-                *bytes -= packed;
+                *end = Some(place.end);
             }
             fits
         };

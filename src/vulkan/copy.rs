@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// A copy that any number of threads take part in. They take pieces from the front, one at a time, so that what
 /// comes first is there first.
@@ -51,9 +52,45 @@ impl<'a> ParallelCopy<'a> {
     }
 }
 
+/// Fills memory in pieces, each with its offset, by this thread and as many others as come in time.
+pub(crate) fn fill_in_pieces(
+    memory: &mut [u8],
+    piece_bytes: usize,
+    fill: impl Fn(usize, &mut [u8]) + Sync,
+) {
+    let count = memory.len().div_ceil(piece_bytes);
+    let pieces = Mutex::new(memory.chunks_mut(piece_bytes).enumerate());
+    let next = || pieces.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let fill_rest = || {
+        while let Some((index, piece)) = next() {
+            fill(index * piece_bytes, piece);
+        }
+    };
+    rayon::in_place_scope(|scope| {
+        for _ in 1..rayon::current_num_threads().min(count) {
+            scope.spawn(|_| fill_rest());
+        }
+        fill_rest();
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pieces_are_filled_once_each() {
+        for len in [0, 1, 63, 64, 65, 10_001] {
+            let mut memory = vec![0_u8; len];
+            fill_in_pieces(&mut memory, 64, |offset, piece| {
+                for (at, byte) in piece.iter_mut().enumerate() {
+                    *byte += ((offset + at) % 251) as u8 + 1;
+                }
+            });
+            let expected: Vec<u8> = (0..len).map(|at| (at % 251) as u8 + 1).collect();
+            assert_eq!(memory, expected);
+        }
+    }
 
     #[test]
     fn threads_share_a_copy() {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::item::ItemBytes;
 use crate::scan::{ResidentPart, StagedHaystack};
 use crate::shaders::layout;
-use crate::vulkan::copy::fill_in_pieces;
 
 /// Staging memory that items are read straight into, by any number of threads:
 /// [`MegakernelSession::lend`](super::MegakernelSession::lend) lends it, and
@@ -127,54 +126,59 @@ impl RingBatch {
         self.items.last().map_or(0, |last| packed_len(last.end as usize))
     }
 
-    /// Fills the room made for items with their bytes, and gaps with zeros. Of items on the device it only takes note.
-    pub(super) fn fill<'i>(
-        &mut self,
-        has_resident: bool,
-        bytes: impl Fn(usize) -> &'i ItemBytes<'i> + Sync,
-    ) {
-        /// Bytes that a thread fills before it looks for more, and up to which one thread is sooner done.
-        const PIECE: usize = 128 << 10;
-        const LITTLE: usize = 512 << 10;
-
+    /// The memory of all items, and of the gaps behind them, in pieces to be filled.
+    pub(super) fn pieces(&mut self) -> impl Iterator<Item = Piece<'_>> + Send {
         let len = self.packed_len();
         let RingBatch { items, memory, .. } = self;
-        let fill = |first: usize, piece: &mut [u8]| {
-            let behind = first + piece.len();
-            let from = items.partition_point(|item| item.end as usize <= first);
-            let mut at = first;
-            for (index, item) in items.iter().enumerate().skip(from) {
-                let [begin, end] =
-                    [item.begin, item.end].map(|at| (at as usize).clamp(first, behind));
-                piece[at - first..begin - first].fill(0);
-                if let ItemBytes::Host(bytes) = bytes(index) {
-                    let within = begin - item.begin as usize;
-                    piece[begin - first..end - first]
-                        .copy_from_slice(&bytes[within..within + (end - begin)]);
-                }
-                at = end;
-                if item.end as usize >= behind {
-                    break;
-                }
-            }
-            piece[at - first..].fill(0);
-        };
-        if len <= LITTLE {
-            fill(0, &mut memory[..len]);
-        } else {
-            fill_in_pieces(&mut memory[..len], PIECE, fill);
-        }
-        if !has_resident {
-            return;
-        }
-        let on_device = items.iter().enumerate().filter_map(|(index, item)| match bytes(index) {
+        let pieces = memory[..len].chunks_mut(PIECE_BYTES).enumerate();
+        pieces.map(|(index, bytes)| Piece { first: index * PIECE_BYTES, bytes, items })
+    }
+
+    /// Takes note of which items are on the device, of those whose bytes `bytes` tells.
+    pub(super) fn set_resident<'i>(&mut self, bytes: impl Fn(usize) -> &'i ItemBytes<'i>) {
+        let items = self.items.iter().enumerate();
+        let on_device = items.filter_map(|(index, item)| match bytes(index) {
             ItemBytes::Resident { haystack, range } if !range.is_empty() => {
                 Some(ResidentPart::new(haystack, range.start, item.begin as usize, range.len()))
             }
             _ => None,
         });
         let on_device = on_device.collect();
-        memory.set_resident(on_device);
+        self.memory.set_resident(on_device);
+    }
+}
+
+/// Bytes that a thread fills before it looks for more.
+pub(super) const PIECE_BYTES: usize = 128 << 10;
+
+/// A piece of a batch's memory.
+pub(super) struct Piece<'b> {
+    first: usize,
+    bytes: &'b mut [u8],
+    items: &'b [Packed],
+}
+
+impl Piece<'_> {
+    /// Fills it with the bytes of items, which `bytes` tells, and gaps with zeros.
+    pub(super) fn fill<'i>(self, bytes: impl Fn(usize) -> &'i ItemBytes<'i>) {
+        let Piece { first, bytes: piece, items } = self;
+        let behind = first + piece.len();
+        let from = items.partition_point(|item| item.end as usize <= first);
+        let mut at = first;
+        for (index, item) in items.iter().enumerate().skip(from) {
+            let [begin, end] = [item.begin, item.end].map(|at| (at as usize).clamp(first, behind));
+            piece[at - first..begin - first].fill(0);
+            if let ItemBytes::Host(bytes) = bytes(index) {
+                let within = begin - item.begin as usize;
+                piece[begin - first..end - first]
+                    .copy_from_slice(&bytes[within..within + (end - begin)]);
+            }
+            at = end;
+            if item.end as usize >= behind {
+                break;
+            }
+        }
+        piece[at - first..].fill(0);
     }
 }
 

@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-use super::batch::{Packed, RingBatch};
+use super::batch::{PIECE_BYTES, Packed, Piece, RingBatch};
 use super::item::{ItemError, Outcome, RingResults, RingStats, WorkItem};
 use crate::matches::Picked;
 use crate::scan::{Scan, Sink};
 use crate::shaders::layout;
 use crate::sort::MANY;
+use crate::vulkan::copy::share_out;
 use crate::{Match, ResidentRulePipeline, ScanError, ScanScratch, ScanStats};
 
 /// Items that were published, to be collected by
@@ -153,6 +154,32 @@ impl Round {
         }
     }
 
+    /// Fills the room made for items with their bytes, and does something else meanwhile. Of items on the device it
+    /// only takes note.
+    pub(super) fn fill<R>(&mut self, items: &[WorkItem], meanwhile: impl FnOnce() -> R) -> R {
+        /// Bytes up to which one thread is sooner done.
+        const LITTLE: usize = 512 << 10;
+
+        for part in self.parts.iter_mut().filter(|part| part.has_resident) {
+            let Part { batch, places, .. } = part;
+            batch.set_resident(|index| &items[place(places, index)].bytes);
+        }
+        let len: usize = self.parts.iter().map(|part| part.batch.packed_len()).sum();
+        let count = len.div_ceil(PIECE_BYTES) + self.parts.len();
+        let pieces = self.parts.iter_mut().flat_map(|Part { batch, places, .. }| {
+            let places = &*places;
+            batch.pieces().map(move |piece| (piece, places))
+        });
+        let fill = |(piece, places): (Piece, &Option<Vec<u32>>)| {
+            piece.fill(|index| &items[place(places, index)].bytes);
+        };
+        if len <= LITTLE {
+            pieces.for_each(fill);
+            return meanwhile();
+        }
+        share_out(pieces, count, fill, meanwhile)
+    }
+
     /// Waits for the device, and appends what has come of each item.
     pub(super) fn drain(
         &mut self,
@@ -212,11 +239,6 @@ impl Part {
         }
     }
 
-    /// The place of an item among those of the round.
-    pub(super) fn place(&self, index: usize) -> usize {
-        self.places.as_ref().map_or(index, |places| places[index] as usize)
-    }
-
     /// Waits for the device. What it has found is in `scratch` then.
     fn finish(
         &mut self,
@@ -251,7 +273,7 @@ impl Part {
         }
         let mut rest = &found[..];
         for (index, item) in self.batch.items.iter().enumerate() {
-            let outcome = &mut outcomes[self.place(index)];
+            let outcome = &mut outcomes[place(&self.places, index)];
             outcome.id = item.id;
             let first = matches.len();
             let max_matches = item.max_matches.min(self.most_matches);
@@ -276,6 +298,11 @@ impl Part {
             }
         }
     }
+}
+
+/// The place of a part's item among those of the round.
+fn place(places: &Option<Vec<u32>>, index: usize) -> usize {
+    places.as_ref().map_or(index, |places| places[index] as usize)
 }
 
 /// Takes the matches of packed items, and finds whose they are.

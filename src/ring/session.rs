@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::batch::{self, RingBatch};
 use super::config::{MegakernelConfig, within};
@@ -218,8 +218,21 @@ impl MegakernelSession {
         if fit < items.len() {
             return Err(RingError::TooMany { items: items.len(), fit });
         }
-        let (round, _) = self.publish_some(items)?;
-        Ok(Published { round, items })
+        self.forget()?;
+        let mut round = self.round();
+        let begun = self.despite_loss(|session| session.reserve(items, &mut round));
+        let begun = begun.and_then(|()| {
+            round.parts.iter().try_for_each(|part| self.check_room(part))?;
+            round.fill(items, || ());
+            self.begin(items, &mut round)
+        });
+        if let Err(error) = begun {
+            self.retire(round);
+            return Err(error);
+        }
+        let id = round.id();
+        self.rounds.push_back(round);
+        Ok(Published { round: id, items })
     }
 
     /// Waits for what was published, and gives what has come of each item, in their order. Results are empty after an
@@ -407,24 +420,39 @@ impl MegakernelSession {
             share => (share / rounds).max(1),
         };
         let mut next = 0;
-        while next < items.len() {
-            if under_way.len() == rounds
-                && let Some((oldest, range)) = under_way.pop_front()
-            {
-                self.finish_round(&oldest, &items[range], results)?;
+        let mut filled: Option<(Round, Range<usize>)> = None;
+        loop {
+            // A round is filled while those before it are begun and waited for.
+            let mut filling = None;
+            if next < items.len() {
+                let mut round = self.round();
+                let some = &items[next..items.len().min(next + most)];
+                self.despite_loss(|session| session.reserve(some, &mut round))?;
+                let range = next..next + round.len;
+                next = range.end;
+                filling = Some((round, range));
             }
-            match self.publish_some(&items[next..items.len().min(next + most)]) {
-                Ok((round, len)) => {
-                    under_way.push_back((round, next..next + len));
-                    next += len;
+            let mut go_on = || match filled.take() {
+                Some((round, range)) => self.begin_next(items, round, range, under_way, results),
+                None => Ok(()),
+            };
+            match &mut filling {
+                Some((round, range)) => {
+                    let began = Instant::now();
+                    let mut passed = Duration::ZERO;
+                    round.fill(&items[range.clone()], || {
+                        let gone_on = go_on();
+                        passed = began.elapsed();
+                        gone_on
+                    })?;
+                    round.stats.packing += began.elapsed() - passed;
                 }
-                Err(RingError::Full { .. }) => match under_way.pop_front() {
-                    Some((oldest, range)) => self.finish_round(&oldest, &items[range], results)?,
-                    // Others hold the slots: what has come of theirs waits for them.
-                    None => self.drain_oldest()?,
-                },
-                Err(error) => return Err(error),
+                None => go_on()?,
             }
+            if filling.is_none() {
+                break;
+            }
+            filled = filling;
         }
         while let Some((oldest, range)) = under_way.pop_front() {
             self.finish_round(&oldest, &items[range], results)?;
@@ -432,20 +460,55 @@ impl MegakernelSession {
         Ok(())
     }
 
-    /// Publishes as many of the first items as fit a round, and says how many that are.
-    fn publish_some(&mut self, items: &[WorkItem]) -> Result<(RoundId, usize), RingError> {
+    /// Begins a round that has been filled, as soon as those before it leave room.
+    fn begin_next(
+        &mut self,
+        items: &[WorkItem],
+        mut round: Round,
+        range: Range<usize>,
+        under_way: &mut VecDeque<(RoundId, Range<usize>)>,
+        results: &mut RingResults,
+    ) -> Result<(), RingError> {
         self.forget()?;
-        let mut round = self.round();
-        let had_recovered = self.has_recovered;
-        let published = self.despite_loss(|session| session.begin_items(items, &mut round));
-        if let Err(error) = published {
-            self.retire(round);
-            return Err(error);
+        while under_way.len() >= self.config.rounds_in_flight
+            && let Some((oldest, range)) = under_way.pop_front()
+        {
+            self.finish_round(&oldest, &items[range], results)?;
         }
-        round.stats.recovered = self.has_recovered && !had_recovered;
-        let published = (round.id(), round.len);
+        while let Err(error) = self.begin(&items[range.clone()], &mut round) {
+            match (error, under_way.pop_front()) {
+                (RingError::Full { .. }, Some((oldest, range))) => {
+                    self.finish_round(&oldest, &items[range], results)?;
+                }
+                // Others hold the slots: what has come of theirs waits for them.
+                (RingError::Full { .. }, None) => self.drain_oldest()?,
+                (error, _) => {
+                    self.retire(round);
+                    return Err(error);
+                }
+            }
+        }
+        under_way.push_back((round.id(), range));
         self.rounds.push_back(round);
-        Ok(published)
+        Ok(())
+    }
+
+    /// Begins a round that has been filled, or fills it again where its memory went with a lost device.
+    fn begin(&mut self, items: &[WorkItem], round: &mut Round) -> Result<(), RingError> {
+        let had_recovered = self.has_recovered;
+        self.despite_loss(|session| {
+            let live = session.live()?;
+            if !round.parts.iter().all(|part| live.has_lent(&part.batch)) {
+                session.reserve(items, round)?;
+                round.fill(items, || ());
+            }
+            let began = Instant::now();
+            let begun = session.begin_parts(round);
+            round.stats.packing += began.elapsed();
+            begun
+        })?;
+        round.stats.recovered = self.has_recovered && !had_recovered;
+        Ok(())
     }
 
     /// How many of the first items fit one round of an empty ring.
@@ -500,48 +563,33 @@ impl MegakernelSession {
         }
     }
 
-    /// Packs as many items as fit, each tenant's into memory of its own, and submits their scans.
-    fn begin_items(&mut self, items: &[WorkItem], round: &mut Round) -> Result<(), RingError> {
-        self.live()?;
+    /// Makes room for as many items as fit a round, each tenant's in memory of its own.
+    fn reserve(&mut self, items: &[WorkItem], round: &mut Round) -> Result<(), RingError> {
         let began = Instant::now();
         round.faults.clear();
         round.parts.clear();
-        round.len = self.reserve(items, round)?;
-        for part in &round.parts {
-            self.check_room(part)?;
-        }
-        for part in &mut round.parts {
-            let places = part.places.take();
-            let place = |index| places.as_ref().map_or(index, |places| places[index] as usize);
-            part.batch.fill(part.has_resident, |index| &items[place(index)].bytes);
-            part.places = places;
-        }
-        let begun = self.begin_parts(round);
-        round.stats.packing += began.elapsed();
-        begun
-    }
-
-    /// Makes room for as many items as fit, and says how many that are.
-    fn reserve(&mut self, items: &[WorkItem], round: &mut Round) -> Result<usize, RingError> {
+        round.len = 0;
         self.part_of.clear();
         self.part_of.resize(self.tenants.len(), 0);
         for (place, item) in items.iter().enumerate() {
             if let Some(error) = self.fault(item) {
                 round.faults.push((place as u32, item.id, error));
-                continue;
+            } else {
+                if self.part_of[item.tenant as usize] == 0 {
+                    round.parts.push(Part::new(self.lend_once(item.tenant)?));
+                    self.part_of[item.tenant as usize] = round.parts.len();
+                }
+                let part = &mut round.parts[self.part_of[item.tenant as usize] - 1];
+                if !part.batch.reserve(item.id, item.bytes.len().unwrap_or(0), item.max_matches) {
+                    break;
+                }
+                part.place_last(place);
+                part.has_resident |= matches!(item.bytes, ItemBytes::Resident { .. });
             }
-            if self.part_of[item.tenant as usize] == 0 {
-                round.parts.push(Part::new(self.lend_once(item.tenant)?));
-                self.part_of[item.tenant as usize] = round.parts.len();
-            }
-            let part = &mut round.parts[self.part_of[item.tenant as usize] - 1];
-            if !part.batch.reserve(item.id, item.bytes.len().unwrap_or(0), item.max_matches) {
-                return Ok(place);
-            }
-            part.place_last(place);
-            part.has_resident |= matches!(item.bytes, ItemBytes::Resident { .. });
+            round.len += 1;
         }
-        Ok(items.len())
+        round.stats.packing += began.elapsed();
+        Ok(())
     }
 
     /// Whether there is room for a part beside what is in flight of its tenant.
@@ -658,13 +706,16 @@ impl MegakernelSession {
         if self.rounds[index].is_to_be_repeated() {
             let mut round = self.rounds.remove(index).ok_or(RingError::UnknownRound)?;
             let recovered = round.state == State::Lost;
-            while let Err(error) = self.begin_items(items, &mut round) {
+            round.stats = RingStats { rounds: 1, ..RingStats::default() };
+            self.despite_loss(|session| session.reserve(items, &mut round))?;
+            round.fill(items, || ());
+            while let Err(error) = self.begin(items, &mut round) {
                 match error {
                     RingError::Full { .. } => self.drain_oldest()?,
                     error => return Err(error),
                 }
             }
-            round.stats = RingStats { rounds: 1, recovered, ..RingStats::default() };
+            round.stats.recovered |= recovered;
             self.rounds.push_back(round);
             index = self.rounds.len() - 1;
             self.drain_into(index, results)?;
@@ -690,7 +741,8 @@ impl MegakernelSession {
         while let Some(part) = round.parts.pop() {
             self.give_back(part.batch);
         }
-        if self.spare_rounds.len() < self.config.rounds_in_flight {
+        // Beside those in flight there are one that is filled and one that has been.
+        if self.spare_rounds.len() < self.config.rounds_in_flight + 2 {
             self.spare_rounds.push(round);
         }
     }

@@ -59,19 +59,32 @@ pub(crate) fn fill_in_pieces(
     fill: impl Fn(usize, &mut [u8]) + Sync,
 ) {
     let count = memory.len().div_ceil(piece_bytes);
-    let pieces = Mutex::new(memory.chunks_mut(piece_bytes).enumerate());
-    let next = || pieces.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let fill_rest = || {
-        while let Some((index, piece)) = next() {
-            fill(index * piece_bytes, piece);
+    let pieces = memory.chunks_mut(piece_bytes).enumerate();
+    share_out(pieces, count, |(index, piece)| fill(index * piece_bytes, piece), || ());
+}
+
+/// Shares `count` tasks out among threads; this one does something else first, and then takes part.
+pub(crate) fn share_out<T, R>(
+    tasks: impl Iterator<Item = T> + Send,
+    count: usize,
+    work: impl Fn(T) + Sync,
+    meanwhile: impl FnOnce() -> R,
+) -> R {
+    let tasks = Mutex::new(tasks);
+    let next = || tasks.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work_on = || {
+        while let Some(task) = next() {
+            work(task);
         }
     };
     rayon::in_place_scope(|scope| {
         for _ in 1..rayon::current_num_threads().min(count) {
-            scope.spawn(|_| fill_rest());
+            scope.spawn(|_| work_on());
         }
-        fill_rest();
-    });
+        let done = meanwhile();
+        work_on();
+        done
+    })
 }
 
 #[cfg(test)]

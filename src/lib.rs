@@ -47,8 +47,9 @@ mod vulkan;
 
 pub use matches::{Match, MatchKind};
 pub use ring::{
-    ItemBytes, ItemError, ItemMatches, ItemResult, MegakernelConfig, MegakernelSession, Observable,
-    Published, PublishedBatch, RingBatch, RingError, RingResults, RingStats, WorkItem,
+    ItemBytes, ItemError, ItemMatches, ItemResult, MegakernelConfig, MegakernelSession,
+    NotPublished, Observable, Published, PublishedBatch, RingBatch, RingError, RingResults,
+    RingStats, WorkItem,
 };
 pub use rules::{BuildError, Factor, PipelineOptions, RulePipeline, RulePlan, UnicodePolicy};
 pub use scan::{

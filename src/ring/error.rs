@@ -1,5 +1,6 @@
 //! What can go wrong with a ring session as a whole.
 
+use super::batch::RingBatch;
 use crate::{BackendError, ScanError};
 
 /// Why items were not published, or nothing has come of them.
@@ -44,6 +45,15 @@ pub enum RingError {
     NoPipeline { tenant: u32 },
     #[error(transparent)]
     Scan(#[from] ScanError),
+}
+
+/// Why a batch was not published.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct NotPublished {
+    pub error: RingError,
+    /// What was not published; none if it went with a lost device.
+    pub batch: Option<RingBatch>,
 }
 
 impl RingError {

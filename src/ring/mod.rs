@@ -27,7 +27,7 @@ mod tests;
 
 pub use batch::RingBatch;
 pub use config::MegakernelConfig;
-pub use error::RingError;
+pub use error::{NotPublished, RingError};
 pub use item::{ItemBytes, ItemError, ItemMatches, ItemResult, RingResults, RingStats, WorkItem};
 pub use round::{Published, PublishedBatch};
 pub use session::MegakernelSession;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::{self, RingBatch};
 use super::config::{MegakernelConfig, within};
-use super::error::RingError;
+use super::error::{NotPublished, RingError};
 use super::item::{ItemBytes, ItemError, ItemMatches, RingResults, RingStats, WorkItem};
 use super::live::Live;
 use super::round::{Held, Part, Published, PublishedBatch, RingScratch, Round, RoundId, State};
@@ -279,12 +279,9 @@ impl MegakernelSession {
     ///
     /// As [`MegakernelSession::publish`], with what is left of the batch. After the loss of the device that is none
     /// ([`RingError::BatchLost`]), and the session goes on where it can: read the items again.
-    pub fn publish_batch(
-        &mut self,
-        batch: RingBatch,
-    ) -> Result<PublishedBatch, (RingError, Option<RingBatch>)> {
+    pub fn publish_batch(&mut self, batch: RingBatch) -> Result<PublishedBatch, Box<NotPublished>> {
         if let Err(error) = self.forget() {
-            return Err((error, Some(batch)));
+            return Err(Box::new(NotPublished { error, batch: Some(batch) }));
         }
         let begun = match &self.live {
             Some(live) if live.has_lent(&batch) => Ok(()),
@@ -303,12 +300,13 @@ impl MegakernelSession {
             }
             Err(error) if error.is_loss() => {
                 drop(round);
-                Err((self.recover(error).err().unwrap_or(RingError::BatchLost), None))
+                let error = self.recover(error).err().unwrap_or(RingError::BatchLost);
+                Err(Box::new(NotPublished { error, batch: None }))
             }
             Err(error) => {
                 let batch = round.parts.pop().map(|part| part.batch);
                 self.retire(round);
-                Err((error, batch))
+                Err(Box::new(NotPublished { error, batch }))
             }
         }
     }

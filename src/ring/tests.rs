@@ -133,8 +133,10 @@ fn texts<'a>(items: &[&'a str]) -> Vec<WorkItem<'a>> {
     (0..).zip(items).map(|(id, item)| WorkItem::new(id, item.as_bytes())).collect()
 }
 
-/// Items' matches as (pattern, start, end), or why there are none.
-fn shown(results: &[ItemMatches]) -> Vec<Result<Vec<(u32, u32, u32)>, ItemError>> {
+/// An item's matches as (pattern, start, end), or why there are none.
+type Shown = Result<Vec<(u32, u32, u32)>, ItemError>;
+
+fn shown(results: &[ItemMatches]) -> Vec<Shown> {
     let of_one = |result: &ItemMatches| {
         let matches = result.matches.clone()?;
         Ok(matches.iter().map(|found| (found.pattern_id, found.start, found.end)).collect())
@@ -574,7 +576,7 @@ fn batches_that_came_back_can_be_added_to() {
     batch = session.collect_batch(published, &mut results).unwrap();
     assert!(results.is_empty());
     let mut other = self::session(&backend, &rules(MatchKind::LeftmostFirst, &["a"]), small());
-    let (error, batch) = other.publish_batch(batch).unwrap_err();
+    let NotPublished { error, batch } = *other.publish_batch(batch).unwrap_err();
     assert!(matches!(error, RingError::ForeignBatch), "{error}");
     session.give_back(batch.unwrap());
     other.shutdown().unwrap();

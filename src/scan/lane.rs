@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use ash::vk;
 use bytemuck::{bytes_of, cast_slice, pod_read_unaligned};
+use rayon::prelude::*;
 
 use super::haystack::ResidentPart;
 use super::kernels::Kernels;
@@ -20,7 +21,7 @@ use crate::shaders::layout::{
     TrackSegment,
 };
 use crate::vulkan::command::{Commands, Recorder, Scope};
-use crate::vulkan::copy::{ParallelCopy, fill_in_pieces};
+use crate::vulkan::copy::ParallelCopy;
 use crate::vulkan::device::{Device, QueueRole};
 use crate::vulkan::memory::{Buffer, Location};
 use crate::vulkan::pipeline::{Binding, ComputePipeline, DescriptorSet};
@@ -1024,18 +1025,13 @@ fn stage_times(stages: &[Stage], nanoseconds: &[u64]) -> StageTimes {
 
 /// Copies to the front of mapped memory, with several threads where it is much.
 fn copy_bytes(from: &[u8], to: &mut [u8]) {
-    /// Below this a thread alone is done sooner, and above the other it does not matter that pieces are large.
+    /// Below this a thread alone is done sooner.
     const LITTLE: usize = 512 << 10;
-    const MUCH: usize = 4 << 20;
-
-    let to = &mut to[..from.len()];
     if from.len() < LITTLE {
-        to.copy_from_slice(from);
+        to[..from.len()].copy_from_slice(from);
     } else {
-        let piece_bytes = if from.len() < MUCH { COPY_PIECE / 4 } else { COPY_PIECE };
-        fill_in_pieces(to, piece_bytes, |offset, piece| {
-            piece.copy_from_slice(&from[offset..offset + piece.len()]);
-        });
+        let pieces = to[..from.len()].par_chunks_mut(COPY_PIECE).zip(from.par_chunks(COPY_PIECE));
+        pieces.for_each(|(to, from)| to.copy_from_slice(from));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Copying host memory to mapped memory, by as many threads as there are.
+//! Copying host memory to mapped memory, and other work that as many threads take part in as there are.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -52,17 +52,6 @@ impl<'a> ParallelCopy<'a> {
     }
 }
 
-/// Fills memory in pieces, each with its offset, by this thread and as many others as come in time.
-pub(crate) fn fill_in_pieces(
-    memory: &mut [u8],
-    piece_bytes: usize,
-    fill: impl Fn(usize, &mut [u8]) + Sync,
-) {
-    let count = memory.len().div_ceil(piece_bytes);
-    let pieces = memory.chunks_mut(piece_bytes).enumerate();
-    share_out(pieces, count, |(index, piece)| fill(index * piece_bytes, piece), || ());
-}
-
 /// Shares `count` tasks out among threads; this one does something else first, and then takes part.
 pub(crate) fn share_out<T, R>(
     tasks: impl Iterator<Item = T> + Send,
@@ -92,16 +81,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_are_filled_once_each() {
-        for len in [0, 1, 63, 64, 65, 10_001] {
-            let mut memory = vec![0_u8; len];
-            fill_in_pieces(&mut memory, 64, |offset, piece| {
-                for (at, byte) in piece.iter_mut().enumerate() {
-                    *byte += ((offset + at) % 251) as u8 + 1;
-                }
-            });
-            let expected: Vec<u8> = (0..len).map(|at| (at % 251) as u8 + 1).collect();
-            assert_eq!(memory, expected);
+    fn tasks_are_done_once_each_whatever_else_is_done_meanwhile() {
+        for count in [0, 1, 2, 1000] {
+            let done: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
+            let work = |task: &AtomicUsize| {
+                task.fetch_add(1, Ordering::Relaxed);
+            };
+            assert_eq!(share_out(done.iter(), count, work, || 7), 7);
+            assert!(done.iter().all(|task| task.load(Ordering::Relaxed) == 1));
         }
     }
 

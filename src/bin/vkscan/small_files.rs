@@ -144,8 +144,10 @@ impl SmallFiles {
         }
         match self.session.publish_batch(batch) {
             Ok(published) => Ok(Some(InFlight { published, first, read })),
-            Err((RingError::BatchLost, _)) => Ok(None),
-            Err((error, _)) => Err(error),
+            Err(failed) => match failed.error {
+                RingError::BatchLost => Ok(None),
+                error => Err(error),
+            },
         }
     }
 

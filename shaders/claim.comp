@@ -5,7 +5,8 @@
 //
 // Reads and writes the ring's slots and the tenant's tally. Grid: a workgroup for as many slots as it has invocations,
 // which it claims with one addition to Control::claimed. A slot that is not of this epoch and tenant, or whose item does
-// not lie in the haystack, is at fault, and its bytes are not looked at. No loops. CPU twin: src/twin/claim.rs.
+// not lie in the haystack, is at fault, and its bytes are not looked at; but one of a later epoch has been published anew
+// since nobody waits for this scan any more. No loops. CPU twin: src/twin/claim.rs.
 
 #include "bindings.glsl"
 
@@ -35,7 +36,7 @@ void main() {
         if (slot.state == SLOT_PUBLISHED) {
             ring.slots[place].state = SLOT_CLAIMED;
         }
-    } else if (slot.state != SLOT_FAULTED) {
+    } else if (slot.state != SLOT_FAULTED && int(slot.epoch - params.epoch) <= 0) {
         ring.slots[place].state = SLOT_FAULTED;
         tally(TALLY_FAULTS, 1u);
     }

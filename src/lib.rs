@@ -36,6 +36,7 @@
 //! | `tests`, `benches` | how we know it is right and fast |
 
 mod matches;
+mod parallel;
 mod ring;
 mod rules;
 mod scan;

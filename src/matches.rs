@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rayon::prelude::*;
 
+use crate::parallel::pool;
 use crate::rules::Run;
 use crate::sort::{self, MANY};
 
@@ -98,7 +99,7 @@ impl<'a> Picked<'a> {
             *piece = &mut std::mem::take(piece)[..kept];
         };
         if is_many {
-            pieces.par_iter_mut().for_each(pick);
+            pool().install(|| pieces.par_iter_mut().for_each(pick));
         } else {
             pieces.iter_mut().for_each(pick);
         }
@@ -235,7 +236,8 @@ impl Chains {
             return is_settled(candidates);
         }
         let borders = borders(candidates);
-        borders.par_windows(2).all(|border| is_settled(&candidates[border[0]..border[1]]))
+        let is_settled = |border: &[usize]| is_settled(&candidates[border[0]..border[1]]);
+        pool().install(|| borders.par_windows(2).all(is_settled))
     }
 
     /// The ranges of starts of which `candidates`, sorted, may not hold all that counts, where tails have

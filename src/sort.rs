@@ -4,6 +4,7 @@
 use rayon::prelude::*;
 
 use crate::Match;
+use crate::parallel::pool;
 
 /// Matches from which on threads share the work.
 pub(crate) const MANY: usize = 1 << 15;
@@ -35,10 +36,12 @@ pub(crate) fn sort(matches: &mut Vec<Match>, spare: &mut Vec<Match>) {
     }
     spare.truncate(count);
     let run_len = count.div_ceil(RUNS);
-    let runs = matches.par_chunks_mut(run_len).zip(spare.par_chunks_mut(run_len));
-    runs.for_each(|(run, spare)| sort_run(run, spare));
-    let mut runs = matches.chunks(run_len);
-    merge(std::array::from_fn(|_| runs.next().unwrap_or_default()), spare);
+    pool().install(|| {
+        let runs = matches.par_chunks_mut(run_len).zip(spare.par_chunks_mut(run_len));
+        runs.for_each(|(run, spare)| sort_run(run, spare));
+        let mut runs = matches.chunks(run_len);
+        merge(std::array::from_fn(|_| runs.next().unwrap_or_default()), spare);
+    });
     std::mem::swap(matches, spare);
 }
 
@@ -51,7 +54,7 @@ pub(crate) fn append<T: Sync>(
     if items.len() < MANY {
         matches.extend(items.iter().map(to_match));
     } else {
-        matches.par_extend(items.par_iter().map(to_match));
+        pool().install(|| matches.par_extend(items.par_iter().map(to_match)));
     }
 }
 

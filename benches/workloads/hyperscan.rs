@@ -15,7 +15,7 @@ const MOST_THREADS: usize = 16;
 
 /// For a run with ends, which floors depend on, and for one with spans, which takes over a minute to compile
 /// some rules.
-const PATIENCE: [Duration; 2] = [Duration::from_secs(100), Duration::from_secs(20)];
+const PATIENCE: [Duration; 2] = [Duration::from_secs(40), Duration::from_secs(20)];
 
 /// Rates, or why there are none.
 #[derive(Serialize, Deserialize)]

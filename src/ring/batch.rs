@@ -165,7 +165,8 @@ impl Piece<'_> {
         let behind = first + piece.len();
         let from = items.partition_point(|item| item.end as usize <= first);
         let mut at = first;
-        for (index, item) in items.iter().enumerate().skip(from) {
+        let in_reach = |(_, item): &(usize, &Packed)| (item.begin as usize) < behind;
+        for (index, item) in items.iter().enumerate().skip(from).take_while(in_reach) {
             let [begin, end] = [item.begin, item.end].map(|at| (at as usize).clamp(first, behind));
             piece[at - first..begin - first].fill(0);
             if let ItemBytes::Host(bytes) = bytes(index) {
@@ -174,9 +175,6 @@ impl Piece<'_> {
                     .copy_from_slice(&bytes[within..within + (end - begin)]);
             }
             at = end;
-            if item.end as usize >= behind {
-                break;
-            }
         }
         piece[at - first..].fill(0);
     }
@@ -188,5 +186,47 @@ impl std::fmt::Debug for RingBatch {
             .field("tenant", &self.tenant)
             .field("items", &self.items.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Wherever pieces are cut, each item's bytes are where they belong, and zeros between them.
+        #[test]
+        fn pieces_make_a_whole(
+            lens in prop::collection::vec(prop_oneof![0_usize..9, 1000_usize..1100], 0..12),
+            piece_bytes in 1_usize..200,
+        ) {
+            let mut end = None;
+            let items: Vec<Packed> = lens
+                .iter()
+                .map(|&len| {
+                    let Range { start, end: behind } = place(end, len);
+                    end = Some(behind);
+                    Packed { id: 0, begin: start as u32, end: behind as u32, max_matches: 0 }
+                })
+                .collect();
+            let bytes: Vec<Vec<u8>> =
+                lens.iter().enumerate().map(|(index, &len)| vec![index as u8 + 1; len]).collect();
+            let hosts: Vec<ItemBytes> = bytes.iter().map(|bytes| ItemBytes::Host(bytes)).collect();
+            let mut memory = vec![0xEE; end.map_or(0, packed_len)];
+            for (index, piece) in memory.chunks_mut(piece_bytes).enumerate() {
+                let piece = Piece { first: index * piece_bytes, bytes: piece, items: &items };
+                piece.fill(|index| &hosts[index]);
+            }
+            let mut expected = vec![0; memory.len()];
+            for (item, bytes) in items.iter().zip(&bytes) {
+                expected[item.begin as usize..item.end as usize].copy_from_slice(bytes);
+            }
+            prop_assert_eq!(memory, expected);
+            for pair in items.windows(2) {
+                prop_assert!(pair[0].end + layout::ITEM_GAP <= pair[1].begin);
+            }
+        }
     }
 }

@@ -27,8 +27,11 @@ pub enum RingError {
     /// The session does not know the round: it was published through another, or is there no more.
     #[error("the round was not published through this session, or has been collected")]
     UnknownRound,
-    /// Items that went with a lost device wait to be scanned again, with the rules that they were published for.
-    #[error("items that went with a lost device are still to be scanned again: collect them first")]
+    /// Items that a fault of the device has kept from being scanned wait for that, with the rules that they were published
+    /// for.
+    #[error(
+        "items that a fault of the device has kept from being scanned are still to be collected: do that first"
+    )]
     Uncollected,
     /// What a batch held went with the device.
     #[error(

@@ -97,7 +97,8 @@ pub struct ItemMatches {
     pub matches: Result<Vec<Match>, ItemError>,
 }
 
-/// What has come of items, in their order. It can be used again and again, and then allocates nothing once warm.
+/// What has come of items, in their order. It can be used again and again, and then nothing is
+/// allocated once that is warm, but for what threads take that share out rounds of over 512 KiB.
 #[derive(Debug, Default)]
 pub struct RingResults {
     pub(super) matches: Vec<Match>,

@@ -8,10 +8,10 @@ use rayon::prelude::*;
 use super::batch::{PIECE_BYTES, Packed, Piece, RingBatch};
 use super::item::{ItemError, Outcome, RingResults, RingStats, WorkItem};
 use crate::matches::Picked;
+use crate::parallel::{self, share_out};
 use crate::scan::{Scan, Sink};
 use crate::shaders::layout;
 use crate::sort::MANY;
-use crate::vulkan::copy::share_out;
 use crate::{Match, ResidentRulePipeline, ScanError, ScanScratch, ScanStats};
 
 /// Items that were published, to be collected by
@@ -173,11 +173,21 @@ impl Round {
         let fill = |(piece, places): (Piece, &Option<Vec<u32>>)| {
             piece.fill(|index| &items[place(places, index)].bytes);
         };
-        if len <= LITTLE {
+        let mut filled_since = Instant::now();
+        let meanwhile = || {
+            let done = meanwhile();
+            filled_since = Instant::now();
+            done
+        };
+        let done = if len <= LITTLE {
+            let done = meanwhile();
             pieces.for_each(fill);
-            return meanwhile();
-        }
-        share_out(pieces, count, fill, meanwhile)
+            done
+        } else {
+            share_out(pieces, count, fill, meanwhile)
+        };
+        self.stats.packing += filled_since.elapsed();
+        done
     }
 
     /// Waits for the device, and appends what has come of each item.
@@ -269,7 +279,7 @@ impl Part {
         if found.len() < MANY {
             found.sort_unstable();
         } else {
-            found.par_sort_unstable();
+            parallel::pool().install(|| found.par_sort_unstable());
         }
         let mut rest = &found[..];
         for (index, item) in self.batch.items.iter().enumerate() {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::batch::{self, RingBatch};
 use super::config::{MegakernelConfig, within};
@@ -156,7 +156,7 @@ impl MegakernelSession {
     }
 
     /// The backend that the session is on: not the one that it was made with, once that was lost. `None` after
-    /// [`MegakernelSession::shutdown`].
+    /// [`MegakernelSession::shutdown`], or where what was lost could not be made anew.
     pub fn backend(&self) -> Option<&Backend> {
         self.live.as_ref().map(|live| &live.backend)
     }
@@ -195,10 +195,12 @@ impl MegakernelSession {
         results: &mut RingResults,
     ) -> Result<(), RingError> {
         results.clear();
+        let had_recovered = self.has_recovered;
         let mut under_way = std::mem::take(&mut self.under_way);
         let scanned = self.scan_all(items, &mut under_way, results);
         under_way.clear();
         self.under_way = under_way;
+        results.stats.recovered |= self.has_recovered && !had_recovered;
         if scanned.is_err() {
             results.clear();
         }
@@ -218,6 +220,7 @@ impl MegakernelSession {
         if fit < items.len() {
             return Err(RingError::TooMany { items: items.len(), fit });
         }
+        let had_recovered = self.has_recovered;
         self.forget()?;
         let mut round = self.round();
         let begun = self.despite_loss(|session| session.reserve(items, &mut round));
@@ -230,6 +233,7 @@ impl MegakernelSession {
             self.retire(round);
             return Err(error);
         }
+        round.stats.recovered = self.has_recovered && !had_recovered;
         let id = round.id();
         self.rounds.push_back(round);
         Ok(Published { round: id, items })
@@ -278,7 +282,8 @@ impl MegakernelSession {
     /// # Errors
     ///
     /// As [`MegakernelSession::publish`], with what is left of the batch. After the loss of the device that is none
-    /// ([`RingError::BatchLost`]), and the session goes on where it can: read the items again.
+    /// ([`RingError::BatchLost`]), or nothing that can be published ([`RingError::ForeignBatch`]), and the session goes on
+    /// where it can: read the items again.
     pub fn publish_batch(&mut self, batch: RingBatch) -> Result<PublishedBatch, Box<NotPublished>> {
         if let Err(error) = self.forget() {
             return Err(Box::new(NotPublished { error, batch: Some(batch) }));
@@ -374,9 +379,9 @@ impl MegakernelSession {
             .iter_mut()
             .filter(|round| round.is_to_be_repeated())
             .for_each(Round::forget_all);
+        self.retire_rounds();
         self.spare_batches.clear();
         self.spare_rounds.clear();
-        self.retire_rounds();
         ended.and(self.live.take().map_or(Ok(()), Live::free))
     }
 
@@ -436,14 +441,7 @@ impl MegakernelSession {
             };
             match &mut filling {
                 Some((round, range)) => {
-                    let began = Instant::now();
-                    let mut passed = Duration::ZERO;
-                    round.fill(&items[range.clone()], || {
-                        let gone_on = go_on();
-                        passed = began.elapsed();
-                        gone_on
-                    })?;
-                    round.stats.packing += began.elapsed() - passed;
+                    round.fill(&items[range.clone()], go_on)?;
                 }
                 None => go_on()?,
             }
@@ -493,7 +491,6 @@ impl MegakernelSession {
 
     /// Begins a round that has been filled, or fills it again where its memory went with a lost device.
     fn begin(&mut self, items: &[WorkItem], round: &mut Round) -> Result<(), RingError> {
-        let had_recovered = self.has_recovered;
         self.despite_loss(|session| {
             let live = session.live()?;
             if !round.parts.iter().all(|part| live.has_lent(&part.batch)) {
@@ -504,9 +501,7 @@ impl MegakernelSession {
             let begun = session.begin_parts(round);
             round.stats.packing += began.elapsed();
             begun
-        })?;
-        round.stats.recovered = self.has_recovered && !had_recovered;
-        Ok(())
+        })
     }
 
     /// How many of the first items fit one round of an empty ring.
@@ -608,14 +603,12 @@ impl MegakernelSession {
     fn begin_parts(&mut self, round: &mut Round) -> Result<(), RingError> {
         round.held.clear();
         round.state = State::InFlight;
+        round.parts.iter().try_for_each(|part| self.check_room(part))?;
         for index in 0..round.parts.len() {
-            let begun = self.check_room(&round.parts[index]).and_then(|()| {
-                let part = &mut round.parts[index];
-                let own = self.tenants[part.batch.tenant as usize].as_ref();
-                part.most_matches = own.map_or(0, |own| own.max_matches);
-                self.live.as_mut().ok_or(RingError::Closed)?.publish(part)
-            });
-            match begun {
+            let part = &mut round.parts[index];
+            let own = self.tenants[part.batch.tenant as usize].as_ref();
+            part.most_matches = own.map_or(0, |own| own.max_matches);
+            match self.live.as_mut().ok_or(RingError::Closed)?.publish(part) {
                 Ok(held) => round.held.push(held),
                 Err(error) => {
                     self.abandon(round);
@@ -694,14 +687,14 @@ impl MegakernelSession {
         results: &mut RingResults,
     ) -> Result<(), RingError> {
         let mut index = self.index_of(id)?;
-        match self.rounds[index].state {
-            State::InFlight => {
-                self.drain_into(index, results).or_else(|error| self.recover_from(error))?;
-            }
-            State::Drained => results.append(&mut self.rounds[index].results),
-            _ => {}
+        if self.rounds[index].state == State::Drained {
+            results.append(&mut self.rounds[index].results);
         }
-        if self.rounds[index].is_to_be_repeated() {
+        if self.rounds[index].state == State::InFlight {
+            self.drain_into(index, results).or_else(|error| self.recover_from(error))?;
+        }
+        // A loss while it is scanned again is the first one at most once.
+        while self.rounds[index].is_to_be_repeated() {
             let mut round = self.rounds.remove(index).ok_or(RingError::UnknownRound)?;
             let recovered = round.state == State::Lost;
             round.stats = RingStats { rounds: 1, ..RingStats::default() };
@@ -716,7 +709,7 @@ impl MegakernelSession {
             round.stats.recovered |= recovered;
             self.rounds.push_back(round);
             index = self.rounds.len() - 1;
-            self.drain_into(index, results)?;
+            self.drain_into(index, results).or_else(|error| self.recover_from(error))?;
         }
         self.rounds[index].state = State::Collected;
         self.retire_rounds();

@@ -646,3 +646,51 @@ fn a_session_that_is_shut_down_with_its_device_says_what_was_lost() {
     drop(session);
     assert_eq!(own.allocated_bytes(), 0);
 }
+
+/// Items of two tenants, of which one has no room: neither is scanned twice.
+#[test]
+fn a_round_waits_for_room_as_a_whole() {
+    let backend = TestBackend::new();
+    let config = MegakernelConfig { tenant_count: 2, rounds_in_flight: 1, ..small() };
+    let rules = rules(MatchKind::LeftmostFirst, &["a"]);
+    let mut session = session(&backend, &rules, config);
+    session.set_tenant(1, &rules, 10).unwrap();
+    let mut items = texts(&["a", "a"]);
+    items[1].tenant = 1;
+    let held = session.publish(&items[1..]).unwrap();
+    let found = shown(&session.submit_scan(&items).unwrap());
+    assert_eq!(found, [Ok(vec![(0, 0, 1)]), Ok(vec![(0, 0, 1)])]);
+    assert_eq!(session.observe_tenant(0, Observable::Items), Some(1));
+    assert_eq!(session.observe_tenant(1, Observable::Items), Some(2));
+    let mut results = RingResults::default();
+    session.collect_into(held, &mut results).unwrap();
+    assert_eq!(results.match_count(), 1);
+
+    // A batch that nobody asks for any more is not kept.
+    let mut batch = session.lend(0).unwrap();
+    assert!(batch.reserve(0, 1, 1));
+    drop(session.publish_batch(batch).unwrap());
+    session.shutdown().unwrap();
+    assert_eq!(backend.allocated_bytes(), 0);
+}
+
+/// Rounds are filled for a device that is lost while those before them are waited for.
+#[test]
+fn many_rounds_outlive_a_lost_device() {
+    let backend = TestBackend::waiting(Duration::from_secs(20));
+    let rules = rules(MatchKind::LeftmostFirst, &PATTERNS);
+    let items = items();
+    let work = work(&items);
+    let mut session = session(&backend.reopen().unwrap(), &rules, small());
+    let mut results = RingResults::default();
+    let waiting = session.publish(&work[..3]).unwrap();
+    session.backend().unwrap().device().inject_lost();
+    session.submit_scan_into(&work, &mut results).unwrap();
+    check(&rules, &items, &results);
+    assert!(results.stats().recovered);
+    session.collect_into(waiting, &mut results).unwrap();
+    check(&rules, &items[..3], &results);
+    let own = session.backend().unwrap().clone();
+    session.shutdown().unwrap();
+    assert_eq!(own.allocated_bytes(), 0);
+}

@@ -11,7 +11,9 @@ pub(crate) fn claim(buffers: &mut Buffers, params: &ScanParams) {
             if slot.state == layout::SLOT_PUBLISHED {
                 buffers.slots[place].state = layout::SLOT_CLAIMED;
             }
-        } else if slot.state != layout::SLOT_FAULTED {
+        } else if slot.state != layout::SLOT_FAULTED
+            && slot.epoch.wrapping_sub(params.epoch).cast_signed() <= 0
+        {
             buffers.slots[place].state = layout::SLOT_FAULTED;
             buffers.tally(params, layout::TALLY_FAULTS, 1);
         }

@@ -1,10 +1,9 @@
-//! Copying host memory to mapped memory, and other work that as many threads take part in as there are.
+//! Copying host memory to mapped memory, by as many threads as there are.
 
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 /// A copy that any number of threads take part in. They take pieces from the front, one at a time, so that what
 /// comes first is there first.
@@ -52,45 +51,9 @@ impl<'a> ParallelCopy<'a> {
     }
 }
 
-/// Shares `count` tasks out among threads; this one does something else first, and then takes part.
-pub(crate) fn share_out<T, R>(
-    tasks: impl Iterator<Item = T> + Send,
-    count: usize,
-    work: impl Fn(T) + Sync,
-    meanwhile: impl FnOnce() -> R,
-) -> R {
-    let tasks = Mutex::new(tasks);
-    let next = || tasks.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let work_on = || {
-        while let Some(task) = next() {
-            work(task);
-        }
-    };
-    rayon::in_place_scope(|scope| {
-        for _ in 1..rayon::current_num_threads().min(count) {
-            scope.spawn(|_| work_on());
-        }
-        let done = meanwhile();
-        work_on();
-        done
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tasks_are_done_once_each_whatever_else_is_done_meanwhile() {
-        for count in [0, 1, 2, 1000] {
-            let done: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
-            let work = |task: &AtomicUsize| {
-                task.fetch_add(1, Ordering::Relaxed);
-            };
-            assert_eq!(share_out(done.iter(), count, work, || 7), 7);
-            assert!(done.iter().all(|task| task.load(Ordering::Relaxed) == 1));
-        }
-    }
 
     #[test]
     fn threads_share_a_copy() {

@@ -84,7 +84,7 @@ pub struct ScanArgs {
 
     #[command(flatten)]
     pub device: DeviceArgs,
-    /// Most bytes on the device at once. Larger files are scanned in overlapping windows of that size,
+    /// Most bytes of a file on the device at once. Larger files are scanned in overlapping windows of that size,
     /// with the same matches.
     #[arg(
         long,
@@ -94,7 +94,7 @@ pub struct ScanArgs {
         help_heading = "Device"
     )]
     pub window_bytes: u32,
-    /// Most matches in one window.
+    /// Most matches in one window, or in one file that is scanned with others.
     #[arg(long, default_value_t = 1 << 20, value_name = "N", help_heading = "Device")]
     pub max_matches: usize,
 }

@@ -9,8 +9,8 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 use vkscan::{
     Backend, BackendError, ItemError, MAX_HAYSTACK_BYTES, Match, PipelineOptions,
-    ResidentRulePipeline, RulePipeline, ScanError, ScanScratch, ScanStats, SessionOptions,
-    StagedHaystack, StreamMatch, Ticket,
+    ResidentRulePipeline, RingError, RulePipeline, ScanError, ScanScratch, ScanStats,
+    SessionOptions, StagedHaystack, StreamMatch, Ticket,
 };
 
 use crate::args::ScanArgs;
@@ -161,7 +161,13 @@ impl Scan<'_> {
             self.round(round)
         });
         self.summary.stats += stats;
-        scanned
+        match scanned {
+            Err(error) if error.is::<RingError>() && !self.backend.is_lost() => {
+                tracing::info!("small files are scanned one by one: {error}");
+                self.large(&inputs[files.done()..])
+            }
+            scanned => scanned,
+        }
     }
 
     /// Prints what has come of small files.

@@ -31,6 +31,8 @@ pub struct SmallFiles {
     most_bytes: usize,
     rounds_in_flight: usize,
     results: RingResults,
+    /// How many of the files were handed on.
+    done: usize,
 }
 
 /// How a file was read into its place.
@@ -69,12 +71,14 @@ impl SmallFiles {
         let most_bytes = round_bytes / 2 - EACH;
         let small =
             inputs.iter().filter_map(Input::bytes).filter(|&bytes| bytes <= most_bytes as u64);
+        let count = small.clone().count();
         let bytes: usize = small.map(|bytes| bytes as usize + EACH).sum();
         // Matches longer than a bound are for windows to leave out.
         if bytes == 0 || args.max_scan_bytes != u32::MAX {
             return Ok(None);
         }
-        let rounds_in_flight = if bytes <= round_bytes { 1 } else { ROUNDS_IN_FLIGHT };
+        let rounds_in_flight =
+            if bytes <= round_bytes && count <= ROUND_FILES { 1 } else { ROUNDS_IN_FLIGHT };
         let config = MegakernelConfig {
             slot_count: (ROUND_FILES * rounds_in_flight) as u32,
             round_bytes: bytes.clamp(2 * EACH, round_bytes),
@@ -82,9 +86,16 @@ impl SmallFiles {
             max_matches: u32::try_from(args.max_matches).unwrap_or(u32::MAX),
             ..MegakernelConfig::default()
         };
-        let session = MegakernelSession::new(backend, pipeline, config)?;
-        let results = RingResults::default();
-        Ok(session.map(|session| SmallFiles { session, most_bytes, rounds_in_flight, results }))
+        let session = match MegakernelSession::new(backend, pipeline, config) {
+            Err(error) if !backend.is_lost() => {
+                tracing::info!("small files are scanned one by one: {error}");
+                None
+            }
+            made => made?,
+        };
+        let (results, done) = (RingResults::default(), 0);
+        let made = |session| SmallFiles { session, most_bytes, rounds_in_flight, results, done };
+        Ok(session.map(made))
     }
 
     /// Whether a file was found to be small.
@@ -100,6 +111,7 @@ impl SmallFiles {
     ) -> Result<(), Box<dyn Error>> {
         let mut in_flight: VecDeque<InFlight> = VecDeque::new();
         let mut next = 0;
+        self.done = 0;
         while next < inputs.len() || !in_flight.is_empty() {
             if next < inputs.len() && in_flight.len() < self.rounds_in_flight {
                 if let Some(round) = self.publish(inputs, next)? {
@@ -111,9 +123,11 @@ impl SmallFiles {
             let Some(InFlight { published, first, read }) = in_flight.pop_front() else { break };
             match self.session.collect_batch(published, &mut self.results) {
                 Ok(batch) => {
-                    let inputs = &inputs[first..first + read.len()];
+                    let count = read.len();
+                    let inputs = &inputs[first..first + count];
                     on_round(Round { inputs, read, batch: &batch, results: &self.results })?;
                     self.session.give_back(batch);
+                    self.done = first + count;
                 }
                 // So are those behind: all are read again.
                 Err(RingError::BatchLost) => {
@@ -124,6 +138,11 @@ impl SmallFiles {
             }
         }
         Ok(())
+    }
+
+    /// How many of the files were handed on, before something else than a lost device kept the others from it.
+    pub fn done(&self) -> usize {
+        self.done
     }
 
     /// Reads files from `first` on and submits their scan. None if they went with a lost device, after which they can

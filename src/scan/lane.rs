@@ -188,9 +188,6 @@ pub(crate) struct Lane {
     transferred: u64,
     /// The haystack's memory, where the host can write to it.
     window: Option<MappedBuffer>,
-    /// What the host has written there, as far as the device was told to wait for it.
-    writes: Arc<Timeline>,
-    written: u64,
     open: Commands,
     copy: Commands,
     whole: Recording,
@@ -218,9 +215,6 @@ const CANDIDATES: usize = 4;
 /// Chunks of a haystack, at most, and as how many of the smallest it is not cut.
 const MOST_CHUNKS: usize = 16;
 const CUT: usize = 4;
-
-/// Bytes from which on a haystack is submitted before it is written to the device's memory.
-const SUBMITTED_FIRST: usize = 64 << 10;
 
 /// Bytes that a thread copies to staging memory before it looks for more.
 const COPY_PIECE: usize = 128 << 10;
@@ -486,8 +480,6 @@ impl Lane {
             uploads: Timeline::new(device, &format!("{name}/uploads"))?,
             transferred: 0,
             window,
-            writes: Timeline::new(device, &format!("{name}/writes"))?,
-            written: 0,
             open: Commands::new(device, &format!("{name}/open"))?,
             copy: Commands::new(device, &format!("{name}/copy"))?,
             whole: Recording::new(device, &format!("{name}/whole"))?,
@@ -558,17 +550,15 @@ impl Lane {
         let rounds = self.resources.first_rounds(params);
         self.resumes_at = if rounds == 0 { layout::ADVANCE_TAILS } else { layout::ADVANCE_ROUND };
         let mut upload = None;
-        let mut late = None;
         let is_same = matches!(source, Source::AsBefore);
         match source {
             Source::Host { bytes, span: None } => {
-                stats.bytes_up += (bytes.len() as u64).next_multiple_of(4);
+                let window = self.window.as_mut().expect("asked for by `takes_directly`");
+                copy_bytes(bytes, window);
+                let size = (bytes.len() as u64).next_multiple_of(4);
+                window.buffer().flush(0..size)?;
+                stats.bytes_up += size;
                 stats.uploads += 1;
-                if bytes.len() < SUBMITTED_FIRST {
-                    self.write(bytes)?;
-                } else {
-                    late = Some(bytes);
-                }
             }
             Source::Host { bytes, span: Some(mut span) } => {
                 span[bytes.len()..].fill(0);
@@ -587,19 +577,12 @@ impl Lane {
             Some(upload) if self.is_cut(&upload) => {
                 self.begin_in_chunks(upload, params, rounds, stats)?;
             }
-            upload => self.begin_whole(upload, late, is_same, params, rounds, stats)?,
+            upload => self.begin_whole(upload, is_same, params, rounds, stats)?,
         }
         stats.bytes_up += 4;
         stats.uploads += 1;
         stats.enqueue += since.elapsed();
         Ok(())
-    }
-
-    /// Writes a haystack to the device's memory.
-    fn write(&mut self, bytes: &[u8]) -> Result<(), BackendError> {
-        let window = self.window.as_mut().expect("asked for by `takes_directly`");
-        copy_bytes(bytes, window);
-        window.buffer().flush(0..(bytes.len() as u64).next_multiple_of(4))
     }
 
     /// Whether a haystack goes up in chunks. What is copied over it has to wait for all of it.
@@ -608,19 +591,16 @@ impl Lane {
         is_large && upload.resident.is_empty()
     }
 
-    /// Uploads the haystack, if there is anything to upload, and scans it in one submission. What is `late` is written
-    /// to the device's memory once that is under way: the device gets ready meanwhile.
+    /// Uploads the haystack, if there is anything to upload, and scans it in one submission.
     fn begin_whole(
         &mut self,
         upload: Option<Upload>,
-        late: Option<&[u8]>,
         is_same: bool,
         params: ScanParams,
         rounds: u32,
         stats: &mut ScanStats,
     ) -> Result<(), BackendError> {
-        let Lane { device, resources, open, copy, whole, stages, staged, writes, written, .. } =
-            self;
+        let Lane { device, resources, open, copy, whole, stages, staged, .. } = self;
         let marks = resources.timestamps.clone();
         let is_filtered = params.use_filter != layout::FILTER_NONE;
         let key = Key { is_same, ..Key::new(params, 1) };
@@ -649,17 +629,8 @@ impl Lane {
                 copy
             }
         };
-        let commands = [first, &mut whole.commands].into_iter();
-        let Some(bytes) = late else {
-            self.submitted = device.submit_after(None, commands, &self.timeline)?;
-            return Ok(());
-        };
-        *written += 1;
-        let after = Some((&*writes, *written));
-        self.submitted = device.submit_after(after, commands, &self.timeline)?;
-        let outcome = self.write(bytes);
-        self.writes.signal(self.written)?;
-        outcome
+        self.submitted = device.submit(&mut [first, &mut whole.commands], &self.timeline)?;
+        Ok(())
     }
 
     /// Uploads the haystack in chunks, each while the filter looks through the ones before.
@@ -1126,7 +1097,7 @@ impl Resources {
 
     fn record_start(&self, to: &mut Recorder, params: ScanParams, is_same: bool) {
         self.reset(to, is_same);
-        to.barrier(Scope::TRANSFER_AND_HOST, Scope::COMPUTE);
+        to.transfer_to_compute();
         if let Some(slots) = &self.kernels.slots {
             self.look_at_slots(to, c"claim", &slots.claim, params);
             to.compute_to_compute();

@@ -432,14 +432,6 @@ impl Scope {
                 | vk::AccessFlags::SHADER_WRITE.as_raw(),
         ),
     };
-    pub(crate) const TRANSFER_AND_HOST: Scope = Scope {
-        stage: vk::PipelineStageFlags::from_raw(
-            vk::PipelineStageFlags::TRANSFER.as_raw() | vk::PipelineStageFlags::HOST.as_raw(),
-        ),
-        access: vk::AccessFlags::from_raw(
-            vk::AccessFlags::TRANSFER_WRITE.as_raw() | vk::AccessFlags::HOST_WRITE.as_raw(),
-        ),
-    };
     pub(crate) const HOST: Scope =
         Scope { stage: vk::PipelineStageFlags::HOST, access: vk::AccessFlags::HOST_READ };
 }

@@ -75,16 +75,6 @@ impl Timeline {
         }
     }
 
-    /// Raises the value from the host, to more than it is. What waits for it on the device sees, behind a barrier, what the
-    /// host wrote before.
-    pub(crate) fn signal(&self, value: u64) -> Result<()> {
-        let info = vk::SemaphoreSignalInfo::default().semaphore(self.raw).value(value);
-        self.device.call("vkSignalSemaphore", || {
-            // SAFETY: the semaphore is a timeline of this device, whose value only grows.
-            unsafe { self.device.raw().signal_semaphore(&info) }
-        })
-    }
-
     /// The highest value the device has reached so far.
     pub(crate) fn completed(&self) -> Result<u64> {
         let value = self.device.call("vkGetSemaphoreCounterValue", || {

@@ -280,6 +280,8 @@ struct Walks {
     backwards: Vec<Walk>,
     /// Least length of each part.
     least: Vec<usize>,
+    /// Whether it repeats without end what hardly any byte ends.
+    runs_on: Vec<bool>,
 }
 
 impl Walks {
@@ -290,6 +292,7 @@ impl Walks {
             forwards: walks(Direction::Forwards),
             backwards: walks(Direction::Backwards),
             least: parts.iter().map(least).collect(),
+            runs_on: parts.iter().map(runs_on).collect(),
         }
     }
 
@@ -297,8 +300,11 @@ impl Walks {
     /// ends so many bytes into the tail.
     fn of_candidate(&self, at: usize, front: [usize; 2], known_end: usize) -> f64 {
         /// A front without bounds is longer, once in a while, than is walked; then a scan begins again, and
-        /// verifies such rules from every start.
+        /// verifies such rules from every start. Where hardly any byte ends it, that is to be expected.
         const OF_LONG: f64 = 1000.0;
+        const OF_ENDLESS: f64 = 64e6;
+        /// Long walks forwards share what is behind them.
+        const OF_TAIL: f64 = 256.0;
 
         let mut length = 0_usize;
         let tail = self.forwards[at..].iter().zip(&self.least[at..]).map(|(walk, least)| {
@@ -308,12 +314,50 @@ impl Walks {
         });
         if front[0] == front[1] {
             // Walked from the front's start.
-            return Walk::over(self.forwards[..at].iter().copied().chain(tail)).bytes;
+            let walk = Walk::over(self.forwards[..at].iter().copied().chain(tail));
+            return walk.bytes.min(OF_TAIL);
         }
         let tail = Walk::over(tail);
+        let tail_bytes = tail.bytes.min(OF_TAIL);
         let back = Walk::over(self.backwards[..at].iter().rev().copied());
-        let of_long = if front[1] == UNBOUNDED { OF_LONG } else { 0.0 };
-        tail.bytes + tail.chance() * (back.bytes + of_long)
+        let of_long = match front[1] {
+            UNBOUNDED if self.runs_on[..at].contains(&true) => OF_ENDLESS,
+            UNBOUNDED => OF_LONG,
+            _ => 0.0,
+        };
+        tail_bytes + tail.chance() * (back.bytes + of_long)
+    }
+}
+
+/// Whether something repeats without end of which hardly any byte is none.
+fn runs_on(hir: &Hir) -> bool {
+    /// Of the 128 of ASCII.
+    const NEARLY_ALL: usize = 100;
+
+    match hir.kind() {
+        HirKind::Repetition(repetition) => {
+            let is_wide =
+                |class: &Class| (0..128).filter(|&byte| holds(class, byte)).count() >= NEARLY_ALL;
+            let is_endless = repetition.max.is_none()
+                && matches!(repetition.sub.kind(), HirKind::Class(class) if is_wide(class));
+            is_endless || runs_on(&repetition.sub)
+        }
+        HirKind::Capture(capture) => runs_on(&capture.sub),
+        HirKind::Concat(subs) | HirKind::Alternation(subs) => subs.iter().any(runs_on),
+        HirKind::Empty | HirKind::Look(_) | HirKind::Literal(_) | HirKind::Class(_) => false,
+    }
+}
+
+/// Whether a class has a byte of ASCII.
+fn holds(class: &Class, byte: u8) -> bool {
+    match class {
+        Class::Bytes(class) => {
+            class.ranges().iter().any(|range| (range.start()..=range.end()).contains(&byte))
+        }
+        Class::Unicode(class) => {
+            let byte = char::from(byte);
+            class.ranges().iter().any(|range| (range.start()..=range.end()).contains(&byte))
+        }
     }
 }
 
@@ -643,6 +687,14 @@ mod tests {
         let branch = one("(?:foo|bar)[xy]z");
         assert_eq!(branch.front, [0, 0]);
         assert_eq!(branch.grams.len(), 4);
+    }
+
+    /// Rare as what follows may be: where it occurs, the front goes on to nobody knows where.
+    #[test]
+    fn does_not_cut_behind_what_nothing_ends() {
+        assert_eq!(one(r"filename=[^\n]*\.chm").front, [2, 2]);
+        // Typical text ends this soon.
+        assert_eq!(one(r"[a-z0-9]+\.azconfig\.io").front[1], UNBOUNDED);
     }
 
     #[test]

@@ -32,12 +32,7 @@ pub(super) struct Packed {
 
 /// Where an item of so many bytes is packed behind what ends at `end`, or at the beginning.
 pub(super) fn place(end: Option<usize>, len: usize) -> Range<usize> {
-    /// Items that make up for a gap of whole cache lines, into which copies are faster.
-    const LONG: usize = 1 << 10;
-    const LINE: usize = 64;
-
-    let alignment = if len < LONG { layout::ITEM_ALIGNMENT as usize } else { LINE };
-    let begin = end.map_or(0, |end| (end + layout::ITEM_GAP as usize).next_multiple_of(alignment));
+    let begin = end.map_or(0, packed_len);
     begin..begin.saturating_add(len)
 }
 

@@ -885,24 +885,13 @@ impl Lane {
 
     /// The hits of the last run, which counted `count` and no more than the lane holds.
     pub(crate) fn hits(&self, count: u32, stats: &mut ScanStats) -> Result<&[Hit], BackendError> {
-        let head = (ReadbackHeader::WORDS * 4) as u64;
-        let bytes = u64::from(count) * (Hit::WORDS * 4) as u64;
-        let range = head..head + bytes;
-        let readback = &self.resources.readback;
-        readback.invalidate(range.clone())?;
-        stats.bytes_down += bytes;
-        Ok(bytemuck::cast_slice(readback.mapped(range)))
+        let words = u64::from(count) * Hit::WORDS as u64;
+        Ok(cast_slice(self.behind_header(0, words, stats)?))
     }
 
     /// The tails that told of these hits, if the last run was direct; [`layout::NO_TAIL`] for the others.
     pub(crate) fn tails(&self, count: u32, stats: &mut ScanStats) -> Result<&[u32], BackendError> {
-        let hits = u64::from(self.resources.shape.hit_capacity) * (Hit::WORDS * 4) as u64;
-        let begin = (ReadbackHeader::WORDS * 4) as u64 + hits;
-        let range = begin..begin + u64::from(count) * 4;
-        let readback = &self.resources.readback;
-        readback.invalidate(range.clone())?;
-        stats.bytes_down += u64::from(count) * 4;
-        Ok(cast_slice(readback.mapped(range)))
+        self.behind_header(self.hit_words(Hit::WORDS), count.into(), stats)
     }
 
     /// What has become of the last run's slots, if it was the last one over their items.
@@ -911,12 +900,27 @@ impl Lane {
         count: u32,
         stats: &mut ScanStats,
     ) -> Result<&[u32], BackendError> {
-        let hits = u64::from(self.resources.shape.hit_capacity) * (HIT_WORDS * 4) as u64;
-        let begin = (ReadbackHeader::WORDS * 4) as u64 + hits;
-        let range = begin..begin + u64::from(count) * 4;
+        self.behind_header(self.hit_words(HIT_WORDS), count.into(), stats)
+    }
+
+    /// The words that as many hits as the lane holds take, at `each` words a hit.
+    fn hit_words(&self, each: usize) -> u64 {
+        u64::from(self.resources.shape.hit_capacity) * each as u64
+    }
+
+    /// What the last run left in `words` words of the readback buffer, the first of them `skip` words
+    /// behind its header.
+    fn behind_header(
+        &self,
+        skip: u64,
+        words: u64,
+        stats: &mut ScanStats,
+    ) -> Result<&[u32], BackendError> {
+        let begin = (ReadbackHeader::WORDS as u64 + skip) * 4;
+        let range = begin..begin + words * 4;
         let readback = &self.resources.readback;
         readback.invalidate(range.clone())?;
-        stats.bytes_down += u64::from(count) * 4;
+        stats.bytes_down += words * 4;
         Ok(cast_slice(readback.mapped(range)))
     }
 

@@ -436,14 +436,7 @@ fn packed_items_are_looked_at_alone() {
     let (haystack, mut slots, whole) = ring(&items);
     let stale = slots.iter().position(|slot| haystack[slot.begin as usize..].starts_with(b"stale"));
     slots[stale.unwrap()].epoch = 6;
-    let tight = ScanParams {
-        start_walkers: 1,
-        nfa_walkers: 1,
-        queue_capacity: 2,
-        step_budget: 37,
-        nfa_step_budget: 37,
-        ..whole
-    };
+    let tight = tight(whole);
     let filtered = ScanParams { use_filter: layout::FILTER_ALL, ..whole };
     let part = ScanParams { end_start: 40, ..filtered };
     for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {
@@ -508,6 +501,18 @@ fn whole(haystack: &[u8]) -> ScanParams {
     }
 }
 
+/// The same scan in as many turns and rounds as it can take.
+fn tight(scan: ScanParams) -> ScanParams {
+    ScanParams {
+        start_walkers: 1,
+        nfa_walkers: 1,
+        queue_capacity: 2,
+        step_budget: 37,
+        nfa_step_budget: 37,
+        ..scan
+    }
+}
+
 #[test]
 fn kernels_do_what_their_twins_do() {
     let backend = TestBackend::new();
@@ -532,14 +537,7 @@ fn kernels_do_what_their_twins_do() {
     ];
     let whole = whole(haystack);
     // One walker each, which stops all the time and soon finds the queue full.
-    let tight = ScanParams {
-        start_walkers: 1,
-        nfa_walkers: 1,
-        queue_capacity: 2,
-        step_budget: 37,
-        nfa_step_budget: 37,
-        ..whole
-    };
+    let tight = tight(whole);
     let window = ScanParams {
         first_start: 4,
         end_start: whole.end_start - 4,

@@ -22,7 +22,7 @@ const ROUND_FILES: usize = 1 << 12;
 const ROUNDS_IN_FLIGHT: usize = 4;
 
 /// Bytes that a file takes beside its own, at most: one that tells that there are no more, and what it is packed with.
-const EACH: usize = 72;
+const EACH: usize = 8;
 
 /// Scans small files together.
 pub struct SmallFiles {

@@ -71,10 +71,11 @@ void make_tracks() {
             unused += 1u;
         }
         control.tracks[place] = control.named[slot];
+        control.made[control.made_count] = place;
+        control.made_count += 1u;
     }
     list_tracks();
     forget_use();
-    control.has_new = 1u;
     control.make_count += 1u;
     control.made_at = control.rounds;
     forget_names();
@@ -102,7 +103,7 @@ void begin_pass(uint pass) {
 // Judges the round that has run.
 void end_round() {
     control.rounds += 1u;
-    control.has_new = 0u;
+    control.made_count = 0u;
     uint filled = min(control.queue_tail - control.queue_base, params.queue_capacity);
     control.queue_tail = control.queue_base + filled;
     control.queue_head = control.queue_base + min(control.queue_head - control.queue_base, filled);
@@ -152,9 +153,9 @@ void main() {
     if (walks && control.has_named != 0u && control.is_crowded == 0u) {
         make_tracks();
     }
-    bool has_new = walks && control.has_new != 0u;
+    bool has_new = walks && control.made_count != 0u;
     control.tracks_x = has_new ? groups(segment_count()) : 0u;
-    control.tracks_y = control.track_count;
+    control.tracks_y = control.made_count;
     control.chains_x = has_new ? CHAIN_PARTS : 0u;
     control.filter_y = control.sequences_y = control.starts_y = control.nfa_y = 1u;
     control.filter_z = control.sequences_z = control.starts_z = control.nfa_z = 1u;

@@ -3,52 +3,62 @@
 
 // Chains each segment of a track to the next one of any track that begins in the row that it ends in.
 //
-// Reads Control; reads and writes the tracks' segments. Grid: Control::chains_*, a workgroup for each part of
-// the haystack, which takes the part's segments from the last to the first, with an invocation for each
-// track. Loops: a part's segments, and for each of them the tracks. CPU twin: src/twin/chains.rs.
+// Reads Control; reads and writes the tracks' segments, of which some may be chained already. Grid: Control::chains_*, a
+// workgroup for each part of the haystack, which takes the part's segments from the last to the first, with an invocation
+// for each track. Loops: a part's segments, and for each of them the tracks. CPU twin: src/twin/chains.rs.
 
+#define TRACKS_ACCESS coherent
 #include "bindings.glsl"
 
 layout(local_size_x = MOST_TRACKS) in;
 
-// Of the segment looked at before, which lies behind, on each track: the row that it begins in, as a track is
-// named, or 0; and what it is chained to.
-shared uint begins[MOST_TRACKS];
-shared TrackSegment chains[MOST_TRACKS];
+// Of each track its name, and the next one in its list, with 1 added; and its segment that was looked at before.
+shared uint names[MOST_TRACKS];
+shared uint nexts[MOST_TRACKS];
+shared TrackSegment before[MOST_TRACKS];
 
 void main() {
     if (control.pass != params.pass) {
         return;
     }
     uint track = gl_LocalInvocationID.x;
-    uint share = (segment_count() + CHAIN_PARTS - 1u) / CHAIN_PARTS;
-    uint begin = min(gl_WorkGroupID.x * share, segment_count());
-    uint end = min(begin + share, segment_count());
-    uint rule = track < control.track_count ? rule_of_track(control.tracks[track]) : 0u;
-    begins[track] = 0u;
+    uint count = segment_count();
+    uint share = (count + CHAIN_PARTS - 1u) / CHAIN_PARTS;
+    uint begin = min(gl_WorkGroupID.x * share, count);
+    uint end = min(begin + share, count);
+    bool is_made = track < control.track_count;
+    uint rule = is_made ? rule_of_track(control.tracks[track]) : 0u;
+    names[track] = is_made ? control.tracks[track] : 0u;
+    nexts[track] = is_made ? control.next_tracks[track] : 0u;
     barrier();
     for (uint segment = end; segment > begin; --segment) {
-        uint at = track * segment_count() + segment - 1u;
-        TrackSegment own = TrackSegment(SEGMENT_NO_ROW, 0u, 0u);
-        if (track < control.track_count) {
+        uint at = track * count + segment - 1u;
+        TrackSegment own = TrackSegment(SEGMENT_NO_ROW, end, 0u);
+        if (is_made) {
             own = tracks.segments[at];
-            uint ends = track_name(rule, own.rows >> SEGMENT_ROW_BITS);
-            for (uint next = control.first_tracks[rule % TRACK_LISTS]; next != 0u;
-                 next = control.next_tracks[next - 1u]) {
-                uint other = next - 1u;
-                if (begins[other] == ends) {
-                    TrackSegment behind = chains[other];
-                    uint rows = own.rows & SEGMENT_BEGIN_ROW | behind.rows & ~SEGMENT_BEGIN_ROW;
-                    own = TrackSegment(rows, behind.stop, max(own.last, behind.last));
-                    tracks.segments[at] = own;
-                    break;
-                }
+        }
+        uint row = own.rows >> SEGMENT_ROW_BITS;
+        bool is_open = own.stop < end && row != ROW_DEAD;
+        for (uint next = is_open ? control.first_tracks[rule % TRACK_LISTS] : 0u; next != 0u; next = nexts[next - 1u]) {
+            uint other = next - 1u;
+            if (rule_of_track(names[other]) != rule) {
+                continue;
+            }
+            TrackSegment behind = before[other];
+            if (own.stop != segment) {
+                behind = tracks.segments[other * count + own.stop];
+            }
+            if ((behind.rows & SEGMENT_BEGIN_ROW) == row) {
+                uint rows = own.rows & SEGMENT_BEGIN_ROW | behind.rows & ~SEGMENT_BEGIN_ROW;
+                own = TrackSegment(rows, behind.stop, max(own.last, behind.last));
+                tracks.segments[at] = own;
+                break;
             }
         }
+        // The segments before may be chained to this one.
+        memoryBarrierBuffer();
         barrier();
-        uint row = own.rows & SEGMENT_BEGIN_ROW;
-        begins[track] = row == SEGMENT_NO_ROW || row == ROW_DEAD ? 0u : track_name(rule, row);
-        chains[track] = own;
+        before[track] = own;
         barrier();
     }
 }

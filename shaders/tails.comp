@@ -9,8 +9,9 @@
 // DFA accepts, is not built far enough, or has not come to an end after TAIL_STEPS bytes. The front is then
 // walked back to all the places where it may begin. Where front and tail are exact, or the front has one length,
 // and params.is_direct says so, that is a hit already. Rules with unbounded fronts that are too long for that are
-// listed. Loops: TAILS_MOST times a fourth of TAIL_STEPS and of FRONT_STEPS, FRONT_STEPS again, what fronts of one
-// branch may vary by, twice MOST_LISTED, and the bits of params.slot_count. CPU twin: src/twin/tails.rs.
+// listed. Loops: TAILS_MOST times a fourth of TAIL_STEPS, FRONT_STEPS, what fronts of one branch may vary by, twice
+// MOST_LISTED, and the bits of params.slot_count; and MOST_PIECES times a fourth of PIECE_STEPS.
+// CPU twin: src/twin/tails.rs.
 
 #include "bindings.glsl"
 #include "walk.glsl"
@@ -33,9 +34,9 @@ const uint NO_MATCH = 0u;
 const uint MAY_MATCH = 1u;
 const uint MATCH = 2u;
 
-// Walks from `start`: over the tail, or over all of the rule where the front has one length. With
-// `to_the_end` only a MATCH tells the match's end, in `end`; else any match will do.
-uint walk(BranchRecord branch, uint start, bool to_the_end, out uint end) {
+// Walks from `start`, for `steps` bytes at most: over the tail, or over all of the rule where the front has one length.
+// With `to_the_end` only a MATCH tells the match's end, in `end`; else any match will do.
+uint walk(BranchRecord branch, uint start, uint steps, bool to_the_end, out uint end) {
     Dfa dfa = Dfa(branch.classes, branch.first_entry, branch.stride);
     uint row = first_row(dfa, start);
     if (row == ROW_DEAD) {
@@ -43,9 +44,9 @@ uint walk(BranchRecord branch, uint start, bool to_the_end, out uint end) {
     }
     uint at = start;
     end = NO_END;
-    walk_words(dfa, !to_the_end, min(start + TAIL_STEPS, text_end()), row, at, end);
+    walk_words(dfa, !to_the_end, min(start + steps, text_end()), row, at, end);
     uint verdict = end == NO_END ? NO_MATCH : MATCH;
-    for (; at < start + TAIL_STEPS; ++at) {
+    for (; at < start + steps; ++at) {
         if (row == ROW_DEAD) {
             return verdict;
         }
@@ -68,6 +69,20 @@ uint walk(BranchRecord branch, uint start, bool to_the_end, out uint end) {
         }
     }
     return MAY_MATCH;
+}
+
+// Pieces that this invocation may walk over.
+uint pieces_left = MOST_PIECES;
+
+// Whether a walk may go on for so many pieces. The counter cannot wrap: each invocation adds to it once more at most
+// after all is spent.
+bool pays_for(uint pieces) {
+    uint most = max(params.haystack_len, MOST_PIECES * PIECE_STEPS);
+    if (pieces_left < pieces || control.piece_steps >= most) {
+        return false;
+    }
+    pieces_left -= pieces;
+    return atomicAdd(control.piece_steps, pieces * PIECE_STEPS) < most;
 }
 
 // Hands a start on. False if there is no room for more, and then every invocation stops, which keeps the
@@ -115,36 +130,53 @@ bool is_listed(uint rule) {
     return found;
 }
 
-// Hands on all starts from which the front may lead to `tail`; or, if it `is_match` that ends at `end`,
-// reports the least of them.
-void walk_back(BranchRecord branch, uint tail, bool is_match, uint end) {
+// Hands on all starts from which the front may lead to `tail`; or, if what tails tell `is_direct` and this one `is` a
+// MATCH that ends at `end`, reports the least of them.
+void walk_back(BranchRecord branch, uint tail, bool is_direct, uint is, uint end) {
     uint end_class = branch.back_stride - 1u;
     // The front's DFA has no assertions, so the byte behind it does not matter.
     uint row = dfa_entry(branch.back_first_entry, branch.back_stride, 0u, end_class) >> 1;
     uint at = tail;
     uint least = NO_START;
     uint first_start = max(params.first_start, text_begin());
-    if (is_match) {
-        uint stop = max(first_start, tail - min(tail, FRONT_STEPS));
-        walk_words_back(Dfa(branch.back_classes, branch.back_first_entry, branch.back_stride), stop, params.end_start,
-                        row, at, least);
-    }
-    while (row != ROW_DEAD && tail - at < FRONT_STEPS) {
-        uint byte_class = at == text_begin() ? end_class : class_of(branch.back_classes, byte_at(at - 1u));
-        uint entry = dfa_entry(branch.back_first_entry, branch.back_stride, row, byte_class);
-        row = entry >> 1;
-        if ((entry & ENTRY_MATCH) != 0u) {
-            if (is_match) {
+    uint most = FRONT_STEPS;
+    uint starts = 0u;
+    bool is_told = is_direct && is == MATCH;
+    bool goes_on = true;
+    while (goes_on) {
+        if (is_told) {
+            uint stop = max(first_start, tail - min(tail, most));
+            walk_words_back(Dfa(branch.back_classes, branch.back_first_entry, branch.back_stride), stop,
+                            params.end_start, row, at, least);
+        }
+        while (row != ROW_DEAD && tail - at < most) {
+            uint byte_class = at == text_begin() ? end_class : class_of(branch.back_classes, byte_at(at - 1u));
+            uint entry = dfa_entry(branch.back_first_entry, branch.back_stride, row, byte_class);
+            row = entry >> 1;
+            if ((entry & ENTRY_MATCH) != 0u) {
                 least = at < params.end_start ? at : least;
-            } else if (!hand_on(branch.rule, at)) {
-                return;
+                starts += 1u;
+                if (!is_told && !hand_on(branch.rule, at)) {
+                    return;
+                }
+            }
+            if (at <= first_start) {
+                row = ROW_DEAD;
+            } else {
+                at -= 1u;
             }
         }
-        if (at <= first_start) {
-            row = ROW_DEAD;
-        } else {
-            at -= 1u;
+        if (row != ROW_DEAD && most == FRONT_STEPS && is_direct && !is_told
+            && pays_for(LONG_TAIL_STEPS / PIECE_STEPS)) {
+            is = walk(branch, tail, LONG_TAIL_STEPS, true, end);
+            if (is == NO_MATCH) {
+                return;
+            }
+            is_told = is == MATCH;
         }
+        bool is_worth_it = most < LONG_FRONT_STEPS && (is_told || starts <= LONG_FRONT_STARTS);
+        goes_on = row != ROW_DEAD && is_worth_it && pays_for(is_told ? 1u : 4u);
+        most += PIECE_STEPS;
     }
     if (row != ROW_DEAD) {
         // Still in the front, which is long.
@@ -153,7 +185,7 @@ void walk_back(BranchRecord branch, uint tail, bool is_match, uint end) {
         } else {
             hand_on_all(branch, tail);
         }
-    } else if (least != NO_START) {
+    } else if (is_told && least != NO_START) {
         emit_told(rule_record(branch.rule).pattern_id, least, end, tail);
     }
 }
@@ -170,7 +202,7 @@ void look_at(Candidate candidate) {
         if (start < params.first_start || start >= params.end_start) {
             return;
         }
-        uint verdict = walk(branch, start, params.is_direct != 0u, end);
+        uint verdict = walk(branch, start, TAIL_STEPS, params.is_direct != 0u, end);
         if (verdict == MATCH && params.is_direct != 0u) {
             // An empty match is none.
             if (end > start) {
@@ -182,12 +214,12 @@ void look_at(Candidate candidate) {
         return;
     }
     bool is_direct = params.is_direct != 0u && branch.is_exact != 0u;
-    uint verdict = walk(branch, tail, is_direct, end);
+    uint verdict = walk(branch, tail, TAIL_STEPS, is_direct, end);
     if (verdict == NO_MATCH) {
         return;
     }
     if (branch.back_stride != 0u) {
-        walk_back(branch, tail, is_direct && verdict == MATCH, end);
+        walk_back(branch, tail, is_direct, verdict, end);
         return;
     }
     hand_on_all(branch, tail);

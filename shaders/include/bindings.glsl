@@ -35,8 +35,13 @@ layout(set = 0, binding = BINDING_CANDIDATES) buffer Candidates {
     Candidate tails_then_items[];
 } candidates;
 
+// A kernel of which invocations write segments that others read says so before it includes this.
+#ifndef TRACKS_ACCESS
+#define TRACKS_ACCESS
+#endif
+
 // The segments of each track, one track after the other.
-layout(set = 0, binding = BINDING_TRACKS) buffer Tracks {
+layout(set = 0, binding = BINDING_TRACKS) TRACKS_ACCESS buffer Tracks {
     TrackSegment segments[];
 } tracks;
 

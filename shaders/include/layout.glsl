@@ -152,6 +152,15 @@ const uint MOST_LISTED = 32u;
 // Bytes of a tail that are walked before it passes unchecked, and of a front before it counts as long.
 const uint TAIL_STEPS = 256u;
 const uint FRONT_STEPS = 1024u;
+// Long fronts are walked on over, up to so many bytes, before which a tail that may match is walked on over for up to so
+// many: by pieces of so many bytes, of which an invocation has so many, and all of them together no more than one has,
+// or the haystack. A front that tells starts to be verified, instead of a match, may have so many of them, and is walked over
+// by single bytes, not words, so that its pieces count four times.
+const uint PIECE_STEPS = 1024u;
+const uint MOST_PIECES = 40u;
+const uint LONG_FRONT_STEPS = 16u * PIECE_STEPS;
+const uint LONG_TAIL_STEPS = 24u * PIECE_STEPS;
+const uint LONG_FRONT_STARTS = 64u;
 
 // Invocations that there are for each of few items, of which one works, at most: a power of two.
 const uint MOST_SPREAD_LOG2 = 5u;
@@ -163,6 +172,10 @@ const uint TAILS_MOST = 32u;
 // forgets where it began, so long walks share what is behind them: the haystack is divided into segments, and
 // a track says for each of them what a walk that comes to it in a certain row does there.
 const uint LONG_STEPS = 256u;
+// In a pass's first round, walks from candidate starts wait for a track once they have gone so far, or sooner where all of
+// them together would take more steps than this; others wait at once.
+const uint PATIENT_STEPS = 0x2000u;
+const uint PATIENT_SUM = 0x8000000u;
 // Most walks are over after fewer bytes than this. Those that are not go on by words, up to the next multiple of
 // WALK_BYTES, which divides TICK_BYTES and the segments of tracks.
 const uint SHORT_STEPS = 16u;
@@ -421,13 +434,15 @@ struct Control {
     uint filtered;
     // OVERFLOW_* bits.
     uint overflowed;
+    // Bytes of the pieces that walks have gone on for.
+    uint piece_steps;
     // Slots that workgroups have claimed, or tried to.
     uint claimed;
     // What long walks have named, by hash, since tracks were walked last; and whether there is any: 0 or 1.
     uint named[MOST_TRACKS];
     uint has_named;
-    // 1 if tracks have been made that the round's first kernels have yet to walk.
-    uint has_new;
+    // How many tracks have been made that the round's first kernels have yet to walk.
+    uint made_count;
     // Tracks that walks have begun to leap on since then, a bit each.
     uint used_tracks[TRACK_WORDS];
     // How often tracks have been made in this pass, and after how many rounds the last time; and 1 while that is not
@@ -453,6 +468,8 @@ struct Control {
     uint chains_x;
     uint chains_y;
     uint chains_z;
+    // Which tracks these are.
+    uint made[MOST_TRACKS];
     // All that follows is kept from run to run of a scan with one pass: the rules that have been listed, with 1 added,
     // and then 0; the tracks' names, how many there are, and the pass that they belong to.
     uint listed[MOST_LISTED];
@@ -465,12 +482,12 @@ struct Control {
 };
 
 // Byte offsets of the grids in Control, for indirect dispatch.
-const uint CONTROL_STARTS_GRID = 596u;
-const uint CONTROL_NFA_GRID = 608u;
-const uint CONTROL_FILTER_GRID = 620u;
-const uint CONTROL_SEQUENCES_GRID = 632u;
-const uint CONTROL_TRACKS_GRID = 644u;
-const uint CONTROL_CHAINS_GRID = 656u;
+const uint CONTROL_STARTS_GRID = 600u;
+const uint CONTROL_NFA_GRID = 612u;
+const uint CONTROL_FILTER_GRID = 624u;
+const uint CONTROL_SEQUENCES_GRID = 636u;
+const uint CONTROL_TRACKS_GRID = 648u;
+const uint CONTROL_CHAINS_GRID = 660u;
 
 // Slot::state. A ring begins with empty slots. The host publishes a slot; a workgroup claims it before its item is looked at, or finds it at fault;
 // and once the item's matches are known it is done. A slot whose epoch is not that of the dispatch is stale.

@@ -62,10 +62,11 @@ fn make_tracks(control: &mut Control, most: u32) {
             unused += 1;
         }
         control.tracks[place as usize] = name;
+        control.made[control.made_count as usize] = place;
+        control.made_count += 1;
     }
     list_tracks(control);
     control.used_tracks.fill(0);
-    control.has_new = 1;
     control.make_count += 1;
     control.made_at = control.rounds;
     forget_names(control);
@@ -74,7 +75,7 @@ fn make_tracks(control: &mut Control, most: u32) {
 fn end_round(buffers: &mut Buffers, params: &ScanParams) {
     let control = &mut buffers.control;
     control.rounds += 1;
-    control.has_new = 0;
+    control.made_count = 0;
     let filled = (control.queue_tail - control.queue_base).min(params.queue_capacity);
     control.queue_tail = control.queue_base + filled;
     control.queue_head = control.queue_base + (control.queue_head - control.queue_base).min(filled);
@@ -131,9 +132,9 @@ pub(crate) fn advance(buffers: &mut Buffers, params: &ScanParams) {
     if walks && control.has_named != 0 && !is_crowded {
         make_tracks(control, most_tracks(params, control.rounds));
     }
-    let has_new = walks && control.has_new != 0;
+    let has_new = walks && control.made_count != 0;
     control.tracks_x = groups(has_new, segment_count(params));
-    control.tracks_y = control.track_count;
+    control.tracks_y = control.made_count;
     control.chains_x = if has_new { layout::CHAIN_PARTS } else { 0 };
     [control.tracks_z, control.chains_y, control.chains_z] = [1; 3];
     [control.filter_y, control.sequences_y, control.starts_y, control.nfa_y] = [1; 4];

@@ -12,26 +12,24 @@ pub(crate) fn chains(buffers: &mut Buffers, params: &ScanParams) {
     let rule = |track: u32| rule_of_track(tracks[track as usize]);
     let share = count.div_ceil(layout::CHAIN_PARTS).max(1);
     for segment in (0..count).rev() {
-        let is_last_of_part = (segment + 1) % share == 0 || segment + 1 == count;
+        let end = (segment / share * share + share).min(count);
         for track in 0..track_count {
             let at = |track, segment| (track * count + segment) as usize;
             let own = buffers.tracks[at(track, segment)];
-            let end = own.rows >> layout::SEGMENT_ROW_BITS;
-            let joins = |other: &u32| {
-                let begin =
-                    buffers.tracks[at(*other, segment + 1)].rows & layout::SEGMENT_BEGIN_ROW;
-                rule(*other) == rule(track) && begin == end && begin != layout::ROW_DEAD
-            };
-            if is_last_of_part {
+            let row = own.rows >> layout::SEGMENT_ROW_BITS;
+            if own.stop >= end || row == layout::ROW_DEAD {
                 continue;
             }
+            let behind = |other: u32| buffers.tracks[at(other, own.stop)];
+            let joins = |&other: &u32| {
+                rule(other) == rule(track) && behind(other).rows & layout::SEGMENT_BEGIN_ROW == row
+            };
             // In the order of the list.
             if let Some(other) = (0..track_count).rev().find(joins) {
-                let next = buffers.tracks[at(other, segment + 1)];
-                let rows =
-                    own.rows & layout::SEGMENT_BEGIN_ROW | next.rows & !layout::SEGMENT_BEGIN_ROW;
+                let TrackSegment { rows, stop, last } = behind(other);
+                let rows = own.rows & layout::SEGMENT_BEGIN_ROW | rows & !layout::SEGMENT_BEGIN_ROW;
                 buffers.tracks[at(track, segment)] =
-                    TrackSegment { rows, stop: next.stop, last: own.last.max(next.last) };
+                    TrackSegment { rows, stop, last: own.last.max(last) };
             }
         }
     }

@@ -649,27 +649,65 @@ fn long_walks_share_tracks() {
     compare_scan(&backend, &rules, &haystack, params);
 }
 
+/// Rows of which each is known only once walks have leapt over the one before: chains go on where they broke off.
+#[test]
+fn chains_go_on_from_track_to_track() {
+    let backend = TestBackend::new();
+    let stage = b"abc".repeat(4000);
+    let haystack = [b"xx", &stage[..], b"y", &stage, b"x", &stage, b"y", &stage, b"z"].concat();
+    let params =
+        ScanParams { start_walkers: 64, step_budget: 3000, segment_log2: 6, ..whole(&haystack) };
+    let rules = RulePipeline::new(&["x[a-x]*y[a-x]*y[a-x]*z", "y[a-z]+"]).unwrap();
+    let state = compare_scan(&backend, &rules, &haystack, params);
+    let count = segment_count(&params) as usize;
+    let chained = state.tracks.chunks(count).flat_map(|of_track| (0..).zip(of_track));
+    let longest = chained.map(|(segment, found)| found.stop.saturating_sub(segment)).max();
+    assert!(longest > Some(5), "{longest:?}");
+}
+
 #[test]
 fn rules_with_long_fronts_are_listed() {
     let backend = TestBackend::new();
-    let haystack = [&[b'x'; 1500][..], b"5-22 abc9-22 abcd"].concat();
-    let params = ScanParams {
-        hit_capacity: 1 << 13,
-        hit_stop: 1 << 13,
-        start_walkers: 64,
-        step_budget: 999,
-        item_capacity: 1 << 12,
-        use_filter: layout::FILTER_ALL,
-        ..whole(&haystack)
-    };
-    for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {
-        let options = PipelineOptions { match_kind, ..PipelineOptions::default() };
-        let patterns = [r"[a-z]*\d-22", "abcd", "[a-wyz]*9-22"];
-        let rules = RulePipeline::with_options(&patterns, options).unwrap();
-        for is_direct in [0, u32::from(match_kind == MatchKind::LeftmostFirst)] {
-            let state =
-                compare_scan(&backend, &rules, &haystack, ScanParams { is_direct, ..params });
-            assert_eq!(state.control.listed[..2], [1, 0]);
+    let [long, endless] = [1500, 20_000].map(|count| vec![b'x'; count]);
+    let front = [&long, &b"5-22 abc9-22 abcd"[..]].concat();
+    // Few starts each.
+    let few = [b"y", &long[..], b"5-22 abcd"].concat();
+    let beyond = [b"y", &endless[..], b"5-22 abcd"].concat();
+    let with_tail = |end: &[u8]| [b"y", &long[..], b"5-5-", &[b'A'; 400][..], end].concat();
+    let [tail, dead] = [b"2 abcd", b"3 abcd"].map(|end| with_tail(end));
+    // And whether the first rule is listed where tails tell matches, and where they do not.
+    let cases: [(_, &[u8], _); 6] = [
+        (r"[a-z]*\d-22", &front, [false, true]),
+        (r"y[a-z]*\d-22", &few, [false, false]),
+        (r"y[a-z]*\d-22", &beyond, [true, true]),
+        (r"y[a-z]*5-5-[A-Z]*[12]", &tail, [false, false]),
+        (r"y[a-z]*5-5-[A-Z]*[12]", &dead, [false, false]),
+        (r"[a-z]*5-5-[A-Z]*[12]", &dead, [false, true]),
+    ];
+    for (pattern, haystack, is_listed) in cases {
+        let params = ScanParams {
+            hit_capacity: 1 << 13,
+            hit_stop: 1 << 13,
+            start_walkers: 64,
+            step_budget: 999,
+            item_capacity: 1 << 12,
+            use_filter: layout::FILTER_ALL,
+            ..whole(haystack)
+        };
+        for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {
+            let options = PipelineOptions { match_kind, ..PipelineOptions::default() };
+            let patterns = [pattern, "abcd", "[a-wyz]*9-22"];
+            let rules = RulePipeline::with_options(&patterns, options).unwrap();
+            for is_direct in [false, true] {
+                if is_direct && match_kind == MatchKind::All {
+                    continue;
+                }
+                let params = ScanParams { is_direct: is_direct.into(), ..params };
+                let state = compare_scan(&backend, &rules, haystack, params);
+                let listed = is_listed[usize::from(!is_direct)];
+                let expected = [u32::from(listed), 0];
+                assert_eq!(state.control.listed[..2], expected, "{pattern} {is_direct}");
+            }
         }
     }
 }

@@ -24,13 +24,14 @@ fn walk(
     text: Text,
     branch: &BranchRecord,
     start: u32,
+    steps: u32,
     to_the_end: bool,
 ) -> Verdict {
     let end_class = branch.stride - 1;
     let dfa = [branch.classes, branch.first_entry, branch.stride];
     let mut row = buffers.first_row(text, dfa, start);
     let mut verdict = Verdict::NoMatch;
-    for at in start..start + layout::TAIL_STEPS {
+    for at in start..start + steps {
         let at_end = at == text.end;
         if row == layout::ROW_DEAD {
             return verdict;
@@ -94,24 +95,67 @@ fn list_rule(buffers: &mut Buffers, params: &ScanParams, rule: u32) {
     }
 }
 
+/// Whether a walk may go on for so many pieces. A candidate has an invocation to itself here.
+fn pays_for(
+    buffers: &mut Buffers,
+    params: &ScanParams,
+    pieces_left: &mut u32,
+    pieces: u32,
+) -> bool {
+    let steps = &mut buffers.control.piece_steps;
+    let most = params.haystack_len.max(layout::MOST_PIECES * layout::PIECE_STEPS);
+    let pays = *pieces_left >= pieces && *steps < most;
+    if pays {
+        *pieces_left -= pieces;
+        *steps += pieces * layout::PIECE_STEPS;
+    }
+    pays
+}
+
 fn walk_back(
     buffers: &mut Buffers,
     params: &ScanParams,
     text: Text,
     branch: &BranchRecord,
     tail: u32,
-    match_end: Option<u32>,
+    is_direct: bool,
+    verdict: Verdict,
 ) {
     let end_class = branch.back_stride - 1;
     let entry_of = |buffers: &Buffers, row, class| {
         buffers.dfa_entry(branch.back_first_entry, branch.back_stride, row, class)
     };
+    let pieces_left = &mut { layout::MOST_PIECES };
+    let mut told = match verdict {
+        Verdict::Match { end } if is_direct => Some(end),
+        _ => None,
+    };
     let mut row = entry_of(buffers, 0, end_class) >> 1;
     let mut at = tail;
     let mut least = None;
-    for _ in 0..layout::FRONT_STEPS {
-        if row == layout::ROW_DEAD {
-            break;
+    let mut starts = 0;
+    while row != layout::ROW_DEAD {
+        let beyond = (tail - at).checked_sub(layout::FRONT_STEPS);
+        if beyond.is_some_and(|beyond| beyond.is_multiple_of(layout::PIECE_STEPS)) {
+            let of_tail = layout::LONG_TAIL_STEPS / layout::PIECE_STEPS;
+            if beyond == Some(0)
+                && is_direct
+                && told.is_none()
+                && pays_for(buffers, params, pieces_left, of_tail)
+            {
+                let steps = layout::LONG_TAIL_STEPS;
+                match walk(buffers, params, text, branch, tail, steps, true) {
+                    Verdict::NoMatch => return,
+                    Verdict::MayMatch => {}
+                    Verdict::Match { end } => told = Some(end),
+                }
+            }
+            let pieces = if told.is_some() { 1 } else { 4 };
+            let is_worth_it = tail - at < layout::LONG_FRONT_STEPS
+                && (told.is_some() || starts <= layout::LONG_FRONT_STARTS);
+            if !is_worth_it || !pays_for(buffers, params, pieces_left, pieces) {
+                break;
+            }
         }
         let class = if at == text.begin {
             end_class
@@ -121,9 +165,9 @@ fn walk_back(
         let entry = entry_of(buffers, row, class);
         row = entry >> 1;
         if entry & layout::ENTRY_MATCH != 0 {
-            if match_end.is_some() {
-                least = if at < params.end_start { Some(at) } else { least };
-            } else if !hand_on(buffers, params, branch.rule, at) {
+            least = if at < params.end_start { Some(at) } else { least };
+            starts += 1;
+            if told.is_none() && !hand_on(buffers, params, branch.rule, at) {
                 return;
             }
         }
@@ -138,7 +182,7 @@ fn walk_back(
             layout::UNBOUNDED => list_rule(buffers, params, branch.rule),
             _ => hand_on_all(buffers, params, text, branch, tail),
         }
-    } else if let (Some(start), Some(end)) = (least, match_end) {
+    } else if let (Some(start), Some(end)) = (least, told) {
         let pattern_id = buffers.rule(branch.rule).pattern_id;
         buffers.emit_told(params, Hit { pattern_id, start, end }, tail);
     }
@@ -158,7 +202,8 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
         if !(params.first_start..params.end_start).contains(&start) {
             return;
         }
-        match walk(buffers, params, text, &branch, start, params.is_direct != 0) {
+        let to_the_end = params.is_direct != 0;
+        match walk(buffers, params, text, &branch, start, layout::TAIL_STEPS, to_the_end) {
             Verdict::NoMatch => {}
             Verdict::Match { end } if params.is_direct != 0 => {
                 let pattern_id = buffers.rule(branch.rule).pattern_id;
@@ -173,13 +218,12 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
         return;
     }
     let is_direct = params.is_direct != 0 && branch.is_exact != 0;
-    let match_end = match walk(buffers, params, text, &branch, tail, is_direct) {
-        Verdict::NoMatch => return,
-        Verdict::Match { end } if is_direct => Some(end),
-        _ => None,
-    };
+    let verdict = walk(buffers, params, text, &branch, tail, layout::TAIL_STEPS, is_direct);
+    if verdict == Verdict::NoMatch {
+        return;
+    }
     if branch.back_stride != 0 {
-        walk_back(buffers, params, text, &branch, tail, match_end);
+        walk_back(buffers, params, text, &branch, tail, is_direct, verdict);
         return;
     }
     hand_on_all(buffers, params, text, &branch, tail);

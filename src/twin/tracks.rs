@@ -5,11 +5,11 @@ use crate::MatchKind;
 use crate::shaders::layout::{self, Control, ScanParams, TrackSegment};
 
 pub(crate) fn tracks(buffers: &mut Buffers, params: &ScanParams) {
-    let Control { pass, track_count, .. } = buffers.control;
+    let Control { pass, made, made_count, .. } = buffers.control;
     if pass != params.pass {
         return;
     }
-    for track in 0..track_count {
+    for &track in &made[..made_count as usize] {
         for segment in 0..segment_count(params) {
             let at = (track * segment_count(params) + segment) as usize;
             buffers.tracks[at] = walk(buffers, params, track, segment);

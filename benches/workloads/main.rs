@@ -131,9 +131,9 @@ fn vkscan_row(backend: &Backend, data: &mut Data, workload: &Workload) -> Row {
         let haystack = data.haystack(workload)?;
         Ok(measure(backend, &*data.pipeline(workload)?, workload, &haystack))
     };
-    let (Measured { scans, flights }, stopped) = measured()
+    let (Measured { scans, flights, empty_seconds }, stopped) = measured()
         .unwrap_or_else(|error| (Measured::default(), Some(Stop::Failed(error.to_string()))));
-    Row { workload: workload.clone(), scans, flights, stopped, peers: None }
+    Row { workload: workload.clone(), scans, flights, empty_seconds, stopped, peers: None }
 }
 
 fn peers(data: &mut Data, workload: &Workload) -> Result<Peers> {

@@ -100,6 +100,8 @@ impl From<ScanError> for Stop {
 pub struct Measured {
     pub scans: Vec<Scan>,
     pub flights: Vec<Flight>,
+    /// An empty submission, in the same minute.
+    pub empty_seconds: Option<f64>,
 }
 
 /// Measures as far as that goes.
@@ -142,6 +144,7 @@ fn measure_into(
     };
     let staged = (0..IN_FLIGHT).map(stage).collect::<Result<Vec<StagedHaystack>, Stop>>()?;
     let resident = ResidentHaystack::new(backend, haystack)?;
+    measured.empty_seconds = Some(timer.time_empty()?);
     for (source, haystack) in SOURCES.into_iter().zip([
         Haystack::from(haystack),
         Haystack::from(&staged[0]),
@@ -208,6 +211,15 @@ impl Timer<'_> {
             stages: stages(passed, &stats),
             submissions: stats.submissions,
         })
+    }
+
+    /// The median of empty submissions.
+    fn time_empty(&self) -> Result<f64, Stop> {
+        const COUNT: usize = 1001;
+
+        let mut times = self.backend.time_empty_submissions(COUNT).map_err(ScanError::from)?;
+        times.sort_unstable();
+        Ok(times[COUNT / 2].as_secs_f64())
     }
 
     /// Takes turns with haystacks that are the same.

@@ -42,6 +42,7 @@ pub struct Row {
     pub scans: Vec<Scan>,
     /// Several in flight, from ordinary and staging memory.
     pub flights: Vec<Flight>,
+    pub empty_seconds: Option<f64>,
     pub stopped: Option<Stop>,
     pub peers: Option<Peers>,
 }

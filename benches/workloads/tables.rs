@@ -35,7 +35,8 @@ fn throughput(results: &Results, to: &mut String) -> Result {
         plots::THROUGHPUT,
         "GB/s (1e9 bytes a second) by where the haystack is before the scan, with what is asked behind the \
          figure. vkscan's are medians of calls, one after the other, and then the throughput of four \
-         that are in flight together, once its matches had the recorded digest. Hyperscan runs in \
+         that are in flight together, once its matches had the recorded digest; *empty* is the median of \
+         submissions of no work in the same minute, which a thread waits for asleep. Hyperscan runs in \
          blocks of 256 KiB, best of three. `regex` is `find_iter` of each rule in turn on one core, over the \
          first bytes.",
     )?;
@@ -182,8 +183,9 @@ fn vkscan_cells(row: &Row) -> Vec<String> {
         *cell = stop.to_string();
     }
     let call = row.scan(Source::Ordinary).map_or(NONE.to_owned(), |scan| {
-        let most = row.workload.floor.call_us;
-        time(scan.seconds) + &most.map_or(String::new(), |most| format!(" of {most} µs"))
+        let empty = row.empty_seconds.map_or(NONE.to_owned(), time);
+        let asked = |most| format!(" of {most} µs, empty {empty}");
+        time(scan.seconds) + &row.workload.floor.call_us.map_or(String::new(), asked)
     });
     let in_flight = [Source::Ordinary, Source::Staged]
         .map(|source| row.gbps_in_flight(source).map_or(NONE.to_owned(), significant));

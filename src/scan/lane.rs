@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use ash::vk;
 use bytemuck::{bytes_of, cast_slice, pod_read_unaligned};
-use rayon::prelude::*;
 
 use super::haystack::ResidentPart;
 use super::kernels::Kernels;
@@ -22,7 +21,7 @@ use crate::shaders::layout::{
     TrackSegment,
 };
 use crate::vulkan::command::{Commands, Recorder, Scope};
-use crate::vulkan::copy::ParallelCopy;
+use crate::vulkan::copy::{ParallelCopy, copy_with_help};
 use crate::vulkan::device::{Device, QueueRole};
 use crate::vulkan::memory::{Buffer, Location};
 use crate::vulkan::pipeline::{Binding, ComputePipeline, DescriptorSet};
@@ -1032,11 +1031,19 @@ fn stage_times(stages: &[Stage], nanoseconds: &[u64]) -> StageTimes {
 fn copy_bytes(from: &[u8], to: &mut [u8]) {
     /// Below this a thread alone is done sooner.
     const LITTLE: usize = 512 << 10;
+    /// More than these are awake too late, or in each other's way.
+    const HELPERS: usize = 3;
+    const PIECE: usize = 64 << 10;
+
     if from.len() < LITTLE {
         to[..from.len()].copy_from_slice(from);
     } else {
-        let pieces = to[..from.len()].par_chunks_mut(COPY_PIECE).zip(from.par_chunks(COPY_PIECE));
-        pool().install(|| pieces.for_each(|(to, from)| to.copy_from_slice(from)));
+        copy_with_help(from, to, PIECE, |helper| {
+            for _ in 0..HELPERS {
+                let helper = helper.clone();
+                pool().spawn(move || helper.help());
+            }
+        });
     }
 }
 

@@ -3,52 +3,120 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A copy that any number of threads take part in. They take pieces from the front, one at a time, so that what
 /// comes first is there first.
 pub(crate) struct ParallelCopy<'a> {
-    from: &'a [u8],
-    to: NonNull<u8>,
-    piece_bytes: usize,
-    /// Pieces taken so far.
-    taken: AtomicUsize,
-    exclusive: PhantomData<&'a mut [u8]>,
+    pieces: Pieces,
+    borrowed: PhantomData<(&'a [u8], &'a mut [u8])>,
 }
 
-// SAFETY: each piece of `to`, which is borrowed exclusively, is written by the one thread that took it.
-unsafe impl Sync for ParallelCopy<'_> {}
+struct Pieces {
+    from: NonNull<u8>,
+    to: NonNull<u8>,
+    len: usize,
+    piece_bytes: usize,
+    /// Pieces taken so far, and those of them that have been copied.
+    taken: AtomicUsize,
+    copied: AtomicUsize,
+}
 
-impl<'a> ParallelCopy<'a> {
-    /// Copies `from` to the front of `to`, in pieces of `piece_bytes`.
-    pub(crate) fn new(from: &'a [u8], to: &'a mut [u8], piece_bytes: usize) -> ParallelCopy<'a> {
+// SAFETY: each piece of `to` is written by the one thread that took it, and nobody writes `from`: that both are borrowed
+// so while pieces are copied is up to whoever calls `copy_next`.
+unsafe impl Send for Pieces {}
+// SAFETY: as above.
+unsafe impl Sync for Pieces {}
+
+impl Pieces {
+    /// Pieces of a copy of `from` to the front of `to`.
+    fn new(from: &[u8], to: &mut [u8], piece_bytes: usize) -> Pieces {
         assert!(from.len() <= to.len() && piece_bytes > 0);
-        let to = NonNull::from(to).cast();
-        ParallelCopy { from, to, piece_bytes, taken: AtomicUsize::new(0), exclusive: PhantomData }
+        let len = from.len();
+        let [taken, copied] = Default::default();
+        let (from, to) = (NonNull::from(from).cast(), NonNull::from(to).cast());
+        Pieces { from, to, len, piece_bytes, taken, copied }
     }
 
-    pub(crate) fn piece_count(&self) -> usize {
-        self.from.len().div_ceil(self.piece_bytes)
+    fn count(&self) -> usize {
+        self.len.div_ceil(self.piece_bytes)
     }
 
-    /// Copies the next piece and says which bytes that were; `None` once all have been taken.
-    pub(crate) fn copy_next(&self) -> Option<Range<usize>> {
+    /// As [`ParallelCopy::copy_next`].
+    ///
+    /// # Safety
+    ///
+    /// Until as many pieces have been copied as there are, `from` and `to` stay borrowed.
+    unsafe fn copy_next(&self) -> Option<Range<usize>> {
         let index = self.taken.fetch_add(1, Ordering::Relaxed);
-        if index >= self.piece_count() {
+        if index >= self.count() {
             // The counter must not wrap, however often it is asked.
             self.taken.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
         let first = index * self.piece_bytes;
-        let piece = &self.from[first..self.from.len().min(first + self.piece_bytes)];
-        // SAFETY: `to` has room for all of `from`, and nobody else has this index. The two do not overlap:
-        // `to` is borrowed exclusively.
-        unsafe {
-            let to = self.to.as_ptr().add(first);
-            std::ptr::copy_nonoverlapping(piece.as_ptr(), to, piece.len());
-        }
-        Some(first..first + piece.len())
+        let size = self.piece_bytes.min(self.len - first);
+        // SAFETY: both are borrowed, for this piece has yet to be copied. `to` has room for all of `from`, and nobody else
+        // has this index. The two do not overlap: `to` is borrowed exclusively.
+        unsafe { self.to.add(first).copy_from_nonoverlapping(self.from.add(first), size) };
+        self.copied.fetch_add(1, Ordering::Release);
+        Some(first..first + size)
     }
+}
+
+impl<'a> ParallelCopy<'a> {
+    /// Copies `from` to the front of `to`, in pieces of `piece_bytes`.
+    pub(crate) fn new(from: &'a [u8], to: &'a mut [u8], piece_bytes: usize) -> ParallelCopy<'a> {
+        ParallelCopy { pieces: Pieces::new(from, to, piece_bytes), borrowed: PhantomData }
+    }
+
+    pub(crate) fn piece_count(&self) -> usize {
+        self.pieces.count()
+    }
+
+    /// Copies the next piece and says which bytes that were; `None` once all have been taken.
+    pub(crate) fn copy_next(&self) -> Option<Range<usize>> {
+        // SAFETY: they are borrowed as long as this lives.
+        unsafe { self.pieces.copy_next() }
+    }
+}
+
+/// Who takes part in a copy, on any thread and whenever it likes.
+#[derive(Clone)]
+pub(crate) struct Helper(Arc<Pieces>);
+
+impl Helper {
+    /// Copies pieces until all have been taken.
+    pub(crate) fn help(&self) {
+        // SAFETY: `copy_with_help`, which alone makes helpers, does not end before all pieces have been copied.
+        while unsafe { self.0.copy_next() }.is_some() {}
+    }
+}
+
+/// Copies `from` to the front of `to`, in pieces of `piece_bytes`, with as many helpers as `call` likes to have. Those that
+/// come late are not waited for: they find nothing to do.
+pub(crate) fn copy_with_help(
+    from: &[u8],
+    to: &mut [u8],
+    piece_bytes: usize,
+    call: impl FnOnce(&Helper),
+) {
+    /// Goes only once all has been copied, whatever becomes of `call`.
+    struct Own(Helper);
+
+    impl Drop for Own {
+        fn drop(&mut self) {
+            self.0.help();
+            let pieces = &self.0.0;
+            while pieces.copied.load(Ordering::Acquire) < pieces.count() {
+                std::hint::spin_loop();
+            }
+        }
+    }
+
+    let own = Own(Helper(Arc::new(Pieces::new(from, to, piece_bytes))));
+    call(&own.0);
 }
 
 #[cfg(test)]
@@ -78,7 +146,28 @@ mod tests {
     }
 
     #[test]
+    fn helpers_may_come_in_time_or_late() {
+        let from: Vec<u8> = (0..10_001_u32).map(|index| ((index * 7) >> 3) as u8).collect();
+        let mut late = Vec::new();
+        for in_time in 0..3 {
+            let mut to = vec![0; from.len() + 3];
+            copy_with_help(&from, &mut to, 64, |helper| {
+                for _ in 0..in_time {
+                    let helper = helper.clone();
+                    std::thread::spawn(move || helper.help());
+                }
+                late.push(helper.clone());
+            });
+            assert_eq!(to[..from.len()], from);
+            assert_eq!(to[from.len()..], [0; 3]);
+        }
+        // What they would have copied is gone.
+        late.iter().for_each(Helper::help);
+    }
+
+    #[test]
     fn an_empty_copy_has_no_pieces() {
+        copy_with_help(&[], &mut [], 64, |_| {});
         let copy = ParallelCopy::new(&[], &mut [], 64);
         assert_eq!((copy.piece_count(), copy.copy_next()), (0, None));
     }

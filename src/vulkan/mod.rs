@@ -31,16 +31,18 @@ pub(crate) mod testing;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use debug::ValidationLog;
 pub use error::{BackendError, Memory};
 pub use info::{DeviceInfo, DeviceKind, DeviceUuid, NotAUuid, QueueFamily};
 pub use select::DeviceSelector;
 
+use command::Commands;
 use device::Device;
 use instance::Instance;
 use pipeline::PipelineCache;
+use timeline::Timeline;
 
 /// How to open a device. The default picks the best one, without validation.
 #[derive(Debug, Clone)]
@@ -162,6 +164,35 @@ impl Backend {
     /// Bytes of all buffers that sessions on this device hold at the moment.
     pub fn allocated_bytes(&self) -> u64 {
         self.device.allocated_bytes()
+    }
+
+    /// How long each of `count` submissions of no work takes, from the call until a thread that sleeps meanwhile has been
+    /// woken up: what this machine asks of a program for any use of the device, to compare a small scan with.
+    ///
+    /// ```
+    /// use vkscan::{Backend, BackendOptions};
+    ///
+    /// let backend = Backend::new(&BackendOptions::default())?;
+    /// let mut times = backend.time_empty_submissions(9)?;
+    /// times.sort();
+    /// println!("an empty submission takes {:?}", times[4]);
+    /// # Ok::<(), vkscan::BackendError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Out of memory, a lost device, a time-out, or a Vulkan call that fails.
+    pub fn time_empty_submissions(&self, count: usize) -> Result<Vec<Duration>, BackendError> {
+        let mut commands = Commands::new(&self.device, "empty")?;
+        commands.record(|_| ())?;
+        let timeline = Timeline::new(&self.device, "empty")?;
+        let mut submit = || {
+            let start = Instant::now();
+            let value = self.device.submit(&mut [&mut commands], &timeline)?;
+            timeline.wait_asleep(value, self.device.wait_timeout(), start)?;
+            Ok(start.elapsed())
+        };
+        (0..count).map(|_| submit()).collect()
     }
 
     pub(crate) fn device(&self) -> &Arc<Device> {

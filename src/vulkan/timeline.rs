@@ -58,6 +58,11 @@ impl Timeline {
             }
             std::hint::spin_loop();
         }
+        self.wait_asleep(value, timeout, start)
+    }
+
+    /// Waits until the device has reached `value`, asleep, until `timeout` has passed since `start`.
+    pub(super) fn wait_asleep(&self, value: u64, timeout: Duration, start: Instant) -> Result<()> {
         let left = timeout.saturating_sub(start.elapsed());
         let waited = self.device.call("vkWaitSemaphores", || self.wait_raw(value, left));
         match waited {

@@ -71,6 +71,8 @@ void make_tracks() {
             unused += 1u;
         }
         control.tracks[place] = control.named[slot];
+        // Not to be taken for unused.
+        control.used_tracks[place / 32u] |= 1u << place % 32u;
         control.made[control.made_count] = place;
         control.made_count += 1u;
     }

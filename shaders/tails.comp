@@ -5,12 +5,12 @@
 //
 // Reads candidate tails, the tables and the haystack; writes candidate starts and counts them in Control.
 // Grid: each invocation takes every grid's-width-th candidate, and the host gives a grid wide enough that these
-// are TAILS_MOST at most; where candidates are few, every so manyth invocation takes one. A tail passes if its
+// are few; where candidates are, every so manyth invocation takes one. A tail passes if its
 // DFA accepts, is not built far enough, or has not come to an end after TAIL_STEPS bytes. The front is then
 // walked back to all the places where it may begin. Where front and tail are exact, or the front has one length,
 // and params.is_direct says so, that is a hit already. Rules with unbounded fronts that are too long for that are
-// listed. Loops: TAILS_MOST times a fourth of TAIL_STEPS, FRONT_STEPS, what fronts of one branch may vary by, twice
-// MOST_LISTED, and the bits of params.slot_count; and MOST_PIECES times a fourth of PIECE_STEPS.
+// listed. Loops, for each candidate: a fourth of TAIL_STEPS, FRONT_STEPS, what fronts of one branch may vary by, twice
+// MOST_LISTED, and the bits of params.slot_count; and for all of them params.most_pieces times a fourth of PIECE_STEPS.
 // CPU twin: src/twin/tails.rs.
 
 #include "bindings.glsl"
@@ -71,18 +71,17 @@ uint walk(BranchRecord branch, uint start, uint steps, bool to_the_end, out uint
     return MAY_MATCH;
 }
 
-// Pieces that this invocation may walk over.
-uint pieces_left = MOST_PIECES;
+// Pieces that this invocation may walk on over.
+uint pieces_left = params.most_pieces;
 
-// Whether a walk may go on for so many pieces. The counter cannot wrap: each invocation adds to it once more at most
-// after all is spent.
+// Whether a walk may go on for so many pieces.
 bool pays_for(uint pieces) {
-    uint most = max(params.haystack_len, MOST_PIECES * PIECE_STEPS);
-    if (pieces_left < pieces || control.piece_steps >= most) {
+    uint most = max(params.haystack_len / PIECE_STEPS, params.most_pieces);
+    if (pieces_left < pieces || control.pieces >= most) {
         return false;
     }
     pieces_left -= pieces;
-    return atomicAdd(control.piece_steps, pieces * PIECE_STEPS) < most;
+    return atomicAdd(control.pieces, pieces) < most;
 }
 
 // Hands a start on. False if there is no room for more, and then every invocation stops, which keeps the

@@ -63,8 +63,13 @@ pub(crate) struct Told {
     pub(crate) end: u32,
 }
 
-/// Drops the `candidates`, sorted, that lie in one of `ranges`, which are in the order of their patterns.
-pub(crate) fn remove_held(candidates: &mut Vec<Match>, mut ranges: &[Unsettled]) {
+/// Moves the `candidates`, sorted, that lie in one of `ranges`, which are in the order of their patterns, to `dropped`,
+/// which is sorted then.
+pub(crate) fn remove_held(
+    candidates: &mut Vec<Match>,
+    dropped: &mut Vec<Match>,
+    mut ranges: &[Unsettled],
+) {
     candidates.retain(|candidate| {
         while let [range, rest @ ..] = ranges
             && range.pattern_id < candidate.pattern_id
@@ -72,8 +77,14 @@ pub(crate) fn remove_held(candidates: &mut Vec<Match>, mut ranges: &[Unsettled])
             ranges = rest;
         }
         let mut own = ranges.iter().take_while(|range| range.pattern_id == candidate.pattern_id);
-        !own.any(|range| range.holds(candidate))
+        let is_held = own.any(|range| range.holds(candidate));
+        if is_held {
+            dropped.push(*candidate);
+        }
+        !is_held
     });
+    dropped.sort_unstable();
+    dropped.dedup();
 }
 
 /// The matches that count, in order, where candidates lay.
@@ -221,16 +232,18 @@ impl Chains {
             .min_by_key(|undecided| undecided.start)
     }
 
-    /// Whether `candidates`, sorted, hold all that counts, or leave nothing open but what is `settled`.
+    /// Whether `candidates`, sorted, hold all that counts, or leave nothing open but what is `settled`. As
+    /// [`unsettled`](Chains::unsettled).
     pub(crate) fn is_settled(
         &self,
         candidates: &[Match],
+        dropped: &[Match],
         base: u64,
         is_direct: impl Fn(u32) -> bool + Copy + Sync,
         settled: &[Unsettled],
     ) -> bool {
         let is_settled = |piece: &[Match]| {
-            self.unsettled(piece, base, is_direct).all(|range| settled.contains(&range))
+            self.unsettled(piece, dropped, base, is_direct).all(|range| settled.contains(&range))
         };
         if candidates.len() < MANY {
             return is_settled(candidates);
@@ -243,30 +256,49 @@ impl Chains {
     /// The ranges of starts of which `candidates`, sorted, may not hold all that counts, where tails have
     /// been reported with their least start alone: one start has two ends, or a start that is covered would
     /// have later ones that are not. `is_direct` tells the patterns that this may be so of.
+    ///
+    /// Candidates in such a range give way to the preferred match of each start there. What they told is not lost: those
+    /// that have been `dropped`, sorted, still tell that beyond the match that covers their start there may be another.
     pub(crate) fn unsettled(
         &self,
         candidates: &[Match],
+        dropped: &[Match],
         base: u64,
         is_direct: impl Fn(u32) -> bool,
     ) -> impl Iterator<Item = Unsettled> {
         let of_patterns = candidates.chunk_by(|one, next| one.pattern_id == next.pattern_id);
         let of_direct = of_patterns.filter(move |of_one| is_direct(of_one[0].pattern_id));
         of_direct.flat_map(move |of_one| {
+            let pattern_id = of_one[0].pattern_id;
+            let first = dropped.partition_point(|found| found.pattern_id < pattern_id);
+            let behind = dropped.partition_point(|found| found.pattern_id <= pattern_id);
+            let mut dropped = dropped[first..behind].iter().peekable();
+            let mut candidates = of_one.iter().peekable();
             let mut last = None;
-            let mut free = self.free(of_one[0].pattern_id);
-            of_one.iter().filter_map(move |candidate| {
-                let Match { pattern_id, start, end } = *candidate;
+            let mut free = self.free(pattern_id);
+            let mut next = move || {
+                let next_start = candidates.peek().map(|next| next.start);
+                let comes_next = |found: &&Match| next_start.is_none_or(|next| next > found.start);
+                if let Some(Match { start, end, .. }) = dropped.next_if(comes_next) {
+                    let from = free.max(base + u64::from(*start));
+                    return Some(
+                        (base + u64::from(*end) > from).then(|| [(from - base) as u32, *end]),
+                    );
+                }
+                let candidate = candidates.next()?;
+                let Match { start, end, .. } = *candidate;
                 let before = last.replace(candidate).filter(|before| before.start == start);
-                let starts = if let Some(before) = before {
+                Some(if let Some(before) = before {
                     (before.end != end).then_some([start, start + 1])
                 } else if base + u64::from(start) >= free {
                     free = base + u64::from(end);
                     None
                 } else {
                     (base + u64::from(end) > free).then(|| [(free - base) as u32, end])
-                };
-                starts.map(|starts| Unsettled { pattern_id, starts })
-            })
+                })
+            };
+            let unsettled = move |starts| Unsettled { pattern_id, starts };
+            std::iter::from_fn(move || next().map(|starts| starts.map(unsettled))).flatten()
         })
     }
 
@@ -456,6 +488,73 @@ mod tests {
         }
     }
 
+    /// `x[a-z]*?abcd` over `xqqabcdxqqabcd`: the second tail's least start is that of the first match, beyond which it tells
+    /// of another.
+    #[test]
+    fn what_was_dropped_tells_of_more() {
+        let found = |start, end| Match { pattern_id: 3, start, end };
+        let range = |first, end| Unsettled { pattern_id: 3, starts: [first, end] };
+        let mut chains = Chains::default();
+        chains.clear();
+        let (mut candidates, mut dropped) = (vec![found(0, 7), found(0, 14)], Vec::new());
+        let open = |candidates: &[Match], dropped: &[Match]| -> Vec<Unsettled> {
+            chains.unsettled(candidates, dropped, 0, |_| true).collect()
+        };
+        assert_eq!(open(&candidates, &dropped), [range(0, 1)]);
+        remove_held(&mut candidates, &mut dropped, &[range(0, 1)]);
+        candidates.push(found(0, 7));
+        assert_eq!(open(&candidates, &dropped), [range(7, 14)]);
+    }
+
+    proptest! {
+        /// Against the meaning: tails that many starts lead to, of which each start prefers any, are told with the least of
+        /// them; and what that leaves open is verified start by start.
+        #[test]
+        fn settling_finds_what_counts(
+            tails in prop::collection::btree_map(0_usize..40, 1_u32..9, 0..12),
+            leads in prop::collection::vec(prop::collection::vec(prop::bool::weighted(0.3), 40), 40),
+            preferences in prop::collection::vec(any::<prop::sample::Index>(), 40),
+        ) {
+            let of_start = |start: usize| -> Vec<u32> {
+                let reached = tails.iter().filter(|(tail, _)| start <= **tail && leads[start][**tail]);
+                reached.map(|(&tail, &len)| tail as u32 + len).collect()
+            };
+            let verified = |start: usize| {
+                let ends = of_start(start);
+                let end = (!ends.is_empty()).then(|| ends[preferences[start].index(ends.len())]);
+                end.map(|end| Match { pattern_id: 0, start: start as u32, end })
+            };
+            let told = tails.iter().filter_map(|(&tail, &len)| {
+                let start = (0..=tail).find(|&start| leads[start][tail])? as u32;
+                Some(Match { pattern_id: 0, start, end: tail as u32 + len })
+            });
+            let mut candidates: Vec<Match> = told.collect();
+            candidates.sort_unstable();
+            let mut chains = Chains::default();
+            chains.clear();
+            let (mut dropped, mut settled) = (Vec::new(), Vec::new());
+            while !chains.is_settled(&candidates, &dropped, 0, |_| true, &settled) {
+                let mut open: Vec<_> = chains.unsettled(&candidates, &dropped, 0, |_| true).collect();
+                open.retain(|range| !settled.contains(range));
+                remove_held(&mut candidates, &mut dropped, &open);
+                let starts = open.iter().flat_map(|range| range.starts[0]..range.starts[1].min(40));
+                candidates.extend(starts.filter_map(|start| verified(start as usize)));
+                candidates.sort_unstable();
+                settled.extend(open);
+                prop_assert!(settled.len() < 100);
+            }
+            let mut found = Vec::new();
+            chains.select(&mut candidates, 0).append_to(&mut found);
+            let mut expected = Vec::new();
+            let mut at = 0;
+            while let Some(next) = (at..40).find_map(verified) {
+                at = next.end as usize;
+                expected.push(next);
+            }
+            prop_assert_eq!(found, expected);
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
@@ -473,17 +572,19 @@ mod tests {
                 for mut candidates in calls {
                     let mut expected = unsettled(&ends, &candidates, base);
                     expected.retain(|range| is_direct(range.pattern_id));
-                    let found: Vec<_> = chains.unsettled(&candidates, base, is_direct).collect();
+                    let found: Vec<_> = chains.unsettled(&candidates, &[], base, is_direct).collect();
                     prop_assert!(found == expected);
-                    let is_settled = chains.is_settled(&candidates, base, is_direct, &[]);
+                    let is_settled = chains.is_settled(&candidates, &[], base, is_direct, &[]);
                     prop_assert_eq!(is_settled, expected.is_empty());
                     if expected.len() < 100 {
-                        prop_assert!(chains.is_settled(&candidates, base, is_direct, &expected));
-                        let mut rest = candidates.clone();
-                        remove_held(&mut rest, &expected);
-                        let mut naive = candidates.clone();
-                        naive.retain(|found| !expected.iter().any(|range| range.holds(found)));
-                        prop_assert!(rest == naive);
+                        prop_assert!(chains.is_settled(&candidates, &[], base, is_direct, &expected));
+                        let (mut rest, mut dropped) = (candidates.clone(), Vec::new());
+                        remove_held(&mut rest, &mut dropped, &expected);
+                        let is_held = |found: &Match| expected.iter().any(|range| range.holds(found));
+                        let (mut held, naive): (Vec<_>, _) =
+                            candidates.iter().partition(|found| is_held(found));
+                        held.dedup();
+                        prop_assert!(rest == naive && dropped == held);
                     }
 
                     let mut all = candidates.clone();

@@ -143,7 +143,7 @@ const uint FILTER_BOUNDED = 1u;
 const uint FILTER_ALL = 2u;
 
 // Control::overflowed, a bit each: more candidates than there is room for; rules that have been listed, because a
-// front of theirs goes on for more than FRONT_STEPS; more of these than there is room for.
+// front of theirs is too long to be walked over; more of these than there is room for.
 const uint OVERFLOW_CANDIDATES = 1u;
 const uint OVERFLOW_LISTED = 2u;
 const uint OVERFLOW_FRONTS = 4u;
@@ -153,11 +153,10 @@ const uint MOST_LISTED = 32u;
 const uint TAIL_STEPS = 256u;
 const uint FRONT_STEPS = 1024u;
 // Long fronts are walked on over, up to so many bytes, before which a tail that may match is walked on over for up to so
-// many: by pieces of so many bytes, of which an invocation has so many, and all of them together no more than one has,
-// or the haystack. A front that tells starts to be verified, instead of a match, may have so many of them, and is walked over
-// by single bytes, not words, so that its pieces count four times.
+// many: by pieces of so many bytes, of which an invocation has params.most_pieces, and all of them together no more than
+// one has, or the haystack. A front that tells starts to be verified, instead of a match, may have so many of them, and is
+// walked over by single bytes, not words, so that its pieces count four times.
 const uint PIECE_STEPS = 1024u;
-const uint MOST_PIECES = 40u;
 const uint LONG_FRONT_STEPS = 16u * PIECE_STEPS;
 const uint LONG_TAIL_STEPS = 24u * PIECE_STEPS;
 const uint LONG_FRONT_STARTS = 64u;
@@ -165,14 +164,11 @@ const uint LONG_FRONT_STARTS = 64u;
 // Invocations that there are for each of few items, of which one works, at most: a power of two.
 const uint MOST_SPREAD_LOG2 = 5u;
 
-// Candidates of an invocation of `tails`.
-const uint TAILS_MOST = 32u;
-
 // A walk on the DFA of a rule whose matches may have any length is long after so many bytes. What loops
 // forgets where it began, so long walks share what is behind them: the haystack is divided into segments, and
 // a track says for each of them what a walk that comes to it in a certain row does there.
 const uint LONG_STEPS = 256u;
-// In a pass's first round, walks from candidate starts wait for a track once they have gone so far, or sooner where all of
+// In a run's first round, walks from candidate starts wait for a track once they have gone so far, or sooner where all of
 // them together would take more steps than this; others wait at once.
 const uint PATIENT_STEPS = 0x2000u;
 const uint PATIENT_SUM = 0x8000000u;
@@ -397,6 +393,8 @@ struct ScanParams {
     // start of a tail. Two tails may then tell different ends of one start, and starts other than the least are
     // left out: where the front is a run the host sees by the tails which count, and else it verifies them.
     uint is_direct;
+    // Pieces that an invocation of `tails` may walk on over.
+    uint most_pieces;
     // Where items are packed: the tenant's part of the ring, and how many slots that has; where in it the first of the
     // items' slots is, and how many there are; and the epoch and the tenant that they have to be of.
     uint ring_first;
@@ -434,8 +432,8 @@ struct Control {
     uint filtered;
     // OVERFLOW_* bits.
     uint overflowed;
-    // Bytes of the pieces that walks have gone on for.
-    uint piece_steps;
+    // Pieces that walks of tails have gone on for, or tried to.
+    uint pieces;
     // Slots that workgroups have claimed, or tried to.
     uint claimed;
     // What long walks have named, by hash, since tracks were walked last; and whether there is any: 0 or 1.

@@ -46,6 +46,7 @@ pub(crate) struct LaneShape {
     pub(crate) filter_groups: u32,
     pub(crate) filter_workgroup: u32,
     pub(crate) tails_groups: u32,
+    pub(crate) most_pieces: u32,
     /// Whether the first pass looks for sequences.
     pub(crate) has_sequences: bool,
     /// Whether the only pass has nothing to verify from every start, if all rules are looked for by their
@@ -79,6 +80,7 @@ impl LaneShape {
             filter_workgroup: self.filter_workgroup,
             step_budget: self.step_budget,
             nfa_step_budget: self.nfa_step_budget,
+            most_pieces: self.most_pieces,
             pass_count,
             ring_first: self.ring_slots[0],
             ring_slots: self.ring_slots[1],
@@ -131,6 +133,7 @@ impl LaneShape {
             filter_groups: tuning.filter_groups,
             filter_workgroup: tuning.filter_workgroup,
             tails_groups: tails_groups(tuning, candidates),
+            most_pieces: tuning.most_pieces,
             has_sequences: false,
             may_end_early: false,
             chunk_bytes: tuning.chunk_bytes,
@@ -166,7 +169,7 @@ fn segment_log2(haystack_bytes: u64) -> u32 {
 /// One candidate for an invocation as far as that makes no more workgroups than a device wants.
 fn tails_groups(tuning: &Tuning, candidates: u32) -> u32 {
     let all = candidates.div_ceil(layout::WORKGROUP);
-    all.min(tuning.tails_groups).max(all.div_ceil(layout::TAILS_MOST))
+    all.min(tuning.tails_groups).max(all.div_ceil(tuning.tails_most))
 }
 
 /// Candidate tails that there is room for, at most.

@@ -66,6 +66,7 @@ pub struct ScanScratch {
     pub(super) undecided: Vec<Undecided>,
     pub(super) chains: Chains,
     pub(super) settled: Vec<Unsettled>,
+    pub(super) dropped: Vec<Match>,
     pub(super) told: Vec<Told>,
     pub(super) picked: Vec<Match>,
     pub(super) verified: Vec<Candidate>,

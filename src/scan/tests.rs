@@ -692,6 +692,45 @@ fn what_tails_cannot_tell_is_settled() {
     }
 }
 
+/// Fronts that prefer their first tail, and go on behind it: what a match leaves of them begins at its end.
+#[test]
+fn lazy_fronts_that_cross_tails() {
+    let backend = TestBackend::new();
+    let patterns = [
+        "x[a-z]*?abcd",
+        "a[a-z ]{0,30}?abcd[ab]?",
+        "(?:x|yx)[a-xz]*?(?:abcd|bcda)[a-d]{0,3}?d",
+        "y(?:[a-z]|  )*?abcd",
+        "x[a-z]{2,2000}?abcd",
+    ];
+    let rules = rules(MatchKind::LeftmostFirst, &patterns);
+    for Rule { pattern, branches, .. } in rules.rules() {
+        let exact = branches.iter().all(|branch| branch.is_exact && branch.run.is_none());
+        assert!(exact, "{pattern}: {branches:?}");
+    }
+    let session = rules.prepare_resident(&backend, 60_000, 10_000).unwrap();
+    let state = std::cell::RefCell::new((Vec::new(), ScanScratch::default()));
+    let check = |haystack: &[u8]| {
+        let (matches, scratch) = &mut *state.borrow_mut();
+        session.scan_into(&backend, haystack, matches, scratch).unwrap();
+        *matches == rules.reference_scan(haystack)
+    };
+    assert!(check(b"xqqabcdxqqabcd"));
+    // Beyond what counts as long.
+    assert!(check(&[b"x", &b"q".repeat(1500)[..], b"abcdxqqabcd"].concat()));
+    let long = "q".repeat(700);
+    let pieces = vec!["x", "x", "y", "a", "q", "abcd", "abcd", "abcda", "d", " ", "  ", &long];
+    let pieces: Vec<String> = pieces.into_iter().map(str::to_owned).collect();
+    let haystacks = prop::collection::vec(prop::sample::select(pieces), 0..24);
+    let config = ProptestConfig::with_cases(150);
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    let checked = runner.run(&haystacks, |pieces| {
+        prop_assert!(check(pieces.concat().as_bytes()));
+        Ok(())
+    });
+    checked.unwrap();
+}
+
 /// Fronts that are runs of one class leave nothing open that takes another submission.
 #[test]
 fn what_runs_leave_open_is_told_by_their_tails() {

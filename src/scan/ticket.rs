@@ -448,11 +448,11 @@ impl ResidentRulePipeline {
     ) -> Result<(), ScanError> {
         let ScanScratch { candidates, chains, settled: open, told, picked, .. } = scratch;
         let is_run = |pattern_id: u32| self.runs[pattern_id as usize].is_some();
-        if chains.is_settled(candidates, base, is_run, &[]) {
+        if chains.is_settled(candidates, &[], base, is_run, &[]) {
             return Ok(());
         }
         open.clear();
-        open.extend(chains.unsettled(candidates, base, is_run));
+        open.extend(chains.unsettled(candidates, &[], base, is_run));
         open.dedup_by_key(|range| range.pattern_id);
         let is_open = |open: &[Unsettled], pattern_id: u32| {
             open.binary_search_by_key(&pattern_id, |range| range.pattern_id).is_ok()
@@ -495,13 +495,14 @@ impl ResidentRulePipeline {
     ) -> Result<bool, ScanError> {
         let may_be = |pattern_id: u32| self.is_direct[pattern_id as usize];
         scratch.settled.clear();
+        scratch.dropped.clear();
         loop {
-            let ScanScratch { candidates, chains, settled, verified, .. } = scratch;
-            if chains.is_settled(candidates, base, may_be, settled) {
+            let ScanScratch { candidates, dropped, chains, settled, verified, .. } = scratch;
+            if chains.is_settled(candidates, dropped, base, may_be, settled) {
                 return Ok(true);
             }
             let known = settled.len();
-            for range in chains.unsettled(candidates, base, may_be) {
+            for range in chains.unsettled(candidates, dropped, base, may_be) {
                 if settled.contains(&range) {
                     continue;
                 }
@@ -522,7 +523,7 @@ impl ResidentRulePipeline {
             if verified.len() > MOST_VERIFIED.min(self.shape.item_capacity as usize) {
                 return Ok(false);
             }
-            matches::remove_held(candidates, open);
+            matches::remove_held(candidates, dropped, open);
             if verified.is_empty() {
                 continue;
             }

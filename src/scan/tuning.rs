@@ -39,8 +39,12 @@ pub(crate) struct Tuning {
     /// invocations of each.
     pub(crate) filter_groups: u32,
     pub(crate) filter_workgroup: u32,
-    /// Workgroups of `tails`, as far as that leaves no invocation too much to do.
+    /// Workgroups of `tails`, as far as that leaves no invocation more than so many candidates; and pieces that each may
+    /// walk on over. lavapipe ends the loops of all invocations that run together after 65,535 turns, whichever of them
+    /// take those.
     pub(crate) tails_groups: u32,
+    pub(crate) tails_most: u32,
+    pub(crate) most_pieces: u32,
     /// Words of a pass's gram bitmap, as a power of two.
     pub(crate) bitmap_log2: u32,
 }
@@ -61,10 +65,12 @@ impl Tuning {
             bytes_per_candidate: 8,
             least_candidates: 1 << 10,
             chunk_bytes: 1 << 20,
-            direct_bytes: 1 << 20,
+            direct_bytes: 32 << 20,
             filter_groups: 1 << 10,
             filter_workgroup: filter_workgroup(info),
             tails_groups: 1 << 12,
+            tails_most: 32,
+            most_pieces: 40,
             bitmap_log2: bitmap_log2(info.shared_memory_bytes),
         };
         match info.kind {
@@ -80,6 +86,8 @@ impl Tuning {
                 filter_groups: 1 << 4,
                 filter_workgroup: 256,
                 tails_groups: 1 << 4,
+                tails_most: 16,
+                most_pieces: 5,
                 ..gpu
             },
             DeviceKind::Discrete => gpu,
@@ -128,9 +136,27 @@ fn filter_workgroup(info: &DeviceInfo) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::vulkan::testing::TestBackend;
+
+    /// Those of `tails`, which no budget of steps bounds, on lavapipe: a byte takes two turns there where it may hand on a
+    /// start.
+    #[test]
+    fn loops_end_in_time() {
+        const TURNS: u32 = 65_535;
+        const LANES: u32 = 16;
+
+        let backend = TestBackend::new();
+        let info = DeviceInfo { kind: DeviceKind::Cpu, ..backend.device_info().clone() };
+        let Tuning { tails_most, most_pieces, .. } = Tuning::for_device(&info);
+        let of_candidate = layout::TAIL_STEPS / 4 + 2 * layout::FRONT_STEPS;
+        let of_pieces = LANES * most_pieces * layout::PIECE_STEPS / 4;
+        assert!(tails_most * (of_candidate + 3 * layout::MOST_LISTED) + of_pieces < TURNS);
+    }
+
     #[test]
     fn bitmaps_fit_beside_survivors() {
-        let sizes = [16, 32, 48, 64, 100].map(|kib| super::bitmap_log2(kib << 10));
+        let sizes = [16, 32, 48, 64, 100].map(|kib| bitmap_log2(kib << 10));
         assert_eq!(sizes, [10, 12, 13, 13, 13]);
     }
 }

@@ -62,6 +62,7 @@ fn make_tracks(control: &mut Control, most: u32) {
             unused += 1;
         }
         control.tracks[place as usize] = name;
+        control.used_tracks[place as usize / 32] |= 1 << (place % 32);
         control.made[control.made_count as usize] = place;
         control.made_count += 1;
     }

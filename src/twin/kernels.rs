@@ -497,6 +497,7 @@ fn whole(haystack: &[u8]) -> ScanParams {
         filter_workgroup: FILTER_WORKGROUP,
         filter_turns: 4,
         filter_end: haystack.len() as u32,
+        most_pieces: 40,
         ..ScanParams::default()
     }
 }
@@ -660,9 +661,13 @@ fn chains_go_on_from_track_to_track() {
     let rules = RulePipeline::new(&["x[a-x]*y[a-x]*y[a-x]*z", "y[a-z]+"]).unwrap();
     let state = compare_scan(&backend, &rules, &haystack, params);
     let count = segment_count(&params) as usize;
-    let chained = state.tracks.chunks(count).flat_map(|of_track| (0..).zip(of_track));
-    let longest = chained.map(|(segment, found)| found.stop.saturating_sub(segment)).max();
-    assert!(longest > Some(5), "{longest:?}");
+    // The part of which a segment has the first `y`, behind the others of an `x`'s track.
+    let share = count.div_ceil(layout::CHAIN_PARTS as usize);
+    let border = (2 + stage.len()) >> params.segment_log2;
+    let part = border / share * share..(border / share + 1) * share;
+    assert!(part.start < border && border + 1 < part.end);
+    let mut chained = state.tracks.chunks(count).map(|of_track| of_track[part.start]);
+    assert!(chained.any(|found| found.stop as usize == part.end && found.last == 0));
 }
 
 #[test]

@@ -102,12 +102,12 @@ fn pays_for(
     pieces_left: &mut u32,
     pieces: u32,
 ) -> bool {
-    let steps = &mut buffers.control.piece_steps;
-    let most = params.haystack_len.max(layout::MOST_PIECES * layout::PIECE_STEPS);
-    let pays = *pieces_left >= pieces && *steps < most;
+    let taken = &mut buffers.control.pieces;
+    let most = (params.haystack_len / layout::PIECE_STEPS).max(params.most_pieces);
+    let pays = *pieces_left >= pieces && *taken < most;
     if pays {
         *pieces_left -= pieces;
-        *steps += pieces * layout::PIECE_STEPS;
+        *taken += pieces;
     }
     pays
 }
@@ -125,7 +125,7 @@ fn walk_back(
     let entry_of = |buffers: &Buffers, row, class| {
         buffers.dfa_entry(branch.back_first_entry, branch.back_stride, row, class)
     };
-    let pieces_left = &mut { layout::MOST_PIECES };
+    let pieces_left = &mut { params.most_pieces };
     let mut told = match verdict {
         Verdict::Match { end } if is_direct => Some(end),
         _ => None,

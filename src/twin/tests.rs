@@ -28,6 +28,7 @@ fn tight(haystack: &[u8], pass_count: usize) -> ScanParams {
         filter_turns: 4,
         candidate_capacity: 1 << 14,
         item_capacity: 1 << 14,
+        most_pieces: 40,
         ..ScanParams::default()
     }
 }
@@ -91,7 +92,7 @@ fn scan(
     }
     matches.sort_unstable();
     let mut chains = crate::matches::Chains::default();
-    if is_direct && !chains.is_settled(&matches, 0, |_| true, &[]) {
+    if is_direct && !chains.is_settled(&matches, &[], 0, |_| true, &[]) {
         return scan(rules, haystack, [max_scan, use_filter], false, pass_bytes);
     }
     let mut picked = Vec::new();

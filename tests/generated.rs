@@ -38,6 +38,81 @@ fn generated_rules_match_as_the_oracle_says() {
     assert!(found.get() > 0);
 }
 
+/// Rules that are looked for by rare bytes, with all kinds of things before and behind these, over haystacks full of such
+/// bytes: what tails tell, and what they leave open.
+#[test]
+fn generated_rules_with_rare_bytes() {
+    let gpu = gpu();
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    let found = Cell::new(0);
+    let haystacks = vec(crowded_haystack(), 4..12);
+    let outcome = TestRunner::new(config).run(&(vec(cut_pattern(), 1..6), haystacks), |case| {
+        let (patterns, haystacks) = case;
+        let rules = RulePipeline::new(&patterns).unwrap();
+        let compile = |pattern| RegexBuilder::new(pattern).unicode(false).build().unwrap();
+        let regexes: Vec<_> = rules.patterns().map(compile).collect();
+        let longest = haystacks.iter().map(Vec::len).max().unwrap();
+        let session = rules.prepare_resident(&gpu.backend, longest, 1 << 21).unwrap();
+        let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
+        for haystack in &haystacks {
+            let expected = (0..).zip(&regexes).flat_map(|(pattern_id, regex)| {
+                let spans = regex.find_iter(haystack).filter(|found| !found.is_empty());
+                spans.map(move |found| {
+                    let [start, end] = [found.start(), found.end()].map(|at| at as u32);
+                    Match { pattern_id, start, end }
+                })
+            });
+            let expected: Vec<Match> = expected.collect();
+            session.scan_into(&gpu.backend, haystack, &mut matches, &mut scratch).unwrap();
+            prop_assert_eq!(&matches, &expected, "haystack \"{}\"", haystack.escape_ascii());
+            found.set(found.get() + matches.len());
+        }
+        session.free(&gpu.backend).unwrap();
+        Ok(())
+    });
+    outcome.unwrap_or_else(|error| panic!("{error}"));
+    say(&format!("generated rules with rare bytes: {} matches", found.get()));
+    assert!(found.get() > 1000);
+}
+
+/// Rare bytes between a front and a tail.
+fn cut_pattern() -> impl Strategy<Value = String> {
+    let one_of = |choices: &[&'static str]| prop::sample::select(choices.to_vec());
+    let part = one_of(&[
+        "x",
+        "[a-z]",
+        "[a-x]",
+        "[^ y]",
+        "(?:ab|b)",
+        "(?:[a-d]|x y)",
+        r"\w",
+        "(?s:.)",
+        "[ab]",
+        "y",
+    ]);
+    let repeat = one_of(&[
+        "", "*", "*?", "+", "+?", "?", "{0,5}", "{0,9}?", "{2,}", "{1,40}?", "{3}", "{0,60}?",
+    ]);
+    let part = (part, repeat).prop_map(|(part, repeat)| part.to_owned() + repeat);
+    let parts = move |most| vec(part.clone(), 0..most).prop_map(|parts| parts.concat());
+    let rare = one_of(&["abcd", "(?:abcd|bcda)", "key7", "(?i:abcd)", "abcd(?:key7)?"]);
+    let look = one_of(&[r"\b", r"\B", "(?m:$)", "^", ""]);
+    let one = (parts.clone()(4), rare, parts(3), look)
+        .prop_map(|(front, rare, tail, look)| format!("{front}{rare}{tail}{look}"));
+    vec(one, 1..3).prop_map(|alternatives| alternatives.join("|"))
+}
+
+fn crowded_haystack() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        20 => prop::sample::select(vec!["x", "y", "a", "b", "ab", "cd", "d", " ", "\n", "q", "ABCD"])
+            .prop_map(str::to_owned),
+        12 => prop::sample::select(vec!["abcd", "bcda", "key7", "xabcd", "abcdabcd"])
+            .prop_map(str::to_owned),
+        1 => (40_usize..320).prop_map(|count| "q".repeat(count)),
+    ];
+    vec(piece, 0..40).prop_map(|pieces| pieces.concat().into_bytes())
+}
+
 /// Cases that once failed, as they shrank. A seed in the file of kept cases means another case as soon as
 /// the strategies below change, so they move here.
 #[test]

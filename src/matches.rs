@@ -1,5 +1,6 @@
 //! Matches, and which of them a scan reports.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rayon::prelude::*;
@@ -85,6 +86,13 @@ pub(crate) fn remove_held(
     });
     dropped.sort_unstable();
     dropped.dedup();
+}
+
+/// Where those of a pattern lie among sorted matches.
+pub(crate) fn of_pattern(matches: &[Match], pattern_id: u32) -> Range<usize> {
+    let first = matches.partition_point(|found| found.pattern_id < pattern_id);
+    let behind = matches.partition_point(|found| found.pattern_id <= pattern_id);
+    first..behind
 }
 
 /// The matches that count, in order, where candidates lay.
@@ -270,9 +278,7 @@ impl Chains {
         let of_direct = of_patterns.filter(move |of_one| is_direct(of_one[0].pattern_id));
         of_direct.flat_map(move |of_one| {
             let pattern_id = of_one[0].pattern_id;
-            let first = dropped.partition_point(|found| found.pattern_id < pattern_id);
-            let behind = dropped.partition_point(|found| found.pattern_id <= pattern_id);
-            let mut dropped = dropped[first..behind].iter().peekable();
+            let mut dropped = dropped[of_pattern(dropped, pattern_id)].iter().peekable();
             let mut candidates = of_one.iter().peekable();
             let mut last = None;
             let mut free = self.free(pattern_id);

@@ -5,12 +5,11 @@ mod common;
 use std::cell::Cell;
 use std::ops::RangeInclusive;
 
-use common::{gpu, say};
+use common::{gpu, regex_matches, regexes, say};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, TestRunner};
-use regex::bytes::RegexBuilder;
-use vkscan::{Match, MatchKind, PipelineOptions, RulePipeline, ScanScratch, UnicodePolicy};
+use vkscan::{MatchKind, PipelineOptions, RulePipeline, ScanScratch, UnicodePolicy};
 
 /// Several rules and several haystacks, because preparing a session is what takes time.
 #[derive(Clone, Debug)]
@@ -49,20 +48,12 @@ fn generated_rules_with_rare_bytes() {
     let outcome = TestRunner::new(config).run(&(vec(cut_pattern(), 1..6), haystacks), |case| {
         let (patterns, haystacks) = case;
         let rules = RulePipeline::new(&patterns).unwrap();
-        let compile = |pattern| RegexBuilder::new(pattern).unicode(false).build().unwrap();
-        let regexes: Vec<_> = rules.patterns().map(compile).collect();
+        let regexes = regexes(&rules.patterns().collect::<Vec<_>>());
         let longest = haystacks.iter().map(Vec::len).max().unwrap();
         let session = rules.prepare_resident(&gpu.backend, longest, 1 << 21).unwrap();
         let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
         for haystack in &haystacks {
-            let expected = (0..).zip(&regexes).flat_map(|(pattern_id, regex)| {
-                let spans = regex.find_iter(haystack).filter(|found| !found.is_empty());
-                spans.map(move |found| {
-                    let [start, end] = [found.start(), found.end()].map(|at| at as u32);
-                    Match { pattern_id, start, end }
-                })
-            });
-            let expected: Vec<Match> = expected.collect();
+            let expected = regex_matches(&regexes, haystack);
             session.scan_into(&gpu.backend, haystack, &mut matches, &mut scratch).unwrap();
             prop_assert_eq!(&matches, &expected, "haystack \"{}\"", haystack.escape_ascii());
             found.set(found.get() + matches.len());
@@ -335,15 +326,7 @@ fn planted(len: usize, around: &[usize]) -> Vec<u8> {
 
 fn check_size(len: usize, around: &[usize], least: RangeInclusive<usize>) {
     let haystack = planted(len, around);
-    let mut expected = Vec::new();
-    for (id, pattern) in PLANTED.iter().enumerate() {
-        let regex = RegexBuilder::new(pattern).unicode(false).build().unwrap();
-        expected.extend(regex.find_iter(&haystack).map(|found| Match {
-            pattern_id: id as u32,
-            start: found.start() as u32,
-            end: found.end() as u32,
-        }));
-    }
+    let expected = regex_matches(&regexes(&PLANTED), &haystack);
     assert!(least.contains(&expected.len()), "{len} bytes have {} matches", expected.len());
     let gpu = gpu();
     for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {

@@ -15,7 +15,7 @@ use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 
 use super::frequency::{Letter, sequence_probability, window_probability};
 use super::nfa::ByteSet;
-use super::walk::{Direction, Walk};
+use super::walk::{self, Direction, Walk};
 use super::witness;
 use crate::shaders::layout;
 
@@ -336,8 +336,10 @@ fn runs_on(hir: &Hir) -> bool {
 
     match hir.kind() {
         HirKind::Repetition(repetition) => {
-            let is_wide =
-                |class: &Class| (0..128).filter(|&byte| holds(class, byte)).count() >= NEARLY_ALL;
+            let is_wide = |class| {
+                let holds = walk::holds(class);
+                (0..128).filter(|&byte| holds(byte)).count() >= NEARLY_ALL
+            };
             let is_endless = repetition.max.is_none()
                 && matches!(repetition.sub.kind(), HirKind::Class(class) if is_wide(class));
             is_endless || runs_on(&repetition.sub)
@@ -345,19 +347,6 @@ fn runs_on(hir: &Hir) -> bool {
         HirKind::Capture(capture) => runs_on(&capture.sub),
         HirKind::Concat(subs) | HirKind::Alternation(subs) => subs.iter().any(runs_on),
         HirKind::Empty | HirKind::Look(_) | HirKind::Literal(_) | HirKind::Class(_) => false,
-    }
-}
-
-/// Whether a class has a byte of ASCII.
-fn holds(class: &Class, byte: u8) -> bool {
-    match class {
-        Class::Bytes(class) => {
-            class.ranges().iter().any(|range| (range.start()..=range.end()).contains(&byte))
-        }
-        Class::Unicode(class) => {
-            let byte = char::from(byte);
-            class.ranges().iter().any(|range| (range.start()..=range.end()).contains(&byte))
-        }
     }
 }
 

@@ -110,8 +110,14 @@ fn sum_of_powers(chance: f64, terms: f64) -> f64 {
     if endless > MOST { terms.min(ENDLESS) } else { endless * (1.0 - chance.powf(terms)) }
 }
 
-/// How often a character of typical text is in the class; all beyond ASCII counts if any of it does.
+/// How often a character of typical text is in the class.
 fn probability(class: &Class) -> f64 {
+    let holds = holds(class);
+    (0..=255).filter(|&byte| holds(byte)).map(byte_probability).sum()
+}
+
+/// Whether a class has a byte; all beyond ASCII if it has any character there.
+pub(super) fn holds(class: &Class) -> impl Fn(u8) -> bool {
     let ranges: Vec<[u32; 2]> = match class {
         Class::Bytes(class) => {
             class.iter().map(|range| [range.start(), range.end()].map(u32::from)).collect()
@@ -124,9 +130,7 @@ fn probability(class: &Class) -> f64 {
             widened.collect()
         }
     };
-    let holds =
-        |byte: &u8| ranges.iter().any(|[start, end]| (*start..=*end).contains(&u32::from(*byte)));
-    (0..=255).filter(holds).map(byte_probability).sum()
+    move |byte| ranges.iter().any(|[start, end]| (*start..=*end).contains(&u32::from(byte)))
 }
 
 #[cfg(test)]

@@ -709,18 +709,14 @@ fn lazy_fronts_that_cross_tails() {
         assert!(exact, "{pattern}: {branches:?}");
     }
     let session = rules.prepare_resident(&backend, 60_000, 10_000).unwrap();
-    let state = std::cell::RefCell::new((Vec::new(), ScanScratch::default()));
-    let check = |haystack: &[u8]| {
-        let (matches, scratch) = &mut *state.borrow_mut();
-        session.scan_into(&backend, haystack, matches, scratch).unwrap();
-        *matches == rules.reference_scan(haystack)
-    };
+    let check =
+        |haystack: &[u8]| scan(&session, &backend, haystack) == rules.reference_scan(haystack);
     assert!(check(b"xqqabcdxqqabcd"));
     // Beyond what counts as long.
     assert!(check(&[b"x", &b"q".repeat(1500)[..], b"abcdxqqabcd"].concat()));
     let long = "q".repeat(700);
-    let pieces = vec!["x", "x", "y", "a", "q", "abcd", "abcd", "abcda", "d", " ", "  ", &long];
-    let pieces: Vec<String> = pieces.into_iter().map(str::to_owned).collect();
+    let pieces = ["x", "x", "y", "a", "q", "abcd", "abcd", "abcda", "d", " ", "  ", &long];
+    let pieces = pieces.map(str::to_owned).to_vec();
     let haystacks = prop::collection::vec(prop::sample::select(pieces), 0..24);
     let config = ProptestConfig::with_cases(150);
     let mut runner = proptest::test_runner::TestRunner::new(config);

@@ -476,9 +476,7 @@ impl ResidentRulePipeline {
             let run = self.runs[pattern_id as usize].expect("what is open of others is left out");
             picked.clear();
             chains.pick_run(of_one, run, [base, params.end_start.into()], picked);
-            let first = candidates.partition_point(|found| found.pattern_id < pattern_id);
-            let behind = candidates.partition_point(|found| found.pattern_id <= pattern_id);
-            candidates.splice(first..behind, picked.drain(..));
+            candidates.splice(matches::of_pattern(candidates, pattern_id), picked.drain(..));
         }
         Ok(())
     }

@@ -191,7 +191,7 @@ void main() {
                     continue;
                 }
                 // In the first round most walks come to an end without. Then it pays to wait for the next.
-                uint patience = (walker.mode & START_ITEMS) != 0u ? min(PATIENT_STEPS, PATIENT_SUM / item_count) : 0u;
+                uint patience = min(PATIENT_STEPS, PATIENT_SUM / max(item_count, 1u));
                 bool waits = control.rounds > 0u || walker.at - walker.start >= patience;
                 if (waits && control.is_crowded == 0u && (walker.mode & START_WAITED) == 0u) {
                     walker.mode |= START_WAITED;

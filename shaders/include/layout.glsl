@@ -168,8 +168,8 @@ const uint MOST_SPREAD_LOG2 = 5u;
 // forgets where it began, so long walks share what is behind them: the haystack is divided into segments, and
 // a track says for each of them what a walk that comes to it in a certain row does there.
 const uint LONG_STEPS = 256u;
-// In a run's first round, walks from candidate starts wait for a track once they have gone so far, or sooner where all of
-// them together would take more steps than this; others wait at once.
+// In a run's first round, walks wait for a track once they have gone so far, or sooner where all candidate starts
+// together would take more steps than this.
 const uint PATIENT_STEPS = 0x2000u;
 const uint PATIENT_SUM = 0x8000000u;
 // Most walks are over after fewer bytes than this. Those that are not go on by words, up to the next multiple of

@@ -210,10 +210,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                     continue;
                 }
                 let Control { rounds, is_crowded, .. } = buffers.control;
-                let patience = match walker.mode & layout::START_ITEMS {
-                    0 => 0,
-                    _ => layout::PATIENT_STEPS.min(layout::PATIENT_SUM / item_count),
-                };
+                let patience = layout::PATIENT_STEPS.min(layout::PATIENT_SUM / item_count.max(1));
                 let waits = rounds > 0 || walker.at - walker.start >= patience;
                 if waits && is_crowded == 0 && walker.mode & layout::START_WAITED == 0 {
                     walker.mode |= layout::START_WAITED;

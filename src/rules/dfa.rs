@@ -2,7 +2,9 @@
 //!
 //! A rule's whole DFA can be exponentially larger than its NFA. Nearly all walks, though, die within a few
 //! likely bytes, so the likeliest states are built first: determinisation takes states in order of the
-//! probability that a walk over typical text meets them, and stops when the table's budget is spent.
+//! probability that a walk over typical text meets them, and stops when the table's budget is spent. Walks
+//! that find a match are not over typical text, though: one row in [`ONE_IN`] goes to the state that is likeliest
+//! where all that a rule goes on with is as likely.
 //! Transitions to states that were not built lead to [`layout::ROW_ESCAPE`], where the NFA takes over, so
 //! a budget costs speed and never a match.
 //!
@@ -82,6 +84,9 @@ struct State {
     /// apart. None at the haystack's start.
     before: Option<u8>,
 }
+
+/// With one row in two, rules that count to a thousand left the table too soon over typical text.
+const ONE_IN: usize = 4;
 
 /// Most items of all states together: bounds time and memory for rules with thousands of positions.
 const MOST_ITEMS: usize = 1 << 20;
@@ -179,7 +184,7 @@ impl<'a> Determiniser<'a> {
             let before = self.samples.get(class).copied();
             let weight = self.weights.get(class).copied().unwrap_or(1e-3);
             initial.push(match self.initial_state(before) {
-                Some(state) => states.reach(state, weight),
+                Some(state) => states.reach(state, [weight; 2]),
                 None => Target::DEAD,
             });
         }
@@ -189,17 +194,14 @@ impl<'a> Determiniser<'a> {
         for index in 0..states.list.len() {
             rows.push(self.row(index, rows.len() as u32, &mut states));
         }
-        while let Some(candidate) = states.queue.pop() {
-            if states.is_stale(&candidate) {
-                continue;
-            }
+        while let Some(state) = states.next(usize::from(rows.len().is_multiple_of(ONE_IN))) {
             let is_full = (rows.len() + 1) * stride > budget
                 || rows.len() == layout::ROW_ESCAPE as usize
                 || states.items > MOST_ITEMS;
             if is_full {
                 break;
             }
-            rows.push(self.row(candidate.state, rows.len() as u32, &mut states));
+            rows.push(self.row(state, rows.len() as u32, &mut states));
         }
 
         let entry = |target: &Target| {
@@ -221,7 +223,7 @@ impl<'a> Determiniser<'a> {
     fn row(&mut self, index: usize, number: u32, states: &mut States) -> Vec<Target> {
         states.rows[index] = Some(number);
         let state = Rc::clone(&states.list[index]);
-        let weight = states.weights[index];
+        let weights = states.weights[index];
         let waits = self.waits(&state.items);
         let mut judged = if waits { None } else { self.judge(&state, None) };
         let sets = judged.as_ref().map(|judged| self.sets_of(judged));
@@ -252,9 +254,11 @@ impl<'a> Determiniser<'a> {
             let reading = judged.as_ref().map(|judged| self.reading(judged, byte));
             of_classes.push(reading.map(|reading| gather(reading, share, &mut readings)));
         }
+        let live = readings.iter().filter(|reading| !reading.threads.is_empty()).count() as f64;
         let target = |Reading { threads, matched, byte, share }| {
             let next = byte.and_then(|byte| self.read(threads, byte));
-            let target = next.map_or(Target::DEAD, |next| states.reach(next, weight * share));
+            let weights = [weights[0] * share, weights[1] / live];
+            let target = next.map_or(Target::DEAD, |next| states.reach(next, weights));
             Target { matched, ..target }
         };
         let targets: Vec<Target> = readings.into_iter().map(target).collect();
@@ -262,7 +266,10 @@ impl<'a> Determiniser<'a> {
         let mut row: Vec<Target> = of_classes.into_iter().map(of_class).collect();
         if let Some(ticks) = &self.ticks {
             let tick = match self.older(&state, ticks) {
-                Some(older) => states.reach(older, weight / f64::from(layout::TICK_BYTES)),
+                Some(older) => {
+                    let weights = weights.map(|weight| weight / f64::from(layout::TICK_BYTES));
+                    states.reach(older, weights)
+                }
                 None => Target::DEAD,
             };
             row.insert(row.len() - 1, tick);
@@ -437,19 +444,22 @@ struct States {
     /// Items of all of them.
     items: usize,
     index: HashMap<Rc<State>, u32, BuildHasherDefault<WordHasher>>,
-    /// How likely a walk is to meet the state, as far as explored.
-    weights: Vec<f64>,
+    /// How likely a walk is to meet the state, as far as explored: in typical text, and where all that goes on is as
+    /// likely.
+    weights: Vec<[f64; 2]>,
     /// Which row a state has, if it has been built.
     rows: Vec<Option<u32>>,
-    queue: BinaryHeap<Candidate>,
+    /// By either weight.
+    queues: [BinaryHeap<Candidate>; 2],
 }
 
 impl States {
-    fn reach(&mut self, state: State, weight: f64) -> Target {
+    fn reach(&mut self, state: State, weights: [f64; 2]) -> Target {
         let index = match self.index.entry(Rc::new(state)) {
             Entry::Occupied(entry) => {
                 let index = *entry.get();
-                self.weights[index as usize] += weight;
+                let known = &mut self.weights[index as usize];
+                known.iter_mut().zip(weights).for_each(|(known, weight)| *known += weight);
                 index
             }
             Entry::Vacant(entry) => {
@@ -457,20 +467,27 @@ impl States {
                 self.items += entry.key().items.len();
                 self.list.push(Rc::clone(entry.key()));
                 entry.insert(index);
-                self.weights.push(weight);
+                self.weights.push(weights);
                 self.rows.push(None);
                 index
             }
         };
         if self.rows[index as usize].is_none() {
-            let weight = self.weights[index as usize];
-            self.queue.push(Candidate { weight, state: index as usize });
+            for (queue, weight) in self.queues.iter_mut().zip(self.weights[index as usize]) {
+                queue.push(Candidate { weight, state: index as usize });
+            }
         }
         Target { state: index, matched: false }
     }
 
-    fn is_stale(&self, candidate: &Candidate) -> bool {
-        self.rows[candidate.state].is_some() || candidate.weight != self.weights[candidate.state]
+    /// The likeliest state by one of the weights that has no row.
+    fn next(&mut self, by: usize) -> Option<usize> {
+        while let Some(Candidate { weight, state }) = self.queues[by].pop() {
+            if self.rows[state].is_none() && weight == self.weights[state][by] {
+                return Some(state);
+            }
+        }
+        None
     }
 }
 
@@ -559,4 +576,34 @@ fn looks_like(line_terminator: u8) -> [u8; 256] {
         least[usize::from(byte)] = first.expect("the byte itself, at the latest");
     }
     least
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RulePipeline;
+
+    /// However unlikely the bytes that lead there.
+    #[test]
+    fn matches_end_in_the_table() {
+        let pattern = "(?i)-----BEGIN[ A-Z0-9_-]{0,100}PRIVATE KEY(?: BLOCK)?-----[\\s\\S-]{64,}?KEY(?: BLOCK)?-----";
+        let body = "MIIEvgIBADANBgkqhkiG9w0BAQEFAASC".repeat(20);
+        let text =
+            format!("-----BEGIN RSA PRIVATE KEY-----\n{body}\n-----END RSA PRIVATE KEY-----\n");
+        let rules = RulePipeline::new(&[pattern]).unwrap();
+        let dfa = &rules.rules()[0].dfa;
+        assert!(dfa.escapes(), "the whole DFA fits");
+        let mut row = target(dfa.entry(0, dfa.stride - 1));
+        let mut end = None;
+        for (at, byte) in text.bytes().enumerate() {
+            let entry = dfa.entry(row, dfa.classes[usize::from(byte)].into());
+            row = target(entry);
+            assert_ne!(row, layout::ROW_ESCAPE, "at {at}");
+            end = if is_match(entry) { Some(at) } else { end };
+            if row == layout::ROW_DEAD {
+                break;
+            }
+        }
+        assert_eq!(end, Some(text.len() - 1));
+    }
 }

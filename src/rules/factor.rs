@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 
-use super::frequency::{Letter, sequence_probability, window_probability};
+use super::frequency::{Letter, byte_probability, sequence_probability, window_probability};
 use super::nfa::ByteSet;
 use super::walk::{self, Direction, Walk};
 use super::witness;
@@ -147,6 +147,9 @@ impl Cuts {
         const GOOD_ENOUGH: f64 = 1e-4;
         /// Places that are looked at: nested repetitions have many.
         const MOST_PLACES: usize = 256;
+        /// What it is worth to look for something else than what is behind an endless front: where it occurs at all, more
+        /// often than letters that have nothing to do with each other would have it, every start is verified.
+        const OF_RISK: f64 = 3e-2;
 
         let parts = parts(hir);
         let mut alphabet = Alphabet::default();
@@ -156,7 +159,9 @@ impl Cuts {
         for (at, part) in parts.iter().enumerate().take(MOST_PLACES) {
             if let Some(windows) = windows(&parts[at..], &mut alphabet) {
                 let walked = walks.of_candidate(at, front, windows.end());
-                let score = cost(windows.frequency, windows.gram_count, walked);
+                let is_risky = front[1] == UNBOUNDED && walks.is_endless[..at].contains(&true);
+                let risk = if is_risky { OF_RISK } else { 0.0 };
+                let score = cost(windows.frequency, windows.gram_count, walked) + risk;
                 list.push(Cut { score, at, front, windows });
                 if score <= GOOD_ENOUGH {
                     break;
@@ -280,8 +285,9 @@ struct Walks {
     backwards: Vec<Walk>,
     /// Least length of each part.
     least: Vec<usize>,
-    /// Whether it repeats without end what hardly any byte ends.
+    /// Whether it repeats without end what hardly any byte ends, and what none ends that is frequent in text.
     runs_on: Vec<bool>,
+    is_endless: Vec<bool>,
 }
 
 impl Walks {
@@ -292,7 +298,8 @@ impl Walks {
             forwards: walks(Direction::Forwards),
             backwards: walks(Direction::Backwards),
             least: parts.iter().map(least).collect(),
-            runs_on: parts.iter().map(runs_on).collect(),
+            runs_on: parts.iter().map(|part| repeats(part, &is_wide)).collect(),
+            is_endless: parts.iter().map(|part| repeats(part, &is_endless)).collect(),
         }
     }
 
@@ -329,23 +336,34 @@ impl Walks {
     }
 }
 
-/// Whether something repeats without end of which hardly any byte is none.
-fn runs_on(hir: &Hir) -> bool {
+/// Whether hardly any byte is not in the class.
+fn is_wide(class: &Class) -> bool {
     /// Of the 128 of ASCII.
     const NEARLY_ALL: usize = 100;
 
+    let holds = walk::holds(class);
+    (0..128).filter(|&byte| holds(byte)).count() >= NEARLY_ALL
+}
+
+/// Whether typical text goes on in the class for longer than fronts are walked over at little cost.
+fn is_endless(class: &Class) -> bool {
+    let holds = walk::holds(class);
+    let ends: f64 = (0..=255).filter(|&byte| !holds(byte)).map(byte_probability).sum();
+    ends * f64::from(layout::FRONT_STEPS) < 1.0
+}
+
+/// Whether something repeats such a class without end.
+fn repeats(hir: &Hir, is_such: &impl Fn(&Class) -> bool) -> bool {
     match hir.kind() {
         HirKind::Repetition(repetition) => {
-            let is_wide = |class| {
-                let holds = walk::holds(class);
-                (0..128).filter(|&byte| holds(byte)).count() >= NEARLY_ALL
-            };
             let is_endless = repetition.max.is_none()
-                && matches!(repetition.sub.kind(), HirKind::Class(class) if is_wide(class));
-            is_endless || runs_on(&repetition.sub)
+                && matches!(repetition.sub.kind(), HirKind::Class(class) if is_such(class));
+            is_endless || repeats(&repetition.sub, is_such)
         }
-        HirKind::Capture(capture) => runs_on(&capture.sub),
-        HirKind::Concat(subs) | HirKind::Alternation(subs) => subs.iter().any(runs_on),
+        HirKind::Capture(capture) => repeats(&capture.sub, is_such),
+        HirKind::Concat(subs) | HirKind::Alternation(subs) => {
+            subs.iter().any(|sub| repeats(sub, is_such))
+        }
         HirKind::Empty | HirKind::Look(_) | HirKind::Literal(_) | HirKind::Class(_) => false,
     }
 }
@@ -682,6 +700,9 @@ mod tests {
     #[test]
     fn does_not_cut_behind_what_nothing_ends() {
         assert_eq!(one(r"filename=[^\n]*\.chm").front, [2, 2]);
+        // Never in typical text, and where it is all the same it is everywhere.
+        let front = one(r"(?is)table=.*%0d%0a.*HTTP/1").front;
+        assert_eq!(front[0], front[1]);
         // Typical text ends this soon.
         assert_eq!(one(r"[a-z0-9]+\.azconfig\.io").front[1], UNBOUNDED);
     }

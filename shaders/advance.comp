@@ -158,7 +158,7 @@ void main() {
     bool has_new = walks && control.made_count != 0u;
     control.tracks_x = has_new ? groups(segment_count()) : 0u;
     control.tracks_y = control.made_count;
-    control.chains_x = has_new ? CHAIN_PARTS : 0u;
+    control.chains_x = has_new ? chain_parts() : 0u;
     control.filter_y = control.sequences_y = control.starts_y = control.nfa_y = 1u;
     control.filter_z = control.sequences_z = control.starts_z = control.nfa_z = 1u;
     control.tracks_z = control.chains_y = control.chains_z = 1u;

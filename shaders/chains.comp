@@ -23,7 +23,7 @@ void main() {
     }
     uint track = gl_LocalInvocationID.x;
     uint count = segment_count();
-    uint share = (count + CHAIN_PARTS - 1u) / CHAIN_PARTS;
+    uint share = (count + chain_parts() - 1u) / chain_parts();
     uint begin = min(gl_WorkGroupID.x * share, count);
     uint end = min(begin + share, count);
     bool is_made = track < control.track_count;

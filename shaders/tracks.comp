@@ -6,30 +6,46 @@
 // Reads Control, the tables and the haystack; writes what each segment begins and ends with. Grid:
 // Control::tracks_*, a row of workgroups for each track that has been made, and an invocation for each segment. A
 // segment that needs the NFA or, where all matches are asked for, has any, or lies in several items, is left to the
-// walks. Loops: the bytes of a segment, and TRACK_WARM_UP before, by words where there are no ticks between.
+// walks. Loops: the quads of a segment, and of TRACK_WARM_UP before. Each invocation is in a segment of its own, so a
+// look at the haystack costs the same for a word as for a quad.
 // CPU twin: src/twin/tracks.rs.
 
+#define HAYSTACK_UNIT uvec4
+#define HAYSTACK_UNIT_LOG2 4
 #include "bindings.glsl"
-#include "walk.glsl"
 
 layout(local_size_x = WORKGROUP) in;
 
-// Walks from `at` up to `end`, unless no row follows. `last` is where it matched last.
-void walk(RuleRecord rule, uint at, uint end, inout uint row, out uint last) {
-    last = 0u;
-    while (at < end && row != ROW_DEAD && row != ROW_ESCAPE) {
-        bool has_ticks = rule.has_ticks != 0u;
-        if (!has_ticks || (at & (TICK_BYTES - 1u)) != 0u) {
-            uint border = has_ticks ? min((at | (TICK_BYTES - 1u)) + 1u, end) : end;
-            walk_words(Dfa(rule.classes, rule.first_entry, rule.stride), false, border, row, at, last);
-            if (at == border) {
-                continue;
-            }
-        }
-        uint entry = walk_entry(rule, row, at, class_of(rule.classes, byte_at(at)));
+bool goes_on(uint row) {
+    return row != ROW_DEAD && row != ROW_ESCAPE;
+}
+
+// Walks on over four bytes, unless no row follows.
+void walk_word(RuleRecord rule, uint word, inout uint at, inout uint row, inout uint last) {
+    uint shift = 0u;
+    while (shift < 32u && goes_on(row)) {
+        uint entry = dfa_entry(rule.first_entry, rule.stride, row, class_of(rule.classes, word >> shift & 0xFFu));
         row = entry >> 1;
         last = (entry & ENTRY_MATCH) != 0u ? at : last;
         at += 1u;
+        shift += 8u;
+    }
+}
+
+// Walks from `at` up to `end`, both at a quad's begin, unless no row follows. `last` is where it matched last.
+void walk(RuleRecord rule, uint at, uint end, inout uint row, out uint last) {
+    last = 0u;
+    uvec4 next = unit_at(at);
+    while (at < end && goes_on(row)) {
+        uvec4 quad = next;
+        next = unit_at(min(at + 16u, end - 16u));
+        if (rule.has_ticks != 0u && (at & (TICK_BYTES - 1u)) == 0u) {
+            row = dfa_entry(rule.first_entry, rule.stride, row, rule.stride - 2u) >> 1;
+        }
+        walk_word(rule, quad.x, at, row, last);
+        walk_word(rule, quad.y, at, row, last);
+        walk_word(rule, quad.z, at, row, last);
+        walk_word(rule, quad.w, at, row, last);
     }
 }
 

@@ -126,6 +126,11 @@ uint segment_count() {
     return params.segment_log2 == 0u ? 0u : params.haystack_len >> params.segment_log2;
 }
 
+// Parts of the haystack that chains end with.
+uint chain_parts() {
+    return max(CHAIN_PARTS, segment_count() / CHAIN_SEGMENTS);
+}
+
 // Kernels that read the haystack in other pieces say so before they include this.
 #ifndef HAYSTACK_UNIT
 #define HAYSTACK_UNIT uint

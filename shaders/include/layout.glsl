@@ -192,9 +192,10 @@ const uint TRACK_ROW_BITS = 15u;
 const uint TRACK_MOST_RULES = 0x1FFFFu;
 // A segment is begun in the row that the track's leads to within so many bytes before.
 const uint TRACK_WARM_UP = 64u;
-// A segment is chained to the next one of any track of the rule that begins as it ends. Chains end where so many
-// parts of the haystack do.
+// A segment is chained to the next one of any track of the rule that begins as it ends. Chains end where parts of the
+// haystack do, of which there are so many at least, with so many segments at most as far as there are more.
 const uint CHAIN_PARTS = 64u;
+const uint CHAIN_SEGMENTS = 128u;
 // TrackSegment::rows: the bits of the row that it begins in, and in the place of that row what no walk is in.
 const uint SEGMENT_ROW_BITS = 16u;
 const uint SEGMENT_BEGIN_ROW = 0xFFFFu;

@@ -1,6 +1,6 @@
 //! The twin of `shaders/advance.comp`.
 
-use super::{Buffers, rule_of_track, segment_count};
+use super::{Buffers, chain_parts, rule_of_track, segment_count};
 use crate::shaders::layout::{self, Control, ScanParams};
 
 fn begin_pass(buffers: &mut Buffers, params: &ScanParams, pass: u32) {
@@ -136,7 +136,7 @@ pub(crate) fn advance(buffers: &mut Buffers, params: &ScanParams) {
     let has_new = walks && control.made_count != 0;
     control.tracks_x = groups(has_new, segment_count(params));
     control.tracks_y = control.made_count;
-    control.chains_x = if has_new { layout::CHAIN_PARTS } else { 0 };
+    control.chains_x = if has_new { chain_parts(params) } else { 0 };
     [control.tracks_z, control.chains_y, control.chains_z] = [1; 3];
     [control.filter_y, control.sequences_y, control.starts_y, control.nfa_y] = [1; 4];
     [control.filter_z, control.sequences_z, control.starts_z, control.nfa_z] = [1; 4];

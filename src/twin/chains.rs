@@ -1,6 +1,6 @@
 //! The twin of `shaders/chains.comp`.
 
-use super::{Buffers, rule_of_track, segment_count};
+use super::{Buffers, chain_parts, rule_of_track, segment_count};
 use crate::shaders::layout::{self, Control, ScanParams, TrackSegment};
 
 pub(crate) fn chains(buffers: &mut Buffers, params: &ScanParams) {
@@ -10,7 +10,7 @@ pub(crate) fn chains(buffers: &mut Buffers, params: &ScanParams) {
         return;
     }
     let rule = |track: u32| rule_of_track(tracks[track as usize]);
-    let share = count.div_ceil(layout::CHAIN_PARTS).max(1);
+    let share = count.div_ceil(chain_parts(params)).max(1);
     for segment in (0..count).rev() {
         let end = (segment / share * share + share).min(count);
         for track in 0..track_count {

@@ -52,6 +52,11 @@ fn segment_count(params: &ScanParams) -> u32 {
     if params.segment_log2 == 0 { 0 } else { params.haystack_len >> params.segment_log2 }
 }
 
+/// Parts of the haystack that chains end with.
+fn chain_parts(params: &ScanParams) -> u32 {
+    layout::CHAIN_PARTS.max(segment_count(params) / layout::CHAIN_SEGMENTS)
+}
+
 /// What the kernels bind.
 #[derive(Clone)]
 pub(crate) struct Buffers {

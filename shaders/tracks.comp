@@ -16,19 +16,50 @@
 
 layout(local_size_x = WORKGROUP) in;
 
+// By byte, where the entry for it is in the DFA's first row.
+shared uint places[256];
+
+void load_places(RuleRecord rule) {
+    uint begin = gl_LocalInvocationID.x * 4u;
+    uint word = tables.words[rule.classes + gl_LocalInvocationID.x];
+    for (uint index = 0u; index < 4u; ++index) {
+        places[begin + index] = rule.first_entry + (word >> index * 8u & 0xFFu);
+    }
+    barrier();
+}
+
 bool goes_on(uint row) {
     return row != ROW_DEAD && row != ROW_ESCAPE;
 }
 
-// Walks on over four bytes, unless no row follows.
-void walk_word(RuleRecord rule, uint word, inout uint at, inout uint row, inout uint last) {
-    uint shift = 0u;
-    while (shift < 32u && goes_on(row)) {
-        uint entry = dfa_entry(rule.first_entry, rule.stride, row, class_of(rule.classes, word >> shift & 0xFFu));
+// The entry for a byte, if `row` is one; else anything.
+uint entry_ahead(uint stride, uint row, uint byte) {
+    uint at = min(places[byte] + row * stride, 2u * uint(tables.words.length()) - 1u);
+    return tables.words[at >> 1] >> ((at & 1u) * 16u) & 0xFFFFu;
+}
+
+// Walks on over four bytes, unless no row follows. That is looked at for all of them at once: most go on.
+void walk_word(uint stride, uint word, inout uint at, inout uint row, inout uint last) {
+    if (!goes_on(row)) {
+        return;
+    }
+    uint first = entry_ahead(stride, row, word & 0xFFu);
+    uint second = entry_ahead(stride, first >> 1, word >> 8 & 0xFFu);
+    uint third = entry_ahead(stride, second >> 1, word >> 16 & 0xFFu);
+    uint fourth = entry_ahead(stride, third >> 1, word >> 24);
+    uint least = min(min(first, second), min(third, fourth));
+    uint greatest = max(max(first, second), max(third, fourth));
+    bool has_match = ((first | second | third | fourth) & ENTRY_MATCH) != 0u;
+    if (least >> 1 != ROW_DEAD && greatest >> 1 != ROW_ESCAPE && !has_match) {
+        row = fourth >> 1;
+        at += 4u;
+        return;
+    }
+    for (uint shift = 0u; shift < 32u && goes_on(row); shift += 8u) {
+        uint entry = entry_ahead(stride, row, word >> shift & 0xFFu);
         row = entry >> 1;
         last = (entry & ENTRY_MATCH) != 0u ? at : last;
         at += 1u;
-        shift += 8u;
     }
 }
 
@@ -42,21 +73,25 @@ void walk(RuleRecord rule, uint at, uint end, inout uint row, out uint last) {
         if (rule.has_ticks != 0u && (at & (TICK_BYTES - 1u)) == 0u) {
             row = dfa_entry(rule.first_entry, rule.stride, row, rule.stride - 2u) >> 1;
         }
-        walk_word(rule, quad.x, at, row, last);
-        walk_word(rule, quad.y, at, row, last);
-        walk_word(rule, quad.z, at, row, last);
-        walk_word(rule, quad.w, at, row, last);
+        walk_word(rule.stride, quad.x, at, row, last);
+        walk_word(rule.stride, quad.y, at, row, last);
+        walk_word(rule.stride, quad.z, at, row, last);
+        walk_word(rule.stride, quad.w, at, row, last);
     }
 }
 
 void main() {
-    uint segment = gl_GlobalInvocationID.x;
-    if (control.pass != params.pass || gl_WorkGroupID.y >= control.made_count || segment >= segment_count()) {
+    if (control.pass != params.pass || gl_WorkGroupID.y >= control.made_count) {
         return;
     }
     uint track = control.made[gl_WorkGroupID.y];
     uint name = control.tracks[track];
     RuleRecord rule = rule_record(rule_of_track(name));
+    load_places(rule);
+    uint segment = gl_GlobalInvocationID.x;
+    if (segment >= segment_count()) {
+        return;
+    }
     uint named = name - 1u & ((1u << TRACK_ROW_BITS) - 1u);
     uint begin = segment << params.segment_log2;
     uint end = begin + (1u << params.segment_log2);

@@ -6,8 +6,8 @@
 // Reads Control, the tables and the haystack; writes what each segment begins and ends with. Grid:
 // Control::tracks_*, a row of workgroups for each track that has been made, and an invocation for each segment. A
 // segment that needs the NFA or, where all matches are asked for, has any, or lies in several items, is left to the
-// walks. Loops: the quads of a segment, and of TRACK_WARM_UP before. Each invocation is in a segment of its own, so a
-// look at the haystack costs the same for a word as for a quad.
+// walks. Loops: the quads of a segment, and of TRACK_WARM_UP before, and once the bytes of a word. Each invocation is in
+// a segment of its own, so a look at the haystack costs the same for a word as for a quad.
 // CPU twin: src/twin/tracks.rs.
 
 #define HAYSTACK_UNIT uvec4
@@ -49,8 +49,10 @@ void walk_word(uint stride, uint word, inout uint at, inout uint row, inout uint
     uint fourth = entry_ahead(stride, third >> 1, word >> 24);
     uint least = min(min(first, second), min(third, fourth));
     uint greatest = max(max(first, second), max(third, fourth));
-    bool has_match = ((first | second | third | fourth) & ENTRY_MATCH) != 0u;
-    if (least >> 1 != ROW_DEAD && greatest >> 1 != ROW_ESCAPE && !has_match) {
+    if (least >> 1 != ROW_DEAD && greatest >> 1 != ROW_ESCAPE) {
+        uint matches = (first & ENTRY_MATCH) | (second & ENTRY_MATCH) << 1 | (third & ENTRY_MATCH) << 2
+            | (fourth & ENTRY_MATCH) << 3;
+        last = matches != 0u ? at + uint(findMSB(matches)) : last;
         row = fourth >> 1;
         at += 4u;
         return;

@@ -128,7 +128,7 @@ uint segment_count() {
 
 // Parts of the haystack that chains end with.
 uint chain_parts() {
-    return max(CHAIN_PARTS, segment_count() / CHAIN_SEGMENTS);
+    return max(CHAIN_PARTS, (segment_count() + CHAIN_SEGMENTS - 1u) / CHAIN_SEGMENTS);
 }
 
 // Kernels that read the haystack in other pieces say so before they include this.

@@ -190,7 +190,7 @@ const uint FREE_MAKES = 8u;
 // these, and 1 added, for 0 is none.
 const uint TRACK_ROW_BITS = 15u;
 const uint TRACK_MOST_RULES = 0x1FFFFu;
-// A segment is begun in the row that the track's leads to within so many bytes before.
+// A segment is begun in the row that the track's leads to within so many bytes before; of quads, as segments and ticks are.
 const uint TRACK_WARM_UP = 64u;
 // A segment is chained to the next one of any track of the rule that begins as it ends. Chains end where parts of the
 // haystack do, of which there are so many at least, with so many segments at most as far as there are more.

@@ -159,11 +159,11 @@ impl Cuts {
         for (at, part) in parts.iter().enumerate().take(MOST_PLACES) {
             if let Some(windows) = windows(&parts[at..], &mut alphabet) {
                 let walked = walks.of_candidate(at, front, windows.end());
-                let is_risky = front[1] == UNBOUNDED && walks.is_endless[..at].contains(&true);
-                let risk = if is_risky { OF_RISK } else { 0.0 };
-                let score = cost(windows.frequency, windows.gram_count, walked) + risk;
-                list.push(Cut { score, at, front, windows });
-                if score <= GOOD_ENOUGH {
+                let cost = cost(windows.frequency, windows.gram_count, walked);
+                let risk = if walks.is_endless[..at].contains(&true) { OF_RISK } else { 0.0 };
+                list.push(Cut { score: cost + risk, at, front, windows });
+                // Behind an endless part all others are at risk too.
+                if cost <= GOOD_ENOUGH {
                     break;
                 }
             }
@@ -356,9 +356,8 @@ fn is_endless(class: &Class) -> bool {
 fn repeats(hir: &Hir, is_such: &impl Fn(&Class) -> bool) -> bool {
     match hir.kind() {
         HirKind::Repetition(repetition) => {
-            let is_endless = repetition.max.is_none()
-                && matches!(repetition.sub.kind(), HirKind::Class(class) if is_such(class));
-            is_endless || repeats(&repetition.sub, is_such)
+            let is_class = matches!(repetition.sub.kind(), HirKind::Class(class) if is_such(class));
+            (repetition.max.is_none() && is_class) || repeats(&repetition.sub, is_such)
         }
         HirKind::Capture(capture) => repeats(&capture.sub, is_such),
         HirKind::Concat(subs) | HirKind::Alternation(subs) => {

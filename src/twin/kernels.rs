@@ -662,12 +662,31 @@ fn chains_go_on_from_track_to_track() {
     let state = compare_scan(&backend, &rules, &haystack, params);
     let count = segment_count(&params) as usize;
     // The part of which a segment has the first `y`, behind the others of an `x`'s track.
-    let share = count.div_ceil(layout::CHAIN_PARTS as usize);
+    let share = count.div_ceil(chain_parts(&params) as usize);
     let border = (2 + stage.len()) >> params.segment_log2;
     let part = border / share * share..(border / share + 1) * share;
     assert!(part.start < border && border + 1 < part.end);
     let mut chained = state.tracks.chunks(count).map(|of_track| of_track[part.start]);
     assert!(chained.any(|found| found.stop as usize == part.end && found.last == 0));
+}
+
+/// A haystack of more segments than as few parts have.
+#[test]
+fn chains_end_with_parts() {
+    let backend = TestBackend::new();
+    let segments = (layout::CHAIN_PARTS + 2) * layout::CHAIN_SEGMENTS;
+    let haystack = [b"x", &b"abc".repeat(64 * segments as usize / 3)[..], b"y"].concat();
+    let params =
+        ScanParams { start_walkers: 64, step_budget: 3000, segment_log2: 6, ..whole(&haystack) };
+    assert!(chain_parts(&params) > layout::CHAIN_PARTS);
+    let rules = RulePipeline::new(&["x[a-c]*y"]).unwrap();
+    let state = compare_scan(&backend, &rules, &haystack, params);
+    // The first part's segments behind the `x` are chained to where it ends.
+    let count = segment_count(&params);
+    let end = count.div_ceil(chain_parts(&params));
+    assert!(end <= layout::CHAIN_SEGMENTS);
+    let part = &state.tracks[1..end as usize];
+    assert!(part.iter().all(|found| found.stop == end));
 }
 
 #[test]

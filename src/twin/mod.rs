@@ -54,7 +54,7 @@ fn segment_count(params: &ScanParams) -> u32 {
 
 /// Parts of the haystack that chains end with.
 fn chain_parts(params: &ScanParams) -> u32 {
-    layout::CHAIN_PARTS.max(segment_count(params) / layout::CHAIN_SEGMENTS)
+    layout::CHAIN_PARTS.max(segment_count(params).div_ceil(layout::CHAIN_SEGMENTS))
 }
 
 /// What the kernels bind.

@@ -5,7 +5,7 @@ mod common;
 use std::cell::Cell;
 use std::ops::RangeInclusive;
 
-use common::{gpu, regex_matches, regexes, say};
+use common::{gpu, plain_matches, plain_regexes, regex_matches, regexes, say};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, TestRunner};
@@ -48,12 +48,12 @@ fn generated_rules_with_rare_bytes() {
     let outcome = TestRunner::new(config).run(&(vec(cut_pattern(), 1..6), haystacks), |case| {
         let (patterns, haystacks) = case;
         let rules = RulePipeline::new(&patterns).unwrap();
-        let regexes = regexes(&rules.patterns().collect::<Vec<_>>());
+        let regexes = plain_regexes(&rules.patterns().collect::<Vec<_>>());
         let longest = haystacks.iter().map(Vec::len).max().unwrap();
         let session = rules.prepare_resident(&gpu.backend, longest, 1 << 21).unwrap();
         let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
         for haystack in &haystacks {
-            let expected = regex_matches(&regexes, haystack);
+            let expected = plain_matches(&regexes, haystack);
             session.scan_into(&gpu.backend, haystack, &mut matches, &mut scratch).unwrap();
             prop_assert_eq!(&matches, &expected, "haystack \"{}\"", haystack.escape_ascii());
             found.set(found.get() + matches.len());
@@ -127,6 +127,13 @@ fn kept_cases() {
             },
             patterns: vec!["[^a]{2,}".into(); 16],
             haystacks: vec!["cδ\u{212a}".repeat(10).into_bytes()],
+            max_scan_bytes: u32::MAX,
+        },
+        // The regex crate finds a match in the first.
+        Generated {
+            options: PipelineOptions::default(),
+            patterns: vec!["x*key.+?b".into()],
+            haystacks: vec![b"keybkey".into(), b"keyabkey".into()],
             max_scan_bytes: u32::MAX,
         },
         // Nested repetitions that match nothing in very many ways: choosing factors took minutes.

@@ -22,6 +22,8 @@ use std::process::Command;
 use std::time::Instant;
 
 use regex::bytes::{Regex, RegexBuilder};
+use regex_automata::meta;
+use regex_automata::util::syntax;
 use vkscan::{
     Backend, BackendOptions, Match, MatchKind, PipelineOptions, RulePipeline, ScanScratch,
     SessionOptions, ValidationLog,
@@ -131,6 +133,30 @@ pub fn regex_matches(regexes: &[Regex], haystack: &[u8]) -> Vec<Match> {
         }));
     }
     matches
+}
+
+/// Patterns of bytes as [`regexes`], without literal optimisations: with these, regex-automata 0.4.18 says that
+/// `x*key.+?b` is in `keybkey`.
+pub fn plain_regexes(patterns: &[&str]) -> Vec<meta::Regex> {
+    let config = meta::Config::new().auto_prefilter(false).utf8_empty(false);
+    let syntax = syntax::Config::new().unicode(false).utf8(false);
+    let mut builder = meta::Regex::builder();
+    builder.configure(config).syntax(syntax);
+    patterns.iter().map(|pattern| builder.build(pattern).unwrap()).collect()
+}
+
+/// What these find for each pattern on its own.
+pub fn plain_matches(regexes: &[meta::Regex], haystack: &[u8]) -> Vec<Match> {
+    let of_pattern = |(pattern_id, regex): (u32, &meta::Regex)| {
+        let found = regex.find_iter(haystack).filter(|found| !found.is_empty());
+        let matches = found.map(|found| Match {
+            pattern_id,
+            start: found.start() as u32,
+            end: found.end() as u32,
+        });
+        matches.collect::<Vec<_>>()
+    };
+    (0..).zip(regexes).flat_map(of_pattern).collect()
 }
 
 /// One question to an engine, and what the answer has to be.

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::fs;
 use std::io::{Read as _, Write as _};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -123,13 +124,18 @@ pub fn regexes(patterns: &[&str]) -> Vec<Regex> {
 
 /// What `find_iter` finds for each pattern on its own.
 pub fn regex_matches(regexes: &[Regex], haystack: &[u8]) -> Vec<Match> {
+    matches_at(regexes.iter().map(|regex| regex.find_iter(haystack).map(|found| found.range())))
+}
+
+/// Where matches of each pattern are that are not empty.
+fn matches_at(spans: impl Iterator<Item = impl Iterator<Item = Range<usize>>>) -> Vec<Match> {
     let mut matches = Vec::new();
-    for (id, regex) in regexes.iter().enumerate() {
-        let found = regex.find_iter(haystack).filter(|found| !found.is_empty());
-        matches.extend(found.map(|found| Match {
-            pattern_id: id as u32,
-            start: found.start() as u32,
-            end: found.end() as u32,
+    for (pattern_id, spans) in (0..).zip(spans) {
+        let spans = spans.filter(|span| !span.is_empty());
+        matches.extend(spans.map(|span| Match {
+            pattern_id,
+            start: span.start as u32,
+            end: span.end as u32,
         }));
     }
     matches
@@ -147,16 +153,7 @@ pub fn plain_regexes(patterns: &[&str]) -> Vec<meta::Regex> {
 
 /// What these find for each pattern on its own.
 pub fn plain_matches(regexes: &[meta::Regex], haystack: &[u8]) -> Vec<Match> {
-    let of_pattern = |(pattern_id, regex): (u32, &meta::Regex)| {
-        let found = regex.find_iter(haystack).filter(|found| !found.is_empty());
-        let matches = found.map(|found| Match {
-            pattern_id,
-            start: found.start() as u32,
-            end: found.end() as u32,
-        });
-        matches.collect::<Vec<_>>()
-    };
-    (0..).zip(regexes).flat_map(of_pattern).collect()
+    matches_at(regexes.iter().map(|regex| regex.find_iter(haystack).map(|found| found.range())))
 }
 
 /// One question to an engine, and what the answer has to be.

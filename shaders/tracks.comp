@@ -34,8 +34,7 @@ bool goes_on(uint row) {
 
 // The entry for a byte, if `row` is one; else anything.
 uint entry_ahead(uint stride, uint row, uint byte) {
-    uint at = min(places[byte] + row * stride, 2u * uint(tables.words.length()) - 1u);
-    return tables.words[at >> 1] >> ((at & 1u) * 16u) & 0xFFFFu;
+    return entry_at(min(places[byte] + row * stride, 2u * uint(tables.words.length()) - 1u));
 }
 
 // Walks on over four bytes, unless no row follows. That is looked at for all of them at once: most go on.

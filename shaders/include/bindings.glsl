@@ -175,10 +175,14 @@ uint class_of(uint classes, uint byte) {
     return (tables.words[classes + (byte >> 2)] >> ((byte & 3u) * 8u)) & 0xFFu;
 }
 
+// The entry at a place, of which a word has two.
+uint entry_at(uint at) {
+    return (tables.words[at >> 1] >> ((at & 1u) * 16u)) & 0xFFFFu;
+}
+
 // The entry of a DFA that begins at `first_entry`, with rows of `stride` entries.
 uint dfa_entry(uint first_entry, uint stride, uint row, uint byte_class) {
-    uint at = first_entry + row * stride + byte_class;
-    return (tables.words[at >> 1] >> ((at & 1u) * 16u)) & 0xFFFFu;
+    return entry_at(first_entry + row * stride + byte_class);
 }
 
 RuleRecord rule_record(uint rule) {

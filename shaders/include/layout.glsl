@@ -193,7 +193,7 @@ const uint TRACK_MOST_RULES = 0x1FFFFu;
 // A segment is begun in the row that the track's leads to within so many bytes before; of quads, as segments and ticks are.
 const uint TRACK_WARM_UP = 64u;
 // A segment is chained to the next one of any track of the rule that begins as it ends. Chains end where parts of the
-// haystack do, of which there are so many at least, with so many segments at most as far as there are more.
+// haystack do: there are so many parts, or more, so that none has more segments than this.
 const uint CHAIN_PARTS = 64u;
 const uint CHAIN_SEGMENTS = 128u;
 // TrackSegment::rows: the bits of the row that it begins in, and in the place of that row what no walk is in.

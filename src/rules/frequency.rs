@@ -98,17 +98,15 @@ fn is_run(window: &[&Letter]) -> bool {
 /// As [`window_probability`], for sets that are taken as independent of each other but for runs of one byte.
 pub(super) fn sequence_probability<'a>(sets: impl Iterator<Item = &'a ByteSet> + Clone) -> f64 {
     let of = |model: &Model| {
-        let independent: f64 = sets.clone().map(|set| model.probability_of(set)).product();
-        let (byte, of_run) = model.run;
-        let is_run = sets.clone().all(|set| contains(set, byte));
-        if is_run { independent.max(of_run) } else { independent }
+        let independent = sets.clone().map(|set| model.probability_of(set)).product();
+        model.with_runs(independent, sets.clone().all(|set| contains(set, model.run.0)))
     };
     models().map(of).into_iter().sum()
 }
 
 /// What one kind of data is made of: the symbols its bytes stand for, how often they follow each other, and
 /// what is frequent.
-struct Model {
+pub(super) struct Model {
     /// The symbol of every byte.
     symbol: [u8; 256],
     count: usize,
@@ -123,7 +121,7 @@ struct Model {
     /// The least frequency of grams that were counted.
     least_counted: f64,
     /// The byte that most often comes eight times in a row, and how often it does.
-    run: (u8, f64),
+    pub(super) run: (u8, f64),
 }
 
 impl Model {
@@ -152,8 +150,15 @@ impl Model {
         shares.into_iter().enumerate().filter(|(_, share)| *share > 0.0).collect()
     }
 
-    fn probability_of(&self, set: &ByteSet) -> f64 {
+    /// How often a byte is in the set.
+    pub(super) fn probability_of(&self, set: &ByteSet) -> f64 {
         bytes_of(set).map(|byte| self.bytes[usize::from(byte)]).sum()
+    }
+
+    /// How often eight sets in a row are met which are so often if they are independent of each other, and which a run
+    /// of the byte that comes in runs meets, or not.
+    pub(super) fn with_runs(&self, independent: f64, is_run: bool) -> f64 {
+        if is_run { independent.max(self.run.1) } else { independent }
     }
 
     /// The model's own number says which view of the letters is its own.
@@ -259,7 +264,7 @@ fn symbol_of_binaries(byte: u8) -> u8 {
 }
 
 /// Text and binaries.
-fn models() -> [&'static Model; 2] {
+pub(super) fn models() -> [&'static Model; 2] {
     /// Trigrams over 8 MiB of Linux source and 2 MiB of logs, grams over 16 MiB and 4 MiB.
     static TEXT: LazyLock<Model> = LazyLock::new(|| {
         let bytes = std::array::from_fn(|byte| byte_probability(byte as u8));

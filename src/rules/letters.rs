@@ -1,10 +1,15 @@
 //! The letters that sequences are spelt in: as few as the kernel tells apart, chosen so that sequences are rare.
+//!
+//! Bytes that no set of any sequence tells apart are one class to begin with; classes are joined, two at a time
+//! where that costs least, until there are [`Letters::COUNT`]. What a join costs is counted over the sequences,
+//! so it is for few classes and sequences only: where there are more of either, classes are joined by an estimate
+//! first, and the cost is counted over some of the sequences. Both choose letters, and no letters lose a match.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Rule;
-use super::factor::Sequence;
-use super::frequency::sequence_probability;
+use super::factor::{SEQUENCE, Sequence};
+use super::frequency::{Model, models, sequence_probability};
 use super::nfa::{ByteSet, contains};
 use crate::shaders::layout;
 
@@ -13,8 +18,14 @@ pub(super) struct Letters {
     pub(super) of_byte: [u8; 256],
 }
 
+/// Classes that are joined by counting what it costs: a set of them is 16 bits.
+const MOST_COUNTED: usize = 16;
+/// Sequences that it is counted over, and sets that the estimate is made of.
+const MOST_SEQUENCES: usize = 256;
+const MOST_SETS: usize = 256;
+
 impl Letters {
-    const COUNT: usize = 1 << layout::SEQUENCE_LETTER_BITS;
+    pub(super) const COUNT: usize = 1 << layout::SEQUENCE_LETTER_BITS;
 
     /// Divides the bytes so that sequences are rare. Rules whose sequences are not, for want of letters, are
     /// no longer `filtered`.
@@ -30,8 +41,9 @@ impl Letters {
         let sequences: Vec<(usize, Vec<Sequence>)> =
             rules.iter().map(of_rule).enumerate().filter(|(_, found)| !found.is_empty()).collect();
         let mut letters = Letters { of_byte: [0; 256] };
-        if sequences.len() <= MOST_RULES {
-            letters = Letters::least_frequent(&sequences);
+        if !sequences.is_empty() && sequences.len() <= MOST_RULES {
+            let all: Vec<&Sequence> = sequences.iter().flat_map(|(_, found)| found).collect();
+            letters = Letters::least_frequent(&evenly(&all, MOST_SEQUENCES));
         }
         for (rule, sequences) in &sequences {
             filtered[*rule] = letters.frequency(sequences) <= MOST_FREQUENT;
@@ -39,42 +51,20 @@ impl Letters {
         letters
     }
 
-    /// Tells all bytes apart that any set does, and then joins classes where it costs least.
-    fn least_frequent(sequences: &[(usize, Vec<Sequence>)]) -> Letters {
-        let mut letters = Letters { of_byte: [0; 256] };
-        let mut renamed: HashMap<Vec<bool>, u8> = HashMap::new();
-        let sets: BTreeSet<_> =
-            sequences.iter().flat_map(|(_, found)| found).flat_map(|found| found.sets).collect();
-        for byte in 0..=255_u8 {
-            let key = sets.iter().map(|set| contains(set, byte)).collect();
-            let next = renamed.len() as u8;
-            letters.of_byte[usize::from(byte)] = *renamed.entry(key).or_insert(next);
+    fn least_frequent(sequences: &[&Sequence]) -> Letters {
+        let sets: BTreeSet<ByteSet> = sequences.iter().flat_map(|found| found.sets).collect();
+        let sets: Vec<ByteSet> = sets.into_iter().collect();
+        let mut classes = Classes::told_by(&sets);
+        if classes.bytes.len() > MOST_COUNTED {
+            classes.join_alike(&evenly(&sets, MOST_SETS));
         }
-        let mut count = renamed.len() as u8;
-        while usize::from(count) > Letters::COUNT {
-            let pairs = (0..count).flat_map(|a| (a + 1..count).map(move |b| (a, b)));
-            let joined = pairs.map(|(a, b)| {
-                let join = |letter: u8| match letter {
-                    letter if letter == b => a,
-                    letter if letter > b => letter - 1,
-                    letter => letter,
-                };
-                Letters { of_byte: letters.of_byte.map(join) }
-            });
-            let cost = |letters: &Letters| -> f64 {
-                sequences.iter().map(|(_, found)| letters.frequency(found)).sum()
-            };
-            let costs = joined.map(|letters| (cost(&letters), letters));
-            let best = costs.min_by(|one, other| one.0.total_cmp(&other.0));
-            letters = best.expect("more than four classes make pairs").1;
-            count -= 1;
-        }
-        letters
+        classes.join_rarely(sequences);
+        classes.letters()
     }
 
     /// Which letters the bytes of a set have.
-    fn in_set(&self, set: &ByteSet) -> [bool; 256] {
-        let mut found = [false; 256];
+    fn in_set(&self, set: &ByteSet) -> [bool; Letters::COUNT] {
+        let mut found = [false; Letters::COUNT];
         for byte in (0..=255).filter(|&byte| contains(set, byte)) {
             found[usize::from(self.of_byte[usize::from(byte)])] = true;
         }
@@ -83,10 +73,9 @@ impl Letters {
 
     /// How often typical data has what these letters cannot tell from one of the sequences.
     fn frequency(&self, sequences: &[Sequence]) -> f64 {
-        let mut of_letter = [ByteSet::default(); 256];
+        let mut of_letter = [ByteSet::default(); Letters::COUNT];
         for byte in 0..=255_u8 {
-            let set = &mut of_letter[usize::from(self.of_byte[usize::from(byte)])];
-            set[usize::from(byte >> 5)] |= 1 << (byte & 31);
+            add(&mut of_letter[usize::from(self.of_byte[usize::from(byte)])], byte);
         }
         let widened = |set: &ByteSet| -> ByteSet {
             let found =
@@ -103,12 +92,176 @@ impl Letters {
     pub(super) fn spell(&self, sequence: &Sequence) -> Vec<u32> {
         sequence.sets.iter().fold(vec![0], |rows, set| {
             let found = self.in_set(set);
-            let letters = (0..Letters::COUNT as u32).filter(|&letter| found[letter as usize]);
+            let letters = (0..).zip(found).filter(|(_, is_found)| *is_found);
             letters
-                .flat_map(|letter| {
+                .flat_map(|(letter, _)| {
                     rows.iter().map(move |row| row << layout::SEQUENCE_LETTER_BITS | letter)
                 })
                 .collect()
         })
     }
+}
+
+/// The bytes, divided.
+struct Classes {
+    bytes: Vec<ByteSet>,
+}
+
+impl Classes {
+    /// Bytes are in one class if no set tells them apart.
+    fn told_by(sets: &[ByteSet]) -> Classes {
+        let mut bytes: Vec<ByteSet> = Vec::new();
+        let mut known: HashMap<Vec<bool>, usize> = HashMap::new();
+        for byte in 0..=255_u8 {
+            let key = sets.iter().map(|set| contains(set, byte)).collect();
+            let class = *known.entry(key).or_insert_with(|| {
+                bytes.push(ByteSet::default());
+                bytes.len() - 1
+            });
+            add(&mut bytes[class], byte);
+        }
+        Classes { bytes }
+    }
+
+    fn join(&mut self, one: usize, other: usize) {
+        let joined = self.bytes.remove(other);
+        self.bytes[one].iter_mut().zip(joined).for_each(|(all, bytes)| *all |= bytes);
+    }
+
+    /// Joins classes until costs can be counted: those first that sets tell apart which grow least by it, in
+    /// proportion.
+    fn join_alike(&mut self, sets: &[ByteSet]) {
+        let [text, binaries] = models();
+        let probability = |set: &ByteSet| text.probability_of(set) + binaries.probability_of(set);
+        let of_sets: Vec<f64> = sets.iter().map(|set| probability(set).max(1e-9)).collect();
+        let meets = |bytes: &ByteSet| -> Vec<bool> {
+            sets.iter().map(|set| set.iter().zip(bytes).any(|(a, b)| a & b != 0)).collect()
+        };
+        let mut met: Vec<Vec<bool>> = self.bytes.iter().map(meets).collect();
+        let mut of_classes: Vec<f64> = self.bytes.iter().map(probability).collect();
+        while self.bytes.len() > MOST_COUNTED {
+            // The rarest class, so that each join looks at as many pairs as there are classes.
+            let by_frequency =
+                |one: &usize, other: &usize| of_classes[*one].total_cmp(&of_classes[*other]);
+            let rarest = (0..self.bytes.len()).min_by(by_frequency).expect("there are classes");
+            let growth = |other: usize| -> f64 {
+                let of_set = |(at, of_set): (usize, &f64)| match [met[rarest][at], met[other][at]] {
+                    [true, false] => of_classes[other] / of_set,
+                    [false, true] => of_classes[rarest] / of_set,
+                    _ => 0.0,
+                };
+                of_sets.iter().enumerate().map(of_set).sum()
+            };
+            let others = (0..self.bytes.len()).filter(|&other| other != rarest);
+            let (_, other) = others
+                .map(|other| (growth(other), other))
+                .min_by(|one, other| one.0.total_cmp(&other.0))
+                .expect("there are many classes");
+            let (one, other) = (rarest.min(other), rarest.max(other));
+            self.join(one, other);
+            let gone = met.remove(other);
+            met[one].iter_mut().zip(gone).for_each(|(met, gone)| *met |= gone);
+            of_classes[one] += of_classes.remove(other);
+        }
+    }
+
+    /// Joins classes until they are as few as letters, where that makes the sequences least frequent.
+    fn join_rarely(&mut self, sequences: &[&Sequence]) {
+        while self.bytes.len() > Letters::COUNT {
+            let counted = Counted::new(&self.bytes, sequences);
+            let count = self.bytes.len();
+            let pairs = (0..count).flat_map(|one| (one + 1..count).map(move |other| (one, other)));
+            let costs = pairs.map(|(one, other)| (counted.cost_of_joining(one, other), one, other));
+            let best = costs.min_by(|one, other| one.0.total_cmp(&other.0));
+            let (_, one, other) = best.expect("more than four classes make pairs");
+            self.join(one, other);
+        }
+    }
+
+    fn letters(&self) -> Letters {
+        let mut letters = Letters { of_byte: [0; 256] };
+        for (letter, bytes) in (0_u8..).zip(&self.bytes) {
+            for byte in (0..=255).filter(|&byte| contains(bytes, byte)) {
+                letters.of_byte[usize::from(byte)] = letter;
+            }
+        }
+        letters
+    }
+}
+
+/// Sequences as sets of classes, each with how many there are, and what makes their frequency.
+struct Counted {
+    sequences: BTreeMap<[u16; SEQUENCE], u32>,
+    models: [OfClasses; 2],
+}
+
+/// What a model has of sets of classes.
+struct OfClasses {
+    model: &'static Model,
+    /// How often a byte is in a set of the first eight classes, and in one of the others.
+    halves: [Vec<f64>; 2],
+    /// The class that has the byte which comes in runs.
+    run: u16,
+}
+
+impl OfClasses {
+    fn new(model: &'static Model, classes: &[ByteSet]) -> OfClasses {
+        let of_class = |at: usize| classes.get(at).map_or(0.0, |class| model.probability_of(class));
+        let half = |first: usize| -> Vec<f64> {
+            let held = |set: usize| (0..8).filter(move |at| set >> at & 1 == 1);
+            (0..256).map(|set| held(set).map(|at| of_class(first + at)).sum()).collect()
+        };
+        let (byte, _) = model.run;
+        let run = classes.iter().position(|class| contains(class, byte));
+        OfClasses {
+            model,
+            halves: [half(0), half(8)],
+            run: 1 << run.expect("every byte is in a class"),
+        }
+    }
+
+    fn frequency(&self, sets: &[u16; SEQUENCE]) -> f64 {
+        let of_set = |set: &u16| {
+            let [low, high] = set.to_le_bytes();
+            self.halves[0][usize::from(low)] + self.halves[1][usize::from(high)]
+        };
+        let is_run = sets.iter().all(|set| set & self.run != 0);
+        self.model.with_runs(sets.iter().map(of_set).product(), is_run)
+    }
+}
+
+impl Counted {
+    fn new(classes: &[ByteSet], sequences: &[&Sequence]) -> Counted {
+        let in_set = |set: ByteSet| {
+            let meets = |class: &ByteSet| class.iter().zip(set).any(|(a, b)| a & b != 0);
+            let classes = classes.iter().enumerate().filter(|(_, class)| meets(class));
+            classes.fold(0_u16, |all, (at, _)| all | 1 << at)
+        };
+        let mut counts = BTreeMap::new();
+        for found in sequences {
+            *counts.entry(found.sets.map(in_set)).or_insert(0) += 1;
+        }
+        Counted { sequences: counts, models: models().map(|model| OfClasses::new(model, classes)) }
+    }
+
+    /// How often typical data has what cannot be told from one of the sequences, once two classes are one.
+    fn cost_of_joining(&self, one: usize, other: usize) -> f64 {
+        let both = 1_u16 << one | 1 << other;
+        let join = |set: u16| if set & both != 0 { set | both } else { set };
+        let of_sequence = |(sets, count): (&[u16; SEQUENCE], &u32)| {
+            let sets = sets.map(join);
+            let frequency: f64 = self.models.iter().map(|model| model.frequency(&sets)).sum();
+            f64::from(*count) * frequency
+        };
+        self.sequences.iter().map(of_sequence).sum()
+    }
+}
+
+fn add(set: &mut ByteSet, byte: u8) {
+    set[usize::from(byte >> 5)] |= 1 << (byte & 31);
+}
+
+/// So many of them, evenly spread; all if they are no more.
+fn evenly<T: Copy>(all: &[T], most: usize) -> Vec<T> {
+    all.iter().copied().step_by(all.len().div_ceil(most).max(1)).collect()
 }

@@ -20,7 +20,7 @@ use std::io::{Read as _, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use regex::bytes::{Regex, RegexBuilder};
 use regex_automata::meta;
@@ -66,6 +66,12 @@ pub fn flag(variable: &str) -> bool {
 /// Says something past the test harness, which swallows what a passing test prints.
 pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Processor time that this process has taken, all its threads together.
+pub fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.try_into().expect("below a second"))
 }
 
 /// The path of a data file. Where it is missing this says how much goes unchecked.

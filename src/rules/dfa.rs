@@ -12,10 +12,9 @@
 //! look-arounds still unjudged: those need the next byte, which is why a match is reported by the
 //! transition that reads the byte *after* it, or the end of the haystack.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BinaryHeap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::rc::Rc;
+use std::ops::Range;
 
 use super::frequency::byte_probability;
 use super::look;
@@ -76,15 +75,6 @@ impl Ticks {
     pub(crate) const GONE: u32 = u32::MAX;
 }
 
-#[derive(PartialEq, Eq, Hash)]
-struct State {
-    /// Nodes, or `EDGE_MATCH`, most preferred first.
-    items: Vec<u32>,
-    /// Where an item asks for it, the byte before: one that stands for all that look-arounds do not tell
-    /// apart. None at the haystack's start.
-    before: Option<u8>,
-}
-
 /// With one row in two, rules that count to a thousand left the table too soon over typical text.
 const ONE_IN: usize = 4;
 
@@ -108,37 +98,40 @@ struct Determiniser<'a> {
     closure: u32,
     /// Lists of nodes that are still to be met; empty between closures.
     pending: Vec<&'a [u32]>,
+    /// Rooms that serve again for each state: its items, those of one that it leads to, what is judged, what is read,
+    /// and threads of the readings.
+    items: Vec<u32>,
+    next: Vec<u32>,
+    judged: Vec<Judged>,
+    readings: Vec<Reading>,
+    threads: Vec<u32>,
 }
 
-/// Where a walk is in a state once what waits there is judged.
+/// Where a walk is in a state once what waits there is judged, between the byte before and one like this behind.
+#[derive(Default)]
 struct Judged {
-    matched: bool,
+    looks_like: Option<u8>,
+    /// None if one byte to each side does not tell.
+    matched: Option<bool>,
     /// Byte nodes, most preferred first.
     threads: Vec<u32>,
+    /// The sets that threads read, each once.
+    sets: Vec<u32>,
 }
 
 /// Transitions of one state that the same threads take.
 struct Reading {
-    threads: Vec<u32>,
+    /// Which of the judged.
+    judged: usize,
+    /// Which sets of those are read, a bit for each, where bits are enough.
+    sets: u128,
+    /// In the room for threads.
+    threads: Range<usize>,
     matched: bool,
     /// A byte that is read, for all that look-arounds do not tell apart; none at the end of the haystack.
     byte: Option<u8>,
     /// How likely they are, all together.
     share: f64,
-}
-
-/// Adds to the one of the `readings` that is like this one, or else adds this one; says which it is.
-fn gather(reading: Reading, share: f64, readings: &mut Vec<Reading>) -> usize {
-    let Reading { threads, matched, byte, .. } = &reading;
-    let is_like = |other: &Reading| {
-        other.byte == *byte && other.matched == *matched && other.threads == *threads
-    };
-    let at = readings.iter().position(is_like).unwrap_or_else(|| {
-        readings.push(reading);
-        readings.len() - 1
-    });
-    readings[at].share += share;
-    at
 }
 
 impl<'a> Determiniser<'a> {
@@ -171,33 +164,39 @@ impl<'a> Determiniser<'a> {
             met: vec![0; nfa.nodes.len()],
             closure: 0,
             pending: Vec::new(),
+            items: Vec::new(),
+            next: Vec::new(),
+            judged: Vec::new(),
+            readings: Vec::new(),
+            threads: Vec::new(),
         }
     }
 
     fn run(mut self, budget: usize) -> PartialDfa {
         let class_count = self.samples.len();
         let stride = class_count + 1 + usize::from(self.ticks.is_some());
-        let mut states = States::default();
+        let mut states = States::new();
 
         let mut initial = Vec::with_capacity(stride);
         for class in 0..stride {
             let before = self.samples.get(class).copied();
             let weight = self.weights.get(class).copied().unwrap_or(1e-3);
-            initial.push(match self.initial_state(before) {
-                Some(state) => states.reach(state, [weight; 2]),
-                None => Target::DEAD,
-            });
+            // A walk that begins behind `before`.
+            self.closure += 1;
+            self.next.clear();
+            self.reach_edges(0);
+            initial.push(self.reach(before, [weight; 2], &mut states));
         }
 
         // Rows as targets; they become entries once it is known which states have rows.
         let mut rows = vec![initial];
-        for index in 0..states.list.len() {
+        for index in 0..states.count() {
             rows.push(self.row(index, rows.len() as u32, &mut states));
         }
         while let Some(state) = states.next(usize::from(rows.len().is_multiple_of(ONE_IN))) {
             let is_full = (rows.len() + 1) * stride > budget
                 || rows.len() == layout::ROW_ESCAPE as usize
-                || states.items > MOST_ITEMS;
+                || states.items.len() > MOST_ITEMS;
             if is_full {
                 break;
             }
@@ -222,116 +221,194 @@ impl<'a> Determiniser<'a> {
     /// Builds a state's row, the table's `number`th.
     fn row(&mut self, index: usize, number: u32, states: &mut States) -> Vec<Target> {
         states.rows[index] = Some(number);
-        let state = Rc::clone(&states.list[index]);
         let weights = states.weights[index];
-        let waits = self.waits(&state.items);
-        let mut judged = if waits { None } else { self.judge(&state, None) };
-        let sets = judged.as_ref().map(|judged| self.sets_of(judged));
-        let sets = sets.filter(|sets| sets.len() <= u128::BITS as usize);
-        let mut readings: Vec<Reading> = Vec::new();
-        // Where the threads are the same for all classes, what tells their readings apart.
-        let mut keys: Vec<(u128, Option<u8>)> = Vec::new();
-        let mut of_classes = Vec::with_capacity(self.samples.len() + 1);
-        for class in 0..=self.samples.len() {
-            let byte = self.samples.get(class).copied();
-            let share = self.weights.get(class).copied().unwrap_or(0.0);
-            if let (Some(sets), Some(judged)) = (&sets, &judged) {
-                let is_read = |set: u32| {
-                    byte.is_some_and(|byte| contains(&self.nfa.sets[set as usize], byte))
-                };
-                let read = sets.iter().fold(0, |read, &set| read << 1 | u128::from(is_read(set)));
-                let key = (read, byte.map(|byte| self.looks_like[usize::from(byte)]));
-                let at = keys.iter().position(|known| *known == key).unwrap_or_else(|| {
-                    keys.push(key);
-                    readings.push(self.reading(judged, byte));
-                    readings.len() - 1
-                });
-                readings[at].share += share;
-                of_classes.push(Some(at));
-                continue;
+        self.items.clear();
+        self.items.extend_from_slice(states.items_of(index));
+        let of_classes = self.read_all(states.before[index]);
+        let live = self.readings.iter().filter(|reading| !reading.threads.is_empty()).count();
+        let mut targets = Vec::with_capacity(self.readings.len());
+        for at in 0..self.readings.len() {
+            let Reading { ref threads, matched, byte, share, .. } = self.readings[at];
+            let weights = [weights[0] * share, weights[1] / live as f64];
+            self.closure += 1;
+            self.next.clear();
+            for thread in threads.clone() {
+                if !self.reach_edges(self.threads[thread]) {
+                    break;
+                }
             }
-            judged = self.judge(&state, byte);
-            let reading = judged.as_ref().map(|judged| self.reading(judged, byte));
-            of_classes.push(reading.map(|reading| gather(reading, share, &mut readings)));
+            targets.push(Target { matched, ..self.reach(byte, weights, states) });
         }
-        let live = readings.iter().filter(|reading| !reading.threads.is_empty()).count() as f64;
-        let target = |Reading { threads, matched, byte, share }| {
-            let next = byte.and_then(|byte| self.read(threads, byte));
-            let weights = [weights[0] * share, weights[1] / live];
-            let target = next.map_or(Target::DEAD, |next| states.reach(next, weights));
-            Target { matched, ..target }
-        };
-        let targets: Vec<Target> = readings.into_iter().map(target).collect();
         let of_class = |at: Option<usize>| at.map_or(Target::ESCAPE, |at| targets[at]);
         let mut row: Vec<Target> = of_classes.into_iter().map(of_class).collect();
         if let Some(ticks) = &self.ticks {
-            let tick = match self.older(&state, ticks) {
-                Some(older) => {
-                    let weights = weights.map(|weight| weight / f64::from(layout::TICK_BYTES));
-                    states.reach(older, weights)
-                }
-                None => Target::DEAD,
+            let older = |&item: &u32| match ticks.next.get(item as usize) {
+                None => Some(item),
+                Some(&next) => (next != Ticks::GONE).then_some(next),
             };
+            self.next.clear();
+            self.next.extend(self.items.iter().filter_map(older));
+            let weights = weights.map(|weight| weight / f64::from(layout::TICK_BYTES));
+            let tick = self.reach(states.before[index], weights, states);
             row.insert(row.len() - 1, tick);
         }
         row
     }
 
-    /// What a state becomes at a tick; none if all of it is gone.
-    fn older(&self, state: &State, ticks: &Ticks) -> Option<State> {
-        let older = |&item: &u32| match ticks.next.get(item as usize) {
-            None => Some(item),
-            Some(&next) => (next != Ticks::GONE).then_some(next),
-        };
-        self.state(state.items.iter().filter_map(older).collect(), state.before)
-    }
-
-    /// The sets that threads read, each once.
-    fn sets_of(&self, judged: &Judged) -> Vec<u32> {
-        let set_of = |thread: &u32| self.nfa.nodes[*thread as usize].operand;
-        let mut sets: Vec<u32> = judged.threads.iter().map(set_of).collect();
-        sets.sort_unstable();
-        sets.dedup();
-        sets
-    }
-
-    /// What a byte, or none at the end of the haystack, is to the threads of a state.
-    fn reading(&self, judged: &Judged, byte: Option<u8>) -> Reading {
-        let reads = |thread: &u32| {
-            let set = self.nfa.nodes[*thread as usize].operand;
-            byte.is_some_and(|byte| contains(&self.nfa.sets[set as usize], byte))
-        };
-        Reading {
-            threads: judged.threads.iter().copied().filter(reads).collect(),
-            matched: judged.matched,
-            byte: byte.map(|byte| self.looks_like[usize::from(byte)]),
-            share: 0.0,
+    /// Leaves what every class of bytes is to the state whose items there are, and says of each class, and of the end
+    /// of the haystack, which reading it is; none where one byte to each side does not tell.
+    fn read_all(&mut self, before: Option<u8>) -> Vec<Option<usize>> {
+        self.readings.clear();
+        self.threads.clear();
+        let waits = self.waits(&self.items);
+        let mut judged_count = 0;
+        let mut of_classes = Vec::with_capacity(self.samples.len() + 1);
+        for class in 0..=self.samples.len() {
+            let byte = self.samples.get(class).copied();
+            let looks_like = byte.map(|byte| self.looks_like[usize::from(byte)]);
+            let known = &self.judged[..judged_count];
+            let known = known.iter().position(|judged| judged.looks_like == looks_like);
+            let judged = known.unwrap_or_else(|| {
+                judged_count += 1;
+                if self.judged.len() < judged_count {
+                    self.judged.push(Judged::default());
+                }
+                self.judge(judged_count - 1, waits, before, looks_like, byte);
+                judged_count - 1
+            });
+            let share = self.weights.get(class).copied().unwrap_or(0.0);
+            of_classes.push(self.read(judged, byte, share));
         }
+        of_classes
     }
 
-    /// The state of a walk that begins after `before`; none if no match can begin there.
-    fn initial_state(&mut self, before: Option<u8>) -> Option<State> {
+    /// Judges what waits in the state, now that both neighbours of the position are known.
+    fn judge(
+        &mut self,
+        at: usize,
+        waits: bool,
+        before: Option<u8>,
+        looks_like: Option<u8>,
+        next: Option<u8>,
+    ) {
+        let mut judged = std::mem::take(&mut self.judged[at]);
+        judged.looks_like = looks_like;
+        judged.threads.clear();
+        judged.sets.clear();
+        match self.judged[..at].first() {
+            // Nothing depends on the byte behind.
+            Some(first) if !waits => {
+                judged.matched = first.matched;
+                judged.threads.extend_from_slice(&first.threads);
+                judged.sets.extend_from_slice(&first.sets);
+            }
+            _ => {
+                judged.matched = self.follow(before, next, &mut judged.threads);
+                let set_of = |thread: &u32| self.nfa.nodes[*thread as usize].operand;
+                judged.sets.extend(judged.threads.iter().map(set_of));
+                judged.sets.sort_unstable();
+                judged.sets.dedup();
+            }
+        }
+        self.judged[at] = judged;
+    }
+
+    /// Appends the threads that the state's items are, most preferred first, and says whether one of those matches;
+    /// none if one byte to each side does not tell.
+    fn follow(
+        &mut self,
+        before: Option<u8>,
+        next: Option<u8>,
+        threads: &mut Vec<u32>,
+    ) -> Option<bool> {
         self.closure += 1;
-        let mut items = Vec::new();
-        self.reach_edges(0, &mut items);
-        self.state(items, before)
+        self.pending.clear();
+        let mut matched = false;
+        for &root in &self.items {
+            let mut node = Some(root);
+            while let Some(item) = node {
+                let is_met = item != layout::EDGE_MATCH
+                    && std::mem::replace(&mut self.met[item as usize], self.closure)
+                        == self.closure;
+                if item == layout::EDGE_MATCH {
+                    matched = true;
+                    if self.kind == MatchKind::LeftmostFirst {
+                        return Some(true);
+                    }
+                } else if !is_met {
+                    match self.nfa.nodes[item as usize].kind {
+                        layout::NODE_BYTE => threads.push(item),
+                        layout::NODE_JUMP => self.pending.push(self.nfa.edges_of(item)),
+                        kind => {
+                            if self.holds(kind, before, next)? {
+                                self.pending.push(self.nfa.edges_of(item));
+                            }
+                        }
+                    }
+                }
+                node = next_of(&mut self.pending);
+            }
+        }
+        Some(matched)
     }
 
-    /// Brings a list of items into its one form.
-    fn state(&self, mut items: Vec<u32>, before: Option<u8>) -> Option<State> {
+    /// What a byte, or none at the end of the haystack, is to threads: which reading.
+    fn read(&mut self, judged: usize, byte: Option<u8>, share: f64) -> Option<usize> {
+        let Judged { matched, looks_like, ref threads, ref sets } = self.judged[judged];
+        let matched = matched?;
+        let reads =
+            |set: u32| byte.is_some_and(|byte| contains(&self.nfa.sets[set as usize], byte));
+        let bits_are_enough = sets.len() <= u128::BITS as usize;
+        let sets = match bits_are_enough {
+            true => sets.iter().fold(0, |read, &set| read << 1 | u128::from(reads(set))),
+            false => 0,
+        };
+        let first = self.threads.len();
+        let reading = |threads| Reading { judged, sets, threads, matched, byte: looks_like, share };
+        if bits_are_enough {
+            let is_like = |other: &Reading| other.judged == judged && other.sets == sets;
+            if let Some(at) = self.readings.iter().position(is_like) {
+                self.readings[at].share += share;
+                return Some(at);
+            }
+        }
+        let reads = |thread: &u32| reads(self.nfa.nodes[*thread as usize].operand);
+        self.threads.extend(threads.iter().copied().filter(reads));
+        if !bits_are_enough {
+            let (known, read) = self.threads.split_at(first);
+            let is_like =
+                |other: &Reading| other.judged == judged && known[other.threads.clone()] == *read;
+            if let Some(at) = self.readings.iter().position(is_like) {
+                self.threads.truncate(first);
+                self.readings[at].share += share;
+                return Some(at);
+            }
+        }
+        self.readings.push(reading(first..self.threads.len()));
+        Some(self.readings.len() - 1)
+    }
+
+    /// Brings what comes next into its one form, and leads to the state that it is.
+    fn reach(&mut self, before: Option<u8>, weights: [f64; 2], states: &mut States) -> Target {
         if self.kind == MatchKind::All {
-            items.sort_unstable();
-            items.dedup();
+            self.next.sort_unstable();
+            self.next.dedup();
         }
         if let Some(ticks) = &self.ticks {
-            let mut met = HashSet::new();
-            items.retain(|&item| {
-                ticks.youngest.get(item as usize).is_none_or(|&node| met.insert(node))
+            self.closure += 1;
+            let (met, closure) = (&mut self.met, self.closure);
+            self.next.retain(|&item| {
+                let youngest = ticks.youngest.get(item as usize);
+                youngest.is_none_or(|&node| {
+                    std::mem::replace(&mut met[node as usize], closure) != closure
+                })
             });
         }
-        let waits = self.waits(&items);
-        let before = before.map(|byte| self.looks_like[usize::from(byte)]).filter(|_| waits);
-        (!items.is_empty()).then_some(State { items, before })
+        if self.next.is_empty() {
+            return Target::DEAD;
+        }
+        let before = before.map(|byte| self.looks_like[usize::from(byte)]);
+        states.reach(&self.next, before.filter(|_| self.waits(&self.next)), weights)
     }
 
     /// Whether something has to be judged before a byte is read.
@@ -342,18 +419,14 @@ impl<'a> Determiniser<'a> {
         self.has_looks && items.iter().any(waits)
     }
 
-    /// Appends what the edges of `node` lead to, look-arounds unjudged. Where there are look-arounds,
+    /// Appends what the edges of `node` lead to to what comes next, look-arounds unjudged. Where there are look-arounds,
     /// jump nodes wait too, because a judged one may lead back to them. `false` if nothing less
     /// preferred can count any more.
-    fn reach_edges(&mut self, node: u32, items: &mut Vec<u32>) -> bool {
+    fn reach_edges(&mut self, node: u32) -> bool {
         self.pending.push(self.nfa.edges_of(node));
-        while let Some(list) = self.pending.pop() {
-            let Some((&edge, rest)) = list.split_first() else { continue };
-            if !rest.is_empty() {
-                self.pending.push(rest);
-            }
+        while let Some(edge) = next_of(&mut self.pending) {
             if edge == layout::EDGE_MATCH {
-                items.push(layout::EDGE_MATCH);
+                self.next.push(layout::EDGE_MATCH);
                 if self.kind == MatchKind::LeftmostFirst {
                     self.pending.clear();
                     return false;
@@ -365,55 +438,12 @@ impl<'a> Determiniser<'a> {
             }
             let is_jump = self.nfa.nodes[edge as usize].kind == layout::NODE_JUMP;
             if !is_jump || self.has_looks {
-                items.push(edge);
+                self.next.push(edge);
             } else {
                 self.pending.push(self.nfa.edges_of(edge));
             }
         }
         true
-    }
-
-    /// Judges what waits in a state, now that both neighbours of the position are known; none if one byte to
-    /// each side does not tell.
-    fn judge(&mut self, state: &State, next: Option<u8>) -> Option<Judged> {
-        self.closure += 1;
-        let mut judged = Judged { matched: false, threads: Vec::with_capacity(state.items.len()) };
-        let mut pending: Vec<&[u32]> = vec![&state.items];
-        while let Some(list) = pending.pop() {
-            let Some((&item, rest)) = list.split_first() else { continue };
-            pending.push(rest);
-            if item == layout::EDGE_MATCH {
-                judged.matched = true;
-                if self.kind == MatchKind::LeftmostFirst {
-                    break;
-                }
-                continue;
-            }
-            if std::mem::replace(&mut self.met[item as usize], self.closure) == self.closure {
-                continue;
-            }
-            match self.nfa.nodes[item as usize].kind {
-                layout::NODE_BYTE => judged.threads.push(item),
-                layout::NODE_JUMP => pending.push(self.nfa.edges_of(item)),
-                kind if self.holds(kind, state.before, next)? => {
-                    pending.push(self.nfa.edges_of(item));
-                }
-                _ => {}
-            }
-        }
-        Some(judged)
-    }
-
-    /// The state that threads come to by reading a byte; none if they come to nothing.
-    fn read(&mut self, threads: Vec<u32>, byte: u8) -> Option<State> {
-        self.closure += 1;
-        let mut items = Vec::new();
-        for thread in threads {
-            if !self.reach_edges(thread, &mut items) {
-                break;
-            }
-        }
-        self.state(items, Some(byte))
     }
 
     /// Whether an assertion holds; none if one byte to each side does not tell.
@@ -422,6 +452,19 @@ impl<'a> Determiniser<'a> {
         let told = !look::is_unicode(kind) || (is_ascii(before) && is_ascii(after));
         told.then(|| look::holds_between(kind, self.line_terminator, before, after))
     }
+}
+
+/// Takes the first edge of the lists that are pending.
+fn next_of(pending: &mut Vec<&[u32]>) -> Option<u32> {
+    while let Some(list) = pending.pop() {
+        if let Some((&first, rest)) = list.split_first() {
+            if !rest.is_empty() {
+                pending.push(rest);
+            }
+            return Some(first);
+        }
+    }
+    None
 }
 
 /// A transition's target before rows have offsets.
@@ -438,12 +481,18 @@ impl Target {
     const ESCAPE: Target = Target { state: Target::NOT_BUILT, matched: false };
 }
 
-#[derive(Default)]
+/// States, and what is known of each.
+///
+/// A state is a list of items (nodes, or `EDGE_MATCH`, most preferred first) and, where an item asks for it, the byte
+/// before: one that stands for all that look-arounds do not tell apart, none at the haystack's start.
 struct States {
-    list: Vec<Rc<State>>,
-    /// Items of all of them.
-    items: usize,
-    index: HashMap<Rc<State>, u32, BuildHasherDefault<WordHasher>>,
+    /// The items of all states, one state's after the other's, and where each ends.
+    items: Vec<u32>,
+    ends: Vec<usize>,
+    before: Vec<Option<u8>>,
+    /// By hash the newest state, and by state the one before it with the same hash.
+    newest: HashMap<u64, u32, BuildHasherDefault<WordHasher>>,
+    older: Vec<Option<u32>>,
     /// How likely a walk is to meet the state, as far as explored: in typical text, and where all that goes on is as
     /// likely.
     weights: Vec<[f64; 2]>,
@@ -454,30 +503,63 @@ struct States {
 }
 
 impl States {
-    fn reach(&mut self, state: State, weights: [f64; 2]) -> Target {
-        let index = match self.index.entry(Rc::new(state)) {
-            Entry::Occupied(entry) => {
-                let index = *entry.get();
-                let known = &mut self.weights[index as usize];
-                known.iter_mut().zip(weights).for_each(|(known, weight)| *known += weight);
-                index
-            }
-            Entry::Vacant(entry) => {
-                let index = self.list.len() as u32;
-                self.items += entry.key().items.len();
-                self.list.push(Rc::clone(entry.key()));
-                entry.insert(index);
-                self.weights.push(weights);
-                self.rows.push(None);
-                index
-            }
-        };
-        if self.rows[index as usize].is_none() {
-            for (queue, weight) in self.queues.iter_mut().zip(self.weights[index as usize]) {
-                queue.push(Candidate { weight, state: index as usize });
+    fn new() -> States {
+        States {
+            items: Vec::new(),
+            ends: Vec::new(),
+            before: Vec::new(),
+            newest: HashMap::default(),
+            older: Vec::new(),
+            weights: Vec::new(),
+            rows: Vec::new(),
+            queues: Default::default(),
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn items_of(&self, state: usize) -> &[u32] {
+        let begin = state.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.items[begin..self.ends[state]]
+    }
+
+    /// Leads to the state that these items are, with weights more than it had.
+    fn reach(&mut self, items: &[u32], before: Option<u8>, weights: [f64; 2]) -> Target {
+        let state = self.state(items, before);
+        let known = &mut self.weights[state];
+        known.iter_mut().zip(weights).for_each(|(known, weight)| *known += weight);
+        if self.rows[state].is_none() {
+            for (queue, weight) in self.queues.iter_mut().zip(*known) {
+                queue.push(Candidate { weight, state });
             }
         }
-        Target { state: index, matched: false }
+        Target { state: state as u32, matched: false }
+    }
+
+    fn state(&mut self, items: &[u32], before: Option<u8>) -> usize {
+        let mut hasher = WordHasher::default();
+        items.iter().for_each(|&item| hasher.write_u64(item.into()));
+        hasher.write_u64(before.map_or(256, u64::from));
+        let newest = self.newest.get(&hasher.finish()).copied();
+        let mut known = newest;
+        while let Some(state) = known {
+            let state = state as usize;
+            if self.before[state] == before && self.items_of(state) == items {
+                return state;
+            }
+            known = self.older[state];
+        }
+        let state = self.count();
+        self.newest.insert(hasher.finish(), state as u32);
+        self.items.extend_from_slice(items);
+        self.ends.push(self.items.len());
+        self.before.push(before);
+        self.older.push(newest);
+        self.weights.push([0.0; 2]);
+        self.rows.push(None);
+        state
     }
 
     /// The likeliest state by one of the weights that has no row.

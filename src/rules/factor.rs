@@ -9,11 +9,13 @@
 //!
 //! Grams are compared with ASCII letters in lower case, so that a letter in either case is one gram.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 
-use super::frequency::{Letter, byte_probability, sequence_probability, window_probability};
+use super::effort::Effort;
+use super::frequency::{Letter, byte_probability, letters_probability, window_probability};
 use super::nfa::ByteSet;
 use super::walk::{self, Direction, Walk};
 use super::witness;
@@ -24,6 +26,9 @@ pub(crate) const GRAM: usize = 4;
 
 /// Bytes of a tail that are looked at for a gram: the fewer, the fewer strings there are to it.
 const TAIL_BYTES: [usize; 3] = [12, 8, 5];
+
+/// Where a gram may lie: a literal among alternatives is one string, however long it is.
+const MOST_OFFSET: usize = layout::GRAM_MOST_OFFSET as usize;
 
 /// Strings of byte classes that a tail may begin with, and grams of one of them and of a rule, at most.
 const MOST_PATHS: usize = 512;
@@ -81,7 +86,7 @@ pub(crate) struct Sequence {
 
 /// For each alternative of a rule, one of which every match is, the places to cut it; none if some
 /// alternative has no usable factors.
-pub(crate) fn factors(hir: &Hir) -> Option<Vec<Cuts>> {
+pub(super) fn factors(hir: &Hir, effort: &Effort) -> Option<Vec<Cuts>> {
     /// Alternations, one inside the other or one after the other, that a rule without factors as a whole is
     /// taken apart at, and the alternatives of all but the first.
     const DEEPEST: usize = 2;
@@ -90,7 +95,12 @@ pub(crate) fn factors(hir: &Hir) -> Option<Vec<Cuts>> {
     /// What a rule as a whole may cost before its alternatives are tried one by one.
     const DEAR: f64 = 1e-3;
 
-    fn of_alternatives(hir: &Hir, depth: usize, is_needed: bool) -> Option<Vec<Cuts>> {
+    fn of_alternatives(
+        hir: &Hir,
+        effort: &Effort,
+        depth: usize,
+        is_needed: bool,
+    ) -> Option<Vec<Cuts>> {
         let parts = parts(hir);
         let alternatives = parts.iter().enumerate().find_map(|(at, part)| match part.kind() {
             HirKind::Alternation(subs) => Some((at, subs)),
@@ -103,16 +113,16 @@ pub(crate) fn factors(hir: &Hir) -> Option<Vec<Cuts>> {
         let mut all = Vec::new();
         for sub in subs {
             let rest = [&parts[..at], std::slice::from_ref(sub), &parts[at + 1..]];
-            all.extend(of(&Hir::concat(rest.concat()), depth + 1)?);
+            all.extend(of(&Hir::concat(rest.concat()), effort, depth + 1)?);
         }
         Some(all)
     }
 
-    fn of(hir: &Hir, depth: usize) -> Option<Vec<Cuts>> {
-        let whole = Cuts::of(hir);
+    fn of(hir: &Hir, effort: &Effort, depth: usize) -> Option<Vec<Cuts>> {
+        let whole = Cuts::by(hir, windows, effort);
         let cost = whole.least_cost().unwrap_or(f64::INFINITY);
         if cost > DEAR
-            && let Some(all) = of_alternatives(hir, depth, cost == f64::INFINITY)
+            && let Some(all) = of_alternatives(hir, effort, depth, cost == f64::INFINITY)
             && all.iter().filter_map(Cuts::least_cost).sum::<f64>() < cost / 2.0
         {
             return Some(all);
@@ -120,12 +130,12 @@ pub(crate) fn factors(hir: &Hir) -> Option<Vec<Cuts>> {
         (cost < f64::INFINITY).then(|| vec![whole])
     }
 
-    of(hir, 0)
+    of(hir, effort, 0)
 }
 
 /// As [`factors`], by sequences, for a rule as a whole.
-pub(crate) fn sequences(hir: &Hir) -> Option<Vec<Cuts>> {
-    let mut cuts = Cuts::by(hir, sequence_windows);
+pub(super) fn sequences(hir: &Hir, effort: &Effort) -> Option<Vec<Cuts>> {
+    let mut cuts = Cuts::by(hir, sequence_windows, effort);
     cuts.list.retain(|cut| !cut.is_unbounded());
     (!cuts.list.is_empty()).then(|| vec![cuts])
 }
@@ -138,11 +148,11 @@ pub(crate) struct Cuts {
 }
 
 impl Cuts {
-    fn of(hir: &Hir) -> Cuts {
-        Cuts::by(hir, windows)
-    }
-
-    fn by(hir: &Hir, windows: fn(&[Hir], &mut Alphabet) -> Option<Windows>) -> Cuts {
+    fn by(
+        hir: &Hir,
+        windows: fn(&[Shape], &mut Alphabet, &Effort) -> Option<Windows>,
+        effort: &Effort,
+    ) -> Cuts {
         /// Ten candidates a MiB.
         const GOOD_ENOUGH: f64 = 1e-4;
         /// Places that are looked at: nested repetitions have many.
@@ -152,12 +162,13 @@ impl Cuts {
         const OF_RISK: f64 = 3e-2;
 
         let parts = parts(hir);
-        let mut alphabet = Alphabet::default();
+        let mut alphabet = Alphabet::new();
         let mut list = Vec::new();
         let mut front = [0_usize; 2];
         let walks = Walks::of(&parts);
+        let shapes: Vec<Shape> = parts.iter().map(|part| Shape::of(part, &mut alphabet)).collect();
         for (at, part) in parts.iter().enumerate().take(MOST_PLACES) {
-            if let Some(windows) = windows(&parts[at..], &mut alphabet) {
+            if let Some(windows) = windows(&shapes[at..], &mut alphabet, effort) {
                 let walked = walks.of_candidate(at, front, windows.end());
                 let cost = cost(windows.frequency, windows.gram_count, walked);
                 let risk = if walks.is_endless[..at].contains(&true) { OF_RISK } else { 0.0 };
@@ -217,14 +228,14 @@ impl Cuts {
     }
 
     fn sequence(&self, OfPath { path, offset, .. }: &OfPath) -> Sequence {
-        let sets = self.alphabet.sets_of(path);
+        let sets: Vec<ByteSet> = self.alphabet.letters_of(path).map(|letter| letter.set).collect();
         let set = |at| sets.get(offset + at).copied().unwrap_or(ANY);
         Sequence { sets: std::array::from_fn(set), offset: *offset as u8 }
     }
 
     /// The grams at these places of strings of byte sets, each with its witness.
     fn grams<'p>(&self, paths: impl Iterator<Item = (&'p Path, usize)>) -> Vec<Gram> {
-        let any = self.alphabet.numbers[&ANY];
+        let any = Alphabet::ANY;
         let mut by_offset: BTreeMap<usize, Vec<Vec<&Letter>>> = BTreeMap::new();
         for (path, offset) in paths {
             let padded = [any].into_iter().chain(path.iter().copied()).chain([any]);
@@ -385,7 +396,6 @@ impl Cut {
 type Path = Vec<u16>;
 
 /// The byte sets of a rule, and what is known of each, and of each four in a row.
-#[derive(Default)]
 struct Alphabet {
     letters: Vec<Letter>,
     numbers: HashMap<ByteSet, u16>,
@@ -394,23 +404,37 @@ struct Alphabet {
 }
 
 impl Alphabet {
-    fn number(&mut self, set: ByteSet) -> u16 {
-        *self.numbers.entry(set).or_insert_with(|| {
-            self.letters.push(Letter::new(set));
-            self.letters.len() as u16 - 1
-        })
+    /// Of the set of all bytes.
+    const ANY: u16 = 0;
+
+    fn new() -> Alphabet {
+        let mut alphabet =
+            Alphabet { letters: Vec::new(), numbers: HashMap::new(), costs: HashMap::new() };
+        alphabet.number(ANY);
+        alphabet
     }
 
-    fn sets_of(&self, path: &[u16]) -> Vec<ByteSet> {
-        path.iter().map(|&number| self.letters[usize::from(number)].set).collect()
+    /// None if there are more sets than numbers.
+    fn number(&mut self, set: ByteSet) -> Option<u16> {
+        match self.numbers.entry(set) {
+            Entry::Occupied(entry) => Some(*entry.get()),
+            Entry::Vacant(entry) => {
+                let number = u16::try_from(self.letters.len()).ok()?;
+                self.letters.push(Letter::new(set));
+                Some(*entry.insert(number))
+            }
+        }
+    }
+
+    fn letters_of<'a>(&'a self, path: &'a [u16]) -> impl Iterator<Item = &'a Letter> {
+        path.iter().map(|&number| &self.letters[usize::from(number)])
     }
 
     fn cost(&mut self, window: &[u16]) -> (usize, f64) {
         if let Some(cost) = self.costs.get(window) {
             return *cost;
         }
-        let letters: Vec<&Letter> =
-            window.iter().map(|&number| &self.letters[usize::from(number)]).collect();
+        let letters: Vec<&Letter> = self.letters_of(window).collect();
         let count = letters.iter().map(|letter| letter.folded.len()).product::<usize>();
         let cost = (count, window_probability(&letters));
         self.costs.insert(window.to_vec(), cost);
@@ -476,18 +500,21 @@ fn unroll(repetition: &Repetition) -> (u32, Option<Hir>) {
 }
 
 /// The rarest grams that what `parts` match has to begin with; none if they are too many or too common.
-fn windows(parts: &[Hir], alphabet: &mut Alphabet) -> Option<Windows> {
+fn windows(parts: &[Shape], alphabet: &mut Alphabet, effort: &Effort) -> Option<Windows> {
     TAIL_BYTES.into_iter().find_map(|bytes| {
         let mut windows = Windows { of_paths: Vec::new(), gram_count: 0, frequency: 0.0 };
         // Paths often share a window.
         let mut known = HashSet::new();
-        for path in paths(parts, bytes, alphabet)? {
-            let padded = padded(&path, alphabet);
+        for path in paths(parts, bytes, effort)? {
+            if !effort.spend(path.len()) {
+                return None;
+            }
+            let padded = padded(&path);
             // The start of the haystack has no byte before it, and a byte behind is a poor one.
-            let last = (path.len() + 1).saturating_sub(GRAM).max(1);
+            let last = (path.len() + 1).saturating_sub(GRAM).clamp(1, MOST_OFFSET);
             let Window { offset, count, frequency } =
                 rarest_window(&padded, alphabet, |offset| (1..=last).contains(&offset))?;
-            let is_other = |at: usize| at % 2 != offset % 2;
+            let is_other = |at: usize| at <= MOST_OFFSET && at % 2 != offset % 2;
             let other = rarest_window(&padded, alphabet, is_other)
                 .filter(|other| other.frequency <= MOST_FREQUENT)
                 .map(|other| other.offset);
@@ -508,13 +535,17 @@ fn windows(parts: &[Hir], alphabet: &mut Alphabet) -> Option<Windows> {
 }
 
 /// As [`windows`], for sequences.
-fn sequence_windows(parts: &[Hir], alphabet: &mut Alphabet) -> Option<Windows> {
+fn sequence_windows(parts: &[Shape], alphabet: &mut Alphabet, effort: &Effort) -> Option<Windows> {
     let mut windows = Windows { of_paths: Vec::new(), gram_count: 0, frequency: 0.0 };
     let mut known = HashSet::new();
-    for path in paths(parts, TAIL_BYTES[0], alphabet)? {
-        let sets = alphabet.sets_of(&path);
-        let probability = |at: usize| sequence_probability(sets.iter().skip(at).take(SEQUENCE));
-        let offsets = 0..=path.len().saturating_sub(SEQUENCE);
+    for path in paths(parts, TAIL_BYTES[0], effort)? {
+        if !effort.spend(path.len() * SEQUENCE) {
+            return None;
+        }
+        let letters: Vec<&Letter> = alphabet.letters_of(&path).collect();
+        let probability =
+            |at: usize| letters_probability(letters.iter().copied().skip(at).take(SEQUENCE));
+        let offsets = 0..=path.len().saturating_sub(SEQUENCE).min(MOST_OFFSET - 1);
         let offset = offsets.min_by(|a, b| probability(*a).total_cmp(&probability(*b)))?;
         let window: Path = path.iter().skip(offset).take(SEQUENCE).copied().collect();
         if known.insert((window, offset)) {
@@ -525,65 +556,158 @@ fn sequence_windows(parts: &[Hir], alphabet: &mut Alphabet) -> Option<Windows> {
     (windows.frequency <= MOST_FREQUENT).then_some(windows)
 }
 
+/// What strings of byte sets see of a syntax tree.
+enum Shape {
+    /// Bytes in a row, each of a set, by its number.
+    Sets(Path),
+    /// What is not looked into.
+    Opaque,
+    Concat(Vec<Shape>),
+    Alternation(Vec<Shape>),
+    Repetition {
+        min: u32,
+        max: Option<u32>,
+        sub: Box<Shape>,
+    },
+}
+
+impl Shape {
+    fn of(hir: &Hir, alphabet: &mut Alphabet) -> Shape {
+        let mut all = |subs: &[Hir]| subs.iter().map(|sub| Shape::of(sub, alphabet)).collect();
+        match hir.kind() {
+            HirKind::Empty | HirKind::Look(_) => Shape::Sets(Path::new()),
+            HirKind::Literal(literal) => {
+                let number = |&byte: &u8| alphabet.number(set_of(&[[byte; 2]]));
+                let numbers: Option<Path> = literal.0.iter().map(number).collect();
+                numbers.map_or(Shape::Opaque, Shape::Sets)
+            }
+            HirKind::Class(class) => {
+                let number = byte_set(class).and_then(|set| alphabet.number(set));
+                number.map_or(Shape::Opaque, |number| Shape::Sets(vec![number]))
+            }
+            HirKind::Capture(capture) => Shape::of(&capture.sub, alphabet),
+            HirKind::Concat(subs) => Shape::Concat(all(subs)),
+            HirKind::Alternation(subs) => Shape::Alternation(all(subs)),
+            HirKind::Repetition(repetition) => Shape::Repetition {
+                min: repetition.min,
+                max: repetition.max,
+                sub: Box::new(Shape::of(&repetition.sub, alphabet)),
+            },
+        }
+    }
+}
+
 /// The strings of byte sets, of up to so many bytes, that what `parts` match begins with. A string ends
 /// early where something of any length follows. None if there are too many.
-fn paths(parts: &[Hir], bytes: usize, alphabet: &mut Alphabet) -> Option<BTreeSet<Path>> {
+fn paths(parts: &[Shape], bytes: usize, effort: &Effort) -> Option<BTreeSet<Path>> {
     let mut done = BTreeSet::new();
-    // What follows is a stack; `None` stands for what is not looked into.
-    let rest: Vec<Option<&Hir>> = parts.iter().rev().map(Some).collect();
-    let mut open = vec![(Vec::new(), rest)];
+    let mut search = PathSearch::default();
+    let mut open = vec![OpenPath { last: None, len: 0, follows: None, next_part: 0 }];
     let mut step_count = 0;
-    while let Some((mut path, mut rest)) = open.pop() {
+    while let Some(mut path) = open.pop() {
         step_count += 1;
-        if done.len() + open.len() > MOST_PATHS || step_count > MOST_STEPS {
+        let is_too_much = done.len() + open.len() > MOST_PATHS || step_count > MOST_STEPS;
+        if is_too_much || !effort.spend(1) {
             return None;
         }
-        let next = if path.len() < bytes { rest.pop().flatten() } else { None };
-        let Some(hir) = next else {
-            done.insert(path);
+        let next = if path.len < bytes { search.take(&mut path, parts) } else { None };
+        let Some(shape) = next else {
+            done.insert(search.path(&path));
             continue;
         };
-        match hir.kind() {
-            HirKind::Empty | HirKind::Look(_) => {}
-            HirKind::Literal(literal) => {
-                path.extend(literal.0.iter().map(|&byte| alphabet.number(set_of(&[[byte; 2]]))));
+        match shape {
+            Shape::Opaque => search.follow(&mut path, None),
+            Shape::Sets(sets) => sets.iter().for_each(|&set| search.read(&mut path, set)),
+            Shape::Concat(subs) => {
+                subs.iter().rev().for_each(|sub| search.follow(&mut path, Some(sub)));
             }
-            HirKind::Class(class) => match byte_set(class) {
-                Some(set) => path.push(alphabet.number(set)),
-                None => rest.push(None),
-            },
-            HirKind::Capture(capture) => rest.push(Some(&capture.sub)),
-            HirKind::Concat(subs) => rest.extend(subs.iter().rev().map(Some)),
-            HirKind::Alternation(subs) => {
+            Shape::Alternation(subs) => {
                 let (first, others) = subs.split_first().expect("an alternation has alternatives");
                 for sub in others {
-                    let mut rest = rest.clone();
-                    rest.push(Some(sub));
-                    open.push((path.clone(), rest));
+                    let mut other = path;
+                    search.follow(&mut other, Some(sub));
+                    open.push(other);
                 }
-                rest.push(Some(first));
+                search.follow(&mut path, Some(first));
             }
-            HirKind::Repetition(repetition) => {
-                let copies = repetition.min.min(bytes as u32) as usize;
-                let left = repetition.max.map(|max| (max - repetition.min) as usize);
-                let sub = std::iter::repeat(Some(&*repetition.sub));
+            Shape::Repetition { min, max, sub } => {
+                let copies = (*min as usize).min(bytes);
+                let left = max.map(|max| (max - min) as usize);
                 // What may come more often is not followed beyond the third time.
                 let most = left.unwrap_or(MOST_COPIES).min(MOST_COPIES);
-                let is_whole = copies == repetition.min as usize;
+                let is_whole = copies == *min as usize;
                 for more in 1..=if is_whole { most } else { 0 } {
-                    let mut rest = rest.clone();
-                    let goes_on = more == MOST_COPIES && left != Some(MOST_COPIES);
-                    rest.extend(goes_on.then_some(None));
-                    rest.extend(sub.clone().take(copies + more));
-                    open.push((path.clone(), rest));
+                    let mut other = path;
+                    if more == MOST_COPIES && left != Some(MOST_COPIES) {
+                        search.follow(&mut other, None);
+                    }
+                    (0..copies + more).for_each(|_| search.follow(&mut other, Some(sub)));
+                    open.push(other);
                 }
-                rest.extend((!is_whole).then_some(None));
-                rest.extend(sub.take(copies));
+                if !is_whole {
+                    search.follow(&mut path, None);
+                }
+                (0..copies).for_each(|_| search.follow(&mut path, Some(sub)));
             }
         }
-        open.push((path, rest));
+        open.push(path);
     }
     Some(done)
+}
+
+/// A string that has not been followed to its end.
+#[derive(Clone, Copy)]
+struct OpenPath {
+    /// Its last set, and how many there are.
+    last: Option<usize>,
+    len: usize,
+    /// What follows, before the parts from this one on.
+    follows: Option<usize>,
+    next_part: usize,
+}
+
+/// What open strings share: lists, each of which goes on with an older one.
+#[derive(Default)]
+struct PathSearch<'s> {
+    read: Vec<(u16, Option<usize>)>,
+    /// None stands for what is not looked into.
+    follows: Vec<(Option<&'s Shape>, Option<usize>)>,
+}
+
+impl<'s> PathSearch<'s> {
+    fn read(&mut self, path: &mut OpenPath, set: u16) {
+        self.read.push((set, path.last));
+        path.last = Some(self.read.len() - 1);
+        path.len += 1;
+    }
+
+    fn follow(&mut self, path: &mut OpenPath, shape: Option<&'s Shape>) {
+        self.follows.push((shape, path.follows));
+        path.follows = Some(self.follows.len() - 1);
+    }
+
+    /// What comes next, which does not then any more; none at the end, or if that is not looked into.
+    fn take(&self, path: &mut OpenPath, parts: &'s [Shape]) -> Option<&'s Shape> {
+        if let Some(first) = path.follows {
+            let (shape, rest) = self.follows[first];
+            path.follows = rest;
+            return shape;
+        }
+        path.next_part += 1;
+        parts.get(path.next_part - 1)
+    }
+
+    fn path(&self, path: &OpenPath) -> Path {
+        let mut sets = Path::with_capacity(path.len);
+        let mut next = path.last;
+        while let Some(at) = next {
+            let (set, before) = self.read[at];
+            sets.push(set);
+            next = before;
+        }
+        sets.reverse();
+        sets
+    }
 }
 
 /// Times that an optional part is tried.
@@ -598,9 +722,9 @@ struct Window {
 }
 
 /// A string with any byte before and behind it.
-fn padded(path: &[u16], alphabet: &mut Alphabet) -> Path {
-    let any = alphabet.number(ANY);
-    std::iter::once(any).chain(path.iter().copied()).chain([any]).collect()
+fn padded(path: &[u16]) -> Path {
+    let any = [Alphabet::ANY];
+    any.into_iter().chain(path.iter().copied()).chain(any).collect()
 }
 
 /// The window of which typical data has fewest, among those at places that will do.
@@ -670,8 +794,12 @@ mod tests {
         ParserBuilder::new().utf8(false).unicode(false).build().parse(pattern).unwrap()
     }
 
+    fn enough() -> Effort {
+        Effort::new(u64::MAX)
+    }
+
     fn one(pattern: &str) -> Branch {
-        let alternatives = factors(&parse(pattern)).unwrap();
+        let alternatives = factors(&parse(pattern), &enough()).unwrap();
         let [cuts] = &alternatives[..] else { panic!("{pattern}") };
         cuts.branch(&cuts.list[0])
     }
@@ -709,7 +837,7 @@ mod tests {
     #[test]
     fn says_where_there_is_nothing_to_look_for() {
         for pattern in ["a+", ".*", "ab", "x|yyyy", "(?:abc)?", r"\w{20}", "[a-z]+xy"] {
-            assert!(factors(&parse(pattern)).is_none(), "{pattern}");
+            assert!(factors(&parse(pattern), &enough()).is_none(), "{pattern}");
         }
     }
 
@@ -738,7 +866,7 @@ mod tests {
             haystack in prop::collection::vec(prop::sample::select(&b"aabbccddABCDxyz "[..]), 0..30),
         ) {
             let hir = parse(&pattern);
-            let Some(alternatives) = factors(&hir) else { return Ok(()) };
+            let Some(alternatives) = factors(&hir, &enough()) else { return Ok(()) };
             for place in 0..alternatives.iter().map(|cuts| cuts.list.len()).max().unwrap_or(0) {
             let branches: Vec<Branch> = alternatives
                 .iter()

@@ -104,6 +104,16 @@ pub(super) fn sequence_probability<'a>(sets: impl Iterator<Item = &'a ByteSet> +
     models().map(of).into_iter().sum()
 }
 
+/// As [`sequence_probability`], for what is known of the sets already.
+pub(super) fn letters_probability<'a>(letters: impl Iterator<Item = &'a Letter> + Clone) -> f64 {
+    let of = |(at, model): (usize, &Model)| {
+        let independent = letters.clone().map(|letter| letter.probability[at]).product();
+        let is_run = letters.clone().all(|letter| contains(&letter.set, model.run.0));
+        model.with_runs(independent, is_run)
+    };
+    models().into_iter().enumerate().map(of).sum()
+}
+
 /// What one kind of data is made of: the symbols its bytes stand for, how often they follow each other, and
 /// what is frequent.
 pub(super) struct Model {

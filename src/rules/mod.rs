@@ -7,6 +7,7 @@
 //! | `bits.rs` | its sets of positions as bits, where order does not matter |
 //! | `dfa.rs` | the likely part of the pattern's DFA, where most walks end |
 //! | `loose.rs` | the pattern without its counts, for walks that come to the end of that part |
+//! | `effort.rs` | what compiling a rule may cost |
 //! | `factor.rs` | what every match contains, to look for first |
 //! | `witness.rs` | what has to be near what is looked for |
 //! | `frequency.rs` | what text and binaries are made of |
@@ -21,6 +22,7 @@
 mod beginnings;
 mod bits;
 pub(crate) mod dfa;
+mod effort;
 mod error;
 mod explain;
 pub(crate) mod factor;
@@ -47,6 +49,7 @@ pub use explain::{Factor, RulePlan};
 use crate::MatchKind;
 use crate::shaders::layout;
 use dfa::PartialDfa;
+use effort::Effort;
 use factor::{Gram, Sequence};
 use nfa::PositionNfa;
 
@@ -261,7 +264,8 @@ impl Rule {
             }
         })?;
         let nfa = PositionNfa::new(&thompson);
-        let branches = cut(&hir, options).unwrap_or_default();
+        let effort = Effort::new(1 << 21);
+        let branches = cut(&hir, options, &effort).unwrap_or_default();
         // Where a front has but one length, candidates are walked on the rule's own DFA.
         let is_tail = |branch: &Branch| branch.tail.is_none() && !branch.is_anchored();
         let budget = match branches.iter().any(is_tail) {
@@ -282,7 +286,7 @@ impl Rule {
 
 /// Cuts every alternative of a rule where it costs least, among the places where automata can tell what
 /// front and tail may be; none if there is no such place.
-fn cut(hir: &Hir, options: &PipelineOptions) -> Option<Vec<Branch>> {
+fn cut(hir: &Hir, options: &PipelineOptions, effort: &Effort) -> Option<Vec<Branch>> {
     /// Automata are not cheap to try.
     const MOST_TRIED: usize = 4;
 
@@ -291,8 +295,9 @@ fn cut(hir: &Hir, options: &PipelineOptions) -> Option<Vec<Branch>> {
         let mut tried = cuts.iter().take(MOST_TRIED).chain(others.take(1));
         tried.find_map(|cut| Branch::new(cuts.branch(cut), options))
     };
-    let by = |factors: fn(&Hir) -> Option<Vec<factor::Cuts>>| -> Option<Vec<Branch>> {
-        factors(hir)?.into_iter().map(best_of).collect()
+    type Factors = fn(&Hir, &Effort) -> Option<Vec<factor::Cuts>>;
+    let by = |factors: Factors| -> Option<Vec<Branch>> {
+        factors(hir, effort)?.into_iter().map(best_of).collect()
     };
     if hir.properties().look_set_prefix().contains(Look::Start) {
         return Some(vec![Branch::anchored()]);

@@ -1,0 +1,29 @@
+//! What compiling a rule may cost.
+//!
+//! Some rules have many more ways to be looked at than bytes: the strings that nested repetitions begin with, the
+//! states of counts within counts. Whatever walks over these spends steps of the rule's effort, and makes do with
+//! what it has when none are left: that costs speed in scans, and never a match.
+
+use std::cell::Cell;
+
+/// Steps that are left, each of a few dozen nanoseconds.
+pub(super) struct Effort {
+    left: Cell<u64>,
+}
+
+impl Effort {
+    pub(super) fn new(steps: u64) -> Effort {
+        Effort { left: Cell::new(steps) }
+    }
+
+    /// `false` if there are not so many steps left, and none are any more.
+    pub(super) fn spend(&self, steps: usize) -> bool {
+        let left = self.left.get().checked_sub(steps as u64);
+        self.left.set(left.unwrap_or(0));
+        left.is_some()
+    }
+
+    pub(super) fn is_spent(&self) -> bool {
+        self.left.get() == 0
+    }
+}

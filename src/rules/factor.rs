@@ -35,6 +35,9 @@ const MOST_PATHS: usize = 512;
 const MOST_WINDOW_GRAMS: usize = 1 << 12;
 const MOST_GRAMS: usize = 1 << 14;
 
+/// Places of a rule that it may be cut at: nested repetitions have many.
+const MOST_PARTS: usize = 256;
+
 /// Steps that finding the strings may take: nested repetitions have many ways to match nothing.
 const MOST_STEPS: usize = 32 * MOST_PATHS;
 
@@ -101,7 +104,7 @@ pub(super) fn factors(hir: &Hir, effort: &Effort) -> Option<Vec<Cuts>> {
         depth: usize,
         is_needed: bool,
     ) -> Option<Vec<Cuts>> {
-        let parts = parts(hir);
+        let parts = parts(hir, MOST_PARTS);
         let alternatives = parts.iter().enumerate().find_map(|(at, part)| match part.kind() {
             HirKind::Alternation(subs) => Some((at, subs)),
             _ => None,
@@ -155,19 +158,17 @@ impl Cuts {
     ) -> Cuts {
         /// Ten candidates a MiB.
         const GOOD_ENOUGH: f64 = 1e-4;
-        /// Places that are looked at: nested repetitions have many.
-        const MOST_PLACES: usize = 256;
         /// What it is worth to look for something else than what is behind an endless front: where it occurs at all, more
         /// often than letters that have nothing to do with each other would have it, every start is verified.
         const OF_RISK: f64 = 3e-2;
 
-        let parts = parts(hir);
+        let parts = parts(hir, MOST_PARTS);
         let mut alphabet = Alphabet::new();
         let mut list = Vec::new();
         let mut front = [0_usize; 2];
         let walks = Walks::of(&parts);
         let shapes: Vec<Shape> = parts.iter().map(|part| Shape::of(part, &mut alphabet)).collect();
-        for (at, part) in parts.iter().enumerate().take(MOST_PLACES) {
+        for (at, part) in parts.iter().enumerate().take(MOST_PARTS) {
             if let Some(windows) = windows(&shapes[at..], &mut alphabet, effort) {
                 let walked = walks.of_candidate(at, front, windows.end());
                 let cost = cost(windows.frequency, windows.gram_count, walked);
@@ -468,23 +469,29 @@ struct OfPath {
     other: Option<usize>,
 }
 
-/// The parts of a concatenation, single bytes wherever possible, so that it can be cut anywhere.
-fn parts(hir: &Hir) -> Vec<Hir> {
-    match hir.kind() {
-        HirKind::Concat(subs) => subs.iter().flat_map(parts).collect(),
-        HirKind::Capture(capture) => parts(&capture.sub),
-        HirKind::Literal(literal) => literal.0.iter().map(|&byte| Hir::literal([byte])).collect(),
-        HirKind::Repetition(repetition) if repetition.min > 0 => {
-            let (copies, rest) = unroll(repetition);
-            let mut all: Vec<Hir> = Vec::new();
-            for _ in 0..copies {
-                all.extend(parts(&repetition.sub));
+/// The parts of a concatenation, single bytes wherever possible, so that it can be cut anywhere; from the `most`th
+/// part on as they are.
+fn parts(hir: &Hir, most: usize) -> Vec<Hir> {
+    fn add(hir: &Hir, most: usize, parts: &mut Vec<Hir>) {
+        match hir.kind() {
+            _ if parts.len() >= most => parts.push(hir.clone()),
+            HirKind::Concat(subs) => subs.iter().for_each(|sub| add(sub, most, parts)),
+            HirKind::Capture(capture) => add(&capture.sub, most, parts),
+            HirKind::Literal(literal) => {
+                parts.extend(literal.0.iter().map(|&byte| Hir::literal([byte])));
             }
-            all.extend(rest);
-            all
+            HirKind::Repetition(repetition) if repetition.min > 0 => {
+                let (copies, rest) = unroll(repetition);
+                (0..copies).for_each(|_| add(&repetition.sub, most, parts));
+                parts.extend(rest);
+            }
+            _ => parts.push(hir.clone()),
         }
-        _ => vec![hir.clone()],
     }
+
+    let mut parts = Vec::new();
+    add(hir, most, &mut parts);
+    parts
 }
 
 /// How many copies of a repetition come first, as far as a gram needs them, and what is left of it.

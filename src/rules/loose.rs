@@ -10,7 +10,8 @@
 use regex_automata::nfa::thompson::{Compiler, Config, NFA, State, WhichCaptures};
 use regex_syntax::hir::{Capture, Hir, HirKind, Repetition};
 
-use super::dfa::{PartialDfa, Ticks};
+use super::dfa::{Budget, PartialDfa, Ticks};
+use super::effort::Effort;
 use super::nfa::{Node, PositionNfa};
 use crate::shaders::layout;
 
@@ -20,8 +21,13 @@ const FEW: u32 = 8;
 /// Copies of nodes, at most.
 const MOST_COPIES: usize = 1 << 16;
 
-/// The DFA of a rule with its counts let go. None if it has none, or is too large. `budget` counts entries.
-pub(super) fn dfa(hir: &Hir, mut compiler: Compiler, budget: usize) -> Option<PartialDfa> {
+/// The DFA of a rule with its counts let go. None if it has none, or is too large.
+pub(super) fn dfa(
+    hir: &Hir,
+    mut compiler: Compiler,
+    budget: Budget,
+    effort: &Effort,
+) -> Option<PartialDfa> {
     let mut loosener = Loosener { is_loose: false, runs: Vec::new() };
     let hir = loosener.loosen(hir, Place::Open { times: 1 });
     if !loosener.is_loose {
@@ -41,7 +47,7 @@ pub(super) fn dfa(hir: &Hir, mut compiler: Compiler, budget: usize) -> Option<Pa
         return None;
     }
     let (nfa, ticks) = with_ages(&nfa, &of_nodes, &ticks);
-    Some(PartialDfa::with_ticks(&nfa, ticks, budget))
+    Some(PartialDfa::with_ticks(&nfa, ticks, budget, effort))
 }
 
 struct Loosener {
@@ -208,11 +214,16 @@ mod tests {
         }
     }
 
+    fn all_of_dfa(hir: &Hir, options: &PipelineOptions) -> Option<PartialDfa> {
+        let budget = Budget { least: 1 << 16, most: 1 << 16 };
+        dfa(hir, compiler(options), budget, &Effort::new(u64::MAX))
+    }
+
     #[test]
     fn gives_up_on_too_many_copies() {
         let options = PipelineOptions::default();
         let hir = parse("(?:(?:(?:(?:(?:a{9}){8}){8}){8}){8}){4}", &options).unwrap();
-        assert!(dfa(&hir, compiler(&options), 1 << 16).is_none());
+        assert!(all_of_dfa(&hir, &options).is_none());
     }
 
     /// Where a walk from `start` matches, up to where it leaves the DFA.
@@ -250,7 +261,7 @@ mod tests {
     fn check(pattern: &str, haystack: &[u8], starts: impl Iterator<Item = usize>) -> usize {
         let options = PipelineOptions::default();
         let hir = parse(pattern, &options).unwrap();
-        let Some(dfa) = dfa(&hir, compiler(&options), 1 << 16) else { return 0 };
+        let Some(dfa) = all_of_dfa(&hir, &options) else { return 0 };
         let mut count = 0;
         for start in starts {
             let (found, left_at) = walk(&dfa, haystack, start);

@@ -48,7 +48,7 @@ pub use explain::{Factor, RulePlan};
 
 use crate::MatchKind;
 use crate::shaders::layout;
-use dfa::PartialDfa;
+use dfa::{Budget, PartialDfa};
 use effort::Effort;
 use factor::{Gram, Sequence};
 use nfa::PositionNfa;
@@ -76,15 +76,21 @@ pub struct PipelineOptions {
     /// Most bytes that the NFA of one pattern may take, 10 MiB by default.
     pub size_limit: usize,
     /// Most bytes of DFA table a rule may take, 32 KiB by default; what candidates are walked on, a tail or the
-    /// rule itself, may take eight times as much, and so may the rule without its counts. Less is never wrong: it
-    /// moves work from the DFA to the slower NFA.
+    /// rule itself, may take eight times as much where it may well be the whole DFA then, and so may the rule without
+    /// its counts. Less is never wrong: it moves work from the DFA to the slower NFA.
     pub dfa_budget: usize,
 }
 
 impl PipelineOptions {
-    /// Most bytes of DFA table for what candidates are walked on, and for a rule without its counts.
-    fn tail_budget(&self) -> usize {
-        self.dfa_budget.saturating_mul(8)
+    fn budget(&self) -> Budget {
+        let entries = self.dfa_budget / size_of::<u16>();
+        Budget { least: entries, most: entries }
+    }
+
+    /// For what candidates are walked on, and for a rule without its counts.
+    fn tail_budget(&self) -> Budget {
+        let Budget { least, most } = self.budget();
+        Budget { least, most: most.saturating_mul(8) }
     }
 }
 
@@ -270,11 +276,11 @@ impl Rule {
         let is_tail = |branch: &Branch| branch.tail.is_none() && !branch.is_anchored();
         let budget = match branches.iter().any(is_tail) {
             true => options.tail_budget(),
-            false => options.dfa_budget,
+            false => options.budget(),
         };
-        let dfa = PartialDfa::new(&nfa, options.match_kind, budget / size_of::<u16>());
-        let entries = options.tail_budget() / size_of::<u16>();
-        let loose = dfa.escapes().then(|| loose::dfa(&hir, compiler(options), entries)).flatten();
+        let dfa = PartialDfa::new(&nfa, options.match_kind, budget, &effort);
+        let loose = || loose::dfa(&hir, compiler(options), options.tail_budget(), &effort);
+        let loose = dfa.escapes().then(loose).flatten();
         Ok(Rule { pattern: pattern.to_owned(), nfa, dfa, loose, branches })
     }
 
@@ -293,7 +299,7 @@ fn cut(hir: &Hir, options: &PipelineOptions, effort: &Effort) -> Option<Vec<Bran
     let best_of = |cuts: factor::Cuts| {
         let others = cuts.iter().skip(MOST_TRIED).filter(|cut| !cut.is_unbounded());
         let mut tried = cuts.iter().take(MOST_TRIED).chain(others.take(1));
-        tried.find_map(|cut| Branch::new(cuts.branch(cut), options))
+        tried.find_map(|cut| Branch::new(cuts.branch(cut), options, effort))
     };
     type Factors = fn(&Hir, &Effort) -> Option<Vec<factor::Cuts>>;
     let by = |factors: Factors| -> Option<Vec<Branch>> {
@@ -307,7 +313,7 @@ fn cut(hir: &Hir, options: &PipelineOptions, effort: &Effort) -> Option<Vec<Bran
 
 impl Branch {
     /// None if tail or front take too large an automaton, though the rule does not.
-    fn new(branch: factor::Branch, options: &PipelineOptions) -> Option<Branch> {
+    fn new(branch: factor::Branch, options: &PipelineOptions, effort: &Effort) -> Option<Branch> {
         let front = branch.front.map(|length| u32::try_from(length).unwrap_or(layout::UNBOUNDED));
         let mut cut = Branch {
             front,
@@ -322,12 +328,12 @@ impl Branch {
         }
         let dfa = |compiler: &thompson::Compiler, hir, kind, budget| {
             let nfa = PositionNfa::new(&compiler.build_from_hir(hir).ok()?);
-            Some(PartialDfa::new(&nfa, kind, budget / size_of::<u16>()))
+            Some(PartialDfa::new(&nfa, kind, budget, effort))
         };
         let mut backwards = compiler(options);
         backwards.configure(thompson::Config::new().reverse(true));
         // Where the front may begin is all that counts, and that takes no order of preference.
-        let back = dfa(&backwards, &branch.front_hir, MatchKind::All, options.dfa_budget);
+        let back = dfa(&backwards, &branch.front_hir, MatchKind::All, options.budget());
         cut.back = back.filter(|back| !back.escapes());
         if cut.back.is_none() && cut.is_unbounded() {
             return None;

@@ -52,7 +52,9 @@ pub use ring::{
     NotPublished, Observable, Published, PublishedBatch, RingBatch, RingError, RingResults,
     RingStats, WorkItem,
 };
-pub use rules::{BuildError, Factor, PipelineOptions, RulePipeline, RulePlan, UnicodePolicy};
+pub use rules::{
+    BuildError, Factor, PipelineOptions, RuleBound, RulePipeline, RulePlan, UnicodePolicy,
+};
 pub use scan::{
     Haystack, MAX_HAYSTACK_BYTES, ResidentHaystack, ResidentRulePipeline, ScanError, ScanScratch,
     ScanStats, SessionOptions, StageTimes, StagedHaystack, StreamMatch, Ticket,

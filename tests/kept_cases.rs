@@ -91,6 +91,27 @@ fn cases() -> Vec<Kept> {
             ),
             b"token = 0123456789abcdef0123456789abcdef login: abcd1234",
         ),
+        kept(
+            "a gram far into an alternative",
+            vec![format!("[0-9](?:qq[a-z]{{2}}|{}zqxj)[0-9]{{2}}", "ab ".repeat(100))],
+            format!("x7{}zqxj55 7qqab33", "ab ".repeat(100)).as_bytes(),
+        ),
+        kept(
+            "a class window far into an alternative",
+            vec![format!("[0-9](?:[^q]{{9}}|{}[^a]{{9}}){{2}}", "[ab][ab ][ b]".repeat(60))],
+            format!("7{}qqqqqqqqq{0}qqqqqqqqq", "ab ".repeat(60)).as_bytes(),
+        ),
+        kept(
+            "fifty rules that begin in many ways",
+            vec![r"(?:\S*|tok[a-z]){64}://".into(); 50],
+            b"a://b",
+        ),
+        kept(
+            "parts that are repeated of parts that are",
+            lines(r"(?:(?:(?:(?:(?:a{12}){12}){12}){12}){9})"),
+            b"aaa",
+        ),
+        kept("nothing but empty matches", lines("\\b\n\n(?:^|$)*\nfoo"), b"a foo b"),
     ]
 }
 

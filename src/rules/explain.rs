@@ -1,7 +1,7 @@
 //! How a pipeline looks for each of its rules, for those who write rules.
 
 use super::factor::GRAM;
-use super::{Branch, RulePipeline};
+use super::{Branch, Rule, RulePipeline, Spent};
 
 /// How one rule is looked for and verified.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +15,21 @@ pub struct RulePlan {
     pub dfa_bytes: usize,
     /// Whether some walks have to be finished by the NFA, and how many nodes that has.
     pub nfa_nodes: Option<usize>,
+    /// What bounds of compile time and memory the rule came to. It is slower to scan than it might be, and as exact.
+    pub bounds: Vec<RuleBound>,
+}
+
+/// A bound that a rule came to when it was compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RuleBound {
+    /// The search for what every match must contain was given up before its end: there may be something rarer.
+    Search,
+    /// Its DFAs would have taken too long to build: more walks are finished by the NFA.
+    TableTime,
+    /// Its DFA does not fit [`PipelineOptions::dfa_budget`](crate::PipelineOptions): some walks are finished by
+    /// the NFA.
+    TableBytes,
 }
 
 /// What every match of a rule contains.
@@ -51,10 +66,22 @@ impl RulePipeline {
                     factor,
                     dfa_bytes: rule.dfas().map(|dfa| dfa.entries.len() * size_of::<u16>()).sum(),
                     nfa_nodes: rule.dfa.escapes().then_some(rule.nfa.nodes.len()),
+                    bounds: bounds(rule),
                 }
             })
             .collect()
     }
+}
+
+fn bounds(rule: &Rule) -> Vec<RuleBound> {
+    let Spent { search, tables } = rule.spent;
+    let is_cut = rule.dfa.escapes() && !tables;
+    let met = [
+        (search, RuleBound::Search),
+        (tables, RuleBound::TableTime),
+        (is_cut, RuleBound::TableBytes),
+    ];
+    met.into_iter().filter_map(|(is_met, bound)| is_met.then_some(bound)).collect()
 }
 
 fn factor(branches: &[Branch]) -> Factor {

@@ -12,13 +12,13 @@ use super::dfa::{self, PartialDfa};
 use super::factor::{self, Gram, SEQUENCE, Sequence};
 use super::look;
 use super::nfa::{ByteSet, Node, PositionNfa};
-use super::{Branch, BuildError, PipelineOptions, Rule, RulePipeline, Run, UnicodePolicy};
+use super::{Branch, BuildError, PipelineOptions, Rule, RulePipeline, Run, Spent, UnicodePolicy};
 use crate::MatchKind;
 use crate::shaders::layout;
 
 const MAGIC: [u8; 8] = *b"vkscan\0\n";
 /// Goes up with every change of the format.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 /// Bytes of magic, version, length and checksum.
 const HEAD: usize = 8 + 4 + 8 + 8;
 
@@ -54,6 +54,8 @@ impl RulePipeline {
             body.bytes(cast_slice(&rule.nfa.edges));
             body.dfa(&rule.dfa);
             body.some_dfa(&rule.loose);
+            body.word(rule.spent.search.into());
+            body.word(rule.spent.tables.into());
             body.word(rule.branches.len() as u32);
             for branch in &rule.branches {
                 body.word(branch.front[0]);
@@ -197,6 +199,7 @@ fn rule(reader: &mut Reader) -> Result<Rule, String> {
     if !loose.as_ref().is_none_or(is_byte) {
         return Err("a byte is taken for a tick".into());
     }
+    let spent = Spent { search: reader.flag()?, tables: reader.flag()? };
     let mut branches = Vec::new();
     for _ in 0..reader.word()? {
         let front = [reader.word()?, reader.word()?];
@@ -229,7 +232,7 @@ fn rule(reader: &mut Reader) -> Result<Rule, String> {
         check_front(&branch)?;
         branches.push(branch);
     }
-    Ok(Rule { pattern, nfa, dfa, loose, branches })
+    Ok(Rule { pattern, nfa, dfa, loose, branches, spent })
 }
 
 fn check_front(branch: &Branch) -> Result<(), String> {

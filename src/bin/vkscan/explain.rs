@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io::{self, Write};
 
 use serde_json::json;
-use vkscan::{PipelineOptions, RulePlan};
+use vkscan::{PipelineOptions, RuleBound, RulePlan};
 
 use crate::Status;
 use crate::args::{ExplainArgs, Format};
@@ -55,10 +55,20 @@ fn print_text(to: &mut impl Write, name: &str, plan: &RulePlan) -> io::Result<()
         }
     }
     match plan.nfa_nodes {
-        None => writeln!(to, "    DFA of {} bytes", plan.dfa_bytes),
+        None => writeln!(to, "    DFA of {} bytes", plan.dfa_bytes)?,
         Some(nodes) => {
-            writeln!(to, "    DFA of {} bytes, then NFA of {nodes} nodes", plan.dfa_bytes)
+            writeln!(to, "    DFA of {} bytes, then NFA of {nodes} nodes", plan.dfa_bytes)?;
         }
+    }
+    plan.bounds.iter().try_for_each(|bound| writeln!(to, "    bound: {}", describe(*bound)))
+}
+
+fn describe(bound: RuleBound) -> &'static str {
+    match bound {
+        RuleBound::Search => "the search for a factor was given up; there may be a better one",
+        RuleBound::TableTime => "its DFA takes too long to build as a whole",
+        RuleBound::TableBytes => "its DFA is too large to be built as a whole",
+        _ => "one that this command does not know",
     }
 }
 
@@ -73,5 +83,6 @@ fn to_json(name: &str, plan: &RulePlan) -> serde_json::Value {
         })),
         "dfa_bytes": plan.dfa_bytes,
         "nfa_nodes": plan.nfa_nodes,
+        "bounds": plan.bounds.iter().map(|bound| describe(*bound)).collect::<Vec<_>>(),
     })
 }

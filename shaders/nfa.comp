@@ -18,7 +18,8 @@
 //
 // A walk in order keeps two thread lists in order of preference and the stamps of the nodes met at the position: in
 // shared memory where its rule is small, with the edges, else in scratch, where small ones wait from one round to
-// the next; and a stack of edge ranges in scratch. The invocations look at as many edges at a time as there are of
+// the next; and a stack of edge ranges in scratch. Stamps in scratch stay there from one walk to the next, each with
+// the epoch that it is of, so that a walk begins at once however large its rule is. The invocations look at as many edges at a time as there are of
 // them. Of a node that several reach, the first keeps it; a node that reads no byte is followed before the edges
 // behind it are looked at.
 //
@@ -50,32 +51,41 @@ RuleRecord rule;
 BitsRecord bits;
 // That of the first word of a set that this invocation looks at.
 BitsWord own_word;
-// Where this walker's scratch begins, and the stack in it.
+// Where this walker's scratch begins, that is its stamps, and the lists and the stack in it.
 uint own_scratch;
+uint own_lists;
 uint stack;
 uint lanes;
 uint lane;
 uint step_count;
 
+bool is_small() {
+    return rule.node_count <= NFA_SMALL_NODES;
+}
+
 uint load(uint word) {
-    return rule.node_count <= NFA_SMALL_NODES ? small[word] : scratch.words[own_scratch + word];
+    return is_small() ? small[word] : scratch.words[own_lists + word];
 }
 
 void store(uint word, uint value) {
-    if (rule.node_count <= NFA_SMALL_NODES) {
+    if (is_small()) {
         small[word] = value;
     } else {
-        scratch.words[own_scratch + word] = value;
+        scratch.words[own_lists + word] = value;
     }
 }
 
-// Where the stamp of a node is.
-uint stamp_of(uint node) {
+// Where the stamps of a small rule are, behind its lists.
+uint small_stamp(uint node) {
     return 2u * rule.node_count + node;
 }
 
+uint load_stamp(uint node) {
+    return is_small() ? small[small_stamp(node)] : scratch.words[own_scratch + node];
+}
+
 bool is_met(uint node) {
-    return load(stamp_of(node)) >> NFA_LANE_BITS == walker.epoch;
+    return load_stamp(node) >> NFA_LANE_BITS == walker.epoch;
 }
 
 // Of the invocations that mark a node, whether this is the first; nobody else has met it at this position.
@@ -83,14 +93,14 @@ bool marks_first(uint node, bool is_new) {
     uint stamp = walker.epoch << NFA_LANE_BITS | (NFA_MOST_LANES - 1u - lane);
     subgroupBarrier();
     if (is_new) {
-        if (rule.node_count <= NFA_SMALL_NODES) {
-            atomicMax(small[stamp_of(node)], stamp);
+        if (is_small()) {
+            atomicMax(small[small_stamp(node)], stamp);
         } else {
-            atomicMax(scratch.words[own_scratch + stamp_of(node)], stamp);
+            atomicMax(scratch.words[own_scratch + node], stamp);
         }
     }
     subgroupBarrier();
-    return is_new && load(stamp_of(node)) == stamp;
+    return is_new && load_stamp(node) == stamp;
 }
 
 NfaNode node_record(uint node) {
@@ -296,13 +306,16 @@ uint load_edge(uint edge) {
                                               : tables.words[tables.header.edges + edge];
 }
 
-// Begins a walk of the rule in the order of preference.
+// Begins a walk of the rule in the order of preference. The stamps that walks before left in scratch are of older
+// epochs; those in shared memory may be anything.
 void begin_in_order(QueueItem item) {
     load_edges();
     // Node 0 leads to where the rule starts.
     NfaNode root = node_record(rule.first_node);
-    walker = NfaWalker(walker.generation, NFA_CLEARING, item.rule, item.start, item.from, item.start, item.start,
-                       0u, 0u, 0u, 0u, 0u, root.edges_begin, root.edges_end, 0u, 0u, 0u, 0u, 0u);
+    uint epoch = walker.epoch + 1u;
+    uint mode = is_small() || epoch == NFA_EPOCH_LIMIT ? NFA_CLEARING : NFA_WALKING;
+    walker = NfaWalker(walker.generation, mode, item.rule, item.start, item.from, item.start, item.start,
+                       0u, 0u, 0u, 0u, 0u, root.edges_begin, root.edges_end, 0u, 0u, 0u, epoch, 0u);
 }
 
 BitsWord load_bits_word(uint word) {
@@ -331,7 +344,7 @@ void load_bits_record() {
 // Begins a walk of the rule on bits.
 void begin_on_bits(QueueItem item) {
     walker = NfaWalker(walker.generation, NFA_ON_BITS, item.rule, item.start, item.from, item.start, item.start,
-                       0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u);
+                       0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, walker.epoch, 0u);
     load_bits_record();
     for (uint word = lane; word < bits.word_count; word += lanes) {
         small[word] = word == 0u ? 1u : 0u;
@@ -527,7 +540,12 @@ bool accept() {
 void follow(uint target) {
     subgroupBarrier();
     if (subgroupElect()) {
-        store(stamp_of(target), walker.epoch << NFA_LANE_BITS);
+        uint stamp = walker.epoch << NFA_LANE_BITS;
+        if (is_small()) {
+            small[small_stamp(target)] = stamp;
+        } else {
+            scratch.words[own_scratch + target] = stamp;
+        }
     }
     subgroupBarrier();
     NfaNode node = node_record(rule.first_node + target);
@@ -617,15 +635,21 @@ bool step_on() {
         return step_on_bits();
     }
     if (walker.mode == NFA_CLEARING) {
-        // `batch` counts the stamps cleared.
-        if (walker.batch + lane < rule.node_count) {
-            store(stamp_of(walker.batch + lane), 0u);
+        // `batch` counts the stamps cleared: those of a small rule and, before epochs begin again, all in scratch.
+        uint node = walker.batch + lane;
+        uint small_count = is_small() ? rule.node_count : 0u;
+        uint old_count = walker.epoch == NFA_EPOCH_LIMIT ? tables.header.nfa_stamps : 0u;
+        if (node < small_count) {
+            small[small_stamp(node)] = 0u;
+        }
+        if (node < old_count) {
+            scratch.words[own_scratch + node] = 0u;
         }
         subgroupBarrier();
         walker.batch += lanes;
-        if (walker.batch >= rule.node_count) {
+        if (walker.batch >= max(small_count, old_count)) {
             walker.batch = 0u;
-            walker.epoch = 1u;
+            walker.epoch = walker.epoch == NFA_EPOCH_LIMIT ? 1u : walker.epoch;
             walker.mode = NFA_WALKING;
         }
     } else if (walker.edge < walker.edge_end) {
@@ -655,7 +679,7 @@ uint kept_words() {
     if (walker.mode == NFA_ON_BITS) {
         return bits.word_count;
     }
-    return rule.node_count <= NFA_SMALL_NODES ? 3u * rule.node_count : 0u;
+    return is_small() ? 3u * rule.node_count : 0u;
 }
 
 void main() {
@@ -666,8 +690,9 @@ void main() {
     if (control.pass != params.pass || id >= params.nfa_walkers || gl_SubgroupID != 0u) {
         return;
     }
-    own_scratch = id * (3u * tables.header.nfa_nodes + 2u * tables.header.nfa_stack);
-    stack = own_scratch + 3u * tables.header.nfa_nodes;
+    own_scratch = id * (tables.header.nfa_stamps + tables.header.nfa_lists + 2u * tables.header.nfa_stack);
+    own_lists = own_scratch + tables.header.nfa_stamps;
+    stack = own_lists + tables.header.nfa_lists;
     walker = state.walkers[id];
     if (walker.generation != control.generation) {
         walker.generation = control.generation;
@@ -683,7 +708,7 @@ void main() {
         }
         uint kept = kept_words();
         for (uint word = lane; word < kept; word += lanes) {
-            small[word] = scratch.words[own_scratch + word];
+            small[word] = scratch.words[own_lists + word];
         }
         if (!is_on_bits) {
             load_edges();
@@ -714,7 +739,7 @@ void main() {
     if (walker.mode != NFA_IDLE) {
         uint kept = kept_words();
         for (uint word = lane; word < kept; word += lanes) {
-            scratch.words[own_scratch + word] = small[word];
+            scratch.words[own_lists + word] = small[word];
         }
     }
     if (subgroupElect()) {

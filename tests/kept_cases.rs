@@ -111,6 +111,13 @@ fn cases() -> Vec<Kept> {
             lines(r"(?:(?:(?:(?:(?:a{12}){12}){12}){12}){9})"),
             b"aaa",
         ),
+        kept(
+            "a rule of 140,000 nodes",
+            lines(
+                r"(?:(?:\p{Greek}[\x00-\xff]\w=)+){40,209}|[^\n](?:secret|(?u:\b)|b|\n)(?:[ab]|(?i:foo))(?:\w|(?u:\w))",
+            ),
+            &b"xsecretab =b\nbFOOz b aa foob \xCE\xB1=".repeat(20),
+        ),
         kept("nothing but empty matches", lines("\\b\n\n(?:^|$)*\nfoo"), b"a foo b"),
     ]
 }

@@ -223,8 +223,10 @@ struct PassHeader {
     // Code point ranges of `\w`, two words each (first, last), sorted.
     uint word_ranges;
     uint word_range_count;
-    // Nodes and stack depth of the largest NFA of all passes, for they share their scratch.
-    uint nfa_nodes;
+    // What a walker's scratch holds, one after the other: words for the stamps of a large rule's nodes, words for its
+    // lists, and two words for each of a stack's ranges. As many as any rule of any pass needs, for they share it.
+    uint nfa_stamps;
+    uint nfa_lists;
     uint nfa_stack;
     // Bitmap of gram hashes, of 2^bitmap_log2 words.
     uint bitmap;
@@ -591,8 +593,8 @@ const uint NFA_CLEARING = 2u;
 const uint NFA_ON_BITS = 3u;
 
 // A stamp is an epoch, and below it so many bits for the invocation that put it there: the first one has the
-// highest, NFA_MOST_LANES less one. Stamps are cleared before an epoch gets to the limit, so that none comes
-// twice.
+// highest, NFA_MOST_LANES less one. Epochs go on from one walk of a walker to the next, and stamps are cleared when
+// they get to the limit, so that none comes twice.
 const uint NFA_LANE_BITS = 7u;
 const uint NFA_MOST_LANES = 1u << NFA_LANE_BITS;
 const uint NFA_EPOCH_LIMIT = 1u << 25;
@@ -601,9 +603,10 @@ const uint NFA_EPOCH_LIMIT = 1u << 25;
 const uint NFA_SMALL_NODES = 768u;
 const uint NFA_SMALL_EDGES = 1024u;
 
-// A workgroup of `nfa`: where it stopped. Its scratch holds, one after the other, two thread lists and a stamp
-// for each node, of the rule's nodes, and behind those of the largest rule a stack of edge ranges; or, on bits,
-// the set of positions that have read the byte before.
+// A workgroup of `nfa`: where it stopped. Its scratch holds, one after the other, a stamp for each node of a large
+// rule, two thread lists, and a stack of edge ranges. What walks keep in shared memory is in the place of the lists
+// from one round to the next: lists and stamps of a small rule; or, on bits, the set of positions that have read the
+// byte before.
 struct NfaWalker {
     uint generation;
     uint mode;

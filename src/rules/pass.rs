@@ -33,9 +33,9 @@ impl Pass {
         (PassHeader::WORDS + self.words.len()) as u64 * 4
     }
 
-    /// Scratch words that an NFA walker needs: two thread lists, stamps, and a stack of edge ranges.
+    /// Scratch words that an NFA walker needs.
     pub(crate) fn walker_words(&self) -> u32 {
-        3 * self.header.nfa_nodes + 2 * self.header.nfa_stack
+        self.header.nfa_stamps + self.header.nfa_lists + 2 * self.header.nfa_stack
     }
 }
 
@@ -85,10 +85,13 @@ pub(crate) fn pack(
         first += count;
     }
     // Passes take turns with the same scratch, and stamps have to stay stamps from one to the next.
-    let nodes = passes.iter().map(|pass| pass.header.nfa_nodes).max().unwrap_or(0);
-    let stack = passes.iter().map(|pass| pass.header.nfa_stack).max().unwrap_or(0);
-    for pass in &mut passes {
-        (pass.header.nfa_nodes, pass.header.nfa_stack) = (nodes, stack);
+    let most =
+        |of: fn(&PassHeader) -> u32| passes.iter().map(|pass| of(&pass.header)).max().unwrap_or(0);
+    let stamps = most(|header| header.nfa_stamps);
+    let lists = most(|header| header.nfa_lists);
+    let stack = most(|header| header.nfa_stack);
+    for Pass { header, .. } in &mut passes {
+        (header.nfa_stamps, header.nfa_lists, header.nfa_stack) = (stamps, lists, stack);
     }
     Ok(passes)
 }
@@ -443,7 +446,13 @@ impl<'a> Layout<'a> {
                 record.bits = at;
                 self.words.extend(bits.words(&rule.nfa, &rule.dfa.classes, classes, at));
             }
-            self.header.nfa_nodes = self.header.nfa_nodes.max(rule.nfa.nodes.len() as u32);
+            let [stamps, lists] = match record.node_count {
+                // In shared memory, and with the lists from one round to the next.
+                count @ ..=layout::NFA_SMALL_NODES => [0, 3 * count],
+                count => [count, 2 * count],
+            };
+            self.header.nfa_stamps = self.header.nfa_stamps.max(stamps);
+            self.header.nfa_lists = self.header.nfa_lists.max(lists);
             self.header.nfa_stack = self.header.nfa_stack.max(rule.nfa.stack_depth() as u32);
         }
         self.header.nodes = self.append(cast_slice(&nodes));
@@ -562,10 +571,11 @@ mod tests {
         assert!(passes.len() > 1);
         for pass in &passes {
             assert!(pass.bytes() <= limit);
-            assert_eq!(pass.header.nfa_nodes, passes[0].header.nfa_nodes);
+            assert_eq!(pass.header.nfa_stamps, passes[0].header.nfa_stamps);
+            assert_eq!(pass.header.nfa_lists, passes[0].header.nfa_lists);
             assert_eq!(pass.header.nfa_stack, passes[0].header.nfa_stack);
         }
-        assert!(passes[0].header.nfa_nodes > 200);
+        assert!(passes[0].header.nfa_lists > 3 * 200);
         let RuleTooLarge { pattern_id, bytes } = pack(rules.rules(), kind, 1000, 11).unwrap_err();
         assert_eq!(pattern_id, 0);
         assert!(bytes > 1000);

@@ -52,13 +52,20 @@ fn is_word(buffers: &Buffers, character: char, step_count: &mut u32) -> bool {
     low < buffers.header().word_range_count && range(low)[0] <= character as u32
 }
 
+fn is_small(rule: &RuleRecord) -> bool {
+    rule.node_count <= layout::NFA_SMALL_NODES
+}
+
 /// Begins the walk in the order of preference.
 fn begin_in_order(buffers: &Buffers, rule: &RuleRecord, walker: &mut NfaWalker) {
     // Node 0 leads to where the rule starts.
     let root = buffers.node(rule.first_node);
+    let epoch = walker.epoch + 1;
+    let is_ready = !is_small(rule) && epoch != layout::NFA_EPOCH_LIMIT;
     *walker = NfaWalker {
         generation: walker.generation,
-        mode: layout::NFA_CLEARING,
+        mode: if is_ready { layout::NFA_WALKING } else { layout::NFA_CLEARING },
+        epoch,
         rule: walker.rule,
         start: walker.start,
         from: walker.from,
@@ -81,10 +88,13 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
         walker.generation = buffers.control.generation;
         walker.mode = layout::NFA_IDLE;
     }
-    let node_limit = buffers.header().nfa_nodes;
     let edges = buffers.header().edges;
-    let stamps = 2 * node_limit;
-    let stack = 3 * node_limit;
+    let large_stamps = buffers.header().nfa_stamps;
+    let lists = large_stamps;
+    let stack = lists + buffers.header().nfa_lists;
+    let stamp_of = |rule: &RuleRecord, node: u32| {
+        if is_small(rule) { lists + 2 * rule.node_count + node } else { node }
+    };
     let control = &buffers.control;
     let filled = (control.queue_tail - control.queue_base).min(params.queue_capacity);
     let queue_end = control.queue_base + filled;
@@ -113,6 +123,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             walker = NfaWalker {
                 generation: walker.generation,
                 mode: layout::NFA_ON_BITS,
+                epoch: walker.epoch,
                 rule: item.rule,
                 start: item.start,
                 from: item.from,
@@ -124,7 +135,9 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 begin_in_order(buffers, &rule, &mut walker);
             } else {
                 let word_count = buffers.record::<BitsRecord>(rule.bits, 0).word_count;
-                (0..word_count).for_each(|word| buffers.scratch[slot(word)] = u32::from(word == 0));
+                for word in 0..word_count {
+                    buffers.scratch[slot(lists + word)] = u32::from(word == 0);
+                }
             }
             if !can_judge(params, text, item.start, rule.lookahead) {
                 let end = layout::UNDECIDED;
@@ -134,7 +147,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             }
         } else if walker.mode == layout::NFA_ON_BITS {
             let mut walk = bits::Walk::new(buffers, &rule);
-            for (word, set) in (0..).zip(&mut walk.set) {
+            for (word, set) in (lists..).zip(&mut walk.set) {
                 *set = buffers.scratch[slot(word)];
             }
             let at = walker.at;
@@ -147,7 +160,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             let mut emits = false;
             let step = walk.step(&mut walker, limits, &mut holds, judges, || emits = true);
             let set = walk.set;
-            for (word, set) in (0..).zip(set) {
+            for (word, set) in (lists..).zip(set) {
                 buffers.scratch[slot(word)] = set;
             }
             let last = match step {
@@ -165,11 +178,19 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 bits::Step::Doubtful => begin_in_order(buffers, &rule, &mut walker),
             }
         } else if walker.mode == layout::NFA_CLEARING {
-            buffers.scratch[slot(stamps + walker.batch)] = 0;
+            let is_spent = walker.epoch == layout::NFA_EPOCH_LIMIT;
+            let small_count = if is_small(&rule) { rule.node_count } else { 0 };
+            let old_count = if is_spent { large_stamps } else { 0 };
+            if walker.batch < small_count {
+                buffers.scratch[slot(stamp_of(&rule, walker.batch))] = 0;
+            }
+            if walker.batch < old_count {
+                buffers.scratch[slot(walker.batch)] = 0;
+            }
             walker.batch += 1;
-            if walker.batch == rule.node_count {
+            if walker.batch >= small_count.max(old_count) {
                 walker.batch = 0;
-                walker.epoch = 1;
+                walker.epoch = if is_spent { 1 } else { walker.epoch };
                 walker.mode = layout::NFA_WALKING;
             }
         } else if walker.edge < walker.edge_end {
@@ -193,12 +214,13 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                     walker.stack_len = 0;
                     walker.batch = walker.cur_len;
                 }
-            } else if buffers.scratch[slot(stamps + target)] != walker.epoch {
-                buffers.scratch[slot(stamps + target)] = walker.epoch;
+            } else if buffers.scratch[slot(stamp_of(&rule, target))] != walker.epoch {
+                buffers.scratch[slot(stamp_of(&rule, target))] = walker.epoch;
                 let node = buffers.node(rule.first_node + target);
                 if node.kind == layout::NODE_BYTE {
                     let side = 1 - walker.side;
-                    buffers.scratch[slot(side * node_limit + walker.next_len)] = target;
+                    buffers.scratch[slot(lists + side * rule.node_count + walker.next_len)] =
+                        target;
                     walker.next_len += 1;
                 } else if node.kind == layout::NODE_JUMP
                     || look_holds(buffers, text, &node, walker.at, &mut step_count)
@@ -219,7 +241,8 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             walker.edge = buffers.scratch[slot(top)];
             walker.edge_end = buffers.scratch[slot(top + 1)];
         } else if walker.batch < walker.cur_len {
-            let thread = buffers.scratch[slot(walker.side * node_limit + walker.batch)];
+            let thread =
+                buffers.scratch[slot(lists + walker.side * rule.node_count + walker.batch)];
             walker.batch += 1;
             let node = buffers.node(rule.first_node + thread);
             let byte = buffers.byte(walker.at - 1);

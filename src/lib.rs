@@ -61,7 +61,7 @@ pub use scan::{
 };
 pub use vulkan::{
     Backend, BackendError, BackendOptions, DeviceInfo, DeviceKind, DeviceSelector, DeviceUuid,
-    Memory, NotAUuid, QueueFamily, Validation, ValidationLog,
+    HeldBack, Memory, NotAUuid, QueueFamily, Validation, ValidationLog,
 };
 
 /// The README's examples, run as tests.

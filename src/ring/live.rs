@@ -10,6 +10,7 @@ use super::tally::Observable;
 use crate::scan::tuning::Tuning;
 use crate::scan::{self, RingShape, Slots};
 use crate::shaders::layout::{self, Slot, Tally};
+use crate::vulkan::deadline::Deadline;
 use crate::vulkan::shared::SharedBuffer;
 use crate::{
     Backend, DeviceInfo, Haystack, ResidentRulePipeline, RulePipeline, ScanError, SessionOptions,
@@ -126,7 +127,11 @@ impl Live {
     }
 
     /// Writes slots for the items of a part, and submits their scan. Says which slots they hold.
-    pub(super) fn publish(&mut self, part: &mut Part) -> Result<Held, RingError> {
+    pub(super) fn publish(
+        &mut self,
+        part: &mut Part,
+        deadline: Deadline,
+    ) -> Result<Held, RingError> {
         let tenant = part.batch.tenant;
         let (first, count) = (self.next_slot(tenant), part.batch.len() as u32);
         self.backend.device().alive()?;
@@ -146,7 +151,8 @@ impl Live {
                 base: 0,
                 slots: Some(slots),
             };
-            part.scan = Some(resident.submit_scan(haystack, range, &mut part.stats)?);
+            let scan = resident.submit_scan(haystack, range, deadline, &mut part.stats)?;
+            part.scan = Some(scan);
         }
         self.next[tenant as usize] = (first + count) % self.config.share();
         Ok(Held { tenant, first, count })
@@ -177,11 +183,19 @@ impl Live {
         what.read(&self.ring, tenant)
     }
 
-    pub(super) fn free(self) -> Result<(), RingError> {
+    /// Frees lent memory that nobody has at the moment. Says how many bytes.
+    pub(super) fn trim(&self) -> Result<u64, RingError> {
+        let trimmed = self.residents.iter().flatten().map(ResidentRulePipeline::trim);
+        Ok(trimmed.sum::<Result<u64, ScanError>>()?)
+    }
+
+    pub(super) fn free(self, deadline: Deadline) -> Result<(), RingError> {
         let Live { backend, ring, residents, .. } = self;
+        let mut watched = vec![ring.buffer().watch()];
         let residents = residents.into_iter().flatten();
-        let freed = residents.map(|resident| resident.free(&backend)).fold(Ok(()), Result::and);
-        Ok(freed.and(ring.destroy().map_err(ScanError::from))?)
+        let freed = residents.map(|resident| resident.free_by(deadline, &mut watched));
+        let freed = freed.fold(Ok(()), Result::and).and(ring.destroy());
+        Ok(freed.and(scan::all_given_back(backend.device(), &watched))?)
     }
 }
 

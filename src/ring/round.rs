@@ -12,6 +12,7 @@ use crate::parallel::{self, share_out};
 use crate::scan::{Scan, Sink};
 use crate::shaders::layout;
 use crate::sort::MANY;
+use crate::vulkan::deadline::Deadline;
 use crate::{Match, ResidentRulePipeline, ScanError, ScanScratch, ScanStats};
 
 /// Items that were published, to be collected by
@@ -145,11 +146,15 @@ impl Round {
     }
 
     /// Waits for what is in flight, and drops what comes of it.
-    pub(super) fn abandon(&mut self, residents: &[Option<ResidentRulePipeline>]) {
+    pub(super) fn abandon(
+        &mut self,
+        residents: &[Option<ResidentRulePipeline>],
+        deadline: Deadline,
+    ) {
         for part in &mut self.parts {
             let resident = residents[part.batch.tenant as usize].as_ref();
             if let (Some(scan), Some(resident)) = (part.scan.take(), resident) {
-                resident.abandon(scan);
+                resident.abandon(scan, deadline);
             }
         }
     }
@@ -194,6 +199,7 @@ impl Round {
     pub(super) fn drain(
         &mut self,
         residents: &[Option<ResidentRulePipeline>],
+        deadline: Deadline,
         scratch: &mut RingScratch,
         results: &mut RingResults,
     ) -> Result<(), ScanError> {
@@ -201,7 +207,7 @@ impl Round {
         results.items.resize(first + self.len, Outcome::default());
         for part in &mut self.parts {
             if let Some(resident) = &residents[part.batch.tenant as usize] {
-                part.finish(resident, scratch)?;
+                part.finish(resident, deadline, scratch)?;
             }
             let began = Instant::now();
             let matches = &mut results.matches;
@@ -253,6 +259,7 @@ impl Part {
     fn finish(
         &mut self,
         resident: &ResidentRulePipeline,
+        deadline: Deadline,
         scratch: &mut RingScratch,
     ) -> Result<(), ScanError> {
         let RingScratch { scan, counts, found, states, cut } = scratch;
@@ -264,7 +271,7 @@ impl Part {
         let Some(own) = self.scan.take() else { return Ok(()) };
         let (items, most_matches) = (&self.batch.items[..], self.most_matches);
         let mut sink = Items { items, most_matches, counts, found, cut };
-        resident.finish_packed(own, &mut sink, scan, &mut self.stats, states)
+        resident.finish_packed(own, deadline, &mut sink, scan, &mut self.stats, states)
     }
 
     /// Appends the matches, item by item, and sets what has come of the items.

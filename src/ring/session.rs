@@ -13,6 +13,7 @@ use super::live::Live;
 use super::round::{Held, Part, Published, PublishedBatch, RingScratch, Round, RoundId, State};
 use super::tally::{Counters, Observable};
 use crate::scan::tuning::Tuning;
+use crate::vulkan::deadline::Deadline;
 use crate::{Backend, DeviceInfo, RulePipeline};
 
 /// Scans many small haystacks together: it keeps a ring of slots resident, into which items are published, and every
@@ -56,6 +57,8 @@ pub struct MegakernelSession {
     has_recovered: bool,
     spare_batches: Vec<RingBatch>,
     spare_rounds: Vec<Round>,
+    /// Until when the call that is under way waits for the device.
+    deadline: Deadline,
     /// Of each tenant its part of the round that is being packed, and one more; 0 while there is none.
     part_of: Vec<usize>,
     /// Rounds of one call, and which of its items they hold.
@@ -105,6 +108,7 @@ impl MegakernelSession {
             has_recovered: false,
             spare_batches: Vec::new(),
             spare_rounds: Vec::new(),
+            deadline: backend.device().deadline(),
             part_of: Vec::new(),
             under_way: VecDeque::new(),
             scratch: RingScratch::default(),
@@ -195,6 +199,7 @@ impl MegakernelSession {
         results: &mut RingResults,
     ) -> Result<(), RingError> {
         results.clear();
+        self.begin_call();
         let had_recovered = self.has_recovered;
         let mut under_way = std::mem::take(&mut self.under_way);
         let scanned = self.scan_all(items, &mut under_way, results);
@@ -216,6 +221,7 @@ impl MegakernelSession {
     /// ring, a session that has been shut down, or a fault of the device. What is wrong with one item is its own error.
     pub fn publish<'a>(&mut self, items: &'a [WorkItem<'a>]) -> Result<Published<'a>, RingError> {
         self.live()?;
+        self.begin_call();
         let fit = self.fitting(items);
         if fit < items.len() {
             return Err(RingError::TooMany { items: items.len(), fit });
@@ -251,6 +257,7 @@ impl MegakernelSession {
         results: &mut RingResults,
     ) -> Result<(), RingError> {
         results.clear();
+        self.begin_call();
         let collected = self.finish_round(&published.round, published.items, results);
         if collected.is_err() {
             results.clear();
@@ -265,6 +272,7 @@ impl MegakernelSession {
     ///
     /// A tenant without rules, a session that has been shut down, lack of memory, or a fault of the device.
     pub fn lend(&mut self, tenant: u32) -> Result<RingBatch, RingError> {
+        self.begin_call();
         self.despite_loss(|session| session.lend_once(tenant))
     }
 
@@ -276,6 +284,18 @@ impl MegakernelSession {
         }
     }
 
+    /// Frees lent memory that has come back, and what rounds that are not in flight keep for the next ones: otherwise it is
+    /// kept to be used again. Says how many bytes of memory that the device reads were given back.
+    ///
+    /// # Errors
+    ///
+    /// A session that has been shut down, or a fault of the driver's; everything that can be freed is freed all the same.
+    pub fn trim(&mut self) -> Result<u64, RingError> {
+        self.spare_batches.clear();
+        self.spare_rounds.clear();
+        self.live()?.trim()
+    }
+
     /// As [`MegakernelSession::publish`], for items that are in lent memory already. After an error the batch is there
     /// again, unless the device was lost.
     ///
@@ -285,6 +305,7 @@ impl MegakernelSession {
     /// ([`RingError::BatchLost`]), or nothing that can be published ([`RingError::ForeignBatch`]), and the session goes on
     /// where it can: read the items again.
     pub fn publish_batch(&mut self, batch: RingBatch) -> Result<PublishedBatch, Box<NotPublished>> {
+        self.begin_call();
         if let Err(error) = self.forget() {
             return Err(Box::new(NotPublished { error, batch: Some(batch) }));
         }
@@ -328,6 +349,7 @@ impl MegakernelSession {
         results: &mut RingResults,
     ) -> Result<RingBatch, RingError> {
         results.clear();
+        self.begin_call();
         let index = self.index_of(&published.round)?;
         if self.rounds[index].state == State::InFlight {
             self.drain(index).or_else(|error| self.recover_from(error))?;
@@ -349,6 +371,7 @@ impl MegakernelSession {
     ///
     /// A fault of the device. After its loss, items are scanned again when they are collected.
     pub fn flush(&mut self) -> Result<(), RingError> {
+        self.begin_call();
         let mut flushed = Ok(());
         for index in 0..self.rounds.len() {
             if self.rounds[index].state == State::InFlight {
@@ -368,6 +391,7 @@ impl MegakernelSession {
     ///
     /// The first fault; everything that can be freed is freed all the same.
     pub fn shutdown(&mut self) -> Result<(), RingError> {
+        self.begin_call();
         let mut ended = Ok(());
         for index in 0..self.rounds.len() {
             if self.rounds[index].state == State::InFlight {
@@ -382,12 +406,20 @@ impl MegakernelSession {
         self.retire_rounds();
         self.spare_batches.clear();
         self.spare_rounds.clear();
-        ended.and(self.live.take().map_or(Ok(()), Live::free))
+        let deadline = self.deadline;
+        ended.and(self.live.take().map_or(Ok(()), |live| live.free(deadline)))
     }
 
     #[cfg(test)]
     pub(super) fn live_mut(&mut self) -> &mut Live {
         self.live.as_mut().unwrap()
+    }
+
+    /// From now on a call waits for the device, at most so long altogether unless it answers.
+    fn begin_call(&mut self) {
+        if let Some(live) = &self.live {
+            self.deadline = live.backend.device().deadline();
+        }
     }
 
     fn live(&self) -> Result<&Live, RingError> {
@@ -608,7 +640,8 @@ impl MegakernelSession {
             let part = &mut round.parts[index];
             let own = self.tenants[part.batch.tenant as usize].as_ref();
             part.most_matches = own.map_or(0, |own| own.max_matches);
-            match self.live.as_mut().ok_or(RingError::Closed)?.publish(part) {
+            let live = self.live.as_mut().ok_or(RingError::Closed)?;
+            match live.publish(part, self.deadline) {
                 Ok(held) => round.held.push(held),
                 Err(error) => {
                     self.abandon(round);
@@ -622,7 +655,7 @@ impl MegakernelSession {
     /// Waits for what is in flight of a round, and drops what comes of it.
     fn abandon(&self, round: &mut Round) {
         if let Some(live) = &self.live {
-            round.abandon(&live.residents);
+            round.abandon(&live.residents, self.deadline);
         }
     }
 
@@ -641,20 +674,21 @@ impl MegakernelSession {
 
     /// Waits for a round that is in flight, and appends its results.
     fn drain_into(&mut self, index: usize, results: &mut RingResults) -> Result<(), RingError> {
-        let MegakernelSession { rounds, live, scratch, .. } = self;
+        let MegakernelSession { rounds, live, scratch, deadline, .. } = self;
         let live = live.as_ref().ok_or(RingError::Closed)?;
         let round = &mut rounds[index];
         let [items, matches] = [results.items.len(), results.matches.len()];
-        let drained = round.drain(&live.residents, scratch, results);
+        let drained = round.drain(&live.residents, *deadline, scratch, results);
         round.held.clear();
         if let Err(error) = drained {
             results.items.truncate(items);
             results.matches.truncate(matches);
-            round.abandon(&live.residents);
+            round.abandon(&live.residents, *deadline);
             round.state = State::Failed;
             return Err(error.into());
         }
         round.state = State::Drained;
+        *deadline = live.backend.device().deadline();
         while !self.rounds[index].is_lent
             && let Some(part) = self.rounds[index].parts.pop()
         {
@@ -772,7 +806,7 @@ impl MegakernelSession {
         self.spare_batches.clear();
         // First of all what takes memory goes.
         let before = live.backend.clone();
-        if let Err(error) = live.free() {
+        if let Err(error) = live.free(self.deadline) {
             tracing::debug!(%error, "what was on the lost device could not be freed");
         }
         let backend = before.reopen().map_err(|error| {
@@ -788,8 +822,22 @@ impl MegakernelSession {
             }
         }
         self.live = Some(made);
+        self.begin_call();
         tracing::warn!("the device was lost: the ring session has been made anew");
         Ok(())
+    }
+}
+
+impl Drop for MegakernelSession {
+    fn drop(&mut self) {
+        self.begin_call();
+        let Some(live) = self.live.take() else { return };
+        for round in &mut self.rounds {
+            round.abandon(&live.residents, self.deadline);
+        }
+        if let Err(error) = live.free(self.deadline) {
+            tracing::warn!(%error, "a ring session was dropped");
+        }
     }
 }
 

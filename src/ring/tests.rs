@@ -1,10 +1,8 @@
 //! Ring sessions against resident ones and the oracle, and with everything that can go wrong.
 
-use std::time::Duration;
-
 use super::*;
 use crate::scan::tuning::Tuning;
-use crate::vulkan::testing::TestBackend;
+use crate::vulkan::testing::{Hold, TestBackend};
 use crate::{
     Backend, BackendError, Match, MatchKind, PipelineOptions, ResidentHaystack, RulePipeline,
     ScanError, UnicodePolicy,
@@ -398,7 +396,7 @@ fn is_loss<T>(result: Result<T, RingError>) -> bool {
 
 #[test]
 fn a_lost_device_is_replaced_once() {
-    let backend = TestBackend::waiting(Duration::from_secs(20));
+    let backend = TestBackend::new();
     let rules = rules(MatchKind::LeftmostFirst, &["a+"]);
     let items = [texts(&["a", "b"]), texts(&["aa"]), texts(&["aaa", ""])];
     // While nothing is in flight; while rounds are, of which one is collected; and with some in lent memory.
@@ -587,7 +585,7 @@ fn batches_that_came_back_can_be_added_to() {
 /// Rounds of several tenants that are lost as a whole, whether somebody waits for them or not.
 #[test]
 fn tenants_outlive_a_lost_device() {
-    let backend = TestBackend::waiting(Duration::from_secs(20));
+    let backend = TestBackend::new();
     let [a, b] = ["a", "b"].map(|pattern| rules(MatchKind::LeftmostFirst, &[pattern]));
     let mut items = texts(&["ab", "ab", "b"]);
     items[1].tenant = 1;
@@ -628,7 +626,7 @@ fn tenants_outlive_a_lost_device() {
 
 #[test]
 fn a_session_that_is_shut_down_with_its_device_says_what_was_lost() {
-    let backend = TestBackend::waiting(Duration::from_secs(20));
+    let backend = TestBackend::new();
     let own = backend.reopen().unwrap();
     let mut session = session(&own, &rules(MatchKind::LeftmostFirst, &["a"]), small());
     let items = texts(&["a"]);
@@ -677,7 +675,7 @@ fn a_round_waits_for_room_as_a_whole() {
 /// Rounds are filled for a device that is lost while those before them are waited for.
 #[test]
 fn many_rounds_outlive_a_lost_device() {
-    let backend = TestBackend::waiting(Duration::from_secs(20));
+    let backend = TestBackend::new();
     let rules = rules(MatchKind::LeftmostFirst, &PATTERNS);
     let items = items();
     let work = work(&items);
@@ -693,4 +691,94 @@ fn many_rounds_outlive_a_lost_device() {
     let own = session.backend().unwrap().clone();
     session.shutdown().unwrap();
     assert_eq!(own.allocated_bytes(), 0);
+}
+
+/// A device that does not answer costs every call one time-out, whatever is in flight, and nothing else.
+#[test]
+fn a_ring_goes_on_when_the_device_answers() {
+    let backend = TestBackend::new();
+    let rules = rules(MatchKind::LeftmostFirst, &["a+"]);
+    let config = MegakernelConfig { tenant_count: 2, ..small() };
+    let mut items = texts(&["a", "baa", "a a"]);
+    items[1].tenant = 1;
+    let timed_out = |error: RingError| {
+        let is_timeout =
+            matches!(error, RingError::Scan(ScanError::Backend(BackendError::Timeout { .. })));
+        assert!(is_timeout, "{error}");
+    };
+    let mut results = RingResults::default();
+    for case in 0..4 {
+        let mut session = session(&backend, &rules, config);
+        session.set_tenant(1, &rules, 10).unwrap();
+        let expected = shown(&session.submit_scan(&items).unwrap());
+        let before = backend.allocated_bytes();
+        let hold = Hold::new(backend.device());
+        let one = session.publish(&items).unwrap();
+        let two = session.publish(&items).unwrap();
+        match case {
+            0 => {
+                timed_out(session.flush().unwrap_err());
+                assert_eq!(hold.patiences(), 1);
+                timed_out(session.submit_scan(&items).unwrap_err());
+                assert_eq!(hold.patiences(), 1);
+                let error = session.set_tenant(1, &rules, 10).unwrap_err();
+                assert!(matches!(error, RingError::Uncollected), "{error}");
+                drop((one, two));
+            }
+            1 => {
+                timed_out(session.collect_into(one, &mut results).unwrap_err());
+                assert_eq!(hold.patiences(), 1);
+                drop(two);
+                timed_out(session.publish(&items).map(drop).unwrap_err());
+                assert_eq!(hold.patiences(), 1);
+            }
+            2 => {
+                timed_out(session.shutdown().unwrap_err());
+                assert_eq!(hold.patiences(), 1);
+                assert!(backend.held_back().bytes > 0);
+            }
+            _ => {
+                drop(session);
+                assert_eq!(hold.patiences(), 1);
+                assert!(backend.held_back().bytes > 0);
+                drop(hold);
+                assert_eq!(backend.allocated_bytes(), 0);
+                continue;
+            }
+        }
+        drop(hold);
+        if case == 2 {
+            assert_eq!(backend.allocated_bytes(), 0);
+            continue;
+        }
+        for _ in 0..3 {
+            assert_eq!(shown(&session.submit_scan(&items).unwrap()), expected, "{case}");
+        }
+        session.trim().unwrap();
+        assert!(backend.allocated_bytes() <= before);
+        session.shutdown().unwrap();
+        assert_eq!(backend.allocated_bytes(), 0);
+    }
+}
+
+#[test]
+fn lent_memory_is_trimmed() {
+    let backend = TestBackend::new();
+    let rules = rules(MatchKind::LeftmostFirst, &["a+"]);
+    let mut session = session(&backend, &rules, small());
+    let before = backend.allocated_bytes();
+    let items = texts(&["a", "baa", "a a"]);
+    let expected = shown(&session.submit_scan(&items).unwrap());
+    let [one, two] = [(); 2].map(|()| session.lend(0).unwrap());
+    let lent = backend.allocated_bytes() - before;
+    session.give_back(one);
+    assert_eq!(session.trim().unwrap(), lent / 2);
+    assert_eq!(session.trim().unwrap(), 0);
+    session.give_back(two);
+    assert_eq!(shown(&session.submit_scan(&items).unwrap()), expected);
+    assert_eq!(session.trim().unwrap(), lent / 2);
+    assert_eq!(backend.allocated_bytes(), before);
+    session.shutdown().unwrap();
+    assert!(matches!(session.trim(), Err(RingError::Closed)));
+    assert_eq!(backend.allocated_bytes(), 0);
 }

@@ -1,14 +1,15 @@
 //! Where a haystack may be: in the caller's memory, in staging memory, or on the device.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use ash::vk;
 
 use super::ScanError;
+use super::lanes::Lanes;
 use crate::shaders::layout;
 use crate::vulkan::device::Device;
-use crate::vulkan::memory::{Buffer, Location};
+use crate::vulkan::memory::{Buffer, Location, WatchedBuffer};
 use crate::vulkan::staging::{MappedBuffer, StagingRing};
 use crate::{Backend, BackendError, MAX_HAYSTACK_BYTES};
 
@@ -84,7 +85,8 @@ impl<'h> From<&'h ResidentHaystack> for Haystack<'h> {
 }
 
 /// Staging memory lent by [`ResidentRulePipeline::staging`](crate::ResidentRulePipeline::staging), to read
-/// a file or a socket straight into. It goes back to the session when it is dropped.
+/// a file or a socket straight into. It goes back to the session when it is dropped, to be lent again;
+/// [`ResidentRulePipeline::trim`](crate::ResidentRulePipeline::trim) frees what is not lent.
 pub struct StagedHaystack {
     /// Taken by `drop` alone.
     memory: Option<MappedBuffer>,
@@ -191,14 +193,17 @@ impl StagingPool {
         Ok(StagedHaystack { memory: Some(memory), len, resident, device, pool: self.clone() })
     }
 
-    /// Frees what is not lent.
-    pub(super) fn free(&self) -> Result<(), BackendError> {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        free.drain(..).map(MappedBuffer::destroy).fold(Ok(()), Result::and)
+    /// Frees what is not lent, and says how many bytes that is. What the device still holds of it is in `watched` then.
+    pub(super) fn free(&self, watched: &mut Vec<WatchedBuffer>) -> Result<u64, BackendError> {
+        let free = std::mem::take(&mut *self.free.lock().unwrap_or_else(PoisonError::into_inner));
+        watched.extend(free.iter().map(|memory| memory.buffer().watch()));
+        let bytes = free.iter().map(|memory| memory.len() as u64).sum();
+        free.into_iter().map(MappedBuffer::destroy).fold(Ok(()), Result::and).map(|()| bytes)
     }
 }
 
-/// A haystack in device memory, to be scanned by any session of its backend, as often as needed.
+/// A haystack in device memory, to be scanned by any session of its backend, as often as needed. Its memory is given back
+/// when it is dropped or, where a scan of it is still under way then, when that has ended.
 ///
 /// ```no_run
 /// # use vkscan::{Backend, BackendOptions, ResidentHaystack, RulePipeline, ScanScratch};
@@ -214,7 +219,12 @@ pub struct ResidentHaystack {
     device: Arc<Device>,
     buffer: Buffer,
     len: usize,
+    users: Arc<Users>,
 }
+
+/// The lanes that may be bound to a haystack.
+#[derive(Default)]
+pub(super) struct Users(Mutex<Vec<Weak<Lanes>>>);
 
 impl ResidentHaystack {
     /// Moves `haystack` to the device.
@@ -238,7 +248,8 @@ impl ResidentHaystack {
         let buffer = Buffer::new(device, "resident haystack", size, Location::DeviceLocal, usage)?;
         let ring = StagingRing::new(device, "staging", size.min(STAGING as u64))?;
         ring.upload(c"upload haystack", &[haystack], &buffer)?;
-        Ok(ResidentHaystack { device: device.clone(), buffer, len: haystack.len() })
+        let (device, len) = (device.clone(), haystack.len());
+        Ok(ResidentHaystack { device, buffer, len, users: Arc::default() })
     }
 
     /// Bytes.
@@ -254,9 +265,33 @@ impl ResidentHaystack {
         &self.buffer
     }
 
+    /// What is gone once nobody can scan it any more.
+    pub(super) fn users(&self) -> Weak<Users> {
+        Arc::downgrade(&self.users)
+    }
+
+    /// Takes note that one of these lanes scans it.
+    pub(super) fn add_user(&self, lanes: &Arc<Lanes>) {
+        let mut users = self.users.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !users.iter().any(|known| Weak::as_ptr(known) == Arc::as_ptr(lanes)) {
+            users.retain(|known| known.strong_count() > 0);
+            users.push(Arc::downgrade(lanes));
+        }
+    }
+
     /// Whether it is on that device.
     pub(crate) fn is_on(&self, device: &Arc<Device>) -> bool {
         Arc::ptr_eq(&self.device, device)
+    }
+}
+
+impl Drop for ResidentHaystack {
+    fn drop(&mut self) {
+        // From here on lanes see that nobody wants it; those that scan it see that when they are done.
+        let users = std::mem::take(&mut self.users);
+        let lanes = std::mem::take(&mut *users.0.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(users);
+        lanes.iter().filter_map(Weak::upgrade).for_each(|lanes| lanes.let_go());
     }
 }
 

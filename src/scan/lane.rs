@@ -3,14 +3,14 @@
 use std::ffi::CStr;
 use std::mem::offset_of;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use ash::vk;
 use bytemuck::{bytes_of, cast_slice, pod_read_unaligned};
 
-use super::haystack::ResidentPart;
+use super::haystack::{ResidentHaystack, ResidentPart, Users};
 use super::kernels::Kernels;
 use super::stats::{ScanStats, StageTimes};
 use super::tuning::Tuning;
@@ -22,8 +22,9 @@ use crate::shaders::layout::{
 };
 use crate::vulkan::command::{Commands, Recorder, Scope};
 use crate::vulkan::copy::{ParallelCopy, copy_with_help};
+use crate::vulkan::deadline::Deadline;
 use crate::vulkan::device::{Device, QueueRole};
-use crate::vulkan::memory::{Buffer, Location};
+use crate::vulkan::memory::{Buffer, Location, WatchedBuffer};
 use crate::vulkan::pipeline::{Binding, ComputePipeline, DescriptorSet};
 use crate::vulkan::query::Timestamps;
 use crate::vulkan::staging::{MappedBuffer, StagingRing, StagingSpan};
@@ -188,6 +189,8 @@ pub(crate) struct Lane {
     /// What the transfer queue has uploaded, and its value once all of that has run.
     uploads: Arc<Timeline>,
     transferred: u64,
+    /// Until when to wait for what is submitted next.
+    deadline: Deadline,
     /// The haystack's memory, where the host can write to it.
     window: Option<MappedBuffer>,
     open: Commands,
@@ -236,7 +239,7 @@ struct Resources {
     shape: LaneShape,
     /// One for each pass, with the lane's own haystack, or with the resident one that was scanned last.
     own_sets: Vec<Arc<DescriptorSet>>,
-    resident: Option<(Buffer, Vec<Arc<DescriptorSet>>)>,
+    resident: Option<Resident>,
     is_resident: bool,
     haystack: Buffer,
     /// All that is bound, but the haystack.
@@ -246,6 +249,15 @@ struct Resources {
     readback: Buffer,
     readback_groups: u32,
     timestamps: Option<Arc<Timestamps>>,
+}
+
+/// A haystack on the device.
+struct Resident {
+    buffer: Buffer,
+    /// One for each pass.
+    sets: Vec<Arc<DescriptorSet>>,
+    /// There as long as somebody may want to scan it again.
+    users: Weak<Users>,
 }
 
 /// Commands that serve again as long as parameters stay the same.
@@ -335,7 +347,7 @@ pub(crate) enum Source<'a> {
         resident: &'a [ResidentPart],
     },
     /// In device memory of its own.
-    Resident(&'a Buffer),
+    Resident(&'a ResidentHaystack),
     /// Where the run before had it.
     AsBefore,
 }
@@ -481,6 +493,7 @@ impl Lane {
             submitted: 0,
             uploads: Timeline::new(device, &format!("{name}/uploads"))?,
             transferred: 0,
+            deadline: device.deadline(),
             window,
             open: Commands::new(device, &format!("{name}/open"))?,
             copy: Commands::new(device, &format!("{name}/copy"))?,
@@ -510,17 +523,60 @@ impl Lane {
             to.transfer_to_compute();
         })?;
         self.submitted = self.device.submit(&mut [&mut self.start.commands], &self.timeline)?;
-        self.timeline.wait(self.submitted, self.device.wait_timeout())?;
+        self.timeline.wait(self.submitted, self.device.deadline())?;
         let timestamps = self.resources.timestamps.as_ref();
         self.open.record(|to| mark_begin(to, timestamps))
     }
 
     /// Waits for an earlier scan that timed out, if there was one, and gives its staging memory back.
-    pub(crate) fn settle(&mut self) -> Result<(), BackendError> {
-        self.uploads.wait(self.transferred, self.device.wait_timeout())?;
-        self.timeline.wait(self.submitted, self.device.wait_timeout())?;
+    pub(crate) fn settle(&mut self, deadline: Deadline) -> Result<(), BackendError> {
+        self.uploads.wait(self.transferred, deadline)?;
+        self.timeline.wait(self.submitted, deadline)?;
         self.staged = None;
+        self.forget_copies();
         Ok(())
+    }
+
+    /// Whether nothing runs on it.
+    pub(super) fn is_ready(&self) -> bool {
+        self.uploads.has_reached(self.transferred) && self.timeline.has_reached(self.submitted)
+    }
+
+    /// Lets go of what is others' and, if it was dropped meanwhile, of the haystack that was scanned last; unless that is
+    /// being scanned still.
+    pub(super) fn let_go(&mut self) {
+        let is_dropped = |resident: &Resident| resident.users.strong_count() == 0;
+        if !self.is_ready() {
+            return;
+        }
+        self.forget_copies();
+        if self.resources.resident.as_ref().is_some_and(is_dropped) {
+            self.resources.resident = None;
+            self.resources.is_resident = false;
+            self.forget_recordings();
+            self.recordings().for_each(|recording| recording.commands.forget());
+        }
+    }
+
+    /// Copies name memory that is others', and are recorded for each scan anyway.
+    fn forget_copies(&mut self) {
+        self.copy.forget();
+        for Chunk { copy, transfer, .. } in &mut self.chunks {
+            copy.forget();
+            transfer.forget();
+        }
+    }
+
+    /// What names the haystack.
+    fn recordings(&mut self) -> impl Iterator<Item = &mut Recording> {
+        let filters = self.chunks.iter_mut().map(|chunk| &mut chunk.filter);
+        let others = [&mut self.whole, &mut self.start, &mut self.rest, &mut self.resume];
+        filters.chain(others)
+    }
+
+    /// Sees to it that they are recorded anew.
+    fn forget_recordings(&mut self) {
+        self.recordings().for_each(|recording| recording.key = None);
     }
 
     /// Staging memory for a haystack. There is room, once what was scanned before is settled.
@@ -766,13 +822,15 @@ impl Lane {
         match source {
             Source::AsBefore => {}
             Source::Host { .. } | Source::Staged { .. } => resources.is_resident = false,
-            Source::Resident(buffer) => {
-                let known = resources.resident.as_ref().is_some_and(|(known, _)| known.is(buffer));
-                if !known {
+            Source::Resident(haystack) => {
+                let buffer = haystack.buffer();
+                let is_known = |resident: &Resident| resident.buffer.is(buffer);
+                if !resources.resident.as_ref().is_some_and(is_known) {
                     let Resources { kernels, tables, bound, shape, .. } = &*resources;
                     let sets =
                         descriptor_sets(&self.device, kernels, tables, bound, shape, buffer)?;
-                    resources.resident = Some(((*buffer).clone(), sets));
+                    let (buffer, users) = (buffer.clone(), haystack.users());
+                    resources.resident = Some(Resident { buffer, sets, users });
                     is_new = true;
                 }
                 resources.is_resident = true;
@@ -780,9 +838,7 @@ impl Lane {
         }
         if is_new || before != resources.is_resident {
             // What was recorded names other sets.
-            let filters = self.chunks.iter_mut().map(|chunk| &mut chunk.filter);
-            let others = [&mut self.whole, &mut self.start, &mut self.rest, &mut self.resume];
-            filters.chain(others).for_each(|recording| recording.key = None);
+            self.forget_recordings();
         }
         Ok(())
     }
@@ -870,7 +926,8 @@ impl Lane {
     /// Waits for the last submission, and says how far the scan has come.
     fn header(&mut self, stats: &mut ScanStats) -> Result<ReadbackHeader, BackendError> {
         let waiting = Instant::now();
-        self.settle()?;
+        self.settle(self.deadline)?;
+        self.deadline = self.device.deadline();
         stats.wait += waiting.elapsed();
         stats.submissions += 1;
         if let Some(timestamps) = &self.resources.timestamps {
@@ -926,8 +983,13 @@ impl Lane {
         Ok(cast_slice(readback.mapped(range)))
     }
 
-    /// Frees everything, and says what went wrong first.
-    pub(crate) fn free(self) -> Result<(), BackendError> {
+    /// Waits for the next submission until then, and for each after it as long as the device is given.
+    pub(crate) fn wait_until(&mut self, deadline: Deadline) {
+        self.deadline = deadline;
+    }
+
+    /// Frees everything, and says what went wrong first. What the device still holds is in `watched` then.
+    pub(super) fn free(self, watched: &mut Vec<WatchedBuffer>) -> Result<(), BackendError> {
         let Lane {
             ring,
             resources,
@@ -946,6 +1008,9 @@ impl Lane {
         let Resources {
             haystack, hits, control, readback, own_sets, resident, tables, bound, ..
         } = resources;
+        watched.push(ring.watch());
+        let own = [&haystack, &hits, &control, &readback].into_iter().chain(&others);
+        watched.extend(own.map(Buffer::watch));
         drop((open, copy, whole, start, chunks, rest, resume));
         drop((window, own_sets, resident, tables, bound, staged));
         let buffers = [haystack, hits, control, readback].into_iter().chain(others);
@@ -1053,7 +1118,7 @@ fn copy_bytes(from: &[u8], to: &mut [u8]) {
 impl Resources {
     fn sets(&self) -> &[Arc<DescriptorSet>] {
         match &self.resident {
-            Some((_, sets)) if self.is_resident => sets,
+            Some(Resident { sets, .. }) if self.is_resident => sets,
             _ => &self.own_sets,
         }
     }

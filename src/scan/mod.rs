@@ -6,6 +6,7 @@
 //! | `ticket.rs` | scans in flight, at once or in parts |
 //! | `haystack.rs` | where a haystack may be |
 //! | `lane.rs` | the buffers and commands of one scan in flight |
+//! | `lanes.rs` | who has a lane, and who waits for one |
 //! | `stream.rs` | haystacks larger than the session, in windows |
 //! | `kernels.rs` | the pipelines |
 //! | `tuning.rs` | how much work goes into one dispatch |
@@ -15,6 +16,7 @@ mod error;
 mod haystack;
 pub(crate) mod kernels;
 mod lane;
+mod lanes;
 mod session;
 mod stats;
 mod stream;
@@ -22,13 +24,15 @@ mod ticket;
 pub(crate) mod tuning;
 
 #[cfg(test)]
+mod held_up;
+#[cfg(test)]
 mod tests;
 
 pub use error::ScanError;
 pub(crate) use haystack::ResidentPart;
 pub use haystack::{Haystack, ResidentHaystack, StagedHaystack};
 pub use session::{MAX_HAYSTACK_BYTES, ResidentRulePipeline, ScanScratch};
-pub(crate) use session::{Range, RingShape, Slots};
+pub(crate) use session::{Range, RingShape, Slots, all_given_back};
 pub use stats::{ScanStats, StageTimes};
 pub use stream::StreamMatch;
 pub use ticket::Ticket;

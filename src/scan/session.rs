@@ -1,6 +1,6 @@
 //! The resident session.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 
 use ash::vk;
 use bytemuck::{bytes_of, cast_slice};
@@ -8,6 +8,7 @@ use bytemuck::{bytes_of, cast_slice};
 use super::haystack::{Haystack, StagedHaystack, StagingPool};
 use super::kernels::{Kernels, Specialisation};
 use super::lane::{HIT_WORDS, Lane, LaneShape};
+use super::lanes::Lanes;
 use super::stats::ScanStats;
 use super::ticket::Ticket;
 use super::tuning::Tuning;
@@ -16,8 +17,9 @@ use crate::matches::{Chains, Told, Undecided, Unsettled};
 use crate::rules::pass::{self, Pass};
 use crate::rules::{Branch, Rule, Run};
 use crate::shaders::layout::{self, Candidate};
+use crate::vulkan::deadline::Deadline;
 use crate::vulkan::device::Device;
-use crate::vulkan::memory::{Buffer, Location};
+use crate::vulkan::memory::{Buffer, Location, WatchedBuffer};
 use crate::vulkan::staging::StagingRing;
 use crate::{Backend, BackendError, Match, MatchKind, RulePipeline};
 
@@ -34,7 +36,8 @@ const LEAST_STAGING: u64 = 1 << 20;
 ///
 /// It can be shared: many threads may scan through one session at the same time, as many at once as it
 /// has lanes ([`SessionOptions::scans_in_flight`]), and each gets exactly its own matches. Dropping it
-/// frees everything; [`ResidentRulePipeline::free`] does the same and reports what goes wrong.
+/// frees everything, once what runs has ended or [`BackendOptions::wait_timeout`](crate::BackendOptions::wait_timeout) has
+/// passed; [`ResidentRulePipeline::free`] does the same and reports what goes wrong.
 pub struct ResidentRulePipeline {
     device: Arc<Device>,
     pub(super) match_kind: MatchKind,
@@ -53,9 +56,8 @@ pub struct ResidentRulePipeline {
     pub(super) shape: LaneShape,
     tables: Vec<Buffer>,
     staging: Arc<StagingPool>,
-    lanes: Mutex<Lanes>,
+    pub(super) lanes: Arc<Lanes>,
     lane_count: usize,
-    returned: Condvar,
 }
 
 /// Host memory that scans reuse, so that none of them allocates once warm. One for each thread.
@@ -71,14 +73,6 @@ pub struct ScanScratch {
     pub(super) picked: Vec<Match>,
     pub(super) verified: Vec<Candidate>,
     pub(super) window: Vec<u8>,
-}
-
-/// The lanes of a session.
-#[derive(Default)]
-struct Lanes {
-    free: Vec<Lane>,
-    /// How many of the others tickets hold that nobody waits for.
-    ticketed: usize,
 }
 
 /// What to scan of a haystack.
@@ -206,9 +200,8 @@ impl ResidentRulePipeline {
             shape,
             tables: Vec::new(),
             staging: Arc::default(),
-            lanes: Mutex::default(),
+            lanes: Arc::default(),
             lane_count,
-            returned: Condvar::new(),
         };
         if passes.is_empty() {
             return Ok(session);
@@ -243,7 +236,7 @@ impl ResidentRulePipeline {
                 Lane::new(device, &kernels, &session.tables, &session.shape, slots, staging, &name)
             })
             .collect::<Result<_, _>>()?;
-        session.lanes = Mutex::new(Lanes { free, ticketed: 0 });
+        session.lanes = Arc::new(Lanes::new(free));
         tracing::debug!(
             rules = pipeline.rules().len(),
             passes = session.pass_count,
@@ -403,60 +396,72 @@ impl ResidentRulePipeline {
         self.pass_count
     }
 
-    /// Waits for a lane. Scans end, if only by their own time-out, but tickets need not.
-    pub(super) fn take_lane(&self) -> Result<Lane, ScanError> {
-        let patience = self.device.wait_timeout();
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(lane) = lanes.free.pop() {
-                return Ok(lane);
-            }
-            let waited = self.returned.wait_timeout(lanes, patience);
-            let (held, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            lanes = held;
-            if timeout.timed_out() && lanes.ticketed == self.lane_count {
-                return Err(ScanError::AllInFlight { scans_in_flight: self.lane_count });
-            }
-        }
-    }
-
-    pub(super) fn return_lane(&self, lane: Lane) {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).free.push(lane);
-        self.returned.notify_one();
-    }
-
-    /// Counts a ticket that nobody waits for or, with `false`, that somebody does by now.
-    pub(super) fn count_ticket(&self, is_idle: bool) {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        if is_idle {
-            lanes.ticketed += 1;
-        } else {
-            lanes.ticketed -= 1;
-        }
-    }
-
-    /// Leaves every lane as a scan does that has timed out: its staging memory is still taken.
     #[cfg(test)]
     pub(super) fn strand_staging(&self) {
-        for lane in &mut self.lanes.lock().unwrap().free {
-            lane.staged = Some(lane.acquire_staging(lane.staging_capacity()).unwrap());
-        }
+        self.lanes.strand_staging();
+    }
+
+    /// Frees staging memory that [`ResidentRulePipeline::staging`] has lent and that is not lent at the moment, which is kept
+    /// to be lent again otherwise. Says how many bytes were given back: what a scan that nobody waited for still reads is
+    /// not among them, and follows when that has ended.
+    ///
+    /// # Errors
+    ///
+    /// A fault of the driver's; everything that can be freed is freed all the same.
+    pub fn trim(&self) -> Result<u64, ScanError> {
+        self.lanes.let_go();
+        let mut watched = Vec::new();
+        let size = self.staging.free(&mut watched)?;
+        self.device.sweep();
+        Ok(size - watched.iter().map(WatchedBuffer::bytes).sum::<u64>())
     }
 
     /// Frees all that the session holds, on device and host.
     ///
     /// # Errors
     ///
-    /// The first fault; everything that can be freed is freed all the same. Another backend than the
-    /// session's is an error too, and frees the session nevertheless.
+    /// The first fault; everything that can be freed is freed all the same. If the device does not answer in time, it keeps
+    /// what it is still at, which is given back later ([`BackendError::StillInUse`]). Another backend than the session's is
+    /// an error too, and frees the session nevertheless.
     pub fn free(self, backend: &Backend) -> Result<(), ScanError> {
-        let is_own = Arc::ptr_eq(backend.device(), &self.device);
-        let ResidentRulePipeline { tables, staging, lanes, .. } = self;
-        let lanes = lanes.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let lanes = lanes.free.into_iter().map(Lane::free).fold(Ok(()), Result::and);
+        let device = self.device.clone();
+        let mut watched = Vec::new();
+        self.free_by(device.deadline(), &mut watched)?;
+        all_given_back(&device, &watched)?;
+        if Arc::ptr_eq(backend.device(), &device) { Ok(()) } else { Err(ScanError::WrongBackend) }
+    }
+
+    /// Frees all that it holds. What the device still holds is in `watched` then.
+    pub(crate) fn free_by(
+        mut self,
+        deadline: Deadline,
+        watched: &mut Vec<WatchedBuffer>,
+    ) -> Result<(), BackendError> {
+        self.lanes.settle(deadline);
+        let tables = std::mem::take(&mut self.tables);
+        watched.extend(tables.iter().map(Buffer::watch));
+        let lanes = self.lanes.take_all().into_iter();
+        let lanes = lanes.map(|lane| lane.free(watched)).fold(Ok(()), Result::and);
         let tables = tables.into_iter().map(Buffer::destroy).fold(Ok(()), Result::and);
-        lanes.and(staging.free()).and(tables)?;
-        if is_own { Ok(()) } else { Err(ScanError::WrongBackend) }
+        lanes.and(self.staging.free(watched).map(drop)).and(tables)
+    }
+}
+
+impl Drop for ResidentRulePipeline {
+    fn drop(&mut self) {
+        self.lanes.settle(self.device.deadline());
+    }
+}
+
+/// Whether the device holds nothing of what was to be freed.
+pub(crate) fn all_given_back(
+    device: &Device,
+    watched: &[WatchedBuffer],
+) -> Result<(), BackendError> {
+    device.sweep();
+    match watched.iter().map(WatchedBuffer::bytes).sum() {
+        0 => Ok(()),
+        bytes => Err(BackendError::StillInUse { bytes }),
     }
 }
 

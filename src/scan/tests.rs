@@ -310,7 +310,7 @@ fn tickets_give_their_own_matches() {
 /// haystacks are.
 #[test]
 fn tickets_keep_no_staging_memory_from_each_other() {
-    let backend = TestBackend::waiting(std::time::Duration::from_secs(5));
+    let backend = TestBackend::new();
     let rules = rules(MatchKind::LeftmostFirst, &["a+"]);
     let options = SessionOptions { scans_in_flight: Some(2), ..options(2 << 20, 10) };
     let session = rules.prepare_resident_with(&backend, &options).unwrap();
@@ -354,7 +354,7 @@ fn what_a_match_cuts_off_need_not_be_decided() {
 
 #[test]
 fn tickets_that_nobody_waits_for_are_told_of() {
-    let backend = TestBackend::waiting(std::time::Duration::from_secs(5));
+    let backend = TestBackend::new();
     let rules = rules(MatchKind::All, &["a"]);
     let options = SessionOptions { scans_in_flight: Some(2), ..options(2 << 20, 10) };
     let session = rules.prepare_resident_with(&backend, &options).unwrap();
@@ -363,7 +363,8 @@ fn tickets_that_nobody_waits_for_are_told_of() {
     let second = session.submit(&backend, b"ba").unwrap();
     let (mut matches, mut scratch) =
         (vec![Match { pattern_id: 0, start: 0, end: 1 }], ScanScratch::default());
-    let scanned = session.scan_into(&backend, b"a", &mut matches, &mut scratch);
+    let scanned =
+        backend.impatiently(|| session.scan_into(&backend, b"a", &mut matches, &mut scratch));
     assert!(matches!(scanned, Err(ScanError::AllInFlight { scans_in_flight: 2 })), "{scanned:?}");
     assert_eq!(matches, []);
     // What a dropped ticket held is there for others, and theirs are not mixed up with its matches.

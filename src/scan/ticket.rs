@@ -10,6 +10,7 @@ use super::session::{Range, ResidentRulePipeline, ScanScratch, Slots};
 use super::stats::ScanStats;
 use crate::matches::{self, Picked, Told, Undecided, Unsettled};
 use crate::shaders::layout::{self, Candidate, Hit, ScanParams};
+use crate::vulkan::deadline::Deadline;
 use crate::{Backend, Match, MatchKind, sort};
 
 /// Starts below which a part that has too many candidates is not filtered.
@@ -88,8 +89,10 @@ impl<'a> Ticket<'a> {
         let mut ticket = Ticket { session, scan: None, stats, haystack: PhantomData };
         let nothing = range.first_start >= range.end_start || range.max_scan_bytes == 0;
         if session.has_rules() && !nothing {
-            ticket.scan = Some(session.submit_scan(haystack, range, &mut ticket.stats)?);
-            session.count_ticket(true);
+            let deadline = session.device().deadline();
+            let scan = session.submit_scan(haystack, range, deadline, &mut ticket.stats)?;
+            ticket.scan = Some(scan);
+            session.lanes.count_ticket(true);
         }
         ticket.stats.wall = began.elapsed();
         Ok(ticket)
@@ -124,12 +127,13 @@ impl<'a> Ticket<'a> {
         if let Some(mut scan) = self.take_scan() {
             let mut sink =
                 Whole { matches, found: 0, is_sorted: true, max_matches: self.session.max_matches };
+            scan.lane.wait_until(self.session.device().deadline());
             let finished = self.session.finish_on(&mut scan, &mut sink, scratch, &mut self.stats);
             let finished = finished.and_then(|undecided| {
                 sink.end(scratch)?;
                 Ok(undecided)
             });
-            self.session.return_lane(scan.lane);
+            self.session.lanes.give_back(scan.lane);
             undecided = finished.inspect_err(|_| matches.clear())?;
         }
         self.stats.wall += began.elapsed();
@@ -138,7 +142,7 @@ impl<'a> Ticket<'a> {
 
     /// What is in flight, which is nobody's to wait for any more.
     fn take_scan(&mut self) -> Option<Scan> {
-        self.scan.take().inspect(|_| self.session.count_ticket(false))
+        self.scan.take().inspect(|_| self.session.lanes.count_ticket(false))
     }
 }
 
@@ -146,7 +150,7 @@ impl Drop for Ticket<'_> {
     fn drop(&mut self) {
         if let Some(scan) = self.take_scan() {
             // Who takes the lane next waits for what runs on it.
-            self.session.return_lane(scan.lane);
+            self.session.lanes.give_back(scan.lane);
         }
     }
 }
@@ -214,13 +218,15 @@ impl ResidentRulePipeline {
         &self,
         haystack: Haystack,
         range: Range,
+        deadline: Deadline,
         stats: &mut ScanStats,
     ) -> Result<Scan, ScanError> {
-        let mut lane = self.take_lane()?;
-        match self.submit_on(&mut lane, haystack, range, stats) {
+        let mut lane = self.lanes.take(self.device(), deadline)?;
+        let settled = lane.settle(deadline).map_err(ScanError::from);
+        match settled.and_then(|()| self.submit_on(&mut lane, haystack, range, stats)) {
             Ok((params, part)) => Ok(Scan { lane, range, params, part }),
             Err(error) => {
-                self.return_lane(lane);
+                self.lanes.give_back(lane);
                 Err(error)
             }
         }
@@ -230,28 +236,30 @@ impl ResidentRulePipeline {
     pub(crate) fn finish_packed(
         &self,
         mut scan: Scan,
+        deadline: Deadline,
         sink: &mut impl Sink,
         scratch: &mut ScanScratch,
         stats: &mut ScanStats,
         slot_states: &mut Vec<u32>,
     ) -> Result<(), ScanError> {
         scratch.chains.clear();
+        scan.lane.wait_until(deadline);
         let finished = self.finish_on(&mut scan, sink, scratch, stats).and_then(|_| {
             let count = scan.range.slots.map_or(0, |slots| slots.count);
             slot_states.clear();
             slot_states.extend_from_slice(scan.lane.slot_states(count, stats)?);
             Ok(())
         });
-        self.return_lane(scan.lane);
+        self.lanes.give_back(scan.lane);
         finished
     }
 
     /// Waits for what runs of a scan, and drops what it finds.
-    pub(crate) fn abandon(&self, mut scan: Scan) {
-        if let Err(error) = scan.lane.settle() {
+    pub(crate) fn abandon(&self, mut scan: Scan, deadline: Deadline) {
+        if let Err(error) = scan.lane.settle(deadline) {
             tracing::debug!(%error, "an abandoned scan did not end");
         }
-        self.return_lane(scan.lane);
+        self.lanes.give_back(scan.lane);
     }
 
     /// Submits the scan of all of a range at once.
@@ -262,7 +270,6 @@ impl ResidentRulePipeline {
         range: Range,
         stats: &mut ScanStats,
     ) -> Result<(ScanParams, Part), ScanError> {
-        lane.settle()?;
         let since = Instant::now();
         let counted_beyond = if self.all_count(range) { COUNTED_BEYOND } else { 0 };
         let params = ScanParams {
@@ -291,7 +298,10 @@ impl ResidentRulePipeline {
                 len: haystack.len(),
                 resident: staged.resident(),
             },
-            Haystack::Resident(resident) => Source::Resident(resident.buffer()),
+            Haystack::Resident(resident) => {
+                resident.add_user(&self.lanes);
+                Source::Resident(resident)
+            }
         };
         let part = Part {
             first_start: range.first_start,

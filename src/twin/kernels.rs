@@ -98,7 +98,7 @@ impl<'a> OnDevice<'a> {
             .unwrap();
         let timeline = Timeline::new(device, "kernel").unwrap();
         let value = device.submit(&mut [&mut commands], &timeline).unwrap();
-        timeline.wait(value, device.wait_timeout()).unwrap();
+        timeline.wait(value, device.deadline()).unwrap();
     }
 
     fn bytes(&self, binding: u32) -> &[u8] {

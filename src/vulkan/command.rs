@@ -1,16 +1,15 @@
 //! Command buffers: recorded once, submitted as often as needed.
 
-use std::any::Any;
 use std::ffi::CStr;
-use std::mem::{forget, take};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ash::vk;
 
-use super::device::{Device, DeviceRef, QueueRole};
+use super::device::{Core, Device, DeviceRef, QueueRole};
 use super::error::Result;
+use super::graveyard::{Kept, Pending, Work};
 use super::memory::Buffer;
 use super::pipeline::{ComputePipeline, DescriptorSet};
 use super::query::Timestamps;
@@ -20,17 +19,12 @@ use super::timeline::Timeline;
 const MAX_SUBMITTED: usize = 8;
 
 /// A primary command buffer with a pool of its own. It holds on to everything that was recorded
-/// into it, and does not go before the device has run it.
+/// into it, and leaves that to the device when it is dropped before the device has run it.
 pub(crate) struct Commands {
-    device: DeviceRef,
+    device: Arc<Device>,
     role: QueueRole,
-    pool: vk::CommandPool,
     raw: vk::CommandBuffer,
-    kept: Vec<Arc<dyn Any + Send + Sync>>,
-    /// The last submission, until it is known to have run.
-    pending: Option<(Arc<Timeline>, u64)>,
-    /// What that submission waited for.
-    waited: Option<Arc<Timeline>>,
+    work: Work,
     recorded: bool,
 }
 
@@ -40,6 +34,7 @@ impl Commands {
     }
 
     pub(crate) fn for_queue(device: &Arc<Device>, role: QueueRole, name: &str) -> Result<Commands> {
+        device.sweep();
         let info =
             vk::CommandPoolCreateInfo::default().queue_family_index(device.queue_family(role));
         let pool = device.call("vkCreateCommandPool", || {
@@ -48,16 +43,10 @@ impl Commands {
         })?;
         device.names().set(pool, name);
         // From here on, dropping it cleans up.
-        let mut commands = Commands {
-            device: DeviceRef::new(device),
-            role,
-            pool,
-            raw: vk::CommandBuffer::null(),
-            kept: Vec::new(),
-            pending: None,
-            waited: None,
-            recorded: false,
-        };
+        let work = Work { device: DeviceRef::new(device), pool, kept: Vec::new(), pending: None };
+        let device = device.clone();
+        let raw = vk::CommandBuffer::null();
+        let mut commands = Commands { device: device.clone(), role, raw, work, recorded: false };
         let info = vk::CommandBufferAllocateInfo::default()
             .command_pool(pool)
             .level(vk::CommandBufferLevel::PRIMARY)
@@ -75,15 +64,14 @@ impl Commands {
     /// Arguments that Vulkan forbids (out of range, unaligned, over a limit in `DeviceInfo`) panic:
     /// they are mistakes of the caller, not conditions of the device.
     pub(crate) fn record(&mut self, body: impl FnOnce(&mut Recorder)) -> Result<()> {
-        self.settle(self.device.wait_timeout())?;
-        self.recorded = false;
-        self.kept.clear();
+        self.settle()?;
+        self.clear();
         let device = &self.device;
+        device.sweep();
         device.call("vkResetCommandPool", || {
+            let flags = vk::CommandPoolResetFlags::empty();
             // SAFETY: the command buffer is not pending: `settle`. `&mut self` keeps others out.
-            unsafe {
-                device.raw().reset_command_pool(self.pool, vk::CommandPoolResetFlags::empty())
-            }
+            unsafe { device.raw().reset_command_pool(self.work.pool, flags) }
         })?;
         device.call("vkBeginCommandBuffer", || {
             // SAFETY: the pool was just reset, so the command buffer is in its initial state.
@@ -94,7 +82,7 @@ impl Commands {
         body(&mut Recorder {
             device: &self.device,
             raw: self.raw,
-            kept: &mut self.kept,
+            kept: &mut self.work.kept,
             pipeline: None,
         });
         let device = &self.device;
@@ -106,12 +94,23 @@ impl Commands {
         Ok(())
     }
 
+    /// Lets go of everything that was recorded, where the device has run it: it is to be recorded anew.
+    pub(crate) fn forget(&mut self) {
+        if self.work.ends_by(Duration::ZERO.into()) {
+            self.clear();
+        }
+    }
+
+    fn clear(&mut self) {
+        self.recorded = false;
+        self.work.kept.clear();
+    }
+
     /// Waits until the last submission, if any, has run.
-    fn settle(&mut self, timeout: Duration) -> Result<()> {
-        if let Some((timeline, value)) = &self.pending {
-            timeline.wait(*value, timeout)?;
-            self.pending = None;
-            self.waited = None;
+    fn settle(&mut self) -> Result<()> {
+        if let Some(Pending { timeline, value, .. }) = &self.work.pending {
+            timeline.wait(*value, self.device.deadline())?;
+            self.work.pending = None;
         }
         Ok(())
     }
@@ -119,19 +118,12 @@ impl Commands {
 
 impl Drop for Commands {
     fn drop(&mut self) {
-        if let Some((timeline, value)) = self.pending.take()
-            && let Err(result) = timeline.wait_raw(value, self.device.wait_timeout())
-            && result != vk::Result::ERROR_DEVICE_LOST
-        {
-            // The device may still write to what these commands name: better leaked than reused.
-            tracing::error!(%result, "leaking the memory of commands that do not finish");
-            forget(timeline);
-            forget(self.waited.take());
-            forget(take(&mut self.kept));
-            return;
+        // A lost device ends what it runs, or says at once that it never will.
+        let is_lost = self.device.is_lost();
+        let patience = if is_lost { self.device.deadline() } else { Duration::ZERO.into() };
+        if !self.work.ends_by(patience) {
+            self.device.bury(self.work.take());
         }
-        // SAFETY: the command buffer has run, or the device is lost and will not run it.
-        unsafe { self.device.raw().destroy_command_pool(self.pool, None) };
     }
 }
 
@@ -156,12 +148,13 @@ impl Device {
         commands: impl Iterator<Item = &'c mut Commands>,
         timeline: &Arc<Timeline>,
     ) -> Result<u64> {
+        self.sweep();
         let mut submitted: [Option<&mut Commands>; MAX_SUBMITTED] = Default::default();
         let mut buffers = [vk::CommandBuffer::null(); MAX_SUBMITTED];
         let mut count = 0;
         for commands in commands {
             assert!(commands.recorded, "submitted before it was recorded");
-            commands.settle(self.wait_timeout())?;
+            commands.settle()?;
             buffers[count] = commands.raw;
             submitted[count] = Some(commands);
             count += 1;
@@ -195,8 +188,8 @@ impl Device {
         timeline.submitted().store(value, Ordering::Relaxed);
         drop(queue);
         for commands in submitted.into_iter().flatten() {
-            commands.pending = Some((timeline.clone(), value));
-            commands.waited = after.map(|(timeline, _)| timeline.clone());
+            let _waited = after.map(|(timeline, _)| timeline.clone());
+            commands.work.pending = Some(Pending { timeline: timeline.clone(), value, _waited });
         }
         Ok(value)
     }
@@ -204,9 +197,9 @@ impl Device {
 
 /// A command buffer being recorded.
 pub(crate) struct Recorder<'a> {
-    device: &'a Device,
+    device: &'a Core,
     raw: vk::CommandBuffer,
-    kept: &'a mut Vec<Arc<dyn Any + Send + Sync>>,
+    kept: &'a mut Vec<Kept>,
     pipeline: Option<Arc<ComputePipeline>>,
 }
 
@@ -227,8 +220,8 @@ impl Recorder<'_> {
             from.check(&(region.src_offset..region.src_offset + region.size));
             to.check(&(region.dst_offset..region.dst_offset + region.size));
         }
-        self.keep(from.keep());
-        self.keep(to.keep());
+        self.keep(Kept::Buffer(from.clone()));
+        self.keep(Kept::Buffer(to.clone()));
         // SAFETY: recording; the regions lie inside the buffers, which are kept.
         unsafe {
             self.device.raw().cmd_copy_buffer(self.raw, from.raw(), to.raw(), regions);
@@ -240,7 +233,7 @@ impl Recorder<'_> {
         assert!((4..=65_536).contains(&bytes.len()) && bytes.len().is_multiple_of(4));
         assert!(offset.is_multiple_of(4));
         buffer.check(&(offset..offset + bytes.len() as u64));
-        self.keep(buffer.keep());
+        self.keep(Kept::Buffer(buffer.clone()));
         // SAFETY: recording; size and offset are as Vulkan asks, and the buffer is kept.
         unsafe {
             self.device.raw().cmd_update_buffer(self.raw, buffer.raw(), offset, bytes);
@@ -251,7 +244,7 @@ impl Recorder<'_> {
     pub(crate) fn fill_buffer(&mut self, buffer: &Buffer, offset: u64, bytes: u64, word: u32) {
         assert!(offset.is_multiple_of(4) && bytes.is_multiple_of(4) && bytes > 0);
         buffer.check(&(offset..offset + bytes));
-        self.keep(buffer.keep());
+        self.keep(Kept::Buffer(buffer.clone()));
         // SAFETY: recording; size and offset are as Vulkan asks, and the buffer is kept.
         unsafe {
             self.device.raw().cmd_fill_buffer(self.raw, buffer.raw(), offset, bytes, word);
@@ -260,8 +253,8 @@ impl Recorder<'_> {
 
     /// Binds a kernel and its buffers for the dispatches that follow.
     pub(crate) fn bind(&mut self, pipeline: &Arc<ComputePipeline>, set: &Arc<DescriptorSet>) {
-        self.keep(pipeline.clone());
-        self.keep(set.clone());
+        self.keep(Kept::Pipeline(pipeline.clone()));
+        self.keep(Kept::Set(set.clone()));
         // SAFETY: recording; both are kept.
         unsafe {
             let raw = self.device.raw();
@@ -312,7 +305,7 @@ impl Recorder<'_> {
         assert!(self.pipeline.is_some(), "a kernel is bound");
         assert!(offset.is_multiple_of(4));
         buffer.check(&(offset..offset + 12));
-        self.keep(buffer.keep());
+        self.keep(Kept::Buffer(buffer.clone()));
         // SAFETY: recording; kernel and buffers are bound, and the words lie inside the buffer,
         // which is kept.
         unsafe {
@@ -366,7 +359,7 @@ impl Recorder<'_> {
 
     /// Must come before the timestamps are written, in the same command buffer or an earlier one.
     pub(crate) fn reset_timestamps(&mut self, timestamps: &Arc<Timestamps>) {
-        self.keep(timestamps.clone());
+        self.keep(Kept::Timestamps(timestamps.clone()));
         // SAFETY: recording, outside a render pass; the queries are kept.
         unsafe {
             self.device.raw().cmd_reset_query_pool(
@@ -386,7 +379,7 @@ impl Recorder<'_> {
         stage: vk::PipelineStageFlags,
     ) {
         assert!(index < timestamps.count());
-        self.keep(timestamps.clone());
+        self.keep(Kept::Timestamps(timestamps.clone()));
         // SAFETY: recording; the query exists and is kept, and the family has timestamps, or there
         // would be no `Timestamps`.
         unsafe {
@@ -394,8 +387,8 @@ impl Recorder<'_> {
         }
     }
 
-    fn keep(&mut self, object: Arc<dyn Any + Send + Sync>) {
-        if !self.kept.iter().any(|kept| Arc::ptr_eq(kept, &object)) {
+    fn keep(&mut self, object: Kept) {
+        if !self.kept.iter().any(|kept| kept.is(&object)) {
             self.kept.push(object);
         }
     }
@@ -439,27 +432,33 @@ impl Scope {
 #[cfg(test)]
 mod tests {
     use super::super::error::BackendError;
+    use super::super::graveyard::HeldBack;
     use super::super::memory::Location;
-    use super::super::testing::TestBackend;
+    use super::super::testing::{Hold, TestBackend};
     use super::*;
 
     #[test]
-    fn commands_that_never_finish_time_out_and_keep_their_memory() {
-        let backend = TestBackend::waiting(Duration::from_millis(10));
+    fn commands_that_do_not_finish_time_out_and_leave_their_memory_to_the_device() {
+        let backend = TestBackend::new();
         let device = backend.device();
         let usage = vk::BufferUsageFlags::TRANSFER_DST;
         let buffer = Buffer::new(device, "buffer", 4, Location::Readback, usage).unwrap();
         let timeline = Timeline::new(device, "timeline").unwrap();
-        let mut commands = Commands::new(device, "hung").unwrap();
+        let mut commands = Commands::new(device, "held up").unwrap();
         commands.record(|to| to.fill_buffer(&buffer, 0, 4, 1)).unwrap();
-        // Nobody will ever signal this.
-        commands.pending = Some((timeline.clone(), 1));
+        let hold = Hold::new(device);
+        device.submit(&mut [&mut commands], &timeline).unwrap();
 
         let timed_out = |result| matches!(result, Err(BackendError::Timeout { .. }));
         assert!(timed_out(commands.record(|_| ()).map(|()| 0)));
         assert!(timed_out(device.submit(&mut [&mut commands], &timeline)));
         drop((commands, timeline));
         buffer.destroy().unwrap();
+        let held_back = backend.held_back();
+        assert_eq!((held_back.bytes, held_back.objects), (4, 2));
         assert_eq!(device.allocated_bytes(), 4);
+        drop(hold);
+        assert_eq!(backend.held_back(), HeldBack::default());
+        assert_eq!((device.live_objects(), device.allocated_bytes()), (0, 0));
     }
 }

@@ -1,6 +1,6 @@
 //! The logical device: its queues, one allocator, and the one place every Vulkan result goes through.
 
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, forget, take};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,8 +11,10 @@ use ash::{ext, vk};
 use gpu_allocator::vulkan::{Allocator, AllocatorCreateDesc};
 use gpu_allocator::{AllocationSizes, AllocatorDebugSettings};
 
+use super::deadline::Deadline;
 use super::debug::Names;
 use super::error::{BackendError, Result};
+use super::graveyard::{Graveyard, HeldBack, Work};
 use super::info::DeviceInfo;
 use super::instance::Instance;
 
@@ -29,7 +31,15 @@ pub(crate) enum QueueRole {
     Transfer,
 }
 
+/// An open device. What is made from it holds the [`Core`], so that objects may outlive it; commands hold the device
+/// itself, for what they leave behind while it is still at them.
 pub(crate) struct Device {
+    core: Arc<Core>,
+    graveyard: Graveyard,
+}
+
+/// All of a device that objects made from it need.
+pub(crate) struct Core {
     raw: ash::Device,
     /// By role; one if both roles share it.
     queues: Vec<Mutex<vk::Queue>>,
@@ -44,6 +54,8 @@ pub(crate) struct Device {
     allocated_bytes: AtomicU64,
     #[cfg(test)]
     free_faults: AtomicUsize,
+    #[cfg(test)]
+    pub(super) test_waits: super::testing::Waits,
     instance: Arc<Instance>,
 }
 
@@ -100,7 +112,7 @@ impl Device {
         for (queue, name) in queues.iter().zip(["compute queue", "transfer queue"]) {
             names.set(*queue, name);
         }
-        Ok(Arc::new(Device {
+        let core = Core {
             raw,
             queues: queues.into_iter().map(Mutex::new).collect(),
             queue_families,
@@ -114,28 +126,124 @@ impl Device {
             allocated_bytes: AtomicU64::new(0),
             #[cfg(test)]
             free_faults: AtomicUsize::new(0),
+            #[cfg(test)]
+            test_waits: Default::default(),
             instance,
-        }))
+        };
+        Ok(Arc::new(Device { core: Arc::new(core), graveyard: Graveyard::default() }))
     }
 
+    /// Vulkan objects made from this device and not given back yet.
+    #[cfg(test)]
+    pub(crate) fn live_objects(&self) -> usize {
+        self.sweep();
+        self.core.live_objects.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of all buffers not given back yet.
+    pub(crate) fn allocated_bytes(&self) -> u64 {
+        self.sweep();
+        self.core.allocated_bytes.load(Ordering::Relaxed)
+    }
+
+    /// What it still holds of what was dropped while it was at it.
+    pub(crate) fn held_back(&self) -> HeldBack {
+        self.sweep();
+        self.graveyard.held_back()
+    }
+
+    /// Gives back what was dropped while the device was at it, and is not by now.
+    pub(crate) fn sweep(&self) {
+        self.graveyard.sweep(Duration::ZERO.into());
+    }
+
+    /// As [`Device::held_back`], as it is before anything is given back.
+    #[cfg(test)]
+    pub(crate) fn is_holding_back(&self) -> bool {
+        self.graveyard.held_back() != HeldBack::default()
+    }
+
+    /// Keeps work until the device is done with it.
+    pub(super) fn bury(&self, work: Work) {
+        self.graveyard.bury(work);
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        // Nobody is left who could try again later.
+        self.graveyard.sweep(self.deadline());
+        let HeldBack { bytes, objects } = self.graveyard.held_back();
+        let rest = take(&mut self.graveyard).into_rest();
+        if !rest.is_empty() {
+            tracing::error!(
+                device = self.info.name,
+                bytes,
+                objects,
+                "leaking what a device holds that does not answer"
+            );
+            // It may still write to it: better leaked than reused.
+            forget(rest);
+        }
+    }
+}
+
+impl Deref for Device {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.core
+    }
+}
+
+impl Core {
     pub(crate) fn info(&self) -> &DeviceInfo {
         &self.info
     }
 
-    /// How long to wait for the device before giving up.
-    pub(crate) fn wait_timeout(&self) -> Duration {
-        self.wait_timeout
+    /// How long a call waits that begins to wait now.
+    pub(crate) fn deadline(&self) -> Deadline {
+        #[cfg(test)]
+        if let Some(patience) = self.test_waits.patience() {
+            return patience.into();
+        }
+        self.wait_timeout.into()
     }
 
-    /// Vulkan objects made from this device and not dropped yet.
+    /// Objects that are alive, whoever holds them.
     #[cfg(test)]
-    pub(crate) fn live_objects(&self) -> usize {
+    pub(super) fn own_objects(&self) -> usize {
         self.live_objects.load(Ordering::Relaxed)
     }
 
-    /// Bytes of all buffers not dropped yet.
-    pub(crate) fn allocated_bytes(&self) -> u64 {
-        self.allocated_bytes.load(Ordering::Relaxed)
+    #[cfg(test)]
+    pub(super) fn count_wait_in_vain(&self, waited: Duration) {
+        self.test_waits.count_in_vain(waited);
+    }
+
+    /// Puts a submission into every queue that holds up all that follow until the timeline reaches 1.
+    #[cfg(test)]
+    pub(super) fn hold_up(&self, timeline: &super::timeline::Timeline) {
+        let (semaphores, values) = ([timeline.raw()], [1]);
+        let mut wait = vk::TimelineSemaphoreSubmitInfo::default().wait_semaphore_values(&values);
+        let submits = [vk::SubmitInfo::default()
+            .wait_semaphores(&semaphores)
+            .wait_dst_stage_mask(&[vk::PipelineStageFlags::ALL_COMMANDS])
+            .push_next(&mut wait)];
+        for queue in &self.queues {
+            let queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+            // SAFETY: the queue is locked, and the timeline outlives the wait: `Hold` sees to that.
+            unsafe { self.raw.queue_submit(*queue, &submits, vk::Fence::null()) }.unwrap();
+        }
+    }
+
+    /// Waits until nothing runs.
+    #[cfg(test)]
+    pub(super) fn wait_idle(&self) {
+        let lock = |queue| Mutex::lock(queue).unwrap_or_else(PoisonError::into_inner);
+        let _queues: Vec<_> = self.queues.iter().map(lock).collect();
+        // SAFETY: nobody else uses the queues meanwhile.
+        unsafe { self.raw.device_wait_idle() }.unwrap();
     }
 
     pub(crate) fn is_lost(&self) -> bool {
@@ -146,10 +254,7 @@ impl Device {
     /// what is running comes to its end first.
     #[cfg(test)]
     pub(crate) fn inject_lost(&self) {
-        let lock = |queue| Mutex::lock(queue).unwrap_or_else(PoisonError::into_inner);
-        let _queues: Vec<_> = self.queues.iter().map(lock).collect();
-        // SAFETY: nobody else uses the queues meanwhile.
-        unsafe { self.raw.device_wait_idle() }.unwrap();
+        self.wait_idle();
         self.lost.store(true, Ordering::Release);
     }
 
@@ -250,9 +355,9 @@ impl Device {
     }
 }
 
-impl Drop for Device {
+impl Drop for Core {
     fn drop(&mut self) {
-        // SAFETY: every object made from the device holds an `Arc<Device>`, so all of them are gone,
+        // SAFETY: every object made from the device holds an `Arc<Core>`, so all of them are gone,
         // and command buffers do not go before they have run. The allocator frees its blocks while
         // the device still exists; nothing uses either afterwards.
         unsafe {
@@ -264,12 +369,22 @@ impl Drop for Device {
 
 /// A share in the device, held by every object made from it, and counted: what is still counted
 /// when everything should be gone has leaked.
-pub(super) struct DeviceRef(Arc<Device>);
+pub(super) struct DeviceRef(Arc<Core>);
 
 impl DeviceRef {
     pub(super) fn new(device: &Arc<Device>) -> DeviceRef {
-        device.live_objects.fetch_add(1, Ordering::Relaxed);
-        DeviceRef(device.clone())
+        DeviceRef::of(&device.core)
+    }
+
+    fn of(core: &Arc<Core>) -> DeviceRef {
+        core.live_objects.fetch_add(1, Ordering::Relaxed);
+        DeviceRef(core.clone())
+    }
+}
+
+impl Clone for DeviceRef {
+    fn clone(&self) -> DeviceRef {
+        DeviceRef::of(&self.0)
     }
 }
 
@@ -280,9 +395,9 @@ impl Drop for DeviceRef {
 }
 
 impl Deref for DeviceRef {
-    type Target = Device;
+    type Target = Core;
 
-    fn deref(&self) -> &Device {
+    fn deref(&self) -> &Core {
         &self.0
     }
 }

@@ -97,6 +97,17 @@ pub enum BackendError {
         what: String,
     },
 
+    /// What was freed is still in use. Nothing has leaked: it is given back once the device has answered, by any later call
+    /// on this backend or, at the latest, when that is dropped.
+    #[error(
+        "the device has not answered in time and still holds {bytes} bytes of what was freed: they are given back by a \
+         later call, once it has (`Backend::held_back` tells what is left)"
+    )]
+    StillInUse {
+        /// Bytes of buffers.
+        bytes: u64,
+    },
+
     /// The device is gone (driver reset, hang, removal). Every later call on this backend says so.
     #[error(
         "the Vulkan device is lost; drop everything made from this backend and create a new one"

@@ -4,14 +4,14 @@ use std::cmp::Reverse;
 use std::mem::take;
 use std::ops::Range;
 use std::ptr::NonNull;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
 use ash::vk;
 use gpu_allocator::vulkan::{Allocation, AllocationCreateDesc, AllocationScheme};
 use gpu_allocator::{AllocationError, MemoryLocation};
 
-use super::device::{Device, DeviceRef};
+use super::device::{Core, Device, DeviceRef};
 use super::error::{BackendError, Memory, Result};
 
 /// Where a buffer's memory lies.
@@ -53,6 +53,7 @@ impl Buffer {
         usage: vk::BufferUsageFlags,
     ) -> Result<Buffer> {
         assert!(size > 0, "Vulkan has no empty buffers");
+        device.sweep();
         let limit = device.info().max_allocation_bytes;
         if size > limit {
             return Err(BackendError::LimitExceeded {
@@ -126,11 +127,6 @@ impl Buffer {
 
     pub(super) fn raw(&self) -> vk::Buffer {
         self.0.raw
-    }
-
-    /// What a command buffer or descriptor set holds on to.
-    pub(super) fn keep(&self) -> Arc<dyn std::any::Any + Send + Sync> {
-        self.0.clone()
     }
 
     /// The bytes in `range` of an upload or readback buffer.
@@ -217,12 +213,30 @@ impl Buffer {
         )
     }
 
+    /// Tells later whether the buffer is still there.
+    pub(crate) fn watch(&self) -> WatchedBuffer {
+        WatchedBuffer { owned: Arc::downgrade(&self.0), size: self.size() }
+    }
+
     /// Frees the buffer, or leaves that to the last of its handles where there are others.
     pub(crate) fn destroy(self) -> Result<()> {
         match Arc::into_inner(self.0) {
             Some(mut owned) => owned.free(),
             None => Ok(()),
         }
+    }
+}
+
+/// A buffer that was to be freed.
+pub(crate) struct WatchedBuffer {
+    owned: Weak<Owned>,
+    size: u64,
+}
+
+impl WatchedBuffer {
+    /// Bytes that are not freed yet.
+    pub(crate) fn bytes(&self) -> u64 {
+        if self.owned.strong_count() > 0 { self.size } else { 0 }
     }
 }
 
@@ -250,7 +264,7 @@ impl Drop for Owned {
 
 /// Allocates for the buffer from the best memory type that has room.
 fn allocate(
-    device: &Device,
+    device: &Core,
     buffer: vk::Buffer,
     name: &str,
     location: Location,
@@ -348,7 +362,7 @@ fn whole_atoms(range: Range<u64>, atom: u64) -> Range<u64> {
     range.start - range.start % atom..range.end.next_multiple_of(atom)
 }
 
-fn allocation_error(device: &Device, error: AllocationError) -> BackendError {
+fn allocation_error(device: &Core, error: AllocationError) -> BackendError {
     let result = match error {
         AllocationError::OutOfMemory => vk::Result::ERROR_OUT_OF_DEVICE_MEMORY,
         // The host's address space has no room for the mapping.

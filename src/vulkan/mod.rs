@@ -5,16 +5,18 @@
 //!
 //! - Every object holds a share in the device, and the device a share in the instance, so owners go
 //!   before what they own whatever is dropped first.
-//! - `Commands` hold everything recorded into them and do not go before the device has
-//!   run them, so nothing is freed or reused under a running kernel.
+//! - `Commands` hold everything recorded into them and, dropped before the device has run them, leave it to
+//!   the device, which gives it back once it has: so nothing is freed or reused under a running kernel.
 //! - Every fallible call goes through `Device::call`: once the device is lost, no further
 //!   call is made and every function says so.
 
 pub(crate) mod command;
 pub(crate) mod copy;
+pub(crate) mod deadline;
 mod debug;
 pub(crate) mod device;
 mod error;
+mod graveyard;
 mod info;
 mod instance;
 pub(crate) mod memory;
@@ -35,6 +37,7 @@ use std::time::{Duration, Instant};
 
 pub use debug::ValidationLog;
 pub use error::{BackendError, Memory};
+pub use graveyard::HeldBack;
 pub use info::{DeviceInfo, DeviceKind, DeviceUuid, NotAUuid, QueueFamily};
 pub use select::DeviceSelector;
 
@@ -53,7 +56,8 @@ pub struct BackendOptions {
     pub device: Option<DeviceSelector>,
     /// Whether to run under the validation layers.
     pub validation: Validation,
-    /// How long to wait for the device before a call fails with [`BackendError::Timeout`].
+    /// How long a call waits for a device that does not answer before it fails with [`BackendError::Timeout`]: once for
+    /// all that it waits for, and anew whenever a submission of it has ended.
     pub wait_timeout: Duration,
     /// The Vulkan loader's library; `None` takes the system's.
     pub loader_path: Option<PathBuf>,
@@ -166,6 +170,12 @@ impl Backend {
         self.device.allocated_bytes()
     }
 
+    /// What the device still holds of sessions, haystacks and scans that were dropped or freed while it was at them: they
+    /// are given back once it has answered, by any later call.
+    pub fn held_back(&self) -> HeldBack {
+        self.device.held_back()
+    }
+
     /// How long each of `count` submissions of no work takes, from the call until a thread that sleeps meanwhile has been
     /// woken up: what this machine asks of a program for any use of the device, to compare a small scan with.
     ///
@@ -189,7 +199,7 @@ impl Backend {
         let mut submit = || {
             let start = Instant::now();
             let value = self.device.submit(&mut [&mut commands], &timeline)?;
-            timeline.wait_asleep(value, self.device.wait_timeout(), start)?;
+            timeline.wait_asleep(value, self.device.deadline())?;
             Ok(start.elapsed())
         };
         (0..count).map(|_| submit()).collect()

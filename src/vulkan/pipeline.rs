@@ -1,6 +1,5 @@
 //! Kernels and what they are bound to.
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -218,7 +217,7 @@ pub(crate) struct DescriptorSet {
     pool: vk::DescriptorPool,
     raw: vk::DescriptorSet,
     _layout: Arc<SetLayout>,
-    _buffers: Vec<Arc<dyn Any + Send + Sync>>,
+    buffers: Vec<Buffer>,
 }
 
 impl DescriptorSet {
@@ -256,7 +255,7 @@ impl DescriptorSet {
             pool,
             raw: vk::DescriptorSet::null(),
             _layout: layout.clone(),
-            _buffers: bindings.iter().map(|one| one.buffer.keep()).collect(),
+            buffers: bindings.iter().map(|one| one.buffer.clone()).collect(),
         };
         let layouts = [layout.raw];
         let info =
@@ -295,6 +294,11 @@ impl DescriptorSet {
 
     pub(super) fn raw(&self) -> vk::DescriptorSet {
         self.raw
+    }
+
+    /// The buffers that are bound, each as often as it is.
+    pub(super) fn buffers(&self) -> &[Buffer] {
+        &self.buffers
     }
 }
 

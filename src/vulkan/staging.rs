@@ -14,7 +14,7 @@ use ash::vk;
 use super::command::Commands;
 use super::device::Device;
 use super::error::{BackendError, Result};
-use super::memory::{Buffer, Location};
+use super::memory::{Buffer, Location, WatchedBuffer};
 use super::timeline::Timeline;
 
 /// Spans start at multiples of this (or of the device's non-coherent atom, if larger).
@@ -50,6 +50,11 @@ impl StagingRing {
             }),
             returned: Condvar::new(),
         }))
+    }
+
+    /// Tells later whether its memory is still there.
+    pub(crate) fn watch(&self) -> WatchedBuffer {
+        self.buffer.watch()
     }
 
     /// Frees the ring, or leaves that to the last of its spans where there are any.
@@ -113,6 +118,7 @@ impl StagingRing {
         let text = name.to_string_lossy();
         let timeline = Timeline::new(&self.device, &text)?;
         let mut commands = Commands::new(&self.device, &text)?;
+        let mut deadline = self.device.deadline();
         let mut offset = 0;
         for chunk in parts.iter().flat_map(|part| part.chunks(self.capacity() as usize)) {
             let size = (chunk.len() as u64).next_multiple_of(4);
@@ -128,7 +134,8 @@ impl StagingRing {
                 commands.label_end();
             })?;
             let value = self.device.submit(&mut [&mut commands], &timeline)?;
-            timeline.wait(value, self.device.wait_timeout())?;
+            timeline.wait(value, deadline)?;
+            deadline = self.device.deadline();
             offset += size;
         }
         Ok(())
@@ -411,7 +418,7 @@ mod tests {
                 scope.spawn(move || {
                     for round in 0..200u64 {
                         let bytes = (u64::from(thread) * 331 + round * 97) % 4097;
-                        let mut span = ring.acquire(bytes, Duration::from_secs(60)).unwrap();
+                        let mut span = ring.acquire(bytes, Duration::from_secs(600)).unwrap();
                         span.fill(thread);
                         std::thread::yield_now();
                         assert!(span.iter().all(|&byte| byte == thread));

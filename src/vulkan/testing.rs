@@ -1,8 +1,14 @@
 //! The backend that tests run on, and tests of the layer as a whole.
 
 use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use ash::vk;
+
+use super::device::{Device, DeviceRef};
+use super::timeline::Timeline;
 use super::{Backend, BackendOptions, Validation};
 
 /// A backend under core and synchronisation validation. When it is dropped, any message that the
@@ -11,20 +17,29 @@ pub(crate) struct TestBackend(Option<Backend>);
 
 impl TestBackend {
     pub(crate) fn new() -> TestBackend {
-        TestBackend::waiting(BackendOptions::default().wait_timeout)
-    }
-
-    /// One that gives the device no more than `wait_timeout`.
-    pub(crate) fn waiting(wait_timeout: Duration) -> TestBackend {
         let options = BackendOptions {
             validation: Validation::On,
-            wait_timeout,
+            // It guards against hanging, and no machine is that slow.
+            wait_timeout: Duration::from_secs(600),
             ..BackendOptions::default()
         };
         match Backend::new(&options) {
             Ok(backend) => TestBackend(Some(backend)),
             Err(error) => panic!("tests need a Vulkan device and the validation layer: {error}"),
         }
+    }
+
+    /// Does what is to time out.
+    pub(crate) fn impatiently<T>(&self, what: impl FnOnce() -> T) -> T {
+        self.device().test_waits.set_patience(Some(PATIENCE));
+        let done = what();
+        self.device().test_waits.set_patience(None);
+        done
+    }
+
+    /// Hands the backend over, with nobody to look at its messages.
+    pub(crate) fn into_inner(mut self) -> Backend {
+        self.0.take().expect("only dropping takes it")
     }
 }
 
@@ -48,22 +63,100 @@ impl Drop for TestBackend {
     }
 }
 
+/// Holds up all that is submitted to a device from now on, until it is dropped: the device does not answer. Calls lose
+/// their patience soon meanwhile.
+pub(crate) struct Hold {
+    device: DeviceRef,
+    timeline: Arc<Timeline>,
+}
+
+impl Hold {
+    pub(crate) fn new(device: &Arc<Device>) -> Hold {
+        let timeline = Timeline::new(device, "hold").unwrap();
+        device.hold_up(&timeline);
+        device.test_waits.set_patience(Some(PATIENCE));
+        device.test_waits.in_vain_ns.store(0, Ordering::Relaxed);
+        Hold { device: DeviceRef::new(device), timeline }
+    }
+
+    /// How often the patience of a call calls have waited in vain since this began or was asked last, rounded up.
+    pub(crate) fn patiences(&self) -> u64 {
+        let in_vain = self.device.test_waits.in_vain_ns.swap(0, Ordering::Relaxed);
+        in_vain.div_ceil(PATIENCE.as_nanos() as u64)
+    }
+
+    /// Objects that are alive, but for those of its own.
+    pub(crate) fn objects(&self) -> usize {
+        self.device.own_objects() - 2
+    }
+
+    /// Has calls wait for the device in earnest, and lets it go on a little later, whatever happens meanwhile.
+    pub(crate) fn release_during<T>(&self, meanwhile: impl FnOnce() -> T) -> T {
+        self.device.test_waits.set_patience(None);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(PATIENCE);
+                self.release();
+            });
+            meanwhile()
+        })
+    }
+
+    fn release(&self) {
+        self.device.test_waits.set_patience(None);
+        if self.timeline.has_reached(1) {
+            return;
+        }
+        let info = vk::SemaphoreSignalInfo::default().semaphore(self.timeline.raw()).value(1);
+        // SAFETY: it is a timeline, which nobody else signals.
+        unsafe { self.device.raw().signal_semaphore(&info) }.unwrap();
+        self.device.wait_idle();
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+/// How long calls wait while a device is held up. Nothing but what times out depends on it.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(60);
+
+/// What tests set and learn about waiting.
+#[derive(Default)]
+pub(super) struct Waits {
+    /// 0 for the backend's own.
+    patience_ns: AtomicU64,
+    in_vain_ns: AtomicU64,
+}
+
+impl Waits {
+    pub(super) fn patience(&self) -> Option<Duration> {
+        let patience = self.patience_ns.load(Ordering::Relaxed);
+        (patience > 0).then(|| Duration::from_nanos(patience))
+    }
+
+    pub(super) fn set_patience(&self, patience: Option<Duration>) {
+        let patience = patience.map_or(0, |patience| patience.as_nanos() as u64);
+        self.patience_ns.store(patience, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_in_vain(&self, waited: Duration) {
+        self.in_vain_ns.fetch_add(waited.as_nanos() as u64, Ordering::Relaxed);
+    }
+}
+
 mod tests {
-    use std::sync::Arc;
-
-    use ash::vk;
-
     use super::super::command::{Commands, Scope};
-    use super::super::device::Device;
     use super::super::memory::{Buffer, Location};
     use super::super::pipeline::{Binding, ComputePipeline, DescriptorSet, KernelDesc, SetLayout};
     use super::super::query::Timestamps;
     use super::super::staging::StagingRing;
-    use super::super::timeline::Timeline;
     use super::super::{BackendError, DeviceSelector};
     use super::*;
 
-    const TIMEOUT: Duration = Duration::from_secs(60);
+    const TIMEOUT: Duration = Duration::from_secs(600);
 
     fn buffer(device: &Arc<Device>, name: &str, size: u64, location: Location) -> Buffer {
         let usage = vk::BufferUsageFlags::STORAGE_BUFFER
@@ -336,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_finish_before_they_go() {
+    fn what_commands_name_stays_until_they_have_run() {
         let backend = TestBackend::new();
         let device = backend.device();
         let back = buffer(device, "readback", 1 << 24, Location::Readback);
@@ -354,8 +447,9 @@ mod tests {
         // Neither resubmitting nor recording anew touches commands that still run.
         device.submit(&mut [&mut commands], &timeline).unwrap();
         commands.record(fill(0x0202_0202)).unwrap();
-        device.submit(&mut [&mut commands], &timeline).unwrap();
-        drop((commands, timeline));
+        let value = device.submit(&mut [&mut commands], &timeline).unwrap();
+        drop(commands);
+        timeline.wait(value, TIMEOUT).unwrap();
         assert!(read(&back).iter().all(|&byte| byte == 2));
     }
 
@@ -456,9 +550,8 @@ mod tests {
     /// The canary: if these mistakes go unnoticed, so would any other.
     #[test]
     fn validation_catches_a_planted_hazard_and_a_planted_core_error() {
-        let test_backend = TestBackend::new();
         // Taken out of the helper, which would rightly fail this test.
-        let backend = std::mem::ManuallyDrop::new(test_backend).0.take().unwrap();
+        let backend = TestBackend::new().into_inner();
         let device = backend.device();
         let from = buffer(device, "from", 64, Location::DeviceLocal);
         let to = buffer(device, "to", 64, Location::DeviceLocal);

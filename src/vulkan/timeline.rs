@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use ash::vk;
 
+use super::deadline::Deadline;
 use super::device::{Device, DeviceRef};
 use super::error::{BackendError, Result};
 
@@ -45,34 +46,36 @@ impl Timeline {
     }
 
     /// Waits until the device has reached `value`.
-    pub(crate) fn wait(&self, value: u64, timeout: Duration) -> Result<()> {
+    pub(crate) fn wait(&self, value: u64, deadline: impl Into<Deadline>) -> Result<()> {
+        let deadline = deadline.into();
         self.device.alive()?;
         if self.seen.load(Ordering::Acquire) >= value {
             return Ok(());
         }
         let start = Instant::now();
-        let spin = timeout.min(SPIN);
+        let spin = deadline.left().min(SPIN);
         while start.elapsed() < spin {
             if self.completed()? >= value {
                 return Ok(());
             }
             std::hint::spin_loop();
         }
-        self.wait_asleep(value, timeout, start)
+        self.wait_asleep(value, deadline)
     }
 
-    /// Waits until the device has reached `value`, asleep, until `timeout` has passed since `start`.
-    pub(super) fn wait_asleep(&self, value: u64, timeout: Duration, start: Instant) -> Result<()> {
-        let left = timeout.saturating_sub(start.elapsed());
-        let waited = self.device.call("vkWaitSemaphores", || self.wait_raw(value, left));
+    /// Whether the device has reached `value`, as far as that can be said without waiting.
+    pub(crate) fn has_reached(&self, value: u64) -> bool {
+        self.seen.load(Ordering::Acquire) >= value || self.completed().is_ok_and(|now| now >= value)
+    }
+
+    /// Waits until the device has reached `value`, asleep.
+    pub(super) fn wait_asleep(&self, value: u64, deadline: Deadline) -> Result<()> {
+        let waited = self.device.call("vkWaitSemaphores", || self.wait_raw(value, deadline.left()));
         match waited {
-            Ok(()) => {
-                self.seen.fetch_max(value, Ordering::AcqRel);
-                Ok(())
-            }
+            Ok(()) => Ok(()),
             Err(BackendError::Vulkan { result: vk::Result::TIMEOUT, .. }) => {
                 Err(BackendError::Timeout {
-                    waited: start.elapsed(),
+                    waited: deadline.waited(),
                     what: format!("{} to reach {value}", self.name),
                 })
             }
@@ -92,11 +95,21 @@ impl Timeline {
 
     /// Waits whatever state the backend is in: for those that must not go before the device is done.
     pub(super) fn wait_raw(&self, value: u64, timeout: Duration) -> ash::prelude::VkResult<()> {
+        if self.seen.load(Ordering::Acquire) >= value {
+            return Ok(());
+        }
         let (semaphores, values) = ([self.raw], [value]);
         let info = vk::SemaphoreWaitInfo::default().semaphores(&semaphores).values(&values);
         let nanoseconds = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
         // SAFETY: the semaphore is a timeline of this device.
-        unsafe { self.device.raw().wait_semaphores(&info, nanoseconds) }
+        let waited = unsafe { self.device.raw().wait_semaphores(&info, nanoseconds) };
+        #[cfg(test)]
+        if waited == Err(vk::Result::TIMEOUT) {
+            self.device.count_wait_in_vain(timeout);
+        }
+        waited?;
+        self.seen.fetch_max(value, Ordering::AcqRel);
+        Ok(())
     }
 
     pub(super) fn raw(&self) -> vk::Semaphore {

@@ -35,7 +35,11 @@
 //! | `src/twin` | every kernel again, on the CPU, for the tests |
 //! | `tests`, `benches` | how we know it is right and fast |
 
+#[cfg(test)]
+mod faults;
 mod matches;
+#[cfg(test)]
+mod narrowed;
 mod parallel;
 mod ring;
 mod rules;

@@ -91,7 +91,7 @@ impl MegakernelSession {
         MegakernelSession::with_tuning(backend, pipeline, config, Tuning::for_device)
     }
 
-    pub(super) fn with_tuning(
+    pub(crate) fn with_tuning(
         backend: &Backend,
         pipeline: &RulePipeline,
         config: MegakernelConfig,

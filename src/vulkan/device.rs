@@ -239,7 +239,7 @@ impl Core {
 
     /// Waits until nothing runs.
     #[cfg(test)]
-    pub(super) fn wait_idle(&self) {
+    pub(crate) fn wait_idle(&self) {
         let lock = |queue| Mutex::lock(queue).unwrap_or_else(PoisonError::into_inner);
         let _queues: Vec<_> = self.queues.iter().map(lock).collect();
         // SAFETY: nobody else uses the queues meanwhile.
@@ -256,6 +256,12 @@ impl Core {
     pub(crate) fn inject_lost(&self) {
         self.wait_idle();
         self.lost.store(true, Ordering::Release);
+    }
+
+    /// Takes the loss back: the driver has lost nothing.
+    #[cfg(test)]
+    pub(crate) fn undo_lost(&self) {
+        self.lost.store(false, Ordering::Release);
     }
 
     /// Makes the next `count` buffers that are freed report a fault. They are freed all the same.

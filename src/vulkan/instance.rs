@@ -119,12 +119,17 @@ impl Drop for Instance {
 }
 
 fn open_loader(path: Option<&Path>) -> Result<ash::Entry> {
+    #[cfg(test)]
+    let layered = path.and_then(super::layer::entry);
+    #[cfg(not(test))]
+    let layered = None;
     // SAFETY: this runs the library's initialisers, so it is as sound as the library is: the
     // system's loader, or the one the user names.
     let entry = unsafe {
-        match path {
-            Some(path) => ash::Entry::load_from(path),
-            None => ash::Entry::load(),
+        match (layered, path) {
+            (Some(layered), _) => Ok(layered),
+            (None, Some(path)) => ash::Entry::load_from(path),
+            (None, None) => ash::Entry::load(),
         }
     }
     .map_err(|error| BackendError::LoaderMissing { reason: error.to_string() })?;

@@ -29,6 +29,10 @@ pub(crate) mod staging;
 pub(crate) mod timeline;
 
 #[cfg(test)]
+pub(crate) mod layer;
+#[cfg(test)]
+pub(crate) mod narrowing;
+#[cfg(test)]
 pub(crate) mod testing;
 
 use std::path::PathBuf;
@@ -203,6 +207,12 @@ impl Backend {
             Ok(start.elapsed())
         };
         (0..count).map(|_| submit()).collect()
+    }
+
+    /// A handle for which all pipelines are yet to be made.
+    #[cfg(test)]
+    pub(crate) fn with_no_pipelines(&self) -> Backend {
+        Backend { pipelines: Arc::default(), ..self.clone() }
     }
 
     pub(crate) fn device(&self) -> &Arc<Device> {

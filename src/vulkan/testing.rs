@@ -9,7 +9,7 @@ use ash::vk;
 
 use super::device::{Device, DeviceRef};
 use super::timeline::Timeline;
-use super::{Backend, BackendOptions, Validation};
+use super::{Backend, BackendOptions, Validation, layer};
 
 /// A backend under core and synchronisation validation. When it is dropped, any message that the
 /// layers ever gave fails the test, those of the device's and the instance's end included.
@@ -17,13 +17,29 @@ pub(crate) struct TestBackend(Option<Backend>);
 
 impl TestBackend {
     pub(crate) fn new() -> TestBackend {
-        let options = BackendOptions {
+        TestBackend::open(&TestBackend::options())
+    }
+
+    /// One whose calls go through the layer for tests.
+    pub(crate) fn layered() -> TestBackend {
+        TestBackend::open(&TestBackend::layered_options())
+    }
+
+    fn options() -> BackendOptions {
+        BackendOptions {
             validation: Validation::On,
             // It guards against hanging, and no machine is that slow.
             wait_timeout: Duration::from_secs(600),
             ..BackendOptions::default()
-        };
-        match Backend::new(&options) {
+        }
+    }
+
+    pub(crate) fn layered_options() -> BackendOptions {
+        BackendOptions { loader_path: Some(layer::PATH.into()), ..TestBackend::options() }
+    }
+
+    fn open(options: &BackendOptions) -> TestBackend {
+        match Backend::new(options) {
             Ok(backend) => TestBackend(Some(backend)),
             Err(error) => panic!("tests need a Vulkan device and the validation layer: {error}"),
         }

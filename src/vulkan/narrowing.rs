@@ -40,57 +40,35 @@ impl Narrowing {
 }
 
 /// Devices that are narrower and will do.
+///
+/// Kernels learn from the device, not from what it says, how many invocations of a workgroup really go together: all of
+/// those that there are where it says fewer, and the first of several subgroups where it says more.
 pub(crate) static SUITABLE: &[Narrowing] = &[
     Narrowing {
-        name: "16 KiB of shared memory",
-        properties: |properties| properties.limits.max_compute_shared_memory_size = 16 << 10,
-        ..AS_IT_IS
-    },
-    Narrowing {
-        name: "storage buffers of 128 MiB, and few workgroups",
-        properties: |properties| {
-            properties.limits.max_storage_buffer_range = 128 << 20;
-            properties.limits.max_compute_work_group_count = [65_535; 3];
-        },
-        ..AS_IT_IS
-    },
-    Narrowing {
-        name: "workgroups of 256",
-        properties: |properties| {
-            properties.limits.max_compute_work_group_invocations = 256;
-            properties.limits.max_compute_work_group_size = [256, 256, 64];
-        },
-        ..AS_IT_IS
-    },
-    Narrowing {
-        name: "19 storage buffers, 128 bytes of push constants, coarse alignment",
+        name: "the least of everything: subgroups of 4, 16 KiB of shared memory, storage buffers of 128 MiB, 19 of them, \
+               65,535 workgroups of 256, no timestamps, and device memory that the host cannot see",
         properties: |properties| {
             let limits = &mut properties.limits;
+            limits.max_compute_shared_memory_size = 16 << 10;
+            limits.max_storage_buffer_range = 128 << 20;
+            limits.max_compute_work_group_count = [65_535; 3];
+            limits.max_compute_work_group_invocations = 256;
+            limits.max_compute_work_group_size = [256, 256, 64];
             limits.max_per_stage_descriptor_storage_buffers = 19;
             limits.max_descriptor_set_storage_buffers = 19;
             limits.max_push_constants_size = 128;
             limits.min_storage_buffer_offset_alignment = 256;
-            limits.non_coherent_atom_size = 256;
         },
-        ..AS_IT_IS
-    },
-    Narrowing {
-        name: "no timestamps",
+        v11: |v11| v11.subgroup_size = 4,
         family: |family| family.timestamp_valid_bits = 0,
-        ..AS_IT_IS
-    },
-    Narrowing {
-        name: "timestamps of 36 bits",
-        family: |family| family.timestamp_valid_bits = 36,
-        ..AS_IT_IS
-    },
-    Narrowing {
-        name: "device memory that the host cannot see",
         memory: &[P::DEVICE_LOCAL, P::from_raw(HOST.as_raw() | P::HOST_CACHED.as_raw())],
         ..AS_IT_IS
     },
     Narrowing {
-        name: "memory that is cached or coherent, and not the device's",
+        name: "subgroups of 16, timestamps of 36 bits, and memory that is cached or coherent, in atoms of 256",
+        properties: |properties| properties.limits.non_coherent_atom_size = 256,
+        v11: |v11| v11.subgroup_size = 16,
+        family: |family| family.timestamp_valid_bits = 36,
         memory: &[
             P::DEVICE_LOCAL,
             HOST,
@@ -99,16 +77,11 @@ pub(crate) static SUITABLE: &[Narrowing] = &[
         ..AS_IT_IS
     },
     Narrowing {
-        name: "device memory that the host sees, and nothing cached",
+        name: "subgroups of 64, device memory that the host sees, and nothing cached",
+        v11: |v11| v11.subgroup_size = 64,
         memory: &[P::from_raw(HOST.as_raw() | P::DEVICE_LOCAL.as_raw()), HOST],
         ..AS_IT_IS
     },
-    // Kernels learn from the device, not from what it says, how many invocations really go together: what there are of a
-    // workgroup in the first place, and the first of several subgroups in the others.
-    Narrowing { name: "subgroups of 4", v11: |v11| v11.subgroup_size = 4, ..AS_IT_IS },
-    Narrowing { name: "subgroups of 16", v11: |v11| v11.subgroup_size = 16, ..AS_IT_IS },
-    Narrowing { name: "subgroups of 64", v11: |v11| v11.subgroup_size = 64, ..AS_IT_IS },
-    Narrowing { name: "subgroups of 128", v11: |v11| v11.subgroup_size = 128, ..AS_IT_IS },
 ];
 
 const HOST: P = P::from_raw(P::HOST_VISIBLE.as_raw() | P::HOST_COHERENT.as_raw());

@@ -21,8 +21,8 @@ impl TestBackend {
     }
 
     /// One whose calls go through the layer for tests.
-    pub(crate) fn layered() -> TestBackend {
-        TestBackend::open(&TestBackend::layered_options())
+    pub(crate) fn layered(validation: Validation) -> TestBackend {
+        TestBackend::open(&TestBackend::layered_options(validation))
     }
 
     fn options() -> BackendOptions {
@@ -34,8 +34,9 @@ impl TestBackend {
         }
     }
 
-    pub(crate) fn layered_options() -> BackendOptions {
-        BackendOptions { loader_path: Some(layer::PATH.into()), ..TestBackend::options() }
+    pub(crate) fn layered_options(validation: Validation) -> BackendOptions {
+        let loader_path = Some(layer::PATH.into());
+        BackendOptions { validation, loader_path, ..TestBackend::options() }
     }
 
     fn open(options: &BackendOptions) -> TestBackend {

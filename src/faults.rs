@@ -188,6 +188,26 @@ impl Flow for Kernels {
     }
 }
 
+/// A haystack that is too large for the blocks of memory that there are already.
+struct Large;
+
+impl Flow for Large {
+    type Session = ResidentHaystack;
+
+    fn begin(&self, backend: &Backend) -> Failed<Self::Session> {
+        Ok(ResidentHaystack::new(backend, &vec![b' '; 33 << 20])?)
+    }
+
+    fn go_on(&self, _: &Backend, _: &mut Self::Session) -> Failed {
+        Ok(())
+    }
+
+    fn end(&self, _: &Backend, session: Self::Session) -> Failed {
+        drop(session);
+        Ok(())
+    }
+}
+
 struct Ring;
 
 impl Flow for Ring {
@@ -432,6 +452,12 @@ fn tickets_outlive_every_failed_call() {
 #[test]
 fn ring_sessions_outlive_every_failed_call() {
     assert_failed(&fail_every_call(&Ring, &[]), &OF_ALL);
+}
+
+#[test]
+fn memory_is_there_or_not() {
+    let functions = ["vkAllocateMemory", "vkMapMemory"];
+    assert_failed(&fail_every_call(&Large, &functions), &functions);
 }
 
 #[test]

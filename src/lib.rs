@@ -38,6 +38,7 @@
 #[cfg(test)]
 mod faults;
 mod matches;
+mod narrow;
 #[cfg(test)]
 mod narrowed;
 mod parallel;

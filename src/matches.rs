@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rayon::prelude::*;
 
+use crate::narrow::narrow;
 use crate::parallel::pool;
 use crate::rules::Run;
 use crate::sort::{self, MANY};
@@ -288,7 +289,7 @@ impl Chains {
                 if let Some(Match { start, end, .. }) = dropped.next_if(comes_next) {
                     let from = free.max(base + u64::from(*start));
                     return Some(
-                        (base + u64::from(*end) > from).then(|| [(from - base) as u32, *end]),
+                        (base + u64::from(*end) > from).then(|| [narrow(from - base), *end]),
                     );
                 }
                 let candidate = candidates.next()?;
@@ -300,7 +301,7 @@ impl Chains {
                     free = base + u64::from(end);
                     None
                 } else {
-                    (base + u64::from(end) > free).then(|| [(free - base) as u32, end])
+                    (base + u64::from(end) > free).then(|| [narrow(free - base), end])
                 })
             };
             let unsettled = move |starts| Unsettled { pattern_id, starts };
@@ -334,7 +335,7 @@ impl Chains {
             if start >= end_start {
                 return;
             }
-            let start = start as u32;
+            let start = narrow(start);
             let reached = rest.iter().take_while(|told| told.start <= start);
             let preferred = match run {
                 Run::Lazy => first,

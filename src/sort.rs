@@ -4,6 +4,7 @@
 use rayon::prelude::*;
 
 use crate::Match;
+use crate::narrow::narrow;
 use crate::parallel::pool;
 
 /// Matches from which on threads share the work.
@@ -116,8 +117,8 @@ fn sort_run(matches: &mut [Match], spare: &mut [Match]) {
     let prefix = |found: &Match| {
         (u64::from(found.pattern_id - least) << start_bits | u64::from(found.start)) >> shift
     };
-    count_into(spare, matches, |found| prefix(found) as usize % DIGITS);
-    count_into(matches, spare, |found| prefix(found) as usize / DIGITS % DIGITS);
+    count_into(spare, matches, |found| narrow(prefix(found) % DIGITS as u64));
+    count_into(matches, spare, |found| narrow(prefix(found) / DIGITS as u64 % DIGITS as u64));
     for same in matches.chunk_by_mut(|one, next| prefix(one) == prefix(next)) {
         if same.len() > 1 {
             same.sort_unstable_by_key(order);

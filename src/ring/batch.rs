@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::item::ItemBytes;
+use crate::narrow::narrow;
 use crate::scan::{ResidentPart, StagedHaystack};
 use crate::shaders::layout;
 
@@ -62,7 +63,7 @@ impl RingBatch {
         let fits = self.items.len() < self.most_items && packed_len(end) <= self.capacity;
         if fits {
             self.memory.set_len(self.capacity);
-            let [begin, end] = [start, end].map(|at| at as u32);
+            let [begin, end] = [start, end].map(narrow);
             self.items.push(Packed { id, begin, end, max_matches });
         }
         fits

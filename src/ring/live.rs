@@ -7,6 +7,7 @@ use super::config::MegakernelConfig;
 use super::error::RingError;
 use super::round::{Held, Part};
 use super::tally::Observable;
+use crate::narrow::narrow;
 use crate::scan::tuning::Tuning;
 use crate::scan::{self, RingShape, Slots};
 use crate::shaders::layout::{self, Slot, Tally};
@@ -133,7 +134,7 @@ impl Live {
         deadline: Deadline,
     ) -> Result<Held, RingError> {
         let tenant = part.batch.tenant;
-        let (first, count) = (self.next_slot(tenant), part.batch.len() as u32);
+        let (first, count) = (self.next_slot(tenant), narrow(part.batch.len()));
         self.backend.device().alive()?;
         self.resident(tenant)?;
         part.batch.close();
@@ -145,7 +146,7 @@ impl Live {
             let haystack = Haystack::Staged(&part.batch.memory);
             let range = scan::Range {
                 first_start: 0,
-                end_start: haystack.len() as u32,
+                end_start: narrow(haystack.len()),
                 is_final: true,
                 max_scan_bytes: u32::MAX,
                 base: 0,

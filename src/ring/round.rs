@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::batch::{PIECE_BYTES, Packed, Piece, RingBatch};
 use super::item::{ItemError, Outcome, RingResults, RingStats, WorkItem};
 use crate::matches::Picked;
+use crate::narrow::narrow;
 use crate::parallel::{self, share_out};
 use crate::scan::{Scan, Sink};
 use crate::shaders::layout;
@@ -248,10 +249,10 @@ impl Part {
     pub(super) fn place_last(&mut self, place: usize) {
         let last = self.batch.len() - 1;
         if self.places.is_none() && place != last {
-            self.places = Some((0..last as u32).collect());
+            self.places = Some((0..narrow(last)).collect());
         }
         if let Some(places) = &mut self.places {
-            places.push(place as u32);
+            places.push(narrow(place));
         }
     }
 
@@ -309,7 +310,7 @@ impl Part {
             if !is_done {
                 outcome.error = Some(Box::new(ItemError::Faulted));
             } else if is_over {
-                let (found, at_least) = (counts[index], cut.contains(&(index as u32)));
+                let (found, at_least) = (counts[index], cut.contains(&narrow(index)));
                 let error = ItemError::TooManyMatches { found, at_least, max_matches };
                 outcome.error = Some(Box::new(error));
             }
@@ -346,7 +347,7 @@ impl Items<'_> {
         let index = self.item_at(at);
         let end = self.items[index].end;
         if at < end && self.is_over(index) {
-            self.cut.push(index as u32);
+            self.cut.push(narrow(index));
             return end;
         }
         at
@@ -359,7 +360,7 @@ impl Sink for Items<'_> {
             let index = self.item_at(found.start);
             self.counts[index] += 1;
             if !self.is_over(index) {
-                self.found.push((index as u32, *found));
+                self.found.push((narrow(index), *found));
             }
         }
         Ok(self.next_start(next_start))

@@ -12,6 +12,7 @@ use super::item::{ItemBytes, ItemError, ItemMatches, RingResults, RingStats, Wor
 use super::live::Live;
 use super::round::{Held, Part, Published, PublishedBatch, RingScratch, Round, RoundId, State};
 use super::tally::{Counters, Observable};
+use crate::narrow::narrow;
 use crate::scan::tuning::Tuning;
 use crate::vulkan::deadline::Deadline;
 use crate::{Backend, DeviceInfo, RulePipeline};
@@ -598,7 +599,7 @@ impl MegakernelSession {
         self.part_of.resize(self.tenants.len(), 0);
         for (place, item) in items.iter().enumerate() {
             if let Some(error) = self.fault(item) {
-                round.faults.push((place as u32, item.id, error));
+                round.faults.push((narrow(place), item.id, error));
             } else {
                 if self.part_of[item.tenant as usize] == 0 {
                     round.parts.push(Part::new(self.lend_once(item.tenant)?));
@@ -621,7 +622,7 @@ impl MegakernelSession {
     fn check_room(&self, part: &Part) -> Result<(), RingError> {
         let tenant = part.batch.tenant;
         let held = self.rounds.iter().flat_map(|round| &round.held);
-        if part.batch.len() as u32 > self.live()?.room(tenant, held.clone()) {
+        if narrow::<_, u32>(part.batch.len()) > self.live()?.room(tenant, held.clone()) {
             return Err(RingError::Full { what: "slots", tenant });
         }
         let is_own = |held: &&Held| held.tenant == tenant;

@@ -15,6 +15,7 @@ use super::kernels::Kernels;
 use super::stats::{ScanStats, StageTimes};
 use super::tuning::Tuning;
 use crate::BackendError;
+use crate::narrow::narrow;
 use crate::parallel::pool;
 use crate::shaders::layout::{
     self, Candidate, Control, Hit, NfaWalker, QueueItem, ReadbackHeader, ScanParams, StartWalker,
@@ -110,22 +111,23 @@ impl LaneShape {
     ) -> LaneShape {
         let nfa_walkers = match nfa_words {
             0 => 0,
-            words => (tuning.nfa_scratch_bytes / (u64::from(words) * 4))
-                .min(tuning.nfa_walkers.into())
-                .min(most_walks)
-                .max(1) as u32,
+            words => narrow(
+                (tuning.nfa_scratch_bytes / (u64::from(words) * 4))
+                    .min(tuning.nfa_walkers.into())
+                    .min(most_walks)
+                    .max(1),
+            ),
         };
         let queue_capacity =
-            most_walks.next_power_of_two().min(tuning.queue_capacity.into()) as u32;
+            narrow(most_walks.next_power_of_two().min(tuning.queue_capacity.into()));
         let starts = haystack_bytes.next_multiple_of(u64::from(layout::WORKGROUP));
-        let candidates = haystack_bytes
-            .div_ceil(tuning.bytes_per_candidate.into())
-            .clamp(tuning.least_candidates.into(), MOST_CANDIDATES) as u32;
+        let candidates = haystack_bytes.div_ceil(tuning.bytes_per_candidate.into());
+        let candidates = narrow(candidates.clamp(tuning.least_candidates.into(), MOST_CANDIDATES));
         LaneShape {
             haystack_bytes,
             segments,
             hit_capacity,
-            start_walkers: starts.min(u64::from(tuning.start_walkers)) as u32,
+            start_walkers: narrow(starts.min(u64::from(tuning.start_walkers))),
             nfa_walkers,
             nfa_scratch_words: nfa_words * nfa_walkers,
             queue_capacity: if nfa_walkers == 0 { 1 } else { queue_capacity },
@@ -318,7 +320,7 @@ struct Marks<'a> {
 impl Marks<'_> {
     fn mark(&mut self, to: &mut Recorder, ended: Stage) {
         if let Some(timestamps) = self.timestamps {
-            let index = self.first + self.stages.len() as u32;
+            let index = self.first + narrow::<_, u32>(self.stages.len());
             to.write_timestamp(timestamps, index, vk::PipelineStageFlags::BOTTOM_OF_PIPE);
         }
         self.stages.push(ended);
@@ -457,10 +459,10 @@ impl Lane {
         ];
         let bound = bound.map(|(binding, buffer)| (binding, buffer.clone())).to_vec();
         let own_sets = descriptor_sets(device, kernels, tables, &bound, shape, &haystack)?;
-        let rounds = shape.rounds[0].max(shape.rounds[1]) * tables.len() as u32;
+        let rounds = shape.rounds[0].max(shape.rounds[1]) * narrow::<_, u32>(tables.len());
         let chunk_count = shape.haystack_bytes.div_ceil(shape.chunk_bytes.into());
-        let chunk_count = chunk_count.clamp(1, MOST_CHUNKS as u64) as u32;
-        let marks = 3 + 2 * rounds + 2 * tables.len() as u32 + 2 * chunk_count;
+        let chunk_count: u32 = narrow(chunk_count.clamp(1, MOST_CHUNKS as u64));
+        let marks = 3 + 2 * rounds + 2 * narrow::<_, u32>(tables.len()) + 2 * chunk_count;
         let chunk = |index: u32| {
             let name = |what: &str| format!("{name}/chunk {index}/{what}");
             Ok(Chunk {
@@ -793,7 +795,7 @@ impl Lane {
         let range = resources.chunk_params(params, part, is_first, is_last);
         // Where nothing is filtered, nothing can be done before all of it is there.
         if is_filtered && range.filter_first < range.filter_end {
-            let key = Key::new(range, stages.len() as u32);
+            let key = Key::new(range, narrow(stages.len()));
             chunk.filter.record(key, marks.as_ref(), |to, marks| {
                 resources.record_filter(to, marks, range);
             })?;
@@ -801,7 +803,7 @@ impl Lane {
             commands[3] = Some(&mut chunk.filter.commands);
         }
         if is_last {
-            rest.record(Key::new(params, stages.len() as u32), marks.as_ref(), |to, marks| {
+            rest.record(Key::new(params, narrow(stages.len())), marks.as_ref(), |to, marks| {
                 resources.record_rest(to, marks, params, rounds, is_filtered);
             })?;
             stages.extend_from_slice(&rest.stages);
@@ -871,7 +873,7 @@ impl Lane {
             to.update_buffer(candidates, first_item, cast_slice(starts));
             resources.reset(to, true);
             to.barrier(Scope::TRANSFER, Scope::TRANSFER);
-            let count = starts.len() as u32;
+            let count: u32 = narrow(starts.len());
             let item_count = offset_of!(Control, item_count) as u64;
             to.update_buffer(&resources.control, item_count, bytes_of(&count));
             to.transfer_to_compute();
@@ -1064,9 +1066,8 @@ fn segment(shape: &LaneShape, haystack: &Buffer, index: u32) -> (u64, u64) {
 /// Enough workgroups that the copying loop stays far below 65,535 turns for any hit buffer.
 fn readback_groups(shape: &LaneShape) -> u32 {
     const MOST: u32 = 1024;
-    (u64::from(shape.hit_capacity) * HIT_WORDS as u64)
-        .div_ceil(u64::from(layout::WORKGROUP) * 4)
-        .clamp(1, u64::from(MOST)) as u32
+    let words = u64::from(shape.hit_capacity) * HIT_WORDS as u64;
+    narrow(words.div_ceil(u64::from(layout::WORKGROUP) * 4).clamp(1, u64::from(MOST)))
 }
 
 fn mark_begin(to: &mut Recorder, timestamps: Option<&Arc<Timestamps>>) {
@@ -1133,8 +1134,8 @@ impl Resources {
     ) -> ScanParams {
         // A look at a unit reads the one behind it too.
         let unit = layout::FILTER_BYTES;
-        let begin = if is_first { 0 } else { part.start as u32 - unit };
-        let end = if is_last { u32::MAX } else { part.end as u32 - unit };
+        let begin = if is_first { 0 } else { narrow::<_, u32>(part.start) - unit };
+        let end = if is_last { u32::MAX } else { narrow::<_, u32>(part.end) - unit };
         let filter_first = params.filter_first.max(begin);
         let filter_end = params.filter_end.min(end);
         let filter_turns = self.shape.filter_turns(filter_end.saturating_sub(filter_first));

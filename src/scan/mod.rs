@@ -38,6 +38,7 @@ pub use stream::StreamMatch;
 pub use ticket::Ticket;
 pub(crate) use ticket::{Scan, Sink};
 
+use crate::narrow::narrow;
 use crate::{Backend, Match, RulePipeline};
 use tuning::Tuning;
 
@@ -133,7 +134,7 @@ impl RulePipeline {
             match scanned {
                 Ok(_) => return Ok(matches),
                 Err(ScanError::TooManyMatches { found, .. }) => {
-                    options.max_matches = found as usize
+                    options.max_matches = narrow(found);
                 }
                 Err(error) => return Err(error),
             }

@@ -14,6 +14,7 @@ use super::ticket::Ticket;
 use super::tuning::Tuning;
 use super::{ScanError, SessionOptions};
 use crate::matches::{Chains, Told, Undecided, Unsettled};
+use crate::narrow::narrow;
 use crate::rules::pass::{self, Pass};
 use crate::rules::{Branch, Rule, Run};
 use crate::shaders::layout::{self, Candidate};
@@ -151,9 +152,10 @@ impl ResidentRulePipeline {
         let range = info.max_storage_buffer_range.min(info.max_allocation_bytes);
         // Behind the hits that are read back is a word for each slot.
         let slots = ring.map_or(0, |ring| u64::from(ring.slots));
-        let most_hits = range.saturating_sub(16 + 4 * slots) as usize / (4 * HIT_WORDS);
+        let most_hits = range.saturating_sub(16 + 4 * slots) / (4 * HIT_WORDS as u64);
+        let most_hits = usize::try_from(most_hits).unwrap_or(usize::MAX);
         limit("match capacity", max_matches, most_hits, "this device binds in one buffer")?;
-        let hit_capacity = candidates.clamp(1, most_hits) as u32;
+        let hit_capacity = narrow(candidates.clamp(1, most_hits));
 
         let passes =
             pass::pack(pipeline.rules(), match_kind, tuning.pass_bytes, tuning.bitmap_log2);
@@ -167,13 +169,13 @@ impl ResidentRulePipeline {
         let segments = if haystack_bytes <= info.max_storage_buffer_range {
             1
         } else {
-            haystack_bytes.div_ceil(1 << layout::SEGMENT_SHIFT) as u32
+            narrow(haystack_bytes.div_ceil(1 << layout::SEGMENT_SHIFT))
         };
         let most_walks = haystack_bytes.saturating_mul(pipeline.rules().len() as u64);
         let shape =
             LaneShape::new(tuning, haystack_bytes, segments, hit_capacity, nfa_words, most_walks);
         // However many passes there are, a submission stays about as long.
-        let pass_count = passes.len() as u32;
+        let pass_count: u32 = narrow(passes.len());
         let rounds = tuning.rounds.map(|rounds| rounds.div_ceil(pass_count.max(1)));
         let has_sequences = passes.first().is_some_and(|pass| pass.header.has_sequences != 0);
         let may_end_early = matches!(&passes[..], [pass] if pass.header.has_rest == 0);
@@ -354,7 +356,7 @@ impl ResidentRulePipeline {
         let haystack = haystack.into();
         let range = Range {
             first_start: 0,
-            end_start: haystack.len() as u32,
+            end_start: narrow(haystack.len()),
             is_final: true,
             max_scan_bytes,
             base: 0,

@@ -12,6 +12,7 @@ use super::session::{Range, ResidentRulePipeline, ScanScratch};
 use super::ticket::Ticket;
 use super::{ScanError, ScanStats};
 use crate::matches::Undecided;
+use crate::narrow::narrow;
 use crate::shaders::layout;
 use crate::{Backend, Match};
 
@@ -70,8 +71,8 @@ impl ResidentRulePipeline {
                 haystack.len().saturating_sub(CONTEXT.max(self.margin())).max(first_start)
             };
             let range = Range {
-                first_start: first_start as u32,
-                end_start: end_start as u32,
+                first_start: narrow(first_start),
+                end_start: narrow(end_start),
                 is_final,
                 max_scan_bytes,
                 base,

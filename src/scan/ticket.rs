@@ -9,6 +9,7 @@ use super::lane::{Lane, Source};
 use super::session::{Range, ResidentRulePipeline, ScanScratch, Slots};
 use super::stats::ScanStats;
 use crate::matches::{self, Picked, Told, Undecided, Unsettled};
+use crate::narrow::narrow;
 use crate::shaders::layout::{self, Candidate, Hit, ScanParams};
 use crate::vulkan::deadline::Deadline;
 use crate::{Backend, Match, MatchKind, sort};
@@ -273,7 +274,7 @@ impl ResidentRulePipeline {
         let since = Instant::now();
         let counted_beyond = if self.all_count(range) { COUNTED_BEYOND } else { 0 };
         let params = ScanParams {
-            haystack_len: haystack.len() as u32,
+            haystack_len: narrow(haystack.len()),
             is_final: range.is_final.into(),
             max_scan: range.max_scan_bytes,
             hit_stop: self.shape.hit_capacity.saturating_add(counted_beyond),
@@ -468,7 +469,7 @@ impl ResidentRulePipeline {
             open.binary_search_by_key(&pattern_id, |range| range.pattern_id).is_ok()
         };
         told.clear();
-        let tails = lane.tails(hits.len() as u32, stats)?;
+        let tails = lane.tails(narrow(hits.len()), stats)?;
         for (&Hit { pattern_id, start, end }, &tail) in hits.iter().zip(tails) {
             if is_open(open, pattern_id) {
                 told.push(Told { pattern_id, tail, start, end });

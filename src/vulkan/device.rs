@@ -17,6 +17,7 @@ use super::error::{BackendError, Result};
 use super::graveyard::{Graveyard, HeldBack, Work};
 use super::info::DeviceInfo;
 use super::instance::Instance;
+use crate::narrow::narrow;
 
 // Blocks that small buffers are carved from; larger buffers get an allocation of their own. A
 // session has a handful of small buffers, so bigger blocks would only sit idle.
@@ -68,11 +69,11 @@ impl Device {
         wait_timeout: Duration,
     ) -> Result<Arc<Device>> {
         let vulkan = instance.raw();
-        let family = info.compute_family().expect("a suitable device has one") as u32;
+        let family = info.compute_family().expect("a suitable device has one");
+        let family: u32 = narrow(family);
 
-        let queue_families: Vec<u32> = std::iter::once(family)
-            .chain(info.transfer_family().map(|family| family as u32))
-            .collect();
+        let queue_families: Vec<u32> =
+            std::iter::once(family).chain(info.transfer_family().map(narrow)).collect();
 
         let priorities = [1.0];
         let create_queue = |&family: &u32| {

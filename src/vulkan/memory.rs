@@ -13,6 +13,7 @@ use gpu_allocator::{AllocationError, MemoryLocation};
 
 use super::device::{Core, Device, DeviceRef};
 use super::error::{BackendError, Memory, Result};
+use crate::narrow::narrow;
 
 /// Where a buffer's memory lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,8 +157,8 @@ impl Buffer {
         let base = self.0.allocation.mapped_ptr();
         let base = base.expect("only upload and readback buffers are mapped");
         // SAFETY: the mapping covers the whole buffer, and the range was found to lie inside it.
-        let start = unsafe { base.cast::<u8>().add(range.start as usize) };
-        (start, (range.end - range.start) as usize)
+        let start = unsafe { base.cast::<u8>().add(narrow(range.start)) };
+        (start, narrow(range.end - range.start))
     }
 
     pub(super) fn check(&self, range: &Range<u64>) {

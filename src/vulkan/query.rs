@@ -92,7 +92,10 @@ impl Clock {
     fn nanoseconds(&self, from: u64, to: u64) -> u64 {
         let mask = u64::MAX >> (64 - self.valid_bits);
         let ticks = to.wrapping_sub(from) & mask;
-        (ticks as f64 * f64::from(self.period_ns)).round() as u64
+        // Saturates, after centuries.
+        #[expect(clippy::cast_possible_truncation)]
+        let nanoseconds = (ticks as f64 * f64::from(self.period_ns)).round() as u64;
+        nanoseconds
     }
 }
 

@@ -9,6 +9,7 @@ use bytemuck::NoUninit;
 use super::device::Device;
 use super::error::Result;
 use super::memory::{Buffer, Location};
+use crate::narrow::narrow;
 
 /// A storage buffer in mapped, coherent memory. Host and device agree elsewhere on whose turn it is with which words.
 pub(crate) struct SharedBuffer(Buffer);
@@ -18,7 +19,7 @@ impl SharedBuffer {
     pub(crate) fn new(device: &Arc<Device>, name: &str, bytes: u64) -> Result<SharedBuffer> {
         let usage = vk::BufferUsageFlags::STORAGE_BUFFER;
         let shared = SharedBuffer(Buffer::new(device, name, bytes, Location::Shared, usage)?);
-        let words = vec![0_u32; bytes as usize / 4];
+        let words = vec![0_u32; narrow::<_, usize>(bytes) / 4];
         shared.write(0, &words);
         Ok(shared)
     }

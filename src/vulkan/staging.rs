@@ -16,6 +16,7 @@ use super::device::Device;
 use super::error::{BackendError, Result};
 use super::memory::{Buffer, Location, WatchedBuffer};
 use super::timeline::Timeline;
+use crate::narrow::narrow;
 
 /// Spans start at multiples of this (or of the device's non-coherent atom, if larger).
 const ALIGNMENT: u64 = 256;
@@ -120,7 +121,7 @@ impl StagingRing {
         let mut commands = Commands::new(&self.device, &text)?;
         let mut deadline = self.device.deadline();
         let mut offset = 0;
-        for chunk in parts.iter().flat_map(|part| part.chunks(self.capacity() as usize)) {
+        for chunk in parts.iter().flat_map(|part| part.chunks(narrow(self.capacity()))) {
             let size = (chunk.len() as u64).next_multiple_of(4);
             let mut span = self.acquire(size, Duration::ZERO)?;
             span[..chunk.len()].copy_from_slice(chunk);

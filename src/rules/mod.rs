@@ -242,13 +242,28 @@ impl RulePipeline {
         patterns: &[P],
         options: PipelineOptions,
     ) -> Result<RulePipeline, BuildError> {
+        // There is one at least.
+        RulePipeline::compile(patterns, options).map_err(|mut errors| errors.swap_remove(0))
+    }
+
+    /// As [`RulePipeline::with_options`], for lists that people write: says what is wrong with each pattern.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] for every pattern that does not parse or is too large, in their order; at least one.
+    pub fn compile<P: AsRef<str>>(
+        patterns: &[P],
+        options: PipelineOptions,
+    ) -> Result<RulePipeline, Vec<BuildError>> {
         let patterns: Vec<&str> = patterns.iter().map(AsRef::as_ref).collect();
         // A few take most of the time, so each is one thread's.
         let patterns = patterns.par_iter().enumerate().with_max_len(1);
         let rules: Vec<_> =
             patterns.map(|(index, pattern)| Rule::new(index, pattern, &options)).collect();
-        let rules = rules.into_iter().collect::<Result<_, _>>()?;
-        Ok(RulePipeline { options, rules })
+        let mut errors = Vec::new();
+        let rules = rules.into_iter().filter_map(|rule| rule.map_err(|e| errors.push(e)).ok());
+        let rules = rules.collect();
+        if errors.is_empty() { Ok(RulePipeline { options, rules }) } else { Err(errors) }
     }
 
     pub fn options(&self) -> &PipelineOptions {
@@ -430,7 +445,7 @@ fn parse(pattern: &str, options: &PipelineOptions) -> Result<Hir, String> {
             .line_terminator(options.line_terminator)
             .build()
             .parse(pattern)
-            .map_err(|error| error.to_string())
+            .map_err(|error| error::reason(&error))
     };
     match options.unicode {
         UnicodePolicy::Never => parse(false),

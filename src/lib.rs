@@ -62,7 +62,7 @@ pub use rules::{
 };
 pub use scan::{
     Haystack, MAX_HAYSTACK_BYTES, ResidentHaystack, ResidentRulePipeline, ScanError, ScanScratch,
-    ScanStats, SessionOptions, StageTimes, StagedHaystack, StreamMatch, Ticket,
+    ScanStats, SessionOptions, StageTimes, StagedHaystack, StreamError, StreamMatch, Ticket,
 };
 pub use vulkan::{
     Backend, BackendError, BackendOptions, DeviceInfo, DeviceKind, DeviceSelector, DeviceUuid,

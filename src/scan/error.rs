@@ -48,6 +48,11 @@ pub enum ScanError {
     /// The session was prepared on another backend.
     #[error("the session belongs to another backend than the one given")]
     WrongBackend,
+    /// The session's windows hold no more than what look-arounds see.
+    #[error(
+        "windows of {capacity} bytes are too small for a stream: prepare a session for {least} or more"
+    )]
+    WindowTooSmall { capacity: usize, least: usize },
     /// The reader failed.
     #[error("the haystack could not be read: {0}")]
     Read(#[from] std::io::Error),
@@ -55,4 +60,19 @@ pub enum ScanError {
     Rules(#[from] BuildError),
     #[error(transparent)]
     Backend(#[from] BackendError),
+}
+
+/// Why a stream was not scanned to its end, and how far it was.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}; what starts at offset {scanned} or behind was not scanned")]
+pub struct StreamError {
+    pub error: ScanError,
+    /// Offset of the first start that was not scanned, counted from where the reader began.
+    pub scanned: u64,
+}
+
+impl From<StreamError> for ScanError {
+    fn from(error: StreamError) -> ScanError {
+        error.error
+    }
 }

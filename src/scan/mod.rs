@@ -28,7 +28,7 @@ mod held_up;
 #[cfg(test)]
 mod tests;
 
-pub use error::ScanError;
+pub use error::{ScanError, StreamError};
 pub(crate) use haystack::ResidentPart;
 pub use haystack::{Haystack, ResidentHaystack, StagedHaystack};
 pub use session::{MAX_HAYSTACK_BYTES, ResidentRulePipeline, ScanScratch};

@@ -21,10 +21,24 @@ pub enum BackendError {
         reason: String,
     },
 
+    /// The loader gave up before it came to a device: it says the same of a damaged manifest and of no memory.
+    #[error(
+        "the Vulkan loader cannot read the manifest (a JSON file) of a driver or a layer, or the host is \
+         short of memory ({call}: {result:?}); VK_LOADER_DEBUG=all shows which file: mend or remove it, \
+         or name the right ones in VK_DRIVER_FILES"
+    )]
+    LoaderFailed {
+        /// The Vulkan command.
+        call: &'static str,
+        /// What it returned.
+        result: vk::Result,
+    },
+
     /// The loader works, but no driver offers a device.
     #[error(
         "no Vulkan device: no installed driver offers one; install the GPU vendor's driver, or \
-         Mesa's CPU driver (Debian, Ubuntu: `apt install mesa-vulkan-drivers`)"
+         Mesa's CPU driver (Debian, Ubuntu: `apt install mesa-vulkan-drivers`); VK_LOADER_DEBUG=all \
+         shows which were tried"
     )]
     NoDevice,
 

@@ -59,7 +59,7 @@ impl Instance {
         // SAFETY: every pointer in `info` outlives the call, and the layer and extensions are there.
         let raw = unsafe { entry.create_instance(&info, None) }.map_err(|result| match result {
             vk::Result::ERROR_INCOMPATIBLE_DRIVER => BackendError::NoDevice,
-            result => BackendError::from_vk("vkCreateInstance", result),
+            result => of_loader("vkCreateInstance", result),
         })?;
         let mut instance =
             Instance { raw, messenger: None, has_debug_utils, log, _entry: entry.clone() };
@@ -92,7 +92,7 @@ impl Instance {
         unsafe { self.raw.enumerate_physical_devices() }.map_err(|result| match result {
             // What loaders say when not one driver could be initialised.
             vk::Result::ERROR_INITIALIZATION_FAILED => BackendError::NoDevice,
-            result => BackendError::from_vk("vkEnumeratePhysicalDevices", result),
+            result => of_loader("vkEnumeratePhysicalDevices", result),
         })
     }
 }
@@ -153,7 +153,7 @@ fn require_validation(entry: &ash::Entry, has_debug_utils: bool) -> Result<()> {
     let missing = |reason: &str| Err(BackendError::ValidationMissing { reason: reason.to_owned() });
     // SAFETY: no preconditions.
     let layers = unsafe { entry.enumerate_instance_layer_properties() }
-        .map_err(|result| BackendError::from_vk("vkEnumerateInstanceLayerProperties", result))?;
+        .map_err(|result| of_loader("vkEnumerateInstanceLayerProperties", result))?;
     if !layers.iter().any(|layer| layer.layer_name_as_c_str() == Ok(VALIDATION_LAYER)) {
         return missing("VK_LAYER_KHRONOS_validation is not installed");
     }
@@ -168,9 +168,18 @@ fn require_validation(entry: &ash::Entry, has_debug_utils: bool) -> Result<()> {
 
 fn has_extension(entry: &ash::Entry, layer: Option<&CStr>, name: &CStr) -> Result<bool> {
     // SAFETY: a layer that is named here has been enumerated.
-    let extensions =
-        unsafe { entry.enumerate_instance_extension_properties(layer) }.map_err(|result| {
-            BackendError::from_vk("vkEnumerateInstanceExtensionProperties", result)
-        })?;
+    let extensions = unsafe { entry.enumerate_instance_extension_properties(layer) }
+        .map_err(|result| of_loader("vkEnumerateInstanceExtensionProperties", result))?;
     Ok(extensions.iter().any(|extension| extension.extension_name_as_c_str() == Ok(name)))
+}
+
+/// The error of a call that the loader answers, with what it has read of drivers and layers.
+fn of_loader(call: &'static str, result: vk::Result) -> BackendError {
+    match result {
+        // A manifest that is no JSON counts as no memory, too.
+        vk::Result::ERROR_OUT_OF_HOST_MEMORY | vk::Result::ERROR_INITIALIZATION_FAILED => {
+            BackendError::LoaderFailed { call, result }
+        }
+        result => BackendError::from_vk(call, result),
+    }
 }

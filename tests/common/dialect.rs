@@ -232,19 +232,47 @@ impl Translator {
             self.out.pattern.push('^');
         }
         let first = self.at;
+        // Whether what is before is a character that a range may begin with.
+        let mut begins_range = false;
         loop {
             let at = self.at;
             match self.next().ok_or("class without end")? {
                 ']' if at > first => break,
-                '[' => self.posix_or_literal()?,
-                '\\' => self.escape(true)?,
-                // A range, or a literal that stands first or last.
-                '-' => self.out.pattern.push('-'),
-                literal => self.literal(literal),
+                '-' if begins_range && self.peek() != Some(']') => {
+                    let hyphen = self.out.pattern.len();
+                    let end = self.next().ok_or("class without end")?;
+                    self.class_item(end)?;
+                    // Before a class it is a literal.
+                    let literal = if self.is_class_at(hyphen) { "\\-" } else { "-" };
+                    self.out.pattern.insert_str(hyphen, literal);
+                    begins_range = false;
+                }
+                item => {
+                    let from = self.out.pattern.len();
+                    self.class_item(item)?;
+                    begins_range = self.out.pattern.len() > from && !self.is_class_at(from);
+                }
             }
         }
         self.out.pattern.push(']');
         Ok(())
+    }
+
+    /// A character of a class, or a class in it.
+    fn class_item(&mut self, item: char) -> Result<(), String> {
+        match item {
+            '[' => self.posix_or_literal(),
+            '\\' => self.escape(true),
+            literal => {
+                self.literal(literal);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether what has been written from there on is a class.
+    fn is_class_at(&self, from: usize) -> bool {
+        self.out.pattern[from..].starts_with('[')
     }
 
     /// What follows a backslash.
@@ -432,5 +460,69 @@ impl Translator {
         };
         self.members_class(negated, &members);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use regex::bytes::Regex;
+
+    /// Pairs of hyphens, ampersands and tildes, and brackets, stand for themselves; the `regex` crate takes them for
+    /// operators.
+    #[test]
+    fn classes_hold_what_they_hold_in_perl() {
+        let dialect = Dialect { utf8: false, properties: false, caseless: false };
+        for (class, members) in [
+            ("[a--]", ""),
+            ("[+--]", "+,-"),
+            ("[--/]", "-./"),
+            ("[---]", "-"),
+            ("[a-c--/]", "abc-./"),
+            ("[a--b]", ""),
+            ("[\\w--]", "\\w-"),
+            ("[\\d-z]", "\\d-z"),
+            ("[a-\\d]", "a-\\d"),
+            ("[[:digit:]-z]", "\\d-z"),
+            ("[a-[:digit:]]", "a-\\d"),
+            ("[a-c-e]", "abc-e"),
+            ("[-a]", "-a"),
+            ("[a-]", "-a"),
+            ("[]-a]", "]^_`a"),
+            ("[^]-a]", "^]^_`a"),
+            ("[a&&b]", "a&b"),
+            ("[&&]", "&"),
+            ("[a~~b]", "a~b"),
+            ("[[a]", "[a"),
+            ("[a[b]", "a[b"),
+            ("[[b-d[]", "[bcd"),
+            ("[Z-[]", "Z["),
+            ("[\\Qa-c\\E]", "a-c"),
+            ("[\\x2b-\\x2d]", "+,-"),
+            ("[\\--/]", "-./"),
+            ("[!-\\-]", "!\"#$%&'()*+,-"),
+        ] {
+            let Ok(pattern) = dialect.translate(class.as_bytes()) else { panic!("{class}") };
+            let regex = Regex::new(&format!("(?-u){}", pattern.pattern));
+            let Ok(regex) = regex else {
+                assert_eq!(members, "", "{class} as {}", pattern.pattern);
+                continue;
+            };
+            let (negated, members) = match members.strip_prefix('^') {
+                Some(rest) if class.starts_with("[^") => (true, rest),
+                _ => (false, members),
+            };
+            let members = members
+                .replace("\\d", "0123456789")
+                .replace("\\w", &format!("_{}", alphanumerics()));
+            for byte in 0..=u8::MAX {
+                let is_member = members.as_bytes().contains(&byte) != negated;
+                assert_eq!(regex.is_match(&[byte]), is_member, "{class}, {byte:#x}");
+            }
+        }
+    }
+
+    fn alphanumerics() -> String {
+        (0..128_u8).map(char::from).filter(char::is_ascii_alphanumeric).collect()
     }
 }

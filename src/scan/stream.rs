@@ -164,8 +164,8 @@ impl<F: FnMut(StreamMatch, &[u8])> Stream<'_, F> {
         let end_start = end_start.max(self.first_start);
         let haystack = &self.window[..self.window.len().min(self.session.haystack_capacity())];
         let range = Range {
-            first_start: self.first_start as u32,
-            end_start: end_start as u32,
+            first_start: narrow(self.first_start),
+            end_start: narrow(end_start),
             is_final,
             max_scan_bytes: self.max_scan_bytes,
             base: self.base,

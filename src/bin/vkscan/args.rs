@@ -1,9 +1,12 @@
 //! What can be asked on the command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use vkscan::{BackendOptions, DeviceSelector, MAX_HAYSTACK_BYTES, MatchKind};
+
+use crate::errors::LEAST_WINDOW;
 
 /// Scans files for many regular expressions at once on a Vulkan device.
 #[derive(Parser)]
@@ -22,7 +25,7 @@ pub enum Command {
     ///
     /// Folders are walked as ripgrep walks them: without hidden files, without what .gitignore and
     /// .ignore name, without binary files and without following symbolic links. A file named on the
-    /// command line is always scanned.
+    /// command line is always scanned. Of a pipe, what has come is scanned when no more comes for a moment.
     ///
     /// The exit status is 0 with matches, 1 without, and 2 if anything failed; what can be scanned is
     /// scanned all the same.
@@ -37,10 +40,8 @@ pub enum Command {
 
 #[derive(clap::Args)]
 pub struct ScanArgs {
-    /// One regular expression a line, named by the lines of a file with the extension .ids beside it;
-    /// or a TOML file (extension .toml) with [[rules]] of `id` and `regex`, as gitleaks has them.
-    #[arg(short, long, value_name = "FILE")]
-    pub rules: PathBuf,
+    #[command(flatten)]
+    pub rules: RulesArgs,
     /// Files and folders to scan; `-`, or none at all, is standard input.
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
@@ -90,20 +91,61 @@ pub struct ScanArgs {
         long,
         default_value_t = 64 << 20,
         value_name = "N",
-        value_parser = clap::value_parser!(u32).range(1 << 10..=MAX_HAYSTACK_BYTES as i64),
+        value_parser = clap::value_parser!(u32).range(LEAST_WINDOW as i64..=MAX_HAYSTACK_BYTES as i64),
         help_heading = "Device"
     )]
     pub window_bytes: u32,
     /// Most matches in one window, or in one file that is scanned with others.
     #[arg(long, default_value_t = 1 << 20, value_name = "N", help_heading = "Device")]
     pub max_matches: usize,
+    /// Most seconds to wait for the device at once.
+    #[arg(
+        long,
+        default_value_t = 60,
+        value_name = "SECONDS",
+        value_parser = clap::value_parser!(u64).range(1..),
+        help_heading = "Device"
+    )]
+    pub wait_timeout: u64,
+}
+
+impl ScanArgs {
+    pub fn backend_options(&self) -> BackendOptions {
+        let wait_timeout = Duration::from_secs(self.wait_timeout);
+        BackendOptions { wait_timeout, ..self.device.backend_options() }
+    }
+}
+
+#[derive(clap::Args)]
+pub struct RulesArgs {
+    /// The rules: one regular expression a line, named by the lines of a file with the extension .ids beside it; or TOML
+    /// with [[rules]] of `id` and `regex`, as gitleaks has them.
+    ///
+    /// The syntax is that of Rust's regex crate, and rules are about bytes: `.`, `\w`, `\b` and `(?i)` know ASCII alone. A
+    /// rule that asks for Unicode anywhere, as by `\p{Greek}`, goes by code points of UTF-8 as a whole; so does one
+    /// that begins with `(?u)`.
+    #[arg(short, long, value_name = "FILE")]
+    pub rules: PathBuf,
+    /// How the rules are written; by default what the file's name and its content say.
+    #[arg(long, value_name = "FORMAT")]
+    pub rules_format: Option<RulesFormat>,
+    /// Most bytes that the NFA of one rule may take.
+    #[arg(long, default_value_t = 10 << 20, value_name = "N", help_heading = "Matching")]
+    pub size_limit: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RulesFormat {
+    /// One regular expression a line, whatever they look like.
+    Lines,
+    /// [[rules]] of `id` and `regex`.
+    Toml,
 }
 
 #[derive(clap::Args)]
 pub struct ExplainArgs {
-    /// A file of rules, as for `scan`.
-    #[arg(short, long, value_name = "FILE")]
-    pub rules: PathBuf,
+    #[command(flatten)]
+    pub rules: RulesArgs,
     /// How the rules are printed.
     #[arg(long, default_value = "text", value_name = "FORMAT")]
     pub format: Format,

@@ -9,20 +9,22 @@ use vkscan::{Backend, DeviceInfo};
 
 use crate::Status;
 use crate::args::{DevicesArgs, Format};
+use crate::errors;
+use crate::terminal;
 
 pub fn run(args: &DevicesArgs) -> Result<Status, Box<dyn Error>> {
     let options = args.device.backend_options();
-    let devices = Backend::devices(&options)?;
+    let devices = Backend::devices(&options).map_err(|error| errors::backend(&error))?;
     let mut stdout = io::stdout().lock();
     for device in &devices {
         match args.format {
             Format::Text => print_text(&mut stdout, device)?,
-            Format::Json => writeln!(stdout, "{}", to_json(device))?,
+            Format::Json => stdout.write_all(terminal::json(&to_json(device)).as_bytes())?,
         }
     }
     if devices.iter().all(|device| device.preference.is_none()) {
         // It says why.
-        Backend::new(&options)?;
+        Backend::new(&options).map_err(|error| errors::backend(&error))?;
     }
     Ok(Status::Found)
 }

@@ -4,23 +4,26 @@ use std::error::Error;
 use std::io::{self, Write};
 
 use serde_json::json;
-use vkscan::{PipelineOptions, RuleBound, RulePlan};
+use vkscan::{MatchKind, RuleBound, RulePlan};
 
 use crate::Status;
 use crate::args::{ExplainArgs, Format};
 use crate::rules_file::RulesFile;
+use crate::terminal;
 
 pub fn run(args: &ExplainArgs) -> Result<Status, Box<dyn Error>> {
     let rules = RulesFile::read(&args.rules)?;
-    let mut plans = rules.compile(PipelineOptions::default())?.explain();
+    let mut plans = rules.compile(MatchKind::default())?.explain();
     // What costs most first: rules without a factor, then those with the commonest ones.
     plans.sort_by(|one, other| cost(other).total_cmp(&cost(one)));
     let mut stdout = io::stdout().lock();
     for plan in &plans {
-        let name = rules.name(plan.pattern_id);
         match args.format {
-            Format::Text => print_text(&mut stdout, name, plan)?,
-            Format::Json => writeln!(stdout, "{}", to_json(name, plan))?,
+            Format::Text => print_text(&mut stdout, &rules.shown_name(plan.pattern_id), plan)?,
+            Format::Json => {
+                let line = terminal::json(&to_json(rules.name(plan.pattern_id), plan));
+                stdout.write_all(line.as_bytes())?;
+            }
         }
     }
     Ok(Status::Found)
@@ -31,7 +34,7 @@ fn cost(plan: &RulePlan) -> f64 {
 }
 
 fn print_text(to: &mut impl Write, name: &str, plan: &RulePlan) -> io::Result<()> {
-    writeln!(to, "{}: {}", plan.pattern_id, name.escape_debug())?;
+    writeln!(to, "{}: {}", plan.pattern_id, name)?;
     match &plan.factor {
         None => writeln!(to, "    no factor: every start is verified")?,
         Some(factor) => {

@@ -1,14 +1,15 @@
 //! Which files are scanned.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Seek};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use ignore::{DirEntry, WalkBuilder, WalkState};
 
 use crate::args::{ScanArgs, Sort};
-use crate::report;
+use crate::terminal::{self, report};
 
 /// One thing to scan.
 pub enum Input {
@@ -88,9 +89,11 @@ pub fn find(args: &ScanArgs) -> (Vec<Input>, u64) {
 }
 
 fn input(entry: Result<DirEntry, ignore::Error>, binary: bool) -> Result<Option<Input>, String> {
-    let entry = entry.map_err(|error| error.to_string())?;
+    // They name files.
+    let shown = |error: &ignore::Error| terminal::shown(error.to_string().as_bytes());
+    let entry = entry.map_err(|error| shown(&error))?;
     if let Some(error) = entry.error() {
-        tracing::warn!("{error}");
+        tracing::warn!("{}", shown(error));
     }
     if entry.is_stdin() {
         return Ok(Some(Input::Stdin));
@@ -102,7 +105,8 @@ fn input(entry: Result<DirEntry, ignore::Error>, binary: bool) -> Result<Option<
     }
     let path = entry.into_path();
     // Not the entry's own: what is named may be a link.
-    let metadata = fs::metadata(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let metadata =
+        fs::metadata(&path).map_err(|error| format!("{}: {error}", terminal::path(&path)))?;
     if metadata.is_dir() {
         return Ok(None);
     }
@@ -110,11 +114,117 @@ fn input(entry: Result<DirEntry, ignore::Error>, binary: bool) -> Result<Option<
     Ok(Some(Input::File { path, bytes, skip_binary: !binary && !is_named }))
 }
 
-/// Opens a file; none if it is binary and to be passed over then.
-pub fn open(path: &Path, skip_binary: bool) -> io::Result<Option<File>> {
-    let mut file = File::open(path)?;
+/// Opens an input: standard input without its buffer, which would have what comes wait.
+///
+/// # Errors
+///
+/// What was a file when it was found and is none any more is an error: to open a pipe in its place would wait for
+/// somebody to write to it.
+pub fn open(input: &Input) -> io::Result<File> {
+    let Input::File { path, bytes, .. } = input else { return stdin() };
+    let mut options = OpenOptions::new();
+    options.read(true);
+    let is_file = bytes.is_some();
+    #[cfg(unix)]
+    if is_file {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    }
+    let file = options.open(path)?;
+    if is_file && !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no file any more"));
+    }
+    Ok(file)
+}
+
+/// As [`open`]; none if it is binary and to be passed over then.
+pub fn open_text(input: &Input) -> io::Result<Option<File>> {
+    let mut file = open(input)?;
+    let skip_binary = matches!(input, Input::File { skip_binary: true, .. });
     let is_skipped = skip_binary && begins_as_binary(&mut file)?;
     Ok((!is_skipped).then_some(file))
+}
+
+#[cfg(unix)]
+fn stdin() -> io::Result<File> {
+    use std::os::fd::AsFd;
+    Ok(io::stdin().as_fd().try_clone_to_owned()?.into())
+}
+
+#[cfg(windows)]
+fn stdin() -> io::Result<File> {
+    use std::os::windows::io::AsHandle;
+    Ok(io::stdin().as_handle().try_clone_to_owned()?.into())
+}
+
+/// Reads all there is of a file, or as much as fits, and says how much that was.
+pub fn read(file: &mut File, to: &mut [u8]) -> io::Result<usize> {
+    let mut len = 0;
+    while len < to.len() {
+        match file.read(&mut to[len..]) {
+            Ok(0) => break,
+            Ok(count) => len += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(len)
+}
+
+/// A file that may give bytes now and then. When it has given some and no more come for a moment, it says so by
+/// [`ErrorKind::WouldBlock`] once, for what has come to be scanned meanwhile.
+pub struct Live {
+    file: File,
+    /// Whether bytes have come since it last said so.
+    has_come: bool,
+    /// When it last said so.
+    said: Option<Instant>,
+    /// Least time without bytes after which it says so.
+    moment: Duration,
+}
+
+impl Live {
+    /// Soon enough for people, and long enough for a program that has more to say.
+    const MOMENT: Duration = Duration::from_millis(100);
+
+    pub fn new(file: File) -> Live {
+        Live { file, has_come: false, said: None, moment: Live::MOMENT }
+    }
+
+    /// Waits a moment for bytes, or their end. Says whether there are any.
+    #[cfg(unix)]
+    fn wait(&self) -> io::Result<bool> {
+        use rustix::event::{PollFd, PollFlags, poll};
+        let moment = self.moment.try_into().map_err(io::Error::other)?;
+        let mut files = [PollFd::new(&self.file, PollFlags::IN)];
+        match poll(&mut files, Some(&moment)) {
+            Ok(ready) => Ok(ready > 0),
+            Err(rustix::io::Errno::INTR) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn wait(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+}
+
+impl Read for Live {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        if let Some(said) = self.said.take() {
+            // What has to be looked at again and again takes longer and longer.
+            self.moment = said.elapsed().max(Live::MOMENT);
+        }
+        if self.has_come && !self.wait()? {
+            self.has_come = false;
+            self.said = Some(Instant::now());
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let count = self.file.read(to)?;
+        self.has_come |= count > 0;
+        Ok(count)
+    }
 }
 
 /// Bytes by which binary files are told.
@@ -131,4 +241,42 @@ fn begins_as_binary(file: &mut File) -> io::Result<bool> {
     file.take(TELLING_BYTES as u64).read_to_end(&mut block)?;
     file.rewind()?;
     Ok(is_binary(&block))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// To open it would wait for a writer, for good.
+    #[test]
+    fn what_is_no_file_any_more_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "needle").unwrap();
+        let input = Input::File { path: path.clone(), bytes: Some(6), skip_binary: true };
+        assert!(open_text(&input).unwrap().is_some());
+        fs::remove_file(&path).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        for opened in [open(&input).err(), open_text(&input).err()] {
+            assert_eq!(opened.unwrap().to_string(), "it is no file any more");
+        }
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(open(&input).is_err());
+    }
+
+    #[test]
+    fn what_comes_bit_by_bit_is_told_from_what_comes_at_once() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let mut live = Live::new(std::os::fd::OwnedFd::from(reader).into());
+        let mut bytes = [0; 9];
+        io::Write::write_all(&mut writer, b"some").unwrap();
+        assert_eq!(live.read(&mut bytes).unwrap(), 4);
+        assert_eq!(live.read(&mut bytes).unwrap_err().kind(), ErrorKind::WouldBlock);
+        // The second time it waits.
+        io::Write::write_all(&mut writer, b"more").unwrap();
+        assert_eq!(live.read(&mut bytes).unwrap(), 4);
+        drop(writer);
+        assert_eq!(live.read(&mut bytes).unwrap(), 0);
+    }
 }

@@ -4,29 +4,37 @@
 //! |---|---|
 //! | `args.rs` | what can be asked |
 //! | `rules_file.rs` | from a file of rules to a pipeline |
+//! | `rules_format.rs` | which format it is in |
 //! | `inputs.rs` | which files are scanned |
-//! | `scan.rs` | `vkscan scan`: every input through one resident session |
+//! | `scan.rs` | `vkscan scan`: small files through a ring session, and the others through a resident one |
+//! | `small_files.rs` | many small files at a time |
 //! | `output.rs` | how a match is printed |
 //! | `summary.rs` | what `--stats` tells |
 //! | `explain.rs` | `vkscan explain` |
 //! | `devices.rs` | `vkscan devices` |
+//! | `errors.rs` | errors of the library in the command's words |
+//! | `terminal.rs` | messages, progress, and names that are safe to show |
 
 mod args;
 mod devices;
+mod errors;
 mod explain;
 mod inputs;
 mod output;
 mod rules_file;
+mod rules_format;
 mod scan;
 mod small_files;
 mod summary;
+mod terminal;
 
+use std::env;
 use std::error::Error;
-use std::io::{self, IsTerminal};
+use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
 
 use args::{Args, Command};
 
@@ -45,43 +53,47 @@ impl From<Status> for ExitCode {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    log_to_stderr(args.verbose);
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(help) => return show(&help).unwrap_or_else(|error| fail(&error)).into(),
+    };
+    terminal::log(args.verbose);
     let status = match &args.command {
         Command::Scan(args) => scan::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Devices(args) => devices::run(args),
     };
-    status
-        .unwrap_or_else(|error| {
-            // Whoever read the output has seen enough.
-            if is_broken_pipe(error.as_ref()) {
-                return Status::Found;
-            }
-            report(&error);
-            Status::Failed
-        })
-        .into()
+    status.unwrap_or_else(|error| fail(error.as_ref())).into()
 }
 
-fn report(error: &impl std::fmt::Display) {
-    eprintln!("vkscan: {error}");
+/// Help, or what is wrong with the arguments.
+fn show(help: &clap::Error) -> io::Result<Status> {
+    if help.use_stderr() {
+        // It quotes arguments, which may be names of files.
+        let is_plain = |argument: OsString| {
+            let bytes = argument.as_encoded_bytes();
+            terminal::shown(bytes).as_bytes() == bytes
+        };
+        if env::args_os().all(is_plain) {
+            let _ = help.print();
+        } else {
+            let lines = help.render().to_string();
+            let lines = lines.lines().map(|line| terminal::shown(line.as_bytes()) + "\n");
+            terminal::say(&lines.collect::<String>());
+        }
+        return Ok(Status::Failed);
+    }
+    help.print()?;
+    Ok(Status::Found)
 }
 
-fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
-}
-
-/// Warnings by default, more with `-v`; `RUST_LOG` has the last word.
-fn log_to_stderr(verbose: u8) {
-    let level =
-        ["warn", "vkscan=info", "vkscan=debug", "vkscan=trace"][usize::from(verbose.min(3))];
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .without_time()
-        .init();
+/// Reports what has ended the command, unless whoever read its output has seen enough. All input and output errors that
+/// come here are of standard output.
+fn fail(error: &(dyn Error + 'static)) -> Status {
+    match error.downcast_ref::<io::Error>() {
+        Some(error) if error.kind() == io::ErrorKind::BrokenPipe => return Status::Found,
+        Some(error) => terminal::report(&format_args!("standard output: {error}")),
+        None => terminal::report(&error),
+    }
+    Status::Failed
 }

@@ -3,71 +3,101 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml::Spanned;
-use vkscan::{BuildError, PipelineOptions, RulePipeline};
+use vkscan::{BuildError, MatchKind, PipelineOptions, RulePipeline};
+
+use crate::args::{RulesArgs, RulesFormat};
+use crate::{errors, rules_format, terminal};
 
 /// The rules of one file, in order of their pattern ids.
 pub struct RulesFile {
     path: PathBuf,
+    size_limit: usize,
     rules: Vec<Rule>,
 }
 
 struct Rule {
-    name: String,
+    /// None if it is called by its pattern.
+    name: Option<String>,
     pattern: String,
     /// The line it stands on, counted from 1.
     line: usize,
 }
 
-/// What is wrong with a rules file, and where.
-#[derive(Debug, thiserror::Error)]
-pub struct RulesError {
-    path: PathBuf,
-    line: Option<usize>,
-    reason: String,
+impl Rule {
+    fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.pattern)
+    }
 }
 
-impl fmt::Display for RulesError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.path.display())?;
-        if let Some(line) = self.line {
-            write!(f, "{line}:")?;
-        }
-        write!(f, " {}", self.reason)
-    }
+/// What is wrong with a rules file, and where: one line for each fault.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", faults.join("\n"))]
+pub struct RulesError {
+    faults: Vec<String>,
 }
 
 /// Fields of gitleaks' form that say nothing about what matches, at any level.
 const METADATA: [&str; 4] = ["title", "description", "tags", "minVersion"];
 
 impl RulesFile {
-    /// Reads TOML from a file with that extension, and one regular expression a line from any other.
-    pub fn read(path: &Path) -> Result<RulesFile, RulesError> {
+    pub fn read(args: &RulesArgs) -> Result<RulesFile, RulesError> {
+        let path = &*args.rules;
         let text = read_text(path)?;
-        let is_toml =
-            path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
-        let rules = if is_toml { toml_rules(path, &text)? } else { line_rules(path, &text)? };
+        let format = args.rules_format.map_or_else(|| rules_format::of(path, &text), Ok);
+        let rules = match format {
+            Ok(RulesFormat::Toml) => toml_rules(path, &text)?,
+            Ok(RulesFormat::Lines) => line_rules(path, &text)?,
+            Err(other) => {
+                let reason = format!(
+                    "this looks like {other}, which is not read: give one regular expression a line, or TOML \
+                     with [[rules]] of `id` and `regex`; --rules-format lines takes it for lines all the same"
+                );
+                return Err(error(path, None, reason));
+            }
+        };
         if rules.is_empty() {
             return Err(error(path, None, "there is no regular expression in it"));
         }
-        Ok(RulesFile { path: path.to_owned(), rules })
+        Ok(RulesFile { path: path.to_owned(), size_limit: args.size_limit, rules })
     }
 
-    pub fn compile(&self, options: PipelineOptions) -> Result<RulePipeline, RulesError> {
+    pub fn compile(&self, match_kind: MatchKind) -> Result<RulePipeline, RulesError> {
         let patterns: Vec<&str> = self.rules.iter().map(|rule| rule.pattern.as_str()).collect();
-        RulePipeline::with_options(&patterns, options).map_err(|reason| {
-            let rule = match reason {
-                BuildError::Syntax { index, .. } | BuildError::TooLarge { index, .. } => {
-                    self.rules.get(index)
-                }
-                _ => None,
-            };
-            error(&self.path, rule.map(|rule| rule.line), reason)
+        let options = PipelineOptions {
+            match_kind,
+            size_limit: self.size_limit,
+            ..PipelineOptions::default()
+        };
+        let message = match patterns.len() {
+            1 => "compiling 1 rule".to_owned(),
+            count => format!("compiling {count} rules"),
+        };
+        let compiled = terminal::working(message, || RulePipeline::compile(&patterns, options));
+        compiled.map_err(|errors| RulesError {
+            faults: errors.iter().map(|error| self.fault(error)).collect(),
         })
+    }
+
+    fn fault(&self, error: &BuildError) -> String {
+        let rule = match error {
+            BuildError::Syntax { index, .. } | BuildError::TooLarge { index, .. } => {
+                self.rules.get(*index)
+            }
+            _ => None,
+        };
+        let reason = match rule {
+            Some(Rule { name: Some(name), .. }) => {
+                format!("rule {} {}", shown(name), errors::build(error))
+            }
+            // The error shows as much of the pattern as it takes.
+            Some(_) => format!("the rule {}", errors::build(error)),
+            None => errors::build(error),
+        };
+        fault(&self.path, rule.map(|rule| rule.line), reason)
     }
 
     pub fn path(&self) -> &Path {
@@ -80,8 +110,22 @@ impl RulesFile {
 
     /// The name of a pattern's rule.
     pub fn name(&self, pattern_id: u32) -> &str {
-        &self.rules[pattern_id as usize].name
+        self.rules[pattern_id as usize].name()
     }
+
+    /// The same as it is shown to people.
+    pub fn shown_name(&self, pattern_id: u32) -> String {
+        shown(self.name(pattern_id))
+    }
+}
+
+fn shown(name: &str) -> String {
+    terminal::cut(name.as_bytes(), terminal::TEXT_CHARS)
+}
+
+/// The name of a rule that goes by a blank one.
+fn name_by_index(index: usize) -> String {
+    format!("#{index}")
 }
 
 /// One regular expression a line, as `rg -f` reads them: nothing is trimmed but the line's end, `#` is no
@@ -94,18 +138,55 @@ fn line_rules(path: &Path, text: &str) -> Result<Vec<Rule>, RulesError> {
         Err(_) if !ids_path.exists() => None,
         Err(error) => return Err(error),
     };
-    let mut names = ids.as_deref().unwrap_or_default().lines();
-    if ids.is_some() && names.clone().count() != text.lines().count() {
-        let [names, lines] = [names.count(), text.lines().count()];
-        let reason = format!("{names} lines cannot name the {lines} lines of {}", path.display());
+    let patterns = lines(path, text)?;
+    let names = ids.as_deref().map(|ids| lines(&ids_path, ids)).transpose()?;
+    if let Some(names) = &names
+        && names.len() != patterns.len()
+    {
+        let reason = format!(
+            "{} lines cannot name the {} lines of {}",
+            names.len(),
+            patterns.len(),
+            terminal::path(path)
+        );
         return Err(error(&ids_path, None, reason));
     }
-    let rules = text.lines().enumerate().filter_map(|(index, pattern)| {
-        let name = names.next().filter(|name| !name.is_empty()).unwrap_or(pattern);
-        let rule = Rule { name: name.to_owned(), pattern: pattern.to_owned(), line: index + 1 };
-        (!pattern.is_empty()).then_some(rule)
-    });
-    Ok(rules.collect())
+    let mut rules = Vec::new();
+    for (index, &pattern) in patterns.iter().enumerate() {
+        let name = names.as_ref().map(|names| names[index]).filter(|name| !name.is_empty());
+        let name = name.map(|name| match name.trim() {
+            "" => name_by_index(rules.len()),
+            _ => name.to_owned(),
+        });
+        if !pattern.is_empty() {
+            rules.push(Rule { name, pattern: pattern.to_owned(), line: index + 1 });
+        }
+    }
+    Ok(rules)
+}
+
+/// The lines of a text, whichever of the three usual ways they end.
+fn lines<'t>(path: &Path, text: &'t str) -> Result<Vec<&'t str>, RulesError> {
+    let lines: Vec<&str> = match text.contains('\n') {
+        true => text.lines().collect(),
+        false => text.split_terminator('\r').collect(),
+    };
+    let stray = [
+        (
+            '\r',
+            "a carriage return inside a line, where others end in line feeds: write \\r for one",
+        ),
+        ('\u{feff}', "a byte order mark behind the start: remove it, or write \\x{feff} for one"),
+        ('\0', "a NUL byte, as of UTF-16: save the file as UTF-8, or write \\x00 for one"),
+    ];
+    for (index, line) in lines.iter().enumerate() {
+        for (char, what) in stray {
+            if line.contains(char) {
+                return Err(error(path, Some(index + 1), format!("there is {what}")));
+            }
+        }
+    }
+    Ok(lines)
 }
 
 #[derive(Deserialize)]
@@ -116,7 +197,7 @@ struct TomlFile {
 
 #[derive(Deserialize)]
 struct TomlRule {
-    id: Option<String>,
+    id: Option<Spanned<toml::Value>>,
     regex: Option<Spanned<String>>,
 }
 
@@ -134,13 +215,25 @@ fn toml_rules(path: &Path, text: &str) -> Result<Vec<Rule>, RulesError> {
     for rule in file.rules {
         let line = line_at(rule.span().start);
         let TomlRule { id, regex } = rule.into_inner();
+        let name = match id {
+            None => None,
+            Some(id) => match id.get_ref() {
+                toml::Value::String(id) if id.trim().is_empty() => Some(name_by_index(rules.len())),
+                toml::Value::String(id) => Some(id.clone()),
+                toml::Value::Integer(id) => Some(id.to_string()),
+                other => {
+                    let reason = format!("the id is a {}: put it in quotes", other.type_str());
+                    return Err(error(path, Some(line_at(id.span().start)), reason));
+                }
+            },
+        };
         if let Some(regex) = regex {
             let line = line_at(regex.span().start);
-            let pattern = regex.into_inner();
-            rules.push(Rule { name: id.unwrap_or_else(|| pattern.clone()), pattern, line });
+            rules.push(Rule { name, pattern: regex.into_inner(), line });
         } else {
-            let name = id.as_deref().unwrap_or("without an id");
-            tracing::warn!("{}:{line}: rule {name} has no regex and is skipped", path.display());
+            let name = name.as_deref().map_or_else(|| "without an id".to_owned(), shown);
+            let path = terminal::path(path);
+            tracing::warn!("{path}:{line}: rule {name} has no regex and is skipped");
         }
     }
     Ok(rules)
@@ -167,19 +260,35 @@ fn warn_of_other_fields(path: &Path, file: &toml::Table) {
     }));
 
     if !fields.is_empty() {
-        tracing::warn!("{}: not honoured: {}", path.display(), fields.join(", "));
+        let fields = terminal::shown(fields.join(", ").as_bytes());
+        tracing::warn!("{}: not honoured: {fields}", terminal::path(path));
     }
 }
 
+/// The text of a file, without a byte order mark.
 fn read_text(path: &Path) -> Result<String, RulesError> {
-    let bytes = fs::read(path).map_err(|reason: io::Error| error(path, None, reason))?;
-    String::from_utf8(bytes).map_err(|reason| {
+    let bytes = fs::read(path).map_err(|reason| error(path, None, reason))?;
+    if let [0xff, 0xfe, ..] | [0xfe, 0xff, ..] = bytes[..] {
+        return Err(error(path, None, "this is UTF-16: save it as UTF-8"));
+    }
+    let mut text = String::from_utf8(bytes).map_err(|reason| {
         let before = &reason.as_bytes()[..reason.utf8_error().valid_up_to()];
         let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
         error(path, Some(line), "the line is not UTF-8; write other bytes as \\xNN under (?-u)")
-    })
+    })?;
+    if text.starts_with('\u{feff}') {
+        text.drain(..'\u{feff}'.len_utf8());
+    }
+    Ok(text)
 }
 
-fn error(path: &Path, line: Option<usize>, reason: impl ToString) -> RulesError {
-    RulesError { path: path.to_owned(), line, reason: reason.to_string() }
+fn error(path: &Path, line: Option<usize>, reason: impl fmt::Display) -> RulesError {
+    RulesError { faults: vec![fault(path, line, reason)] }
+}
+
+/// One line, whatever the reason quotes.
+fn fault(path: &Path, line: Option<usize>, reason: impl fmt::Display) -> String {
+    let place = line.map(|line| format!(":{line}")).unwrap_or_default();
+    let reason = terminal::shown(reason.to_string().as_bytes());
+    format!("{}{place}: {reason}", terminal::path(path))
 }

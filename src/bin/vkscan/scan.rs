@@ -4,38 +4,50 @@ use std::cell::RefCell;
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Seek};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use vkscan::{
-    Backend, BackendError, ItemError, MAX_HAYSTACK_BYTES, Match, PipelineOptions,
-    ResidentRulePipeline, RingError, RulePipeline, ScanError, ScanScratch, ScanStats,
-    SessionOptions, StagedHaystack, StreamMatch, Ticket,
+    Backend, BackendError, MAX_HAYSTACK_BYTES, Match, ResidentRulePipeline, RingError,
+    RulePipeline, ScanError, ScanScratch, ScanStats, SessionOptions, StagedHaystack, StreamError,
+    StreamMatch, Ticket,
 };
 
+use crate::Status;
 use crate::args::ScanArgs;
-use crate::inputs::{self, Input};
+use crate::errors;
+use crate::inputs::{self, Input, Live};
 use crate::output::Output;
 use crate::rules_file::RulesFile;
 use crate::small_files::{FileRead, Round, SmallFiles};
 use crate::summary::Summary;
-use crate::{Status, report};
+use crate::terminal::{self, report};
 
 pub fn run(args: &ScanArgs) -> Result<Status, Box<dyn Error>> {
     let begin = Instant::now();
     let rules = RulesFile::read(&args.rules)?;
-    let options =
-        PipelineOptions { match_kind: args.match_kind.into(), ..PipelineOptions::default() };
-    let pipeline = rules.compile(options)?;
+    let pipeline = rules.compile(args.match_kind.into())?;
     let compiled = begin.elapsed();
+    scan(args, &rules, &pipeline, compiled).map_err(|error| match error.is::<io::Error>() {
+        // The caller tells what it means.
+        true => error,
+        false => errors::describe(error.as_ref(), &rules).into(),
+    })
+}
 
+fn scan(
+    args: &ScanArgs,
+    rules: &RulesFile,
+    pipeline: &RulePipeline,
+    compiled: Duration,
+) -> Result<Status, Box<dyn Error>> {
     let (mut inputs, failed) = inputs::find(args);
     if inputs.is_empty() {
         tracing::warn!("there is no file to scan; --hidden and --no-ignore may show more");
     }
-    let backend = Backend::new(&args.device.backend_options())?;
+    let backend = Backend::new(&args.backend_options())?;
     let begin = Instant::now();
-    let mut small_files = SmallFiles::prepare(args, &pipeline, &backend, &inputs)?;
+    let mut small_files = SmallFiles::prepare(args, pipeline, &backend, &inputs)?;
     let is_small = |input: &Input| small_files.as_ref().is_some_and(|files| files.takes(input));
     if args.sort.is_none() {
         inputs.sort_by_key(|input| !is_small(input));
@@ -47,13 +59,13 @@ pub fn run(args: &ScanArgs) -> Result<Status, Box<dyn Error>> {
     let bar = progress_bar(&inputs);
     let mut scan = Scan {
         args,
-        rules: &rules,
-        pipeline: &pipeline,
+        rules,
+        pipeline,
         backend: &backend,
         session: None,
         window_bytes: window_bytes(args, large.clone()),
         scratch: ScanScratch::default(),
-        output: RefCell::new(Output::new(args.format, &rules, bar.clone())),
+        output: RefCell::new(Output::new(args.format, rules)),
         bar,
         summary: Summary { compiled, failed, ..Summary::default() },
     };
@@ -99,16 +111,17 @@ fn prepare(
     pipeline.prepare_resident_with(backend, &options)
 }
 
-/// Shows itself on a terminal only.
 fn progress_bar(inputs: &[Input]) -> ProgressBar {
-    let (bar, template) = match inputs.iter().map(Input::bytes).sum::<Option<u64>>() {
-        Some(bytes) => (
+    match inputs.iter().map(Input::bytes).sum::<Option<u64>>() {
+        Some(bytes) => terminal::progress(
             ProgressBar::new(bytes),
             "{wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}",
         ),
-        None => (ProgressBar::new_spinner(), "{spinner} {decimal_bytes} {decimal_bytes_per_sec}"),
-    };
-    bar.with_style(ProgressStyle::with_template(template).expect("the template is well-formed"))
+        None => terminal::progress(
+            ProgressBar::new_spinner(),
+            "{spinner} {decimal_bytes} {decimal_bytes_per_sec}",
+        ),
+    }
 }
 
 struct Scan<'a> {
@@ -190,9 +203,8 @@ impl Scan<'_> {
                 }
                 (Ok(FileRead::Whole(_)), Err(error)) => {
                     self.summary.failed += 1;
-                    let error = explain_item(error, batch.bytes(index).len());
-                    let path = input.path().display();
-                    self.bar.suspend(|| report(&format_args!("{path}: {error}")));
+                    let error = errors::item(error, batch.bytes(index).len());
+                    report_input(input, &error);
                 }
             }
             self.bar.inc(input.bytes().unwrap_or(0));
@@ -270,20 +282,19 @@ impl Scan<'_> {
             match outcome {
                 Ok(true) => {}
                 Ok(false) => self.input(input)?,
-                Err(error) => self.failed(input, error)?,
+                Err(error) => self.failed(input, error.into())?,
             }
         }
         Ok(())
     }
 
     /// Reports what is wrong with an input; fails if no other could fare better.
-    fn failed(&mut self, input: &Input, error: ScanError) -> Result<(), Box<dyn Error>> {
-        if let ScanError::Backend(BackendError::DeviceLost) = error {
-            return Err(error.into());
+    fn failed(&mut self, input: &Input, error: InputError) -> Result<(), Box<dyn Error>> {
+        if let ScanError::Backend(BackendError::DeviceLost) = error.0.error {
+            return Err(error.0.error.into());
         }
         self.summary.failed += 1;
-        let error = self.explain(error);
-        self.bar.suspend(|| report(&format_args!("{}: {error}", input.path().display())));
+        report_input(input, &errors::stream(&error.0, self.rules));
         Ok(())
     }
 
@@ -297,32 +308,30 @@ impl Scan<'_> {
         scanned.or_else(|error| self.failed(input, error))
     }
 
-    fn try_input(&mut self, input: &Input) -> Result<(), ScanError> {
-        match input {
-            Input::Stdin => {
-                let stdin = io::stdin().lock();
-                if stdin.is_terminal() {
-                    tracing::warn!("reading standard input, which is this terminal");
-                }
-                self.reader(input, stdin, 0)?;
+    fn try_input(&mut self, input: &Input) -> Result<(), InputError> {
+        let Some(file) = inputs::open_text(input)? else {
+            self.bar.inc(input.bytes().unwrap_or(0));
+            self.summary.skipped_binary += 1;
+            return Ok(());
+        };
+        if input.bytes().is_some() {
+            self.file(input, file)?;
+        } else {
+            if file.is_terminal() {
+                tracing::warn!("reading {}, which is a terminal", terminal::path(input.path()));
             }
-            Input::File { path, bytes, skip_binary } => {
-                let Some(file) = inputs::open(path, *skip_binary)? else {
-                    self.bar.inc(bytes.unwrap_or(0));
-                    self.summary.skipped_binary += 1;
-                    return Ok(());
-                };
-                self.file(input, file)?;
-            }
+            self.reader(input, Live::new(file), 0)?;
         }
         self.summary.inputs += 1;
         Ok(())
     }
 
     /// Scans a file and, where a rule cannot be decided within a window, once more in larger ones.
-    fn file(&mut self, input: &Input, mut file: File) -> Result<(), ScanError> {
+    fn file(&mut self, input: &Input, mut file: File) -> Result<(), InputError> {
         let scanned = self.reader(input, &file, 0);
-        let Err(ScanError::Undecided { start, .. }) = scanned else {
+        let Err(InputError(StreamError { error: ScanError::Undecided { start, .. }, .. })) =
+            scanned
+        else {
             return scanned;
         };
         // Not the size when it was found: it may have grown.
@@ -331,7 +340,7 @@ impl Scan<'_> {
         if larger <= self.session().haystack_capacity() {
             return scanned;
         }
-        let path = input.path().display();
+        let path = terminal::path(input.path());
         match prepare(self.args, self.pipeline, self.backend, larger) {
             Ok(session) => {
                 tracing::info!("{path}: once more in windows of {larger} bytes");
@@ -343,6 +352,7 @@ impl Scan<'_> {
                 self.reader(input, &file, start)
             }
             Err(error) => {
+                let error = errors::scan(&error, self.rules);
                 tracing::warn!("{path}: no windows of {larger} bytes: {error}");
                 scanned
             }
@@ -350,7 +360,7 @@ impl Scan<'_> {
     }
 
     /// Scans all that a reader gives and prints the matches that start at or after an offset.
-    fn reader(&mut self, input: &Input, reader: impl Read, from: u64) -> Result<(), ScanError> {
+    fn reader(&mut self, input: &Input, reader: impl Read, from: u64) -> Result<(), InputError> {
         let output = &self.output;
         let mut reader = Watched { reader, output, bar: &self.bar };
         let session = self.session.as_ref().expect("prepared by `input`");
@@ -368,25 +378,6 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// An error of one input, with rules and options for what the library calls patterns and parameters.
-    fn explain(&self, error: ScanError) -> String {
-        match error {
-            ScanError::Undecided { pattern_id, start, capacity } => format!(
-                "rule {} cannot be decided: {capacity} bytes after offset {start} it may still match; raise \
-                 --window-bytes, or bound matches with --max-scan-bytes",
-                self.rules.name(pattern_id)
-            ),
-            ScanError::TooManyMatches { found, at_least, max_matches } => format!(
-                "{}{found} matches in a window of {} bytes, and room for {max_matches}: raise \
-                 --max-matches, or lower --window-bytes",
-                if at_least { "at least " } else { "" },
-                self.session().haystack_capacity()
-            ),
-            ScanError::Read(error) => error.to_string(),
-            error => error.to_string(),
-        }
-    }
-
     /// Gives the device back and says how it went.
     fn finish(mut self) -> Result<Status, Box<dyn Error>> {
         self.bar.finish_and_clear();
@@ -394,7 +385,7 @@ impl Scan<'_> {
         self.summary.matches = self.output.get_mut().printed();
         self.session.map_or(Ok(()), |session| session.free(self.backend))?;
         if self.args.stats {
-            eprint!("{}", self.summary.describe(self.rules, self.backend.device_info()));
+            terminal::say(&self.summary.describe(self.rules, self.backend.device_info()));
         }
         Ok(match (self.summary.failed, self.summary.matches) {
             (1.., _) => Status::Failed,
@@ -404,15 +395,29 @@ impl Scan<'_> {
     }
 }
 
-/// As [`Scan::explain`], for a small file.
-fn explain_item(error: &ItemError, bytes: usize) -> String {
-    match error {
-        ItemError::TooManyMatches { found, at_least, max_matches } => format!(
-            "{}{found} matches in {bytes} bytes, and room for {max_matches}: raise --max-matches",
-            if *at_least { "at least " } else { "" }
-        ),
-        error => error.to_string(),
+/// What keeps an input from being scanned, and from where on.
+struct InputError(StreamError);
+
+impl From<StreamError> for InputError {
+    fn from(error: StreamError) -> InputError {
+        InputError(error)
     }
+}
+
+impl From<ScanError> for InputError {
+    fn from(error: ScanError) -> InputError {
+        InputError(StreamError { error, scanned: 0 })
+    }
+}
+
+impl From<io::Error> for InputError {
+    fn from(error: io::Error) -> InputError {
+        ScanError::Read(error).into()
+    }
+}
+
+fn report_input(input: &Input, error: &str) {
+    report(&format_args!("{}: {error}", terminal::path(input.path())));
 }
 
 /// Reads a file into staging memory and submits its scan. Gives the bytes, too.
@@ -423,23 +428,13 @@ fn load<'s>(
     input: &Input,
     staged: &'s mut Option<StagedHaystack>,
 ) -> Result<(&'s [u8], Loaded<'s>), ScanError> {
-    let Input::File { path, bytes: Some(bytes), skip_binary } = input else {
-        return Ok((&[], Loaded::Grown));
-    };
-    let Some(mut file) = inputs::open(path, *skip_binary)? else {
+    let Some(bytes) = input.bytes() else { return Ok((&[], Loaded::Grown)) };
+    let Some(mut file) = inputs::open_text(input)? else {
         return Ok((&[], Loaded::Binary));
     };
     // A byte more, to see that there is none.
-    let staged = staged.insert(session.staging(backend, *bytes as usize + 1)?);
-    let mut len = 0;
-    while len < staged.len() {
-        match file.read(&mut staged[len..]) {
-            Ok(0) => break,
-            Ok(read) => len += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+    let staged = staged.insert(session.staging(backend, bytes as usize + 1)?);
+    let len = inputs::read(&mut file, staged)?;
     if len == staged.len() {
         return Ok((&[], Loaded::Grown));
     }

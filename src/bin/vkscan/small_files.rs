@@ -3,8 +3,7 @@
 
 use std::collections::VecDeque;
 use std::error::Error;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 
 use rayon::prelude::*;
 use vkscan::{
@@ -178,19 +177,13 @@ impl SmallFiles {
 
 /// Reads a file into its place, which has a byte more than it was found to have.
 fn load(input: &Input, place: &mut [u8]) -> io::Result<FileRead> {
-    let Input::File { path, skip_binary, .. } = input else { return Ok(FileRead::Grown) };
-    let mut file = File::open(path)?;
-    let mut len = 0;
-    while len < place.len() {
-        match file.read(&mut place[len..]) {
-            Ok(0) if *skip_binary && inputs::is_binary(&place[..len]) => {
-                return Ok(FileRead::Binary);
-            }
-            Ok(0) => return Ok(FileRead::Whole(len)),
-            Ok(count) => len += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+    // Whether it is binary shows when it has been read.
+    let len = inputs::read(&mut inputs::open(input)?, place)?;
+    Ok(match input {
+        _ if len == place.len() => FileRead::Grown,
+        Input::File { skip_binary: true, .. } if inputs::is_binary(&place[..len]) => {
+            FileRead::Binary
         }
-    }
-    Ok(FileRead::Grown)
+        _ => FileRead::Whole(len),
+    })
 }

@@ -6,6 +6,7 @@ use indicatif::{DecimalBytes, HumanBytes};
 use vkscan::{DeviceInfo, ScanStats, StageTimes};
 
 use crate::rules_file::RulesFile;
+use crate::terminal;
 
 #[derive(Default)]
 pub struct Summary {
@@ -29,7 +30,7 @@ pub struct Summary {
 impl Summary {
     pub fn describe(&self, rules: &RulesFile, device: &DeviceInfo) -> String {
         let Summary { inputs, skipped_binary, failed, matches, stats, .. } = self;
-        let path = rules.path().display();
+        let path = terminal::path(rules.path());
         let bytes_per_second = stats.bytes_up as f64 / self.scanned.as_secs_f64().max(1e-9);
         let mut text = format!(
             "device    {}, {}\n\

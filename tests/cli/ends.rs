@@ -1,0 +1,305 @@
+//! How the command ends, and what it says then.
+
+use super::*;
+
+#[test]
+fn the_exit_status_is_that_of_grep() {
+    let folder = Folder::new();
+    folder.write("hit", "a needle");
+    folder.write("miss", "nothing");
+    folder.write("empty", "");
+    let scan = |args: &[&str]| run(folder.scan("needle").args(args));
+
+    assert_eq!(scan(&["hit", "miss"]).0, 0);
+    assert_eq!(scan(&["miss", "empty"]).0, 1);
+    let (code, output) = scan(&["missing", "hit"]);
+    assert_eq!((code, output.stdout.as_slice()), (2, b"hit:2-8: needle: needle\n".as_slice()));
+    assert!(stderr(&output).contains("vkscan: missing: "), "{}", stderr(&output));
+    assert_eq!(scan(&["--no-such-option"]).0, 2);
+    assert_eq!(scan(&["--window-bytes", "1", "hit"]).0, 2);
+    assert_eq!(scan(&["--match-kind", "longest", "hit"]).0, 2);
+    assert_eq!(run(&mut vkscan()).0, 2);
+
+    fs::create_dir(folder.path("nothing")).unwrap();
+    let (code, output) = scan(&["nothing"]);
+    assert_eq!(code, 1);
+    assert!(stderr(&output).contains("there is no file to scan"), "{}", stderr(&output));
+}
+
+#[test]
+fn the_summary_counts() {
+    let folder = Folder::new();
+    folder.write("tree/hit", "needle, needle");
+    folder.write("tree/binary", b"\0needle");
+    let (code, output) = run(folder.scan("needle").args(["--stats", "tree", "missing"]));
+    assert_eq!(code, 2);
+    let stderr = stderr(&output);
+    for line in [
+        "inputs    1 scanned, 1 skipped as binary, 1 failed\n",
+        "matches   2\n",
+        "rules     1 of ",
+        "device    ",
+    ] {
+        assert!(stderr.contains(line), "{line:?} not in {stderr}");
+    }
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let folder = Folder::new();
+    folder.write("many", "needle ".repeat(100_000));
+    let mut child = folder
+        .scan("needle")
+        .arg("many")
+        .env("RUST_LOG", "error")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "many:0-6: needle: needle\n");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn devices_are_listed_and_one_is_picked() {
+    let (code, output) = run(vkscan().arg("devices"));
+    assert_eq!(code, 0, "{}", stderr(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.matches("    picked: ").count(), 1, "{text}");
+
+    let devices = |args: &[&str]| {
+        let (code, output) = run(vkscan().args(["devices", "--format", "json"]).args(args));
+        (code, records(&output.stdout), stderr(&output))
+    };
+    let (code, all, _) = devices(&[]);
+    let picked: Vec<&Value> = all.iter().filter(|device| !device["picked"].is_null()).collect();
+    assert_eq!((code, picked.len()), (0, 1));
+    let uuid = picked[0]["uuid"].as_str().unwrap();
+    let (code, selected, _) = devices(&["--device", uuid]);
+    assert_eq!((code, selected.len()), (0, all.len()));
+    assert!(selected.iter().any(|device| {
+        device["picked"].as_str().is_some_and(|reason| reason.contains("selected by UUID"))
+    }));
+
+    let (code, listed, stderr) = devices(&["--device", "no such device"]);
+    assert_eq!((code, listed.len()), (2, all.len()));
+    assert!(stderr.contains("no Vulkan device fits name \"no such device\""), "{stderr}");
+}
+
+#[test]
+fn no_device_is_an_error_that_says_what_to_install() {
+    let folder = Folder::new();
+    folder.write("hit", "needle");
+    let mut scan = folder.scan("needle");
+    let mut devices = vkscan();
+    for command in [scan.arg("hit"), devices.arg("devices")] {
+        // Layers come by other ways than drivers; validation would be found, and be of no use.
+        command.env("VKSCAN_VALIDATION", "0");
+        for variable in ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"] {
+            command.env(variable, folder.path("no-driver.json"));
+        }
+        let stderr = scan_error(command);
+        assert!(stderr.contains("vkscan: no Vulkan device"), "{stderr}");
+        assert!(stderr.contains("mesa-vulkan-drivers"), "{stderr}");
+    }
+    let stderr = scan_error(folder.scan("needle").args(["hit", "--device", "no such device"]));
+    assert!(stderr.contains("no Vulkan device fits"), "{stderr}");
+}
+
+/// The dynamic linker takes the first file of the name, and this one is no library.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_loader_is_an_error_that_says_what_to_install() {
+    let folder = Folder::new();
+    folder.write("hit", "needle");
+    folder.write("lib/libvulkan.so.1", "no library ".repeat(100));
+    let mut scan = folder.scan("needle");
+    scan.arg("hit").env("LD_LIBRARY_PATH", folder.path("lib"));
+    let stderr = scan_error(&mut scan);
+    assert!(stderr.contains("vkscan: no usable Vulkan loader"), "{stderr}");
+    assert!(stderr.contains("libvulkan1"), "{stderr}");
+}
+
+/// What takes no bytes.
+#[cfg(target_os = "linux")]
+fn full() -> Stdio {
+    fs::File::options().write(true).open("/dev/full").unwrap().into()
+}
+
+/// A pipe that nobody reads.
+#[cfg(unix)]
+fn broken() -> Stdio {
+    let (_, writer) = std::io::pipe().unwrap();
+    writer.into()
+}
+
+/// Warnings, errors of inputs, the summary and a log of everything, none of which can be written.
+#[cfg(target_os = "linux")]
+#[test]
+fn errors_that_cannot_be_written_lose_no_match() {
+    let folder = Folder::new();
+    folder.write("hit", "needle");
+    let toml = folder.write("rules.toml", "[[rules]]\nid = 'x'\nregex = 'needle'\nentropy = 3\n");
+    let scan = |args: &[&str], stderr: Stdio| {
+        let mut scan = vkscan();
+        scan.args(["scan", "--rules"]).arg(&toml).args(args).current_dir(folder.0.path());
+        let output = scan.env_remove("RUST_LOG").stdin(Stdio::null()).stderr(stderr).output();
+        let output = output.unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let hit = "hit:0-6: x: needle\n";
+    for stderr in [full, broken] {
+        assert_eq!(scan(&["hit"], stderr()), (Some(0), hit.to_owned()));
+        assert_eq!(scan(&["--stats", "-vvv", "hit"], stderr()), (Some(0), hit.to_owned()));
+        assert_eq!(
+            scan(&["missing", "hit", "/proc/self/mem"], stderr()),
+            (Some(2), hit.to_owned())
+        );
+        assert_eq!(scan(&["--no-such-option"], stderr()), (Some(2), String::new()));
+        assert_eq!(scan(&[], stderr()), (Some(1), String::new()));
+    }
+    let mut closed = Command::new("sh");
+    closed.args([
+        "-c",
+        r#"exec "$0" scan --rules "$1" --stats hit 2>&-"#,
+        env!("CARGO_BIN_EXE_vkscan"),
+    ]);
+    let closed = closed.arg(&toml).current_dir(folder.0.path()).output().unwrap();
+    assert_eq!((closed.status.code(), &*closed.stdout), (Some(0), hit.as_bytes()));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_cannot_be_written_is_an_error() {
+    let folder = Folder::new();
+    folder.write("hit", "needle");
+    folder.write("rules/rules.regex", "needle");
+    for args in [
+        &["scan", "--rules", "rules/rules.regex", "hit"][..],
+        &["scan", "--rules", "rules/rules.regex", "--window-bytes", "1024", "hit"],
+        &["explain", "--rules", "rules/rules.regex"],
+        &["devices"],
+        &["--help"],
+        &["scan", "--help"],
+        &["--version"],
+    ] {
+        let run = |stdout: Stdio| {
+            let mut command = vkscan();
+            command.args(args).current_dir(folder.0.path()).env("RUST_LOG", "error");
+            let output = command.stdin(Stdio::null()).stdout(stdout).output().unwrap();
+            (output.status.code(), stderr(&output))
+        };
+        let (code, stderr) = run(full());
+        assert_eq!(code, Some(2), "{args:?}");
+        assert_eq!(stderr, "vkscan: standard output: No space left on device (os error 28)\n");
+        assert_eq!(run(broken()), (Some(0), String::new()), "{args:?}");
+    }
+}
+
+/// Whatever names, ids and patterns hold, none of it is an order to the terminal.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_are_shown_without_what_does_not_print() {
+    let folder = Folder::new();
+    let name = "\x1b]0;owned\x07\r\u{9b}31m\u{202e}";
+    let shown = r"\u{1b}]0;owned\u{7}\r\u{9b}31m\u{202e}";
+    folder.write(&format!("tree/{name}"), "needle needle");
+    folder.write("many", "needle");
+    std::os::unix::fs::symlink("nowhere", folder.path(&format!("tree/link{name}"))).unwrap();
+    fs::write(folder.path(&format!("{name}.toml")), "[[rules]]\nid='a(b'\nregex='('").unwrap();
+    let quoted = name.replace('\x1b', "\\u001b").replace('\x07', "\\u0007").replace('\r', "\\r");
+    let toml = format!(
+        "[[rules]]\nid = \"{quoted}\"\nregex = '(?s)needle.*'\n[[rules]]\nid = \"{quoted}\"\n\
+                        \"{quoted}\" = 1\n"
+    );
+    folder.write("rules.toml", toml);
+    folder.write("bad.regex", format!("({name}\u{1}\n").replace('\r', ""));
+    let tree = format!("tree/{name}");
+    let missing = format!("missing{name}");
+    let option = format!("--{name}");
+    let rules = format!("{name}.toml");
+    for (args, status, parts) in [
+        (&["--rules", "rules.toml", &missing][..], 2, 3),
+        (&["--rules", "rules.toml", "--follow", "tree"], 2, 4),
+        (&["--rules", "rules.toml", "--max-matches", "0", &tree], 2, 3),
+        (&["--rules", "rules.toml", "-vvv", "--stats", "--window-bytes", "1024", &tree], 0, 3),
+        (&["--rules", &missing, "many"], 2, 1),
+        (&["--rules", &rules, "many"], 2, 1),
+        (&["--rules", "rules.toml", &option], 2, 0),
+    ] {
+        let (code, output) = run(vkscan().arg("scan").args(args).current_dir(folder.0.path()));
+        let both = stderr(&output) + &String::from_utf8_lossy(&output.stdout);
+        assert_eq!(code, status, "{both}");
+        assert!(!both.contains(|char: char| char != '\n' && char.is_control()), "{both:?}");
+        assert!(!both.contains('\u{202e}') && both.matches(shown).count() >= parts, "{both}");
+    }
+    let (_, output) =
+        run(vkscan().args(["explain", "--rules", "bad.regex"]).current_dir(folder.0.path()));
+    let stderr = stderr(&output);
+    assert!(stderr.contains(r"of (\u{1b}]0;owned") && !stderr.contains('\x1b'), "{stderr}");
+    let mut scan = vkscan();
+    scan.args(["scan", "--format", "json", "--rules", "rules.toml", &tree]);
+    let json = scan_stdout(0, scan.current_dir(folder.0.path()));
+    assert!(!json.contains(|char: char| char != '\n' && char.is_control()), "{json:?}");
+    assert_eq!(records(json.as_bytes())[0]["path"], *tree);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_damaged_manifest_of_a_driver_is_called_so() {
+    let folder = Folder::new();
+    folder.write("hit", "needle");
+    let driver = |path: &str| {
+        format!(
+            r#"{{"file_format_version":"1.0.0","ICD":{{"library_path":"{path}","api_version":"1.3"}}}}"#
+        )
+    };
+    for manifest in [
+        "{".to_owned(),
+        String::new(),
+        "[]".to_owned(),
+        driver("/no/such/driver.so"),
+        driver("/dev/null"),
+    ] {
+        let path = folder.write("driver.json", &manifest);
+        let mut scan = folder.scan("needle");
+        let mut devices = vkscan();
+        for command in [scan.arg("hit"), devices.arg("devices")] {
+            command.env("VKSCAN_VALIDATION", "0");
+            for variable in ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"] {
+                command.env(variable, &path);
+            }
+            let stderr = scan_error(command);
+            assert!(stderr.contains("VK_LOADER_DEBUG=all"), "{manifest}: {stderr}");
+            assert!(!stderr.contains("out of host memory"), "{manifest}: {stderr}");
+        }
+    }
+}
+
+/// On a terminal, and there alone, there are signs of life while rules are compiled.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_shows_that_rules_are_being_compiled() {
+    use std::io::Read;
+    let folder = Folder::new();
+    let (mut end, terminal) = terminal();
+    let size = rustix::termios::Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+    rustix::termios::tcsetwinsize(&terminal, size).unwrap();
+    let rules: String = (0..1000).map(|index| format!("rule{index}[a-z]{{1,9}}x\n")).collect();
+    let rules = folder.write("rules.regex", rules);
+    let mut explain = vkscan();
+    explain.args(["explain", "--rules"]).arg(&rules).env("TERM", "xterm");
+    let quiet = run(&mut explain);
+    assert_eq!((quiet.0, stderr(&quiet.1)), (0, String::new()));
+    let mut child = explain.stdin(Stdio::null()).stdout(Stdio::null()).stderr(terminal).spawn();
+    // It holds the terminal open.
+    drop(explain);
+    let mut shown = Vec::new();
+    let _ = end.read_to_end(&mut shown);
+    assert_eq!(child.as_mut().unwrap().wait().unwrap().code(), Some(0));
+    let shown = String::from_utf8_lossy(&shown);
+    assert!(shown.contains("compiling 1000 rules"), "{shown:?}");
+}

@@ -103,22 +103,26 @@ struct Stream<'a, F> {
 
 impl<F: FnMut(StreamMatch, &[u8])> Stream<'_, F> {
     fn scan_all(&mut self, reader: &mut impl Read) -> Result<(), ScanError> {
+        // Whether bytes have come since the reader last had none.
+        let mut has_come = false;
         loop {
             // One byte more than fits tells a stream that ends here from one that goes on.
             let known = self.window.len();
             let wanted = self.session.haystack_capacity() + 1 - known;
-            match reader.by_ref().take(wanted as u64).read_to_end(&mut self.window) {
+            let read = reader.by_ref().take(wanted as u64).read_to_end(&mut self.window);
+            has_come |= self.window.len() > known;
+            match read {
                 Ok(read) if read < wanted => {
                     self.scan_to(self.window.len(), true)?;
                     return Ok(());
                 }
                 Ok(_) => self.scan_full()?,
                 Err(error) => {
-                    let has_come = self.window.len() > known;
                     self.scan_partial()?;
                     if error.kind() != ErrorKind::WouldBlock || !has_come {
                         return Err(ScanError::Read(error));
                     }
+                    has_come = false;
                 }
             }
             let dropped = self.first_start.saturating_sub(CONTEXT);
@@ -145,12 +149,12 @@ impl<F: FnMut(StreamMatch, &[u8])> Stream<'_, F> {
     }
 
     /// Scans a window that has room left, as far as it decides: the last starts, whose grams may be behind its end, one
-    /// by one.
+    /// by one, but for the last of all: starts are told by two bytes.
     fn scan_partial(&mut self) -> Result<(), ScanError> {
         let reach = self.session.reach.unwrap_or(0) as usize;
         let len = self.window.len();
         if self.scan_to(len.saturating_sub(reach), false)?.is_none() {
-            self.scan_to(len, false)?;
+            self.scan_to(len.saturating_sub(1), false)?;
         }
         Ok(())
     }

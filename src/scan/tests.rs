@@ -497,14 +497,17 @@ proptest! {
     /// What is told of a stream that pauses, and then breaks off, is right whatever might have followed.
     #[test]
     fn pauses_do_not_show(
-        haystack in prop::collection::vec(prop::sample::select(&b"aab o1-\n\xC3\xA9"[..]), 1..200),
-        lengths in prop::collection::vec(1_usize..30, 1..9),
+        pieces in prop::collection::vec(prop::sample::select(PIECES_PAUSED), 1..25),
+        lengths in prop::collection::vec(1_usize..6, 1..9),
         capacity in 9_usize..200,
+        // Few at a time: what one leaves undecided hides what is wrong with the others.
+        patterns in prop::sample::subsequence(PAUSED, 1..4),
         all in any::<bool>(),
         cramped in any::<bool>(),
     ) {
         let backend = TestBackend::new();
-        let rules = rules(KINDS[usize::from(all)], PATTERNS);
+        let haystack = pieces.concat();
+        let rules = rules(KINDS[usize::from(all)], &patterns);
         let options = options(capacity, 10_000);
         let session = match cramped {
             true => rules.prepare_resident_cramped(&backend, &options).unwrap(),
@@ -526,6 +529,26 @@ proptest! {
     }
 }
 
+/// What they match, byte by byte.
+const PIECES_PAUSED: &[&[u8]] =
+    &[b"a", b"aab", b"ab", b"oa1-", b"1-1", b"aa aabb ao ", b" ", b"\n", b"\xC3\xA9", b"\xC3"];
+
+/// Rules that more bytes decide in several ways.
+const PAUSED: &[&str] = &[
+    "a+b?",
+    "aab",
+    "o[a-z]{0,9}1-",
+    r"\bab\b",
+    r"(?m)^\w+",
+    r"(?m)[a-z]$",
+    r"\d+-\d+",
+    r"[^\n]{9,30}o",
+    r"(?u)\b\w{3}\b",
+    r"(?u)\B.\b",
+    "(?s)o.*?1",
+    "a",
+];
+
 #[test]
 fn a_pause_tells_all_that_is_decided() {
     let backend = TestBackend::new();
@@ -535,7 +558,7 @@ fn a_pause_tells_all_that_is_decided() {
         let rules = rules(kind, &["needle", "m[a-z]{0,30}zebra", "(?m)^[0-9]{2} ", "[0-9]+"]);
         let session = rules.prepare_resident(&backend, 1000, 100).unwrap();
         // What ends with the last byte may go on, for all that a walk can tell.
-        let pauses = [(8, 0, 2), (9, 1, 9), (11, 1, 10), (15, 1, 15), (17, 1, 15), (19, 3, 18)];
+        let pauses = [(8, 0, 2), (9, 1, 8), (11, 1, 10), (15, 1, 14), (17, 1, 15), (19, 3, 18)];
         for (len, told, scanned) in pauses {
             let expected = rules.reference_scan(&haystack[..len]);
             let reader = Pausing::new(&haystack[..len], &[len]);
@@ -565,7 +588,7 @@ fn a_reader_that_does_not_wait_is_an_error() {
     let (told, ended) = scan_stream(&session, &backend, b"a ", b"a ".chain(Never));
     let StreamError { error, scanned } = ended.unwrap_err();
     assert!(matches!(error, ScanError::Read(error) if error.kind() == ErrorKind::WouldBlock));
-    assert_eq!((told.len(), scanned), (1, 2));
+    assert_eq!((told.len(), scanned), (1, 1));
 }
 
 #[test]

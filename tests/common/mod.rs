@@ -147,14 +147,18 @@ fn matches_at(spans: impl Iterator<Item = impl Iterator<Item = Range<usize>>>) -
     matches
 }
 
-/// Patterns of bytes as [`regexes`], without literal optimisations: with these, regex-automata 0.4.18 says that
+/// As [`regexes`], without literal optimisations: with these, regex-automata 0.4.18 says that
 /// `x*key.+?b` is in `keybkey`.
 pub fn plain_regexes(patterns: &[&str]) -> Vec<meta::Regex> {
     let config = meta::Config::new().auto_prefilter(false).utf8_empty(false);
-    let syntax = syntax::Config::new().unicode(false).utf8(false);
-    let mut builder = meta::Regex::builder();
-    builder.configure(config).syntax(syntax);
-    patterns.iter().map(|pattern| builder.build(pattern).unwrap()).collect()
+    let build = |pattern: &&str| {
+        let build = |unicode| {
+            let syntax = syntax::Config::new().unicode(unicode).utf8(false);
+            meta::Regex::builder().configure(config.clone()).syntax(syntax).build(pattern)
+        };
+        build(false).or_else(|_| build(true)).unwrap()
+    };
+    patterns.iter().map(build).collect()
 }
 
 /// What these find for each pattern on its own.

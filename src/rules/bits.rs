@@ -142,9 +142,6 @@ impl BitNfa {
             let [one, other] = [one, other].map(|set| &nfa.sets[set as usize]);
             one.iter().zip(other).any(|(one, other)| one & other != 0)
         };
-        let meets: Vec<Vec<bool>> = (0..nfa.sets.len() as u32)
-            .map(|one| (0..nfa.sets.len() as u32).map(|other| meet(one, other)).collect())
-            .collect();
 
         let mut pairs = Pairs { behind: vec![None; self.sets.len()], open: Vec::new() };
         let mut word_count = 0;
@@ -163,7 +160,7 @@ impl BitNfa {
             else {
                 continue;
             };
-            if meets[one as usize][other as usize] {
+            if meet(one, other) {
                 let both = may_reach[second].iter().zip(&must_reach[first]);
                 let new: Bits = both.map(|(second, first)| second & !first).collect();
                 for to in &self.followers[first] {

@@ -31,9 +31,9 @@ const TAIL_BYTES: [usize; 3] = [12, 8, 5];
 const MOST_OFFSET: usize = layout::GRAM_MOST_OFFSET as usize;
 
 /// Strings of byte classes that a tail may begin with, and grams of one of them and of a rule, at most.
-const MOST_PATHS: usize = 512;
+pub(super) const MOST_PATHS: usize = 512;
 const MOST_WINDOW_GRAMS: usize = 1 << 12;
-const MOST_GRAMS: usize = 1 << 14;
+pub(super) const MOST_GRAMS: usize = 1 << 14;
 
 /// Places of a rule that it may be cut at: nested repetitions have many.
 const MOST_PARTS: usize = 256;

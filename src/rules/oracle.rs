@@ -9,7 +9,8 @@ use regex_automata::util::look::{Look, LookMatcher};
 use regex_automata::{Anchored, Input, meta};
 use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 
-use super::{PipelineOptions, RulePipeline, parse};
+use super::nfa::PositionNfa;
+use super::{PipelineOptions, Rule, RulePipeline, compiler, parse};
 use crate::{Match, MatchKind};
 
 impl RulePipeline {
@@ -17,7 +18,8 @@ impl RulePipeline {
     ///
     /// # Panics
     ///
-    /// If `haystack` has 4 GiB or more.
+    /// If `haystack` has 4 GiB or more, or if the rules' automata do not come of the patterns' texts, which may only be
+    /// in what [`RulePipeline::from_bytes`] has read.
     pub fn reference_scan(&self, haystack: &[u8]) -> Vec<Match> {
         self.reference_scan_bounded(haystack, u32::MAX)
     }
@@ -27,12 +29,14 @@ impl RulePipeline {
     ///
     /// # Panics
     ///
-    /// If `haystack` has 4 GiB or more.
+    /// As [`RulePipeline::reference_scan`].
     pub fn reference_scan_bounded(&self, haystack: &[u8], max_scan_bytes: u32) -> Vec<Match> {
         assert!(u32::try_from(haystack.len()).is_ok(), "offsets are 32 bits wide");
         let mut matches = Vec::new();
-        for (id, pattern) in self.patterns().enumerate() {
-            let hir = parse(pattern, &self.options).expect("it parsed before");
+        for (id, rule) in self.rules.iter().enumerate() {
+            let hir = self.meaning_of(rule).unwrap_or_else(|| {
+                panic!("the automata of rule {id} do not come of its text: {:?}", rule.pattern)
+            });
             let mut report = |start: usize, end: usize| {
                 if start < end {
                     let [start, end] = [start as u32, end as u32];
@@ -48,6 +52,13 @@ impl RulePipeline {
         }
         matches.sort_unstable();
         matches
+    }
+
+    /// The syntax tree of a rule's text, if the rule's automata come of it.
+    fn meaning_of(&self, rule: &Rule) -> Option<Hir> {
+        let hir = parse(&rule.pattern, &self.options).ok()?;
+        let thompson = compiler(&self.options).build_from_hir(&hir).ok()?;
+        (PositionNfa::new(&thompson) == rule.nfa).then_some(hir)
     }
 }
 

@@ -3,22 +3,30 @@
 //! Little-endian words: magic, version, the length and FNV-1a checksum of what follows, the options, and
 //! then each rule. Whatever is read back is checked piece by piece before it is used: an index that leads
 //! outside its table is an error here, so that no kernel meets one.
+//!
+//! Bytes may come from anywhere, and what is made of them has to stay in proportion to them, in memory and in time.
+//! So tables have to be as the compiler lays them out, where every part has its one place and its use: the nodes'
+//! edges follow each other, sets are in the order in which nodes first read them, classes in that of the bytes, a
+//! row has an entry for each of them and is led to by another, grams and sequences ascend and are no more than a
+//! rule is compiled to. Whether tables match what the rule's text says is not checked, for that takes the compiler.
+
+use std::collections::HashSet;
 
 use bytemuck::allocation::pod_collect_to_vec;
 use bytemuck::cast_slice;
-use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
 use super::dfa::{self, PartialDfa};
 use super::factor::{self, Gram, SEQUENCE, Sequence};
 use super::look;
 use super::nfa::{ByteSet, Node, PositionNfa};
+use super::witness;
 use super::{Branch, BuildError, PipelineOptions, Rule, RulePipeline, Run, Spent, UnicodePolicy};
 use crate::MatchKind;
 use crate::shaders::layout;
 
 const MAGIC: [u8; 8] = *b"vkscan\0\n";
 /// Goes up with every change of the format.
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 /// Bytes of magic, version, length and checksum.
 const HEAD: usize = 8 + 4 + 8 + 8;
 
@@ -44,11 +52,11 @@ impl RulePipeline {
         for rule in &self.rules {
             body.bytes(rule.pattern.as_bytes());
             body.bytes(cast_slice(&rule.nfa.sets));
-            let nodes: Vec<[u32; 4]> = rule
+            let nodes: Vec<[u32; 3]> = rule
                 .nfa
                 .nodes
                 .iter()
-                .map(|node| [node.kind, node.operand, node.edges_begin, node.edges_end])
+                .map(|node| [node.kind, node.operand, node.edges_end - node.edges_begin])
                 .collect();
             body.bytes(cast_slice(&nodes));
             body.bytes(cast_slice(&rule.nfa.edges));
@@ -92,10 +100,17 @@ impl RulePipeline {
 
     /// Reads what [`RulePipeline::to_bytes`] wrote.
     ///
+    /// Bytes that somebody else has written, with the right checksum, do no harm: to read them, to make them resident and
+    /// to scan with them takes memory and time in proportion to their number, as much as if rules had been compiled to
+    /// tables of that size. But they match whatever they match. The patterns' texts are for show, and for
+    /// [`RulePipeline::reference_scan`], which makes sure first that the rules' automata come of them: they are not
+    /// compiled here, or even parsed, and tables may tell of other matches than the texts do. Read what you trust to
+    /// have been written by `to_bytes`.
+    ///
     /// # Errors
     ///
     /// [`BuildError::Malformed`] for anything else: a foreign or newer format, missing or surplus bytes, a
-    /// wrong checksum, or tables that do not hold together.
+    /// wrong checksum, or tables that do not hold together or are not laid out as compiled ones are.
     pub fn from_bytes(bytes: &[u8]) -> Result<RulePipeline, BuildError> {
         read(bytes).map_err(|reason| BuildError::Malformed { reason })
     }
@@ -162,77 +177,119 @@ fn read(bytes: &[u8]) -> Result<RulePipeline, String> {
     let count = reader.word()?;
     let mut rules = Vec::new();
     for index in 0..count {
-        rules.push(rule(&mut reader).map_err(|reason| format!("rule {index}: {reason}"))?);
+        let rule = rule(&mut reader, options.line_terminator);
+        rules.push(rule.map_err(|reason| format!("rule {index}: {reason}"))?);
     }
     if !reader.0.is_empty() {
         return Err(format!("{} bytes follow its last rule", reader.0.len()));
     }
-    // Parsing takes longer than everything else.
-    let parses = |(index, rule): (usize, &Rule)| match super::parse(&rule.pattern, &options) {
-        Ok(_) => Ok(()),
-        Err(reason) => Err(format!("rule {index} does not parse: {reason}")),
-    };
-    rules.par_iter().enumerate().map(parses).collect::<Result<(), _>>()?;
     Ok(RulePipeline { options, rules })
 }
 
-fn rule(reader: &mut Reader) -> Result<Rule, String> {
+fn rule(reader: &mut Reader, line_terminator: u8) -> Result<Rule, String> {
     let pattern = str::from_utf8(reader.bytes()?).map_err(|error| error.to_string())?.to_owned();
-    let sets: Vec<ByteSet> = reader.array("byte sets")?;
-    let nodes: Vec<[u32; 4]> = reader.array("nodes")?;
-    let nodes = nodes
-        .into_iter()
-        .map(|[kind, operand, edges_begin, edges_end]| Node {
-            kind,
-            operand,
-            edges_begin,
-            edges_end,
-        })
-        .collect();
-    let nfa = PositionNfa { nodes, edges: reader.array("edges")?, sets };
-    check_nfa(&nfa)?;
-    let dfa = reader.dfa()?;
-    let loose = reader.some_dfa()?;
-    // The last class but one is a tick.
-    let is_byte =
-        |loose: &PartialDfa| loose.classes.iter().all(|&class| u32::from(class) + 2 < loose.stride);
-    if !loose.as_ref().is_none_or(is_byte) {
-        return Err("a byte is taken for a tick".into());
+    let nfa = nfa(reader)?;
+    check_nfa(&nfa, line_terminator)?;
+    let dfa = reader.dfa(HasTicks(false))?;
+    let loose = reader.some_dfa(HasTicks(true))?;
+    if loose.is_some() && !dfa.escapes() {
+        return Err("a DFA without counts is of no use".into());
     }
     let spent = Spent { search: reader.flag()?, tables: reader.flag()? };
     let mut branches = Vec::new();
     for _ in 0..reader.word()? {
-        let front = [reader.word()?, reader.word()?];
-        let grams = reader.grams()?;
-        let other_grams = if reader.flag()? { Some(reader.grams()?) } else { None };
-        let sets: Vec<[ByteSet; SEQUENCE]> = reader.array("sequences")?;
-        let offsets: Vec<u8> = reader.array("offsets")?;
-        if sets.len() != offsets.len() {
-            return Err("its sequences are cut off".into());
-        }
-        if offsets.iter().any(|&offset| u32::from(offset) >= layout::GRAM_MOST_OFFSET) {
-            return Err("a sequence lies too far from its tail's start".into());
-        }
-        let sequences =
-            sets.into_iter().zip(offsets).map(|(sets, offset)| Sequence { sets, offset }).collect();
-        let frequency = f64::from_bits(reader.long()?);
-        if !(0.0..=f64::MAX).contains(&frequency) {
-            return Err(format!("a frequency of {frequency} makes no sense"));
-        }
-        let [tail, back] = [reader.some_dfa()?, reader.some_dfa()?];
-        let is_exact = reader.flag()?;
-        let run = match reader.word()? {
-            0 => None,
-            1 => Some(Run::Lazy),
-            2 => Some(Run::Greedy),
-            other => return Err(format!("a run of kind {other} is unknown")),
-        };
-        let branch =
-            Branch { front, grams, other_grams, sequences, frequency, tail, back, is_exact, run };
-        check_front(&branch)?;
-        branches.push(branch);
+        branches.push(branch(reader)?);
+    }
+    let anchored = Branch::anchored();
+    let is_found = |branch: &Branch| !branch.is_anchored();
+    if branches != [anchored] && !branches.iter().all(is_found) {
+        return Err("one of its branches has nothing to look for".into());
+    }
+    // Sequences are only looked for by rules as a whole.
+    if branches.len() > 1 && branches.iter().any(|branch| !branch.sequences.is_empty()) {
+        return Err("it has other branches beside one with sequences".into());
     }
     Ok(Rule { pattern, nfa, dfa, loose, branches, spent })
+}
+
+fn nfa(reader: &mut Reader) -> Result<PositionNfa, String> {
+    let sets: Vec<ByteSet> = reader.array("byte sets")?;
+    let drafts: Vec<[u32; 3]> = reader.array("nodes")?;
+    let edges: Vec<u32> = reader.array("edges")?;
+    let mut nodes = Vec::with_capacity(drafts.len());
+    // One after the other, so that no two nodes share edges and none is nobody's.
+    let mut edges_begin = 0_u32;
+    for [kind, operand, edge_count] in drafts {
+        let edges_end = edges_begin.checked_add(edge_count).ok_or("it has too many edges")?;
+        nodes.push(Node { kind, operand, edges_begin, edges_end });
+        edges_begin = edges_end;
+    }
+    if edges_begin as usize != edges.len() {
+        return Err(format!("its nodes have {edges_begin} edges, and there are {}", edges.len()));
+    }
+    Ok(PositionNfa { nodes, edges, sets })
+}
+
+fn branch(reader: &mut Reader) -> Result<Branch, String> {
+    let front = [reader.word()?, reader.word()?];
+    let grams = reader.grams()?;
+    let other_grams = if reader.flag()? { Some(reader.grams()?) } else { None };
+    let sets: Vec<[ByteSet; SEQUENCE]> = reader.array("sequences")?;
+    let offsets: Vec<u8> = reader.array("offsets")?;
+    if sets.len() != offsets.len() {
+        return Err("its sequences are cut off".into());
+    }
+    if offsets.iter().any(|&offset| u32::from(offset) >= layout::GRAM_MOST_OFFSET) {
+        return Err("a sequence lies too far from its tail's start".into());
+    }
+    let sequences: Vec<Sequence> =
+        sets.into_iter().zip(offsets).map(|(sets, offset)| Sequence { sets, offset }).collect();
+    if sequences.len() > factor::MOST_PATHS || !sequences.is_sorted_by(|one, next| one < next) {
+        return Err("its sequences do not ascend, or are too many".into());
+    }
+    let frequency = f64::from_bits(reader.long()?);
+    if !(0.0..=f64::MAX).contains(&frequency) {
+        return Err(format!("a frequency of {frequency} makes no sense"));
+    }
+    let tail = reader.some_dfa(HasTicks(false))?;
+    let back = reader.some_dfa(HasTicks(false))?;
+    let is_exact = reader.flag()?;
+    let run = match reader.word()? {
+        0 => None,
+        1 => Some(Run::Lazy),
+        2 => Some(Run::Greedy),
+        other => return Err(format!("a run of kind {other} is unknown")),
+    };
+    let branch =
+        Branch { front, grams, other_grams, sequences, frequency, tail, back, is_exact, run };
+    check_factors(&branch)?;
+    check_front(&branch)?;
+    Ok(branch)
+}
+
+fn check_factors(branch: &Branch) -> Result<(), String> {
+    let Branch { grams, other_grams, sequences, .. } = branch;
+    let others_fit = match other_grams {
+        // Without grams there are no others either.
+        Some(others) => others.is_empty() == grams.is_empty(),
+        None => !grams.is_empty(),
+    };
+    if !others_fit || !(grams.is_empty() || sequences.is_empty()) {
+        return Err("its grams and sequences do not go together".into());
+    }
+    for grams in [grams].into_iter().chain(other_grams) {
+        let place = |gram: &Gram| (gram.offset, gram.bytes);
+        if !grams.is_sorted_by(|one, next| place(one) < place(next)) {
+            return Err("its grams do not ascend".into());
+        }
+        let mut strings: Vec<_> = grams.iter().map(|gram| gram.bytes).collect();
+        strings.sort_unstable();
+        strings.dedup();
+        if strings.len() > factor::MOST_GRAMS {
+            return Err(format!("{} grams are too many", strings.len()));
+        }
+    }
+    Ok(())
 }
 
 fn check_front(branch: &Branch) -> Result<(), String> {
@@ -259,58 +316,119 @@ fn check_front(branch: &Branch) -> Result<(), String> {
     if back.as_ref().is_some_and(|back| back.escapes() || least == most) {
         return Err("a front's DFA is incomplete or of no use".into());
     }
+    // It holds what is looked for; and what an empty front and an empty tail match is no match.
+    if tail.as_ref().is_some_and(matches_empty) {
+        return Err("a tail may be empty".into());
+    }
     Ok(())
 }
 
-fn check_nfa(nfa: &PositionNfa) -> Result<(), String> {
-    let [nodes, edges, sets] = [nfa.nodes.len(), nfa.edges.len(), nfa.sets.len()];
+/// Whether a walk may match before it has read anything.
+fn matches_empty(dfa: &PartialDfa) -> bool {
+    let rows = || dfa.entries.chunks_exact(dfa.stride as usize);
+    let initial = rows().next().expect("there are initial states");
+    initial.iter().any(|&entry| match dfa::target(entry) {
+        layout::ROW_DEAD => false,
+        row => {
+            let mut row = rows().nth(row as usize).expect("it was checked").iter();
+            row.any(|&entry| dfa::is_match(entry) && dfa::target(entry) != layout::ROW_ESCAPE)
+        }
+    })
+}
+
+fn check_nfa(nfa: &PositionNfa, line_terminator: u8) -> Result<(), String> {
+    let count = nfa.nodes.len();
     if nfa.nodes.first().is_none_or(|node| node.kind != layout::NODE_JUMP) {
         return Err("its first node is not a jump".into());
     }
+    if count > layout::EDGE_OTHER as usize {
+        return Err(format!("{count} nodes are too many"));
+    }
+    // Sets are in the order of the nodes that are the first to read them, and so each is read.
+    let mut set_count = 0;
     for node in &nfa.nodes {
         let operand_fits = match node.kind {
-            layout::NODE_BYTE => (node.operand as usize) < sets,
+            layout::NODE_BYTE => {
+                let is_new = node.operand == set_count;
+                set_count += u32::from(is_new);
+                node.operand < set_count
+            }
             layout::NODE_JUMP => node.operand == 0,
-            kind if look::is_look(kind) => node.operand < 256,
+            kind if look::is_look(kind) => node.operand == line_terminator.into(),
             _ => false,
         };
         if !operand_fits {
             return Err(format!("{node:?} makes no sense"));
         }
-        if node.edges_begin > node.edges_end || node.edges_end as usize > edges {
-            return Err(format!("{node:?} has edges outside the {edges} there are"));
-        }
     }
-    let is_edge = |edge: &u32| *edge == layout::EDGE_MATCH || (*edge as usize) < nodes;
+    let different: HashSet<&ByteSet> = nfa.sets.iter().collect();
+    if set_count as usize != nfa.sets.len() || different.len() != nfa.sets.len() {
+        return Err(format!("its {} byte sets are not each read, and once", nfa.sets.len()));
+    }
+    // Nothing leads back to where the rule starts.
+    let is_edge =
+        |edge: &u32| *edge == layout::EDGE_MATCH || (1..count).contains(&(*edge as usize));
     match nfa.edges.iter().find(|edge| !is_edge(edge)) {
-        Some(edge) => Err(format!("an edge leads to node {edge} of {nodes}")),
+        Some(edge) => Err(format!("an edge leads to node {edge} of {count}")),
         None => Ok(()),
     }
 }
 
-fn check_dfa(dfa: &PartialDfa) -> Result<(), String> {
+/// Whether rows have an entry for a tick.
+#[derive(Clone, Copy)]
+struct HasTicks(bool);
+
+fn check_dfa(dfa: &PartialDfa, HasTicks(has_ticks): HasTicks) -> Result<(), String> {
+    // Classes are in the order of the bytes that are the first to have them, and so each has one.
+    let mut class_count = 0;
+    for &class in &dfa.classes {
+        let class = u32::from(class);
+        if class > class_count {
+            return Err(format!("class {class} has no byte before"));
+        }
+        class_count = class_count.max(class + 1);
+    }
+    // And then one for the end of the haystack.
+    let columns = class_count + u32::from(has_ticks) + 1;
+    if dfa.stride != columns {
+        return Err(format!("rows of {} are not the {columns} there should be", dfa.stride));
+    }
     let stride = dfa.stride as usize;
-    let rows = dfa.entries.len().checked_div(stride).unwrap_or(0);
+    let rows = dfa.entries.len() / stride;
     let can_be_told = (1..=layout::ROW_ESCAPE as usize).contains(&rows);
     if !can_be_told || rows * stride != dfa.entries.len() {
         return Err(format!("{} entries do not make rows of {stride}", dfa.entries.len()));
     }
-    if dfa.classes.iter().any(|&class| usize::from(class) + 1 >= stride) {
-        return Err(format!("a byte class is outside rows of {stride}"));
+    let mut reached = vec![false; rows];
+    reached[0] = true;
+    let mut open = vec![0];
+    while let Some(row) = open.pop() {
+        let entries = &dfa.entries[row * stride..][..stride];
+        let (end, others) = entries.split_last().expect("a row has its end");
+        let mut is_row = |entry: u16| {
+            let row = dfa::target(entry) as usize;
+            if let Some(reached @ false) = reached.get_mut(row) {
+                *reached = true;
+                open.push(row);
+            }
+            row < rows
+        };
+        // An initial state exists and follows no match; the end of the haystack leads nowhere.
+        let fits = if row == 0 {
+            entries.iter().all(|&entry| is_row(entry) && !dfa::is_match(entry))
+        } else {
+            let is_escape = |entry: u16| dfa::target(entry) == layout::ROW_ESCAPE;
+            others.iter().all(|&entry| is_row(entry) || is_escape(entry))
+                && (dfa::target(*end) == layout::ROW_DEAD || is_escape(*end))
+        };
+        if !fits {
+            return Err(format!("an entry leads outside its {rows} rows"));
+        }
     }
-    // An initial state exists and follows no match; the end of the haystack leads nowhere.
-    let (initial, others) = dfa.entries.split_at(stride);
-    let is_row = |entry: u16| (dfa::target(entry) as usize) < rows;
-    let begins = |entry: u16| is_row(entry) && entry != layout::ENTRY_MATCH as u16;
-    let is_no_row =
-        |entry: u16| [layout::ROW_DEAD, layout::ROW_ESCAPE].contains(&dfa::target(entry));
-    let goes_on = |entry: u16| is_row(entry) || dfa::target(entry) == layout::ROW_ESCAPE;
-    let fits = initial.iter().all(|&entry| begins(entry))
-        && others.chunks_exact(stride).all(|row| {
-            let (end, row) = row.split_last().expect("a row has its end");
-            is_no_row(*end) && row.iter().all(|&entry| goes_on(entry))
-        });
-    if fits { Ok(()) } else { Err(format!("an entry leads outside its {rows} rows")) }
+    match reached.iter().position(|reached| !reached) {
+        Some(row) => Err(format!("nothing leads to row {row} of {rows}")),
+        None => Ok(()),
+    }
 }
 
 /// 64-bit FNV-1a (Fowler, Noll and Vo), over little-endian words of eight bytes and then the bytes left.
@@ -384,26 +502,28 @@ impl<'a> Reader<'a> {
         self.take(usize::try_from(length).map_err(|_| "it ends too early")?)
     }
 
-    fn dfa(&mut self) -> Result<PartialDfa, String> {
+    fn dfa(&mut self, has_ticks: HasTicks) -> Result<PartialDfa, String> {
         let classes =
             self.bytes()?.try_into().map_err(|_| "its class map is not 256 bytes long")?;
         let dfa = PartialDfa { classes, stride: self.word()?, entries: self.array("entries")? };
-        check_dfa(&dfa)?;
+        check_dfa(&dfa, has_ticks)?;
         Ok(dfa)
     }
 
     fn grams(&mut self) -> Result<Vec<Gram>, String> {
         let grams: Vec<[u32; 3]> = self.array("grams")?;
         let gram = |[bytes, offset, witness]: [u32; 3]| {
-            let fits = offset <= layout::GRAM_MOST_OFFSET;
+            let fits = offset <= layout::GRAM_MOST_OFFSET && witness::is_near(witness);
             fits.then_some(Gram { bytes: bytes.to_le_bytes(), offset: offset as u8, witness })
         };
         let grams: Option<_> = grams.into_iter().map(gram).collect();
-        grams.ok_or_else(|| "a gram lies too far from its tail's start".to_owned())
+        grams.ok_or_else(|| {
+            "a gram lies too far from its tail's start, or from its witness".to_owned()
+        })
     }
 
-    fn some_dfa(&mut self) -> Result<Option<PartialDfa>, String> {
-        if self.flag()? { self.dfa().map(Some) } else { Ok(None) }
+    fn some_dfa(&mut self, has_ticks: HasTicks) -> Result<Option<PartialDfa>, String> {
+        if self.flag()? { self.dfa(has_ticks).map(Some) } else { Ok(None) }
     }
 
     fn flag(&mut self) -> Result<bool, String> {
@@ -456,12 +576,120 @@ mod tests {
         RulePipeline::from_bytes(&[&bytes[..], &[0]].concat()).unwrap_err();
     }
 
+    /// A pipeline as it is read back once something has been done to its rules.
+    fn damaged(
+        patterns: &[&str],
+        damage: impl FnOnce(&mut Vec<Rule>),
+    ) -> Result<RulePipeline, BuildError> {
+        let mut pipeline = RulePipeline::new(patterns).unwrap();
+        RulePipeline::from_bytes(&pipeline.to_bytes()).unwrap();
+        damage(&mut pipeline.rules);
+        RulePipeline::from_bytes(&pipeline.to_bytes())
+    }
+
+    fn assert_refused(patterns: &[&str], reason: &str, damage: impl FnOnce(&mut Rule)) {
+        match damaged(patterns, |rules| damage(&mut rules[0])) {
+            Err(BuildError::Malformed { reason: told }) if told.contains(reason) => {}
+            other => panic!("{reason:?} should have been said of {other:?}"),
+        }
+    }
+
     #[test]
     fn a_front_that_offsets_cannot_hold_is_refused() {
-        let mut pipeline = RulePipeline::new(&["zebra"]).unwrap();
         for front in [[u32::MAX; 2], [2, 1], [0, 5000], [0, layout::UNBOUNDED], [1, 2]] {
-            pipeline.rules[0].branches[0].front = front;
-            RulePipeline::from_bytes(&pipeline.to_bytes()).unwrap_err();
+            assert_refused(&["zebra"], "a front of", |rule| rule.branches[0].front = front);
+        }
+    }
+
+    #[test]
+    fn sets_that_no_node_reads_are_refused() {
+        let patterns = [r"(?s)a.{20}[bc]"];
+        for count in [1, 40_000] {
+            assert_refused(&patterns, "byte sets", |rule| {
+                rule.nfa.sets.extend((0..count).map(|set| [set + 1, 1, 1, 1, 1, 1, 1, 1]));
+            });
+        }
+        assert_refused(&patterns, "byte sets", |rule| rule.nfa.sets[1] = rule.nfa.sets[0]);
+        assert_refused(&patterns, "byte sets", |rule| rule.nfa.sets.truncate(1));
+        assert_refused(&patterns, "makes no sense", |rule| {
+            let reader = rule.nfa.nodes.iter_mut().find(|node| node.kind == layout::NODE_BYTE);
+            reader.unwrap().operand = 1;
+        });
+    }
+
+    /// Each of the nodes would lead to all that are: a closure would look at the square of them.
+    #[test]
+    fn nodes_that_share_their_edges_are_refused() {
+        assert_refused(&[r"(?s)a.{2000}[bc]"], "edges", |rule| {
+            let count = rule.nfa.nodes.len() as u32;
+            rule.nfa.edges = (1..count).collect();
+            for node in &mut rule.nfa.nodes {
+                (node.edges_begin, node.edges_end) = (0, count - 1);
+            }
+        });
+        assert_refused(&["abc"], "edges", |rule| rule.nfa.edges.push(1));
+        assert_refused(&["abc"], "node 0", |rule| rule.nfa.edges[0] = 0);
+        assert_refused(&["abc"], "makes no sense", |rule| rule.nfa.nodes[1].kind = 20);
+        assert_refused(&["^abc"], "makes no sense", |rule| {
+            let look = rule.nfa.nodes.iter_mut().find(|node| look::is_look(node.kind));
+            look.unwrap().operand = 11;
+        });
+    }
+
+    /// What is listed by pairs of first bytes takes a rule's classes cubed.
+    #[test]
+    fn rows_of_more_than_their_classes_are_refused() {
+        assert_refused(&["[a-y]z"], "rows of", |rule| {
+            rule.dfa.stride = 3000;
+            rule.dfa.entries = vec![0; 3000 * 100];
+        });
+        assert_refused(&["[a-y]z"], "class", |rule| rule.dfa.classes[7] = 200);
+        assert_refused(&["[a-y]z"], "nothing leads to row", |rule| {
+            rule.dfa.entries.extend(vec![0; rule.dfa.stride as usize]);
+        });
+        assert_refused(&["[a-y]z"], "an entry leads outside", |rule| rule.dfa.entries[0] = 1);
+        let patterns = ["[ab]{0,9}zebra.+x"];
+        assert_refused(&patterns, "a tail may be empty", |rule| {
+            let tail = rule.branches[0].tail.as_mut().unwrap();
+            let initial = tail.entry(0, 0) >> 1;
+            tail.entries[(u32::from(initial) * tail.stride) as usize] |= 1;
+        });
+    }
+
+    #[test]
+    fn factors_that_no_rule_is_compiled_to_are_refused() {
+        let gram = Gram { bytes: *b"abcd", offset: 1, witness: layout::WITNESS_ANY };
+        let gram_of = |index: u32| Gram { bytes: index.to_be_bytes(), ..gram };
+        for grams in [vec![gram; 2], vec![Gram { offset: 2, ..gram }, gram]] {
+            assert_refused(&["zebra"], "ascend", |rule| rule.branches[0].grams = grams);
+        }
+        assert_refused(&["zebra"], "too many", |rule| {
+            rule.branches[0].grams = (0..=factor::MOST_GRAMS as u32).map(gram_of).collect();
+        });
+        assert_refused(&["zebra"], "together", |rule| rule.branches[0].other_grams = Some(vec![]));
+        assert_refused(&["zebra"], "witness", |rule| rule.branches[0].grams[0].witness = 0);
+        assert_refused(&["zebra"], "look for", |rule| rule.branches.push(Branch::anchored()));
+
+        let sequence = |index: u32| Sequence { sets: [[index; 8]; SEQUENCE], offset: 0 };
+        let patterns = ["[a-f0-9]{30}"];
+        for sequences in [vec![sequence(1); 2], (1..=513).map(sequence).collect()] {
+            assert_refused(&patterns, "ascend", |rule| rule.branches[0].sequences = sequences);
+        }
+        assert_refused(&patterns, "other branches", |rule| {
+            rule.branches.push(rule.branches[0].clone());
+        });
+    }
+
+    /// They are for show; and for the oracle, which says so.
+    #[test]
+    fn texts_are_not_looked_into() {
+        for text in ["(", "fooo", "(?:a{1000}){1000}", ""] {
+            let pipeline = damaged(&["foo"], |rules| rules[0].pattern = text.into()).unwrap();
+            assert_eq!(pipeline.patterns().collect::<Vec<_>>(), [text]);
+            let judged = std::panic::catch_unwind(|| pipeline.reference_scan(b"foo"));
+            let said = judged.unwrap_err();
+            let said = said.downcast_ref::<String>().unwrap();
+            assert!(said.contains("do not come of its text"), "{said}");
         }
     }
 
@@ -480,8 +708,8 @@ mod tests {
             bytes[HEAD - 8..HEAD].copy_from_slice(&sum);
             if let Ok(pipeline) = RulePipeline::from_bytes(&bytes) {
                 for rule in pipeline.rules() {
-                    check_nfa(&rule.nfa).unwrap();
-                    check_dfa(&rule.dfa).unwrap();
+                    check_nfa(&rule.nfa, b'\n').unwrap();
+                    check_dfa(&rule.dfa, HasTicks(false)).unwrap();
                 }
             }
         }

@@ -44,6 +44,12 @@ pub(super) fn word(string: &[&Letter], offset: usize, distance: Option<isize>) -
     distance << layout::WITNESS_BITS | bits
 }
 
+/// Whether a word's distance is no more than [`FARTHEST`], if it has one.
+pub(super) fn is_near(word: u32) -> bool {
+    let distance = (word >> layout::WITNESS_BITS) as isize - layout::WITNESS_ZERO as isize;
+    word == layout::WITNESS_ANY || distance.abs() <= FARTHEST
+}
+
 /// The word for a gram of two strings.
 pub(super) fn either(one: u32, other: u32) -> u32 {
     let is_alike = (one ^ other) >> layout::WITNESS_BITS == 0;

@@ -121,12 +121,27 @@ pub fn run(bytes: &[u8]) -> usize {
     ring.compared
 }
 
+/// An item in lent memory.
+struct Packed {
+    id: u64,
+    tenant: u32,
+    max_matches: u32,
+    bytes: Vec<u8>,
+}
+
+impl Packed {
+    fn item(&self) -> WorkItem<'_> {
+        let Packed { id, tenant, max_matches, ref bytes } = *self;
+        WorkItem { id, tenant, max_matches, bytes: ItemBytes::Host(bytes) }
+    }
+}
+
 struct Ring<'a> {
     config: MegakernelConfig,
     session: MegakernelSession,
     tenants: Vec<Option<Tenant>>,
     in_flight: Vec<Flight<'a>>,
-    lent: Vec<(RingBatch, Vec<Expected>)>,
+    lent: Vec<(RingBatch, Vec<Packed>)>,
     is_open: bool,
     /// What was called, for who reads of a failure.
     calls: Vec<String>,
@@ -254,54 +269,47 @@ impl<'a> Ring<'a> {
     fn lend(&mut self, source: &mut Source, items: &[Vec<u8>]) {
         let tenant = source.within(0..=self.tenants.len()) as u32;
         self.calls.push(format!("lend to tenant {tenant}"));
-        let rules = self.tenants.get(tenant as usize).and_then(Option::as_ref);
+        let has_rules = self.tenants.get(tenant as usize).is_some_and(Option::is_some);
         let mut batch = match self.session.lend(tenant) {
             Ok(batch) => batch,
-            Err(RingError::NoPipeline { .. }) => return assert!(rules.is_none()),
+            Err(RingError::NoPipeline { .. }) => return assert!(!has_rules),
             Err(RingError::Closed) => return assert!(!self.is_open),
             Err(other) => panic!("{:?}: {other}", self.calls),
         };
-        let rules = rules.expect("memory was lent for them");
-        let (mut bytes, mut expected) = (Vec::new(), Vec::new());
-        for _ in 0..source.within(0..=5) {
-            let item = &items[source.within(0..=items.len() - 1)];
+        let mut packed = Vec::new();
+        for id in 0..source.within(0..=5) as u64 {
+            let bytes = &items[source.within(0..=items.len() - 1)];
             let max_matches = source.one_of(&[u32::MAX, u32::MAX, 2]);
-            if batch.reserve(bytes.len() as u64, item.len(), max_matches) {
-                expected.push((bytes.len() as u64, max_matches));
-                bytes.push(item.clone());
+            if batch.reserve(id, bytes.len(), max_matches) {
+                packed.push(Packed { id, tenant, max_matches, bytes: bytes.clone() });
             }
         }
-        for (part, bytes) in batch.parts().into_iter().zip(&bytes) {
-            part.copy_from_slice(bytes);
+        for (part, item) in batch.parts().into_iter().zip(&packed) {
+            part.copy_from_slice(&item.bytes);
         }
-        if !bytes.is_empty() && source.once_in(3) {
-            let index = source.within(0..=bytes.len() - 1);
-            let len = source.within(0..=bytes[index].len());
-            batch.truncate(index, len);
-            bytes[index].truncate(len);
+        if !packed.is_empty() && source.once_in(3) {
+            let index = source.within(0..=packed.len() - 1);
+            let bytes = &mut packed[index].bytes;
+            bytes.truncate(source.within(0..=bytes.len()));
+            batch.truncate(index, bytes.len());
         }
-        let expected = expected.into_iter().zip(&bytes).map(|((id, max_matches), bytes)| {
-            Expected { id, matches: rules.expected(bytes, max_matches) }
-        });
-        self.lent.push((batch, expected.collect()));
+        self.lent.push((batch, packed));
     }
 
     fn publish_batch(&mut self, source: &mut Source) {
         self.calls.push("publish a batch".into());
         let index = source.within(0..=self.lent.len() - 1);
-        let (batch, expected) = self.lent.remove(index);
+        let (batch, packed) = self.lent.remove(index);
         match self.session.publish_batch(batch) {
             Ok(published) => {
                 assert!(self.is_open, "{:?}", self.calls);
-                self.in_flight.push(Flight::Batch(published, expected));
+                // By the rules that the tenant has now.
+                let expected = packed.iter().map(|item| self.expected(&item.item()));
+                self.in_flight.push(Flight::Batch(published, expected.collect()));
             }
             Err(refused) => {
-                let batch = refused.batch.expect("the device is there");
-                // Of rules that a tenant has no more.
-                if !matches!(refused.error, RingError::ForeignBatch) {
-                    self.assert_refused(&refused.error, true);
-                    self.lent.push((batch, expected));
-                }
+                self.assert_refused(&refused.error, true);
+                self.lent.push((refused.batch.expect("the device is there"), packed));
             }
         }
     }

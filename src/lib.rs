@@ -33,7 +33,7 @@
 //! | `src/ring` | many small haystacks in one scan |
 //! | `shaders` | the kernels; `shaders/include/layout.glsl` is the one definition of every layout, from which the build makes [`shaders::layout`] |
 //! | `src/twin` | every kernel again, on the CPU, for the tests |
-//! | `tests`, `benches` | how we know it is right and fast |
+//! | `tests`, `fuzz`, `benches` | how we know it is right and fast |
 
 #[cfg(test)]
 mod faults;
@@ -50,6 +50,10 @@ mod sort;
 #[cfg(test)]
 mod twin;
 mod vulkan;
+
+// What the fuzz targets have in common with tests of what is private here.
+#[cfg(test)]
+extern crate self as vkscan;
 
 pub use matches::{Match, MatchKind};
 pub use ring::{

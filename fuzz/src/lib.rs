@@ -12,8 +12,8 @@
 //! | `tables.rs` | tables from bytes |
 //! | `ring_calls.rs` | calls of a ring session in any order |
 //!
-//! What is common to them: `source.rs` makes choices of bytes, `generate.rs` rules and haystacks of choices,
-//! `watchdog.rs` ends what takes too long.
+//! What is common to them: `source.rs` makes choices of bytes, `generate.rs` rules and haystacks of choices, `seeds.rs`
+//! bytes of seeds, and `watchdog.rs` ends what takes too long.
 
 // Whoever includes this does not use all of it.
 #![allow(dead_code)]
@@ -23,6 +23,7 @@ pub mod generate;
 pub mod matches;
 pub mod ring_calls;
 pub mod rule_text;
+pub mod seeds;
 pub mod source;
 pub mod tables;
 pub mod watchdog;

@@ -23,7 +23,7 @@ pub fn run(bytes: &[u8]) -> usize {
     let source = &mut Source::new(bytes);
     let options = generate::options(source, MatchKind::LeftmostFirst);
     let patterns = source.list(1..=6, generate::pattern);
-    let haystacks = source.list(1..=6, |source| generate::haystack(source, &patterns, 4000));
+    let haystacks = source.list(1..=5, |source| generate::haystack(source, &patterns, 3000));
     check(&Case { options, patterns, haystacks })
 }
 

@@ -72,7 +72,7 @@ pub fn check(texts: &[String], options: PipelineOptions) -> usize {
 /// A pattern, or one that something was done to.
 fn text(source: &mut Source) -> String {
     let mut text: Vec<char> = generate::pattern(source).chars().collect();
-    for _ in 0..source.within(0..=3) {
+    for _ in 0..source.within(0..=5).saturating_sub(2) {
         let at = source.within(0..=text.len());
         match source.within(0..=4) {
             0 | 1 => {

@@ -1,6 +1,5 @@
 //! Ends the process where something takes too long, of the CPU's time: a busy machine is no fault.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, Once};
 use std::time::Duration;
 
@@ -12,14 +11,6 @@ const MOST: Duration = Duration::from_secs(10);
 /// What is watched, and the CPU time at which it has taken too long.
 static WATCHED: Mutex<Option<(String, Duration)>> = Mutex::new(None);
 static CHANGED: Condvar = Condvar::new();
-
-/// What to say of where a case comes from.
-static SEED: AtomicU64 = AtomicU64::new(0);
-
-/// Says which seed the next cases come from.
-pub fn at_seed(seed: u64) {
-    SEED.store(seed, Ordering::Relaxed);
-}
 
 /// Does something, and ends the process if it takes more than 10 s of CPU. Only one thing may be watched at a time.
 pub fn watch<T>(what: impl FnOnce() -> String, work: impl FnOnce() -> T) -> T {
@@ -50,7 +41,7 @@ fn watchdog() {
             Some((what, deadline)) => {
                 let now = cpu_time();
                 if now >= *deadline {
-                    let seed = SEED.load(Ordering::Relaxed);
+                    let seed = super::seeds::current();
                     eprintln!("seed {seed} takes over {} s of CPU {what}", MOST.as_secs());
                     std::process::abort();
                 }
@@ -63,7 +54,7 @@ fn watchdog() {
 }
 
 /// What all threads of the process have taken.
-pub fn cpu_time() -> Duration {
+fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

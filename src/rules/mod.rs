@@ -278,6 +278,11 @@ impl RulePipeline {
     pub(crate) fn rules(&self) -> &[Rule] {
         &self.rules
     }
+
+    #[cfg(test)]
+    pub(crate) fn rules_mut(&mut self) -> &mut [Rule] {
+        &mut self.rules
+    }
 }
 
 /// What compiling one rule may cost.

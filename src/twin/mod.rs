@@ -284,4 +284,5 @@ impl Buffers {
 }
 
 mod kernels;
+mod loaded;
 mod tests;

@@ -8,7 +8,7 @@ use crate::shaders::layout;
 use crate::{Match, MatchKind, PipelineOptions, RulePipeline};
 
 /// Sizes that make everything stop and go on as often as possible.
-fn tight(haystack: &[u8], pass_count: usize) -> ScanParams {
+pub(super) fn tight(haystack: &[u8], pass_count: usize) -> ScanParams {
     ScanParams {
         haystack_len: haystack.len() as u32,
         end_start: haystack.len() as u32,
@@ -40,15 +40,25 @@ fn scan(
     is_direct: bool,
     pass_bytes: u64,
 ) -> Vec<Match> {
+    let tight = tight(haystack, 1);
+    let params = ScanParams { max_scan, use_filter, is_direct: is_direct.into(), ..tight };
+    scan_with(rules, haystack, params, pass_bytes).expect("nothing overflows")
+}
+
+/// As a session scans. An error has the `OVERFLOW_*` bits of what it would do over.
+pub(super) fn scan_with(
+    rules: &RulePipeline,
+    haystack: &[u8],
+    params: ScanParams,
+    pass_bytes: u64,
+) -> Result<Vec<Match>, u32> {
     let kind = rules.options().match_kind;
     let mut matches = Vec::new();
     let passes = pass::pack(rules.rules(), kind, pass_bytes, 11).unwrap();
     let mut control = Control::default();
     for (index, tables) in passes.iter().enumerate() {
-        let is_direct = is_direct.into();
-        let mut params =
-            ScanParams { max_scan, use_filter, is_direct, ..tight(haystack, passes.len()) };
-        params.pass = index as u32;
+        let pass_count = passes.len() as u32;
+        let params = ScanParams { pass: index as u32, pass_count, ..params };
         let mut buffers = Buffers::new(kind, tables.clone(), haystack, &params);
         buffers.control = control;
         if params.use_filter == layout::FILTER_NONE {
@@ -63,6 +73,7 @@ fn scan(
             advance(&mut buffers, &ScanParams { stage: layout::ADVANCE_TAILS, ..params });
         }
         while buffers.control.pass == params.pass {
+            assert!(buffers.control.rounds < MOST_ROUNDS, "the scan does not end");
             if buffers.control.chains_x > 0 {
                 tracks(&mut buffers, &params);
                 chains(&mut buffers, &params);
@@ -81,7 +92,9 @@ fn scan(
         }
         let last = ScanParams { pass_count: index as u32 + 1, ..params };
         let (header, hits, _) = readback(&buffers, &last);
-        assert_eq!(header.overflowed, 0);
+        if header.overflowed != 0 {
+            return Err(header.overflowed);
+        }
         assert_eq!(header.hit_count as usize, hits.len());
         matches.extend(hits.iter().map(|hit| Match {
             pattern_id: hit.pattern_id,
@@ -92,16 +105,19 @@ fn scan(
     }
     matches.sort_unstable();
     let mut chains = crate::matches::Chains::default();
-    if is_direct && !chains.is_settled(&matches, &[], 0, |_| true, &[]) {
-        return scan(rules, haystack, [max_scan, use_filter], false, pass_bytes);
+    if params.is_direct != 0 && !chains.is_settled(&matches, &[], 0, |_| true, &[]) {
+        return scan_with(rules, haystack, ScanParams { is_direct: 0, ..params }, pass_bytes);
     }
     let mut picked = Vec::new();
     match kind {
         MatchKind::All => crate::matches::distinct(&mut matches).append_to(&mut picked),
         MatchKind::LeftmostFirst => chains.select(&mut matches, 0).append_to(&mut picked),
     }
-    picked
+    Ok(picked)
 }
+
+/// What no scan of a test takes.
+const MOST_ROUNDS: u32 = 1 << 24;
 
 fn check(patterns: &[&str], haystack: &[u8], pass_bytes: u64) {
     for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {

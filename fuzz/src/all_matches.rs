@@ -10,12 +10,16 @@ use super::source::Source;
 
 /// Says how many matches there are.
 pub fn run(bytes: &[u8]) -> usize {
+    check(&case(bytes))
+}
+
+pub fn case(bytes: &[u8]) -> Case {
     let source = &mut Source::new(bytes);
     let options = generate::options(source, MatchKind::All);
     let patterns = source.list(1..=5, generate::pattern);
     let longest = source.within(8..=160);
     let haystacks = source.list(1..=6, |source| generate::haystack(source, &patterns, longest));
-    check(&Case { options, patterns, haystacks })
+    Case { options, patterns, haystacks }
 }
 
 pub fn check(case: &Case) -> usize {

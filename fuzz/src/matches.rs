@@ -7,6 +7,7 @@ use regex_automata::util::look::LookMatcher;
 use regex_automata::util::syntax;
 use vkscan::{Match, MatchKind, PipelineOptions, RulePipeline, ScanScratch, UnicodePolicy};
 
+use super::known::is_left_out;
 use super::source::Source;
 use super::watchdog::watch;
 use super::{assert_valid, backend, generate};
@@ -20,11 +21,15 @@ pub struct Case {
 
 /// Says how many matches there are.
 pub fn run(bytes: &[u8]) -> usize {
+    check(&case(bytes))
+}
+
+pub fn case(bytes: &[u8]) -> Case {
     let source = &mut Source::new(bytes);
     let options = generate::options(source, MatchKind::LeftmostFirst);
     let patterns = source.list(1..=6, generate::pattern);
     let haystacks = source.list(1..=5, |source| generate::haystack(source, &patterns, 3000));
-    check(&Case { options, patterns, haystacks })
+    Case { options, patterns, haystacks }
 }
 
 pub fn check(case: &Case) -> usize {
@@ -60,7 +65,10 @@ pub fn on_device<F: Fn(&[u8]) -> Vec<Match>>(
         watch(what, || RulePipeline::with_options(patterns, options.clone()))
     };
     let mut patterns = patterns.clone();
-    patterns.retain(|pattern| compile(std::slice::from_ref(pattern)).is_ok());
+    patterns.retain(|pattern| {
+        let alone = compile(std::slice::from_ref(pattern));
+        alone.is_ok_and(|alone| !is_left_out(&alone))
+    });
     let rules = compile(&patterns).unwrap();
     let longest = haystacks.iter().map(Vec::len).max().unwrap_or(0);
     let what = || format!("to prepare {patterns:?} with {options:?}");

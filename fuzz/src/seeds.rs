@@ -48,11 +48,11 @@ pub fn run(name: &str, mut target: impl FnMut(&[u8]) -> usize) {
 }
 
 /// Says something past the test harness, which swallows what a passing test prints.
-fn say(text: &str) {
+pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-fn bytes_of(seed: u64) -> Vec<u8> {
+pub fn bytes_of(seed: u64) -> Vec<u8> {
     let mut state = seed;
     let len = 32 + generate::next(&mut state) % 2000;
     (0..len).map(|_| generate::next(&mut state) as u8).collect()

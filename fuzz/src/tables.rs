@@ -1,12 +1,13 @@
-//! Tables from bytes that were damaged under a right checksum: they are refused, or come back as they are.
+//! Tables from bytes that were damaged under a right checksum: they are refused, or come back as they are and can be
+//! scanned with, whatever they find.
 //!
-//! What is accepted is scanned with by `src/twin/loaded.rs`, where nothing outside of a table goes unnoticed.
+//! `src/twin/loaded.rs` damages tables with more knowledge of them, and scans where nothing outside of them goes unnoticed.
 
-use vkscan::{BuildError, MatchKind, RulePipeline};
+use vkscan::{BuildError, MatchKind, RulePipeline, ScanError, ScanScratch};
 
-use super::generate;
 use super::source::Source;
 use super::watchdog::watch;
+use super::{assert_valid, backend, generate};
 
 /// Bytes of magic, version, length and checksum.
 const HEAD: usize = 28;
@@ -18,6 +19,7 @@ pub fn run(bytes: &[u8]) -> usize {
     let options = generate::options(source, match_kind);
     let patterns = source.list(1..=2, generate::pattern);
     let Ok(rules) = RulePipeline::with_options(&patterns, options) else { return 0 };
+    let haystack = generate::haystack(source, &patterns, 600);
     let mut body = rules.to_bytes().split_off(HEAD);
     for _ in 0..source.within(1..=4) {
         // The heads of tables are where most is decided.
@@ -46,11 +48,27 @@ pub fn run(bytes: &[u8]) -> usize {
         Ok(read) => {
             assert_eq!(read.to_bytes(), sealed);
             read.explain();
+            let what = || format!("to scan {haystack:?} with {sealed:?}");
+            watch(what, || scan(&read, &haystack)).unwrap_or_else(|error| match error {
+                ScanError::Backend(error) => panic!("{error}, where {}", what()),
+                _ => {}
+            });
+            assert_valid();
             1
         }
         Err(BuildError::Malformed { .. }) => 0,
         Err(other) => panic!("{other}"),
     }
+}
+
+fn scan(rules: &RulePipeline, haystack: &[u8]) -> Result<(), ScanError> {
+    let session = rules.prepare_resident(backend(), haystack.len(), 1 << 16)?;
+    let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
+    let scanned = session.scan_into(backend(), haystack, &mut matches, &mut scratch);
+    let is_inside = |end: u32| end as usize <= haystack.len();
+    assert!(matches.iter().all(|found| found.start < found.end && is_inside(found.end)));
+    session.free(backend())?;
+    scanned.map(|_| ())
 }
 
 /// Puts a body under a head that is right.

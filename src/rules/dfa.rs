@@ -478,6 +478,8 @@ impl<'a> Determiniser<'a> {
     /// jump nodes wait too, because a judged one may lead back to them. `false` if nothing less
     /// preferred can count any more.
     fn reach_edges(&mut self, node: u32) -> bool {
+        // A match may have left lists behind that are not to be met any more.
+        self.pending.clear();
         self.pending.push(self.nfa.edges_of(node));
         while let Some(edge) = next_of(&mut self.pending) {
             if edge == layout::EDGE_MATCH {

@@ -8,6 +8,8 @@ mod fuzz;
 
 use std::sync::{Mutex, PoisonError};
 
+use vkscan::{MatchKind, PipelineOptions};
+
 fn run(name: &str, target: fn(&[u8]) -> usize) {
     // What takes long is told by the process' CPU time, so nothing else may run meanwhile.
     static ALONE: Mutex<()> = Mutex::new(());
@@ -38,4 +40,25 @@ fn tables() {
 #[test]
 fn ring_calls() {
     run("ring calls", fuzz::ring_calls::run);
+}
+
+/// Small cases that once went wrong.
+#[test]
+fn kept_cases() {
+    let cases: [(&str, &[u8]); 1] = [
+        // What a match cut off in one DFA state was gone on from in the next.
+        (r"(?:$|x\d|){2}", b"b x  o x1x2"),
+    ];
+    for (pattern, haystack) in cases {
+        for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {
+            let options = PipelineOptions { match_kind, ..PipelineOptions::default() };
+            let check = match match_kind {
+                MatchKind::LeftmostFirst => fuzz::matches::check,
+                MatchKind::All => fuzz::all_matches::check,
+            };
+            let haystacks = vec![haystack.to_vec()];
+            let case = fuzz::matches::Case { options, patterns: vec![pattern.into()], haystacks };
+            assert!(check(&case) > 0, "{case:?}");
+        }
+    }
 }

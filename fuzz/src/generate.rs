@@ -313,7 +313,7 @@ pub fn haystack(source: &mut Source, patterns: &[String], longest: usize) -> Vec
             ])),
             8 => piece = source.list(1..=8, Source::byte),
             _ => {
-                let filler = source.one_of(&[b'a', b'b', b' ', b'q', b'x', b'\n']);
+                let filler = source.one_of(b"ab qx\n");
                 let most = if source.once_in(12) { 2000 } else { 40 };
                 piece = vec![filler; source.within(1..=most)];
             }

@@ -10,12 +10,12 @@ const KNOWN: [(&str, fn(&RulePlan) -> bool); 1] = [(
     |plan| plan.nfa_nodes.is_some_and(|nodes| nodes > 4096),
 )];
 
-/// Whether a rule is left out. Says so.
-pub fn is_left_out(rule: &RulePipeline) -> bool {
-    let plan = &rule.explain()[0];
-    let known = KNOWN.iter().find(|(_, is_such)| is_such(plan));
+/// Whether there are rules among these that are left out. Says so.
+pub fn is_left_out(rules: &RulePipeline) -> bool {
+    let plans = rules.explain();
+    let known = KNOWN.iter().find(|(_, is_such)| plans.iter().any(is_such));
     if let Some((why, _)) = known {
-        say(&format!("left out {:?}: {why}", rule.patterns().next().unwrap_or_default()));
+        say(&format!("left out {:?}: {why}", rules.patterns().collect::<Vec<_>>()));
     }
     known.is_some()
 }

@@ -5,6 +5,7 @@
 
 use vkscan::{BuildError, MatchKind, RulePipeline, ScanError, ScanScratch};
 
+use super::known::is_left_out;
 use super::source::Source;
 use super::watchdog::watch;
 use super::{assert_valid, backend, generate};
@@ -47,7 +48,9 @@ pub fn run(bytes: &[u8]) -> usize {
     match watch(|| format!("to read {sealed:?}"), || RulePipeline::from_bytes(&sealed)) {
         Ok(read) => {
             assert_eq!(read.to_bytes(), sealed);
-            read.explain();
+            if is_left_out(&read) {
+                return 1;
+            }
             let what = || format!("to scan {haystack:?} with {sealed:?}");
             watch(what, || scan(&read, &haystack)).unwrap_or_else(|error| match error {
                 ScanError::Backend(error) => panic!("{error}, where {}", what()),

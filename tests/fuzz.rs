@@ -6,14 +6,18 @@
 #[path = "../fuzz/src/lib.rs"]
 mod fuzz;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use vkscan::{MatchKind, PipelineOptions};
 
-fn run(name: &str, target: fn(&[u8]) -> usize) {
-    // What takes long is told by the process' CPU time, so nothing else may run meanwhile.
+/// What takes long is told by the process' CPU time, so nothing else may run meanwhile.
+fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn run(name: &str, target: fn(&[u8]) -> usize) {
+    let _alone = alone();
     fuzz::seeds::run(name, target);
 }
 
@@ -37,6 +41,12 @@ fn tables() {
     run("tables", fuzz::tables::run);
 }
 
+#[cfg(feature = "cli")]
+#[test]
+fn rule_files() {
+    run("rule files", |bytes| fuzz::rule_files::run(bytes, env!("CARGO_BIN_EXE_vkscan").as_ref()));
+}
+
 #[test]
 fn ring_calls() {
     run("ring calls", fuzz::ring_calls::run);
@@ -45,6 +55,7 @@ fn ring_calls() {
 /// Small cases that once went wrong.
 #[test]
 fn kept_cases() {
+    let _alone = alone();
     let cases: [(&str, &[u8]); 1] = [
         // What a match cut off in one DFA state was gone on from in the next.
         (r"(?:$|x\d|){2}", b"b x  o x1x2"),

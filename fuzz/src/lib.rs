@@ -10,6 +10,7 @@
 //! | `matches.rs` | rules over haystacks, on the device and by the Pike VM, which looks for no literals |
 //! | `all_matches.rs` | all matches, and every span asked for on its own |
 //! | `tables.rs` | tables from bytes |
+//! | `rule_files.rs` | files of rules, in whatever format, read by the command |
 //! | `ring_calls.rs` | calls of a ring session in any order |
 //!
 //! What is common to them: `source.rs` makes choices of bytes, `generate.rs` rules and haystacks of choices, `seeds.rs`
@@ -23,6 +24,7 @@ pub mod generate;
 mod known;
 pub mod matches;
 pub mod ring_calls;
+pub mod rule_files;
 pub mod rule_text;
 pub mod seeds;
 pub mod source;

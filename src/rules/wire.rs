@@ -590,7 +590,8 @@ mod tests {
     fn assert_refused(patterns: &[&str], reason: &str, damage: impl FnOnce(&mut Rule)) {
         match damaged(patterns, |rules| damage(&mut rules[0])) {
             Err(BuildError::Malformed { reason: told }) if told.contains(reason) => {}
-            other => panic!("{reason:?} should have been said of {other:?}"),
+            Err(other) => panic!("{reason:?} should have been said, not {other}"),
+            Ok(_) => panic!("{reason:?} should have been said, and it was accepted"),
         }
     }
 

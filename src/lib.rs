@@ -35,6 +35,9 @@
 //! | `src/twin` | every kernel again, on the CPU, for the tests |
 //! | `tests`, `fuzz`, `benches` | how we know it is right and fast |
 
+// Matches were lost to a number that was cut off. Tests may cut.
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
+
 #[cfg(test)]
 mod faults;
 mod matches;
@@ -45,6 +48,8 @@ mod parallel;
 mod ring;
 mod rules;
 mod scan;
+// Sizes and offsets, which the build script made constants of 32 bits of.
+#[cfg_attr(not(test), allow(clippy::cast_possible_truncation))]
 pub mod shaders;
 mod sort;
 #[cfg(test)]

@@ -14,14 +14,13 @@
 //! | `ring_calls.rs` | calls of a ring session in any order |
 //!
 //! What is common to them: `source.rs` makes choices of bytes, `generate.rs` rules and haystacks of choices, `seeds.rs`
-//! bytes of seeds, `watchdog.rs` ends what takes too long, and `known.rs` leaves out what is known to.
+//! bytes of seeds, and `watchdog.rs` ends what takes too long.
 
 // Whoever includes this does not use all of it.
 #![allow(dead_code)]
 
 pub mod all_matches;
 pub mod generate;
-mod known;
 pub mod matches;
 pub mod ring_calls;
 pub mod rule_files;

@@ -7,7 +7,6 @@ use regex_automata::util::look::LookMatcher;
 use regex_automata::util::syntax;
 use vkscan::{Match, MatchKind, PipelineOptions, RulePipeline, ScanScratch, UnicodePolicy};
 
-use super::known::is_left_out;
 use super::source::Source;
 use super::watchdog::watch;
 use super::{assert_valid, backend, generate};
@@ -65,10 +64,7 @@ pub fn on_device<F: Fn(&[u8]) -> Vec<Match>>(
         watch(what, || RulePipeline::with_options(patterns, options.clone()))
     };
     let mut patterns = patterns.clone();
-    patterns.retain(|pattern| {
-        let alone = compile(std::slice::from_ref(pattern));
-        alone.is_ok_and(|alone| !is_left_out(&alone))
-    });
+    patterns.retain(|pattern| compile(std::slice::from_ref(pattern)).is_ok());
     let rules = compile(&patterns).unwrap();
     let longest = haystacks.iter().map(Vec::len).max().unwrap_or(0);
     // Walks that leave their DFAs share nothing, as the README says of limits: they take the square of a haystack.

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use super::look;
 use super::nfa::{PositionNfa, contains};
 use crate::MatchKind;
+use crate::narrow::narrow;
 use crate::shaders::layout::{self, BitsRecord, BitsWord};
 
 /// Most positions: what shared memory has room for, as two sets.
@@ -73,7 +74,7 @@ impl BitNfa {
         let is_reader = |node: &u32| {
             nfa.nodes[*node as usize].kind == layout::NODE_BYTE && reached[*node as usize]
         };
-        let readers: Vec<u32> = (1..nfa.nodes.len() as u32).filter(is_reader).collect();
+        let readers: Vec<u32> = (1..narrow::<_, u32>(nfa.nodes.len())).filter(is_reader).collect();
         if readers.len() + 2 > MOST_POSITIONS {
             return None;
         }
@@ -222,7 +223,7 @@ impl BitNfa {
 
         let mut laid_out = vec![0; BitsRecord::WORDS];
         let mut append = |words: &[u32]| {
-            let offset = at + laid_out.len() as u32;
+            let offset = at + narrow::<_, u32>(laid_out.len());
             laid_out.extend_from_slice(words);
             offset
         };
@@ -233,7 +234,7 @@ impl BitNfa {
             for (position, targets) in lonely.range(32 * index..32 * (index + 1)) {
                 word.lonely |= 1 << (position % 32);
                 let triples = targets.iter().flat_map(|(&[guard, to], &bits)| [guard, to, bits]);
-                let count = targets.len() as u32;
+                let count = narrow::<_, u32>(targets.len());
                 lists.push(append(&[count].into_iter().chain(triples).collect::<Bits>()));
             }
             word.lists = append(&lists);
@@ -243,14 +244,14 @@ impl BitNfa {
             });
             let quadruples: Vec<[u32; 4]> = quadruples.collect();
             word.jumps = append(quadruples.as_flattened());
-            word.jumps_end = word.jumps + quadruples.as_flattened().len() as u32;
+            word.jumps_end = word.jumps + narrow::<_, u32>(quadruples.as_flattened().len());
         }
         let of_words = append(bytemuck::cast_slice(&words));
         let record = BitsRecord {
-            word_count: words.len() as u32,
-            accept: self.accept() as u32,
+            word_count: narrow::<_, u32>(words.len()),
+            accept: narrow::<_, u32>(self.accept()),
             looks,
-            look_count: self.looks.len() as u32,
+            look_count: narrow::<_, u32>(self.looks.len()),
             line_terminator: self.line_terminator,
             reach,
             of_words,
@@ -281,7 +282,7 @@ impl BitNfa {
 type Targets = BTreeMap<[u32; 2], u32>;
 
 fn add(targets: &mut Targets, to: Follower) {
-    let word = (to.position / 32) as u32;
+    let word = narrow(to.position / 32);
     *targets.entry([to.guard, word]).or_default() |= 1 << (to.position % 32);
 }
 
@@ -301,7 +302,7 @@ impl Closure<'_> {
     fn follow(&mut self, node: u32, guard: u32, found: &mut Vec<Follower>) -> Option<()> {
         let nfa = self.nfa;
         for &edge in nfa.edges_of(node) {
-            self.steps += 1 + found.len();
+            self.steps += 1 + found.len() + self.path.len();
             if self.steps > MOST_STEPS || self.path.len() > DEEPEST {
                 return None;
             }

@@ -21,6 +21,7 @@ use super::frequency::byte_probability;
 use super::look;
 use super::nfa::{ByteSet, PositionNfa, contains};
 use crate::MatchKind;
+use crate::narrow::narrow;
 use crate::shaders::layout;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,7 +175,7 @@ impl<'a> Determiniser<'a> {
             .nodes
             .iter()
             .find(|node| look::is_look(node.kind))
-            .map_or(b'\n', |node| node.operand as u8);
+            .map_or(b'\n', |node| narrow(node.operand));
         let has_looks = nfa.has_looks();
         let classes = byte_classes(nfa, has_looks.then_some(line_terminator));
         let count = usize::from(*classes.iter().max().expect("256 bytes")) + 1;
@@ -235,7 +236,7 @@ impl<'a> Determiniser<'a> {
         // Rows as targets; they become entries once it is known which states have rows.
         let mut rows = vec![initial];
         for index in 0..states.count() {
-            rows.push(self.row(index, rows.len() as u32, &mut states));
+            rows.push(self.row(index, narrow::<_, u32>(rows.len()), &mut states));
         }
         while let Some(state) = states.next(usize::from(rows.len().is_multiple_of(ONE_IN))) {
             let open = states.count() + 1 - rows.len();
@@ -245,7 +246,7 @@ impl<'a> Determiniser<'a> {
             if !goes_on {
                 break;
             }
-            rows.push(self.row(state, rows.len() as u32, &mut states));
+            rows.push(self.row(state, narrow::<_, u32>(rows.len()), &mut states));
         }
 
         let entry = |target: &Target| {
@@ -254,11 +255,11 @@ impl<'a> Determiniser<'a> {
                 Target::NOT_BUILT => layout::ROW_ESCAPE,
                 state => states.rows[state as usize].unwrap_or(layout::ROW_ESCAPE),
             };
-            (row << 1 | if target.matched { layout::ENTRY_MATCH } else { 0 }) as u16
+            narrow(row << 1 | if target.matched { layout::ENTRY_MATCH } else { 0 })
         };
         PartialDfa {
             classes: self.classes,
-            stride: stride as u32,
+            stride: narrow(stride),
             entries: rows.iter().flatten().map(entry).collect(),
         }
     }
@@ -592,7 +593,7 @@ impl States {
                 queue.push(Candidate { weight, state });
             }
         }
-        Target { state: state as u32, matched: false }
+        Target { state: narrow(state), matched: false }
     }
 
     fn state(&mut self, items: &[u32], before: Option<u8>) -> usize {
@@ -609,7 +610,7 @@ impl States {
             known = self.older[state];
         }
         let state = self.count();
-        self.newest.insert(hasher.finish(), state as u32);
+        self.newest.insert(hasher.finish(), narrow(state));
         self.items.extend_from_slice(items);
         self.ends.push(self.items.len());
         self.before.push(before);

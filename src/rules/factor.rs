@@ -19,6 +19,7 @@ use super::frequency::{Letter, byte_probability, letters_probability, window_pro
 use super::nfa::ByteSet;
 use super::walk::{self, Direction, Walk};
 use super::witness;
+use crate::narrow::narrow;
 use crate::shaders::layout;
 
 /// Bytes of a gram.
@@ -231,7 +232,7 @@ impl Cuts {
     fn sequence(&self, OfPath { path, offset, .. }: &OfPath) -> Sequence {
         let sets: Vec<ByteSet> = self.alphabet.letters_of(path).map(|letter| letter.set).collect();
         let set = |at| sets.get(offset + at).copied().unwrap_or(ANY);
-        Sequence { sets: std::array::from_fn(set), offset: *offset as u8 }
+        Sequence { sets: std::array::from_fn(set), offset: narrow(*offset) }
     }
 
     /// The grams at these places of strings of byte sets, each with its witness.
@@ -260,7 +261,7 @@ impl Cuts {
                     *known = witness::either(*known, witness);
                 });
             }
-            let offset = offset as u8;
+            let offset = narrow(offset);
             grams.extend(found.into_iter().map(|(bytes, witness)| Gram { bytes, offset, witness }));
         }
         grams
@@ -496,7 +497,7 @@ fn parts(hir: &Hir, most: usize) -> Vec<Hir> {
 
 /// How many copies of a repetition come first, as far as a gram needs them, and what is left of it.
 fn unroll(repetition: &Repetition) -> (u32, Option<Hir>) {
-    let copies = repetition.min.min(TAIL_BYTES[0] as u32);
+    let copies = repetition.min.min(narrow(TAIL_BYTES[0]));
     let rest = Repetition {
         min: repetition.min - copies,
         max: repetition.max.map(|max| max - copies),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use super::nfa::{ByteSet, contains};
+use crate::narrow::narrow;
 use crate::shaders::layout;
 
 /// How often a byte comes in the text that scanners mostly see (source code, configuration, logs), with
@@ -142,7 +143,7 @@ impl Model {
         (grams, least_counted): (&'static [u8], f64),
         run: (u8, f64),
     ) -> Model {
-        let symbol = std::array::from_fn(|byte| symbol(byte as u8));
+        let symbol = std::array::from_fn(|byte| symbol(narrow(byte)));
         let count = usize::from(*symbol.iter().max().expect("256 bytes")) + 1;
         let trigrams: Vec<f64> = trigrams.iter().map(|&packed| unpacked(packed)).collect();
         let bigrams = trigrams.chunks(count).map(|third| third.iter().sum()).collect();
@@ -277,7 +278,7 @@ fn symbol_of_binaries(byte: u8) -> u8 {
 pub(super) fn models() -> [&'static Model; 2] {
     /// Trigrams over 8 MiB of Linux source and 2 MiB of logs, grams over 16 MiB and 4 MiB.
     static TEXT: LazyLock<Model> = LazyLock::new(|| {
-        let bytes = std::array::from_fn(|byte| byte_probability(byte as u8));
+        let bytes = std::array::from_fn(|byte| byte_probability(narrow(byte)));
         let grams = (&include_bytes!("grams.bin")[..], 4e-6);
         Model::new(symbol_of_text, include_bytes!("trigrams.bin"), bytes, grams, (b' ', 0.02))
     });

@@ -34,6 +34,8 @@ impl Letters {
         const MOST_RULES: usize = 32;
         /// Sequences for each byte beyond which looking for them does not pay.
         const MOST_FREQUENT: f64 = 1e-2;
+        /// Rows of letters that a rule's sequences may be, all together.
+        const MOST_ROWS: usize = 1 << 17;
 
         let of_rule = |rule: &Rule| -> Vec<Sequence> {
             rule.branches.iter().flat_map(|branch| &branch.sequences).copied().collect()
@@ -46,7 +48,8 @@ impl Letters {
             letters = Letters::least_frequent(&evenly(&all, MOST_SEQUENCES));
         }
         for (rule, sequences) in &sequences {
-            filtered[*rule] = letters.frequency(sequences) <= MOST_FREQUENT;
+            let rows: usize = sequences.iter().map(|found| letters.row_count(found)).sum();
+            filtered[*rule] = rows <= MOST_ROWS && letters.frequency(sequences) <= MOST_FREQUENT;
         }
         letters
     }
@@ -86,6 +89,12 @@ impl Letters {
         };
         let joined = sequences.iter().map(|found| found.sets.map(|set| widened(&set)));
         joined.map(|sets| sequence_probability(sets.iter())).sum()
+    }
+
+    /// How many rows of letters a sequence may be.
+    fn row_count(&self, sequence: &Sequence) -> usize {
+        let letters = |set| self.in_set(set).into_iter().filter(|is_found| *is_found).count();
+        sequence.sets.iter().map(letters).product()
     }
 
     /// The numbers of all rows of letters that a sequence may be.

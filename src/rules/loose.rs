@@ -13,6 +13,7 @@ use regex_syntax::hir::{Capture, Hir, HirKind, Repetition};
 use super::dfa::{Budget, PartialDfa, Ticks};
 use super::effort::Effort;
 use super::nfa::{Node, PositionNfa};
+use crate::narrow::narrow;
 use crate::shaders::layout;
 
 /// Counts up to this are kept.
@@ -105,7 +106,7 @@ impl Loosener {
                 let sub = Box::new(with(true, Place::Run));
                 self.is_loose = true;
                 self.runs.push(length.saturating_mul(times));
-                Hir::capture(Capture { index: self.runs.len() as u32, name: None, sub })
+                Hir::capture(Capture { index: narrow::<_, u32>(self.runs.len()), name: None, sub })
             }
             None => with(false, Place::Open { times }),
         }
@@ -161,24 +162,25 @@ fn with_ages(nfa: &PositionNfa, runs: &[usize], ticks: &[usize]) -> (PositionNfa
     let aged = |node: usize, age: usize| if age == 0 { node } else { copies[node] + age - 1 };
     let mut nodes = vec![nfa.nodes[0]; end];
     let mut edges = Vec::new();
-    let mut next: Vec<u32> = (0..end as u32).collect();
+    let mut next: Vec<u32> = (0..narrow(end)).collect();
     let mut youngest = next.clone();
     for node in 0..count {
         let run = runs[node];
         for age in 0..=ticks[run] {
             let own = aged(node, age);
-            let edges_begin = edges.len() as u32;
-            edges.extend(nfa.edges_of(node as u32).iter().map(
+            let edges_begin = narrow::<_, u32>(edges.len());
+            edges.extend(nfa.edges_of(narrow(node)).iter().map(
                 |&edge| match runs.get(edge as usize) {
-                    Some(&other) if other == run => aged(edge as usize, age) as u32,
+                    Some(&other) if other == run => narrow(aged(edge as usize, age)),
                     _ => edge,
                 },
             ));
-            let edges_end = edges.len() as u32;
+            let edges_end = narrow::<_, u32>(edges.len());
             nodes[own] = Node { edges_begin, edges_end, ..nfa.nodes[node] };
-            youngest[own] = node as u32;
+            youngest[own] = narrow(node);
             if run != 0 {
-                next[own] = if age < ticks[run] { aged(node, age + 1) as u32 } else { Ticks::GONE };
+                next[own] =
+                    if age < ticks[run] { narrow(aged(node, age + 1)) } else { Ticks::GONE };
             }
         }
     }

@@ -305,19 +305,15 @@ impl Efforts {
 
 impl Rule {
     fn new(index: usize, pattern: &str, options: &PipelineOptions) -> Result<Rule, BuildError> {
-        let mut hir = parse(pattern, options).map_err(|reason| BuildError::Syntax {
+        let hir = parse(pattern, options).map_err(|reason| BuildError::Syntax {
             index,
             pattern: pattern.to_owned(),
             reason,
         })?;
         if is_always_empty(&hir) {
-            tracing::warn!(
-                index,
-                pattern,
-                "this rule is left out: it can only match nothing at all"
-            );
-            hir = Hir::fail();
+            tracing::warn!(index, pattern, "left out, for it can only match nothing at all");
         }
+        let hir = without_empty(hir);
         let thompson = compiler(options).build_from_hir(&hir).map_err(|error| {
             let pattern = pattern.to_owned();
             match error.size_limit() {
@@ -350,6 +346,11 @@ impl Rule {
 /// Whether a pattern matches no bytes, wherever it matches: no scan reports that.
 fn is_always_empty(hir: &Hir) -> bool {
     hir.properties().maximum_len() == Some(0)
+}
+
+/// A pattern that never matches in the place of one that always matches nothing.
+fn without_empty(hir: Hir) -> Hir {
+    if is_always_empty(&hir) { Hir::fail() } else { hir }
 }
 
 /// Cuts every alternative of a rule where it costs least, among the places where automata can tell what

@@ -17,6 +17,7 @@ use regex_automata::nfa::thompson::{NFA, State};
 use regex_automata::util::primitives::StateID;
 
 use super::look;
+use crate::narrow::narrow;
 use crate::shaders::layout;
 
 /// A set of bytes, one bit each.
@@ -167,7 +168,7 @@ impl<'a> Builder<'a> {
         let mut states = vec![start.as_usize()];
         let line_terminator = u32::from(self.nfa.look_matcher().get_line_terminator());
         for (index, state) in self.nfa.states().iter().enumerate() {
-            let first = drafts.len() as u32;
+            let first = narrow::<_, u32>(drafts.len());
             match state {
                 State::ByteRange { .. } | State::Sparse(_) | State::Dense(_) => {
                     for (set, next) in byte_transitions(state) {
@@ -184,20 +185,26 @@ impl<'a> Builder<'a> {
                 _ => continue,
             }
             states.resize(drafts.len(), index);
-            self.roles[index] = Role::Nodes { first, count: drafts.len() as u32 - first };
+            self.roles[index] =
+                Role::Nodes { first, count: narrow::<_, u32>(drafts.len()) - first };
         }
 
         let mut nodes = Vec::with_capacity(drafts.len());
         let mut edges = Vec::new();
         for (kind, operand, from) in drafts {
-            let edges_begin = edges.len() as u32;
+            let edges_begin = narrow::<_, u32>(edges.len());
             self.splice += 1;
             if kind == layout::NODE_JUMP && !nodes.is_empty() {
                 self.splice_alternates(from, &mut edges);
             } else {
                 self.splice(from, &mut edges);
             }
-            nodes.push(Node { kind, operand, edges_begin, edges_end: edges.len() as u32 });
+            nodes.push(Node {
+                kind,
+                operand,
+                edges_begin,
+                edges_end: narrow::<_, u32>(edges.len()),
+            });
         }
         (PositionNfa { nodes, edges, sets: self.sets }, states)
     }
@@ -205,7 +212,7 @@ impl<'a> Builder<'a> {
     fn intern(&mut self, set: ByteSet) -> u32 {
         *self.set_index.entry(set).or_insert_with(|| {
             self.sets.push(set);
-            self.sets.len() as u32 - 1
+            narrow::<_, u32>(self.sets.len()) - 1
         })
     }
 

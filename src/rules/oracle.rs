@@ -10,7 +10,8 @@ use regex_automata::{Anchored, Input, meta};
 use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 
 use super::nfa::PositionNfa;
-use super::{PipelineOptions, Rule, RulePipeline, compiler, parse};
+use super::{PipelineOptions, Rule, RulePipeline, compiler, parse, without_empty};
+use crate::narrow::narrow;
 use crate::{Match, MatchKind};
 
 impl RulePipeline {
@@ -39,8 +40,8 @@ impl RulePipeline {
             });
             let mut report = |start: usize, end: usize| {
                 if start < end {
-                    let [start, end] = [start as u32, end as u32];
-                    matches.push(Match { pattern_id: id as u32, start, end });
+                    let [start, end] = [start, end].map(narrow);
+                    matches.push(Match { pattern_id: narrow(id), start, end });
                 }
             };
             match self.options.match_kind {
@@ -56,7 +57,7 @@ impl RulePipeline {
 
     /// The syntax tree of a rule's text, if the rule's automata come of it.
     fn meaning_of(&self, rule: &Rule) -> Option<Hir> {
-        let hir = parse(&rule.pattern, &self.options).ok()?;
+        let hir = without_empty(parse(&rule.pattern, &self.options).ok()?);
         let thompson = compiler(&self.options).build_from_hir(&hir).ok()?;
         (PositionNfa::new(&thompson) == rule.nfa).then_some(hir)
     }

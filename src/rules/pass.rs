@@ -18,6 +18,7 @@ use super::letters::Letters;
 use super::nfa::ByteSet;
 use super::{Branch, Rule, look};
 use crate::MatchKind;
+use crate::narrow::narrow;
 use crate::shaders::layout::{self, BranchRecord, NfaNode, PassHeader, RuleRecord};
 
 /// The tables of one pass.
@@ -77,9 +78,9 @@ pub(crate) fn pack(
                 break pass;
             }
             if count == 1 {
-                return Err(RuleTooLarge { pattern_id: first as u32, bytes });
+                return Err(RuleTooLarge { pattern_id: narrow(first), bytes });
             }
-            count = (count as u64 * limit * 9 / 10 / bytes).clamp(1, count as u64 - 1) as usize;
+            count = narrow((count as u64 * limit * 9 / 10 / bytes).clamp(1, count as u64 - 1));
         };
         passes.push(pass);
         first += count;
@@ -138,9 +139,11 @@ fn own_bytes(rule: &Rule) -> u64 {
 pub(crate) fn reach(rules: &[Rule]) -> Option<u32> {
     let branches = rules.iter().flat_map(|rule| &rule.branches);
     let offsets = |branch: &Branch| {
-        let grams = branch.grams.iter().map(|gram| u32::from(gram.offset) + GRAM as u32);
-        let sequences =
-            branch.sequences.iter().map(|found| u32::from(found.offset) + SEQUENCE as u32);
+        let grams = branch.grams.iter().map(|gram| u32::from(gram.offset) + narrow::<_, u32>(GRAM));
+        let sequences = branch
+            .sequences
+            .iter()
+            .map(|found| u32::from(found.offset) + narrow::<_, u32>(SEQUENCE));
         grams.chain(sequences).max()
     };
     branches
@@ -192,12 +195,12 @@ impl<'a> Layout<'a> {
             ..RuleRecord::default()
         };
         let mut records: Vec<RuleRecord> =
-            (self.first_id as u32..).zip(of_rules).map(record).collect();
+            (narrow(self.first_id)..).zip(of_rules).map(record).collect();
         self.nfas(&mut records);
         let mut of_branches = others.iter();
         for index in (0..rules.len()).filter(|&index| rules[index].loose.is_some()) {
             let place = of_branches.next().expect("all DFAs have places");
-            records[index].loose = records.len() as u32;
+            records[index].loose = narrow::<_, u32>(records.len());
             let RuleRecord { pattern_id, longest, .. } = records[index];
             records.push(RuleRecord { longest, has_ticks: 1, ..record((pattern_id, place)) });
         }
@@ -209,7 +212,7 @@ impl<'a> Layout<'a> {
         if rules.iter().any(|rule| rule.nfa.nodes.iter().any(|node| look::is_unicode(node.kind))) {
             let ranges = look::word_ranges();
             self.header.word_ranges = self.append(cast_slice(&ranges));
-            self.header.word_range_count = ranges.len() as u32;
+            self.header.word_range_count = narrow::<_, u32>(ranges.len());
         }
         Pass { header: self.header, words: self.words }
     }
@@ -217,6 +220,8 @@ impl<'a> Layout<'a> {
     /// The rules to look for by gram: those that have any, as long as there are not too many in all.
     fn filtered_rules(&self) -> Vec<bool> {
         const MOST_GRAMS: usize = 1 << 20;
+        /// An item has so many bits for its branch.
+        const MOST_BRANCHES: usize = 1 << layout::GRAM_OFFSET_SHIFT;
 
         let grams_of = |rule: &Rule| rule.branches.iter().map(|branch| branch.grams.len()).sum();
         let rules = self.rules.iter().zip(0..).filter(|(rule, _)| !rule.branches.is_empty());
@@ -225,10 +230,12 @@ impl<'a> Layout<'a> {
         by_grams.sort_unstable();
         let mut filtered = vec![false; self.rules.len()];
         let mut known = HashSet::new();
+        let mut branch_count = 0;
         for (_, index) in by_grams {
+            branch_count += self.rules[index].branches.len();
             let grams = self.rules[index].branches.iter().flat_map(|branch| &branch.grams);
             known.extend(grams.map(|gram| gram.bytes));
-            if known.len() > MOST_GRAMS {
+            if known.len() > MOST_GRAMS || branch_count > MOST_BRANCHES {
                 break;
             }
             filtered[index] = true;
@@ -238,7 +245,7 @@ impl<'a> Layout<'a> {
 
     /// Appends words and says where they begin.
     fn append(&mut self, words: &[u32]) -> u32 {
-        let at = self.words.len() as u32;
+        let at = narrow::<_, u32>(self.words.len());
         self.words.extend_from_slice(words);
         at
     }
@@ -255,13 +262,13 @@ impl<'a> Layout<'a> {
                     words.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect();
                 self.append(&words)
             });
-            placed.push([classes, entries.len() as u32, dfa.stride]);
+            placed.push([classes, narrow::<_, u32>(entries.len()), dfa.stride]);
             entries.extend_from_slice(&dfa.entries);
         }
         if entries.len() % 2 == 1 {
             entries.push(0);
         }
-        let first = 2 * self.words.len() as u32;
+        let first = 2 * narrow::<_, u32>(self.words.len());
         placed.iter_mut().for_each(|[_, first_entry, _]| *first_entry += first);
         let pairs = entries.as_chunks::<2>().0;
         self.words.extend(pairs.iter().map(|[low, high]| u32::from(*low) | u32::from(*high) << 16));
@@ -410,17 +417,17 @@ impl<'a> Layout<'a> {
             if !rule.dfa.escapes() {
                 continue;
             }
-            record.node_count = rule.nfa.nodes.len() as u32;
-            record.first_node = nodes.len() as u32;
-            let first_edge = edges.len() as u32;
+            record.node_count = narrow::<_, u32>(rule.nfa.nodes.len());
+            record.first_node = narrow::<_, u32>(nodes.len());
+            let first_edge = narrow::<_, u32>(edges.len());
             record.first_edge = first_edge;
-            record.edge_count = rule.nfa.edges.len() as u32;
+            record.edge_count = narrow::<_, u32>(rule.nfa.edges.len());
             for node in &rule.nfa.nodes {
                 let operand = match node.kind {
                     layout::NODE_BYTE => {
                         let set = rule.nfa.sets[node.operand as usize];
                         *known.entry(set).or_insert_with(|| {
-                            let at = self.words.len() as u32;
+                            let at = narrow::<_, u32>(self.words.len());
                             self.words.extend_from_slice(&set);
                             at
                         })
@@ -441,7 +448,7 @@ impl<'a> Layout<'a> {
                 },
             ));
             if let Some(bits) = bits {
-                let at = self.words.len() as u32;
+                let at = narrow::<_, u32>(self.words.len());
                 let classes = record.stride - 1;
                 record.bits = at;
                 self.words.extend(bits.words(&rule.nfa, &rule.dfa.classes, classes, at));
@@ -453,7 +460,8 @@ impl<'a> Layout<'a> {
             };
             self.header.nfa_stamps = self.header.nfa_stamps.max(stamps);
             self.header.nfa_lists = self.header.nfa_lists.max(lists);
-            self.header.nfa_stack = self.header.nfa_stack.max(rule.nfa.stack_depth() as u32);
+            self.header.nfa_stack =
+                self.header.nfa_stack.max(narrow::<_, u32>(rule.nfa.stack_depth()));
         }
         self.header.nodes = self.append(cast_slice(&nodes));
         self.header.edges = self.append(&edges);
@@ -505,17 +513,17 @@ impl<'a> Layout<'a> {
             let begin = Beginnings::of(&rule.dfa);
             let is_wide = begin.pair_count() > WIDE;
             for first in 0..256 {
-                let row = begin.row(first as u8);
+                let row = begin.row(narrow(first));
                 if is_wide {
                     if row.contains(&true) {
-                        by_first[first].push(index as u32);
+                        by_first[first].push(narrow(index));
                     }
                     continue;
                 }
                 for second in 0..PAIR_COLUMNS {
                     let column = begin.column(second);
                     if row[column] {
-                        by_pair[first * PAIR_COLUMNS + second].push(index as u32);
+                        by_pair[first * PAIR_COLUMNS + second].push(narrow(index));
                     }
                 }
             }
@@ -534,7 +542,7 @@ impl<'a> Layout<'a> {
         if let Some(&at) = known.get(pairs) {
             return at;
         }
-        let at = self.append(&[pairs.len() as u32]);
+        let at = self.append(&[narrow::<_, u32>(pairs.len())]);
         self.append(pairs.as_flattened());
         known.insert(pairs.to_vec(), at);
         at
@@ -545,7 +553,7 @@ impl<'a> Layout<'a> {
         if let Some(&at) = known.get(list) {
             return at;
         }
-        let at = self.append(&[list.len() as u32]);
+        let at = self.append(&[narrow::<_, u32>(list.len())]);
         self.append(list);
         known.insert(list.to_vec(), at);
         at

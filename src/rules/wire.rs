@@ -22,6 +22,7 @@ use super::nfa::{ByteSet, Node, PositionNfa};
 use super::witness;
 use super::{Branch, BuildError, PipelineOptions, Rule, RulePipeline, Run, Spent, UnicodePolicy};
 use crate::MatchKind;
+use crate::narrow::narrow;
 use crate::shaders::layout;
 
 const MAGIC: [u8; 8] = *b"vkscan\0\n";
@@ -48,7 +49,7 @@ impl RulePipeline {
         body.word(options.line_terminator.into());
         body.long(options.size_limit as u64);
         body.long(options.dfa_budget as u64);
-        body.word(self.rules.len() as u32);
+        body.word(narrow::<_, u32>(self.rules.len()));
         for rule in &self.rules {
             body.bytes(rule.pattern.as_bytes());
             body.bytes(cast_slice(&rule.nfa.sets));
@@ -64,7 +65,7 @@ impl RulePipeline {
             body.some_dfa(&rule.loose);
             body.word(rule.spent.search.into());
             body.word(rule.spent.tables.into());
-            body.word(rule.branches.len() as u32);
+            body.word(narrow::<_, u32>(rule.branches.len()));
             for branch in &rule.branches {
                 body.word(branch.front[0]);
                 body.word(branch.front[1]);
@@ -301,7 +302,7 @@ fn check_front(branch: &Branch) -> Result<(), String> {
         is_short(least) && tail.is_some() && back.is_some() && sequences.is_empty()
     } else {
         let spread = most.checked_sub(least);
-        let is_close = spread.is_some_and(|spread| spread <= factor::MOST_SPREAD as u32);
+        let is_close = spread.is_some_and(|spread| spread as usize <= factor::MOST_SPREAD);
         is_short(most) && is_close && tail.is_some() == (least != most)
     };
     if !fits {
@@ -514,7 +515,7 @@ impl<'a> Reader<'a> {
         let grams: Vec<[u32; 3]> = self.array("grams")?;
         let gram = |[bytes, offset, witness]: [u32; 3]| {
             let fits = offset <= layout::GRAM_MOST_OFFSET && witness::is_near(witness);
-            fits.then_some(Gram { bytes: bytes.to_le_bytes(), offset: offset as u8, witness })
+            fits.then_some(Gram { bytes: bytes.to_le_bytes(), offset: narrow(offset), witness })
         };
         let grams: Option<_> = grams.into_iter().map(gram).collect();
         grams.ok_or_else(|| {

@@ -6,6 +6,7 @@
 
 use super::factor::GRAM;
 use super::frequency::Letter;
+use crate::narrow::narrow;
 use crate::shaders::layout;
 
 /// Strings that a witness may be: more would set most bits.
@@ -40,7 +41,7 @@ pub(super) fn word(string: &[&Letter], offset: usize, distance: Option<isize>) -
     }
     let bits = grams.iter().map(|gram| 1 << (gram.wrapping_mul(layout::GRAM_HASH) >> 27));
     let bits = bits.fold(0_u32, |all, bit| all | bit) & ((1 << layout::WITNESS_BITS) - 1);
-    let distance = (distance + layout::WITNESS_ZERO as isize) as u32;
+    let distance: u32 = narrow(distance + layout::WITNESS_ZERO as isize);
     distance << layout::WITNESS_BITS | bits
 }
 

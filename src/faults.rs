@@ -122,10 +122,12 @@ impl Flow for Streamed {
         let mut matches = Vec::new();
         let reader = &mut &TEXT[..];
         let mut scratch = ScanScratch::default();
-        session.scan_reader(backend, reader, SHORT, &mut scratch, |found, _| {
-            let [start, end] = [found.start as u32, found.end as u32];
-            matches.push(Match { pattern_id: found.pattern_id, start, end });
-        })?;
+        session
+            .scan_reader(backend, reader, SHORT, &mut scratch, |found, _| {
+                let [start, end] = [found.start as u32, found.end as u32];
+                matches.push(Match { pattern_id: found.pattern_id, start, end });
+            })
+            .map_err(ScanError::from)?;
         matches.sort_unstable();
         assert_eq!(matches, expected().short);
         Ok(())

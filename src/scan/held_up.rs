@@ -128,7 +128,8 @@ fn a_session_goes_on_when_the_device_answers() {
         &|| {
             let mut scratch = ScanScratch::default();
             let reader = &mut &text[..];
-            session.scan_reader(&backend, reader, u32::MAX, &mut scratch, |_, _| ()).map(drop)
+            let scanned = session.scan_reader(&backend, reader, u32::MAX, &mut scratch, |_, _| ());
+            scanned.map(drop).map_err(ScanError::from)
         },
         &|| {
             let mut matches = Vec::new();

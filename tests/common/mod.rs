@@ -154,9 +154,9 @@ pub fn plain_regexes(patterns: &[&str]) -> Vec<meta::Regex> {
     let build = |pattern: &&str| {
         let build = |unicode| {
             let syntax = syntax::Config::new().unicode(unicode).utf8(false);
-            meta::Regex::builder().configure(config.clone()).syntax(syntax).build(pattern)
+            meta::Regex::builder().configure(config.clone()).syntax(syntax).build(pattern).ok()
         };
-        build(false).or_else(|_| build(true)).unwrap()
+        build(false).or_else(|| build(true)).unwrap()
     };
     patterns.iter().map(build).collect()
 }

@@ -385,7 +385,7 @@ mod tests {
     #[test]
     fn is_not_there_for_what_is_too_much() {
         assert!(bits("[a-z]{9000}").is_none());
-        assert!(bits(&r"\b".repeat(2000)).is_none());
+        assert!(bits(&(r"\b".repeat(2000) + "a")).is_none());
     }
 
     #[test]

@@ -240,10 +240,13 @@ impl<'a> Determiniser<'a> {
         }
         while let Some(state) = states.next(usize::from(rows.len().is_multiple_of(ONE_IN))) {
             let open = states.count() + 1 - rows.len();
-            let goes_on = rows.len() < layout::ROW_ESCAPE as usize
-                && budget.has_room((rows.len() + 1) * stride, rows.len(), open)
-                && effort.spend(self.steps);
-            if !goes_on {
+            let entries = (rows.len() + 1) * stride;
+            let is_full = rows.len() == layout::ROW_ESCAPE as usize || entries > budget.most;
+            if is_full || !effort.spend(self.steps) {
+                break;
+            }
+            if !budget.has_room(entries, rows.len(), open) {
+                effort.forgo((budget.most - entries) * size_of::<u16>());
                 break;
             }
             rows.push(self.row(state, narrow::<_, u32>(rows.len()), &mut states));

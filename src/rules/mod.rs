@@ -76,8 +76,9 @@ pub struct PipelineOptions {
     /// Most bytes that the NFA of one pattern may take, 10 MiB by default.
     pub size_limit: usize,
     /// Most bytes of DFA table a rule may take, 32 KiB by default; what candidates are walked on, a tail or the
-    /// rule itself, may take eight times as much where it may well be the whole DFA then, and so may the rule without
-    /// its counts. Less is never wrong: it moves work from the DFA to the slower NFA.
+    /// rule itself, may take eight times as much, and so may the rule without its counts, where it may well be the whole
+    /// DFA then or the set's tables take no more than 64 KiB a rule. Less is never wrong: it moves work from the DFA to
+    /// the slower NFA.
     pub dfa_budget: usize,
 }
 
@@ -88,9 +89,10 @@ impl PipelineOptions {
     }
 
     /// For what candidates are walked on, and for a rule without its counts.
-    fn tail_budget(&self) -> Budget {
+    fn tail_budget(&self, room: Room) -> Budget {
         let Budget { least, most } = self.budget();
-        Budget { least, most: most.saturating_mul(8) }
+        let most = most.saturating_mul(8);
+        Budget { least: if room == Room::Enough { most } else { least }, most }
     }
 }
 
@@ -257,13 +259,28 @@ impl RulePipeline {
     ) -> Result<RulePipeline, Vec<BuildError>> {
         let patterns: Vec<&str> = patterns.iter().map(AsRef::as_ref).collect();
         // A few take most of the time, so each is one thread's.
-        let patterns = patterns.par_iter().enumerate().with_max_len(1);
-        let rules: Vec<_> =
-            patterns.map(|(index, pattern)| Rule::new(index, pattern, &options)).collect();
+        let compiled = patterns.par_iter().enumerate().with_max_len(1);
+        let compiled: Vec<_> = compiled
+            .map(|(index, pattern)| Rule::new(index, pattern, &options, Room::Little))
+            .collect();
         let mut errors = Vec::new();
-        let rules = rules.into_iter().filter_map(|rule| rule.map_err(|e| errors.push(e)).ok());
-        let rules = rules.collect();
-        if errors.is_empty() { Ok(RulePipeline { options, rules }) } else { Err(errors) }
+        let compiled =
+            compiled.into_iter().filter_map(|rule| rule.map_err(|e| errors.push(e)).ok());
+        let (mut rules, forgone): (Vec<Rule>, Vec<usize>) = compiled.collect();
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let larger = rules_with_room(&rules, &forgone);
+        let larger: Vec<(usize, Rule)> = larger
+            .into_par_iter()
+            .with_max_len(1)
+            .filter_map(|index| {
+                let rule = Rule::new(index, patterns[index], &options, Room::Enough);
+                rule.ok().map(|(rule, _)| (index, rule))
+            })
+            .collect();
+        larger.into_iter().for_each(|(index, rule)| rules[index] = rule);
+        Ok(RulePipeline { options, rules })
     }
 
     pub fn options(&self) -> &PipelineOptions {
@@ -285,6 +302,40 @@ impl RulePipeline {
     }
 }
 
+/// What a rule's tables may take.
+#[derive(Clone, Copy, PartialEq)]
+enum Room {
+    /// As much as any table, and what comes to be a whole DFA some more.
+    Little,
+    /// So much in any case.
+    Enough,
+}
+
+/// The rules whose tables may be larger than they are, by bytes that these did not get: those that are met most
+/// first, as long as the tables of the set do not take too much together.
+fn rules_with_room(rules: &[Rule], forgone: &[usize]) -> Vec<usize> {
+    /// Of tables, for each rule on average.
+    const BYTES: usize = 64 << 10;
+    /// Rules that a smaller set counts as.
+    const FEW: usize = 64;
+
+    let taken: u64 = rules.iter().map(pass::own_bytes).sum();
+    let mut left = (rules.len().max(FEW) * BYTES) as u64;
+    left = left.saturating_sub(taken);
+    let frequency = |index: &usize| match &rules[*index].branches[..] {
+        [] => f64::INFINITY,
+        branches => branches.iter().map(|branch| branch.frequency).sum(),
+    };
+    let mut larger: Vec<usize> = (0..rules.len()).filter(|&index| forgone[index] > 0).collect();
+    larger.sort_by(|one, other| frequency(other).total_cmp(&frequency(one)));
+    larger.retain(|&index| {
+        let rest = left.checked_sub(forgone[index] as u64);
+        left = rest.unwrap_or(left);
+        rest.is_some()
+    });
+    larger
+}
+
 /// What compiling one rule may cost.
 struct Efforts {
     search: Effort,
@@ -304,7 +355,13 @@ impl Efforts {
 }
 
 impl Rule {
-    fn new(index: usize, pattern: &str, options: &PipelineOptions) -> Result<Rule, BuildError> {
+    /// The rule, and the bytes that its tables might yet make use of.
+    fn new(
+        index: usize,
+        pattern: &str,
+        options: &PipelineOptions,
+        room: Room,
+    ) -> Result<(Rule, usize), BuildError> {
         let hir = parse(pattern, options).map_err(|reason| BuildError::Syntax {
             index,
             pattern: pattern.to_owned(),
@@ -323,18 +380,20 @@ impl Rule {
         })?;
         let nfa = PositionNfa::new(&thompson);
         let efforts = Efforts::new();
-        let branches = cut(&hir, options, &efforts).unwrap_or_default();
+        let branches = cut(&hir, options, room, &efforts).unwrap_or_default();
         // Where a front has but one length, candidates are walked on the rule's own DFA.
         let is_tail = |branch: &Branch| branch.tail.is_none() && !branch.is_anchored();
         let budget = match branches.iter().any(is_tail) {
-            true => options.tail_budget(),
+            true => options.tail_budget(room),
             false => options.budget(),
         };
         let dfa = PartialDfa::new(&nfa, options.match_kind, budget, &efforts.tables);
-        let loose = || loose::dfa(&hir, compiler(options), options.tail_budget(), &efforts.tables);
+        let loose =
+            || loose::dfa(&hir, compiler(options), options.tail_budget(room), &efforts.tables);
         let loose = dfa.escapes().then(loose).flatten();
         let spent = efforts.spent();
-        Ok(Rule { pattern: pattern.to_owned(), nfa, dfa, loose, branches, spent })
+        let rule = Rule { pattern: pattern.to_owned(), nfa, dfa, loose, branches, spent };
+        Ok((rule, efforts.tables.forgone()))
     }
 
     /// What walks from a match's start are on.
@@ -355,14 +414,14 @@ fn without_empty(hir: Hir) -> Hir {
 
 /// Cuts every alternative of a rule where it costs least, among the places where automata can tell what
 /// front and tail may be; none if there is no such place.
-fn cut(hir: &Hir, options: &PipelineOptions, efforts: &Efforts) -> Option<Vec<Branch>> {
+fn cut(hir: &Hir, options: &PipelineOptions, room: Room, efforts: &Efforts) -> Option<Vec<Branch>> {
     /// Automata are not cheap to try.
     const MOST_TRIED: usize = 4;
 
     let best_of = |cuts: factor::Cuts| {
         let others = cuts.iter().skip(MOST_TRIED).filter(|cut| !cut.is_unbounded());
         let mut tried = cuts.iter().take(MOST_TRIED).chain(others.take(1));
-        tried.find_map(|cut| Branch::new(cuts.branch(cut), options, &efforts.tables))
+        tried.find_map(|cut| Branch::new(cuts.branch(cut), options, room, &efforts.tables))
     };
     type Factors = fn(&Hir, &Effort) -> Option<Vec<factor::Cuts>>;
     let by = |factors: Factors| -> Option<Vec<Branch>> {
@@ -378,7 +437,12 @@ fn cut(hir: &Hir, options: &PipelineOptions, efforts: &Efforts) -> Option<Vec<Br
 
 impl Branch {
     /// None if tail or front take too large an automaton, though the rule does not.
-    fn new(branch: factor::Branch, options: &PipelineOptions, effort: &Effort) -> Option<Branch> {
+    fn new(
+        branch: factor::Branch,
+        options: &PipelineOptions,
+        room: Room,
+        effort: &Effort,
+    ) -> Option<Branch> {
         let front = branch.front.map(|length| u32::try_from(length).unwrap_or(layout::UNBOUNDED));
         let mut cut = Branch {
             front,
@@ -405,8 +469,12 @@ impl Branch {
         }
         cut.is_exact = branch.front_is_exact && cut.back.is_some();
         cut.run = if cut.is_exact { run(&branch.front_hir) } else { None };
-        cut.tail =
-            Some(dfa(&compiler(options), &branch.tail, options.match_kind, options.tail_budget())?);
+        cut.tail = Some(dfa(
+            &compiler(options),
+            &branch.tail,
+            options.match_kind,
+            options.tail_budget(room),
+        )?);
         Some(cut)
     }
 }

@@ -120,7 +120,8 @@ pub(crate) fn bitmap_bits(gram: u32, header: &PassHeader) -> (u32, u32) {
     (hash >> (32 - header.bitmap_log2), bits)
 }
 
-fn own_bytes(rule: &Rule) -> u64 {
+/// Bytes of a rule's own tables, about.
+pub(super) fn own_bytes(rule: &Rule) -> u64 {
     let nfa =
         if rule.dfa.escapes() { rule.nfa.nodes.len() * 16 + rule.nfa.edges.len() * 4 } else { 0 };
     let branches: usize = rule

@@ -77,7 +77,7 @@ pub struct PipelineOptions {
     pub size_limit: usize,
     /// Most bytes of DFA table a rule may take, 32 KiB by default; what candidates are walked on, a tail or the
     /// rule itself, may take eight times as much, and so may the rule without its counts, where it may well be the whole
-    /// DFA then or the set's tables take no more than 64 KiB a rule. Less is never wrong: it moves work from the DFA to
+    /// DFA then or the set's tables take no more than 56 KiB a rule. Less is never wrong: it moves work from the DFA to
     /// the slower NFA.
     pub dfa_budget: usize,
 }
@@ -90,9 +90,9 @@ impl PipelineOptions {
 
     /// For what candidates are walked on, and for a rule without its counts.
     fn tail_budget(&self, room: Room) -> Budget {
-        let Budget { least, most } = self.budget();
-        let most = most.saturating_mul(8);
-        Budget { least: if room == Room::Enough { most } else { least }, most }
+        let entries = self.budget().most;
+        let most = entries.saturating_mul(8);
+        Budget { least: if room == Room::Enough { most } else { entries / 2 }, most }
     }
 }
 
@@ -314,8 +314,8 @@ enum Room {
 /// The rules whose tables may be larger than they are, by bytes that these did not get: those that are met most
 /// first, as long as the tables of the set do not take too much together.
 fn rules_with_room(rules: &[Rule], forgone: &[usize]) -> Vec<usize> {
-    /// Of tables, for each rule on average.
-    const BYTES: usize = 64 << 10;
+    /// Of tables, for each rule on average; what rules share comes on top.
+    const BYTES: usize = 56 << 10;
     /// Rules that a smaller set counts as.
     const FEW: usize = 64;
 

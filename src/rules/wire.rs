@@ -515,7 +515,7 @@ impl<'a> Reader<'a> {
         let grams: Vec<[u32; 3]> = self.array("grams")?;
         let gram = |[bytes, offset, witness]: [u32; 3]| {
             let fits = offset <= layout::GRAM_MOST_OFFSET && witness::is_near(witness);
-            fits.then_some(Gram { bytes: bytes.to_le_bytes(), offset: narrow(offset), witness })
+            fits.then(|| Gram { bytes: bytes.to_le_bytes(), offset: narrow(offset), witness })
         };
         let grams: Option<_> = grams.into_iter().map(gram).collect();
         grams.ok_or_else(|| {
@@ -692,6 +692,22 @@ mod tests {
             let said = judged.unwrap_err();
             let said = said.downcast_ref::<String>().unwrap();
             assert!(said.contains("do not come of its text"), "{said}");
+        }
+    }
+
+    /// A word that is too large for what it is read into is refused as any other.
+    #[test]
+    fn no_word_makes_reading_panic() {
+        let bytes =
+            RulePipeline::new(&[r"\bzebra[0-9]{2}", "[a-f0-9]{9}", "x.{9}"]).unwrap().to_bytes();
+        for at in HEAD..bytes.len() - 3 {
+            for word in [0, 256, 1 << 16, u32::MAX] {
+                let mut damaged = bytes.clone();
+                damaged[at..at + 4].copy_from_slice(&u32::to_le_bytes(word));
+                let sum = checksum(&damaged[HEAD..]).to_le_bytes();
+                damaged[HEAD - 8..HEAD].copy_from_slice(&sum);
+                let _ = RulePipeline::from_bytes(&damaged);
+            }
         }
     }
 

@@ -9,7 +9,8 @@
 //!
 //! A union of alternatives is spliced into the edges that lead to it, except where that would change the
 //! order (it lies on an epsilon cycle, where "met already" prunes mid-way) or repeat long lists (it is
-//! long, and several edges lead to it). There it stays, as a jump node.
+//! long, and several edges lead to it). There it stays, as a jump node. A state that reads many bytes, each to go on
+//! elsewhere, as the classes of Unicode do, is such a union of byte nodes.
 
 use std::collections::HashMap;
 
@@ -129,12 +130,12 @@ impl PositionNfa {
     }
 }
 
-/// What a Thompson state becomes.
+/// What edges to a Thompson state become.
 #[derive(Clone, Copy, PartialEq)]
 enum Role {
     /// Left out: edges to it are edges to what it leads to.
     Spliced,
-    /// One node, or for a byte state one a target, from this index on.
+    /// Edges to one node, or for a byte state to one a target, from this index on.
     Nodes { first: u32, count: u32 },
 }
 
@@ -171,6 +172,9 @@ impl<'a> Builder<'a> {
             let first = narrow::<_, u32>(drafts.len());
             match state {
                 State::ByteRange { .. } | State::Sparse(_) | State::Dense(_) => {
+                    if jumps[index] {
+                        drafts.push((layout::NODE_JUMP, 0, StateID::must(index)));
+                    }
                     for (set, next) in byte_transitions(state) {
                         let set = self.intern(set);
                         drafts.push((layout::NODE_BYTE, set, next));
@@ -185,8 +189,8 @@ impl<'a> Builder<'a> {
                 _ => continue,
             }
             states.resize(drafts.len(), index);
-            self.roles[index] =
-                Role::Nodes { first, count: narrow::<_, u32>(drafts.len()) - first };
+            let count = if jumps[index] { 1 } else { narrow::<_, u32>(drafts.len()) - first };
+            self.roles[index] = Role::Nodes { first, count };
         }
 
         let mut nodes = Vec::with_capacity(drafts.len());
@@ -195,7 +199,7 @@ impl<'a> Builder<'a> {
             let edges_begin = narrow::<_, u32>(edges.len());
             self.splice += 1;
             if kind == layout::NODE_JUMP && !nodes.is_empty() {
-                self.splice_alternates(from, &mut edges);
+                self.splice_alternates(from, narrow(nodes.len()), &mut edges);
             } else {
                 self.splice(from, &mut edges);
             }
@@ -240,26 +244,32 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn splice_alternates(&mut self, union: StateID, edges: &mut Vec<u32>) {
+    /// Appends what the jump node that a state became leads to.
+    fn splice_alternates(&mut self, state: StateID, jump: u32, edges: &mut Vec<u32>) {
+        let state = self.nfa.state(state);
+        // The byte nodes of a state lie behind its jump.
+        edges.extend((jump + 1..).take(byte_transitions(state).len()));
         let mut alternates = Vec::new();
-        for_each_epsilon(self.nfa.state(union), |next| alternates.push(next));
+        for_each_epsilon(state, |next| alternates.push(next));
         for next in alternates {
             self.splice(next, edges);
         }
     }
 
-    /// Which unions stay as jump nodes.
+    /// Which unions stay as jump nodes, and which states that read bytes get one.
     fn jump_states(&self) -> Vec<bool> {
         let states = self.nfa.states();
         let mut jumps = on_epsilon_cycle(self.nfa);
         let mut incoming = vec![0_u32; states.len()];
-        for state in states {
+        let mut reads_long = vec![false; states.len()];
+        for (state, reads_long) in states.iter().zip(&mut reads_long) {
             for_each_epsilon(state, |next| incoming[next.as_usize()] += 1);
-            if let State::ByteRange { .. } | State::Sparse(_) | State::Dense(_) = state {
-                for (_, next) in byte_transitions(state) {
-                    incoming[next.as_usize()] += 1;
-                }
-            }
+            let transitions = byte_transitions(state);
+            *reads_long = transitions.len() > SPLICE_LIMIT;
+            transitions.iter().for_each(|(_, next)| incoming[next.as_usize()] += 1);
+        }
+        for (index, reads_long) in reads_long.into_iter().enumerate() {
+            jumps[index] |= reads_long && incoming[index] > 1;
         }
         // What an edge to the state would splice in, smallest first: states are visited after those
         // they lead to.

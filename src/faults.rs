@@ -21,13 +21,14 @@ use crate::{
 };
 
 /// With rare bytes, for tables that are packed in no time.
-const PATTERNS: [&str; 3] = [r"\bfoobar\b", "[ab]{0,3}abcd", r"xyzkey[a-f]*\d{2,}"];
-const TEXT: &[u8] = b"foobar ababcd xyzkeyab12 -- foobar bar ababcdabcd xyzkey c, foobarfoo foobar";
+pub(crate) const PATTERNS: [&str; 3] = [r"\bfoobar\b", "[ab]{0,3}abcd", r"xyzkey[a-f]*\d{2,}"];
+pub(crate) const TEXT: &[u8] =
+    b"foobar ababcd xyzkeyab12 -- foobar bar ababcdabcd xyzkey c, foobarfoo foobar";
 
-type Failed<T = ()> = Result<T, RingError>;
+pub(crate) type Failed<T = ()> = Result<T, RingError>;
 
 /// Something that is done on a device, and what is done with it.
-trait Flow {
+pub(crate) trait Flow {
     type Session;
 
     fn begin(&self, backend: &Backend) -> Failed<Self::Session>;
@@ -75,7 +76,7 @@ fn expected() -> &'static Expected {
 const SHORT: u32 = 40;
 const PIECE: usize = 25;
 
-fn prepare(
+pub(crate) fn prepare(
     backend: &Backend,
     capacity: usize,
     lanes: usize,
@@ -88,7 +89,7 @@ fn prepare(
     Ok(rules().prepare_resident_cramped(backend, &options)?)
 }
 
-struct Resident;
+pub(crate) struct Resident;
 
 impl Flow for Resident {
     type Session = crate::ResidentRulePipeline;
@@ -109,7 +110,7 @@ impl Flow for Resident {
     }
 }
 
-struct Streamed;
+pub(crate) struct Streamed;
 
 impl Flow for Streamed {
     type Session = crate::ResidentRulePipeline;
@@ -140,7 +141,7 @@ impl Flow for Streamed {
 }
 
 /// Two scans in flight, of haystacks in lent memory and on the device.
-struct Tickets;
+pub(crate) struct Tickets;
 
 impl Flow for Tickets {
     type Session = crate::ResidentRulePipeline;
@@ -210,7 +211,7 @@ impl Flow for Large {
     }
 }
 
-struct Ring;
+pub(crate) struct Ring;
 
 impl Flow for Ring {
     type Session = MegakernelSession;

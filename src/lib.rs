@@ -51,6 +51,8 @@ mod scan;
 // Sizes and offsets, which the build script made constants of 32 bits of.
 #[cfg_attr(not(test), allow(clippy::cast_possible_truncation))]
 pub mod shaders;
+#[cfg(test)]
+mod soak;
 mod sort;
 #[cfg(test)]
 mod twin;

@@ -42,6 +42,8 @@ fn watchdog() {
                 let now = cpu_time();
                 if now >= *deadline {
                     let seed = super::seeds::current();
+                    // Tables take megabytes to print.
+                    let what: String = what.chars().take(4000).collect();
                     eprintln!("seed {seed} takes over {} s of CPU {what}", MOST.as_secs());
                     std::process::abort();
                 }

@@ -92,7 +92,8 @@ pub(super) fn scan_with(
         }
         let last = ScanParams { pass_count: index as u32 + 1, ..params };
         let (header, hits, _) = readback(&buffers, &last);
-        if header.overflowed != 0 {
+        // Where there are more hits than there is room for, the host has the scan done again, too.
+        if header.overflowed != 0 || header.hit_count > params.hit_capacity {
             return Err(header.overflowed);
         }
         assert_eq!(header.hit_count as usize, hits.len());

@@ -11,6 +11,7 @@ use ash::{ext, vk};
 use gpu_allocator::vulkan::{Allocator, AllocatorCreateDesc};
 use gpu_allocator::{AllocationSizes, AllocatorDebugSettings};
 
+use super::Validation;
 use super::deadline::Deadline;
 use super::debug::Names;
 use super::error::{BackendError, Result};
@@ -84,12 +85,31 @@ impl Device {
         let queues: Vec<_> = queue_families.iter().map(create_queue).collect();
         let mut v12_features =
             vk::PhysicalDeviceVulkan12Features::default().timeline_semaphore(true);
-        let create = vk::DeviceCreateInfo::default()
+        let robust = vk::PhysicalDeviceFeatures::default().robust_buffer_access(true);
+        let robust_extensions = [ext::robustness2::NAME.as_ptr()];
+        let mut robust2 =
+            vk::PhysicalDeviceRobustness2FeaturesEXT::default().robust_buffer_access2(true);
+        let mut create = vk::DeviceCreateInfo::default()
             .queue_create_infos(&queues)
             .push_next(&mut v12_features);
-        // SAFETY: the family exists and the feature is there: `info` was found suitable.
-        let raw = unsafe { vulkan.create_device(physical, &create, None) }
-            .map_err(|result| BackendError::from_vk("vkCreateDevice", result))?;
+        if instance.validation() == Validation::RobustAccess {
+            create = create
+                .enabled_features(&robust)
+                .enabled_extension_names(&robust_extensions)
+                .push_next(&mut robust2);
+        }
+        // SAFETY: the family exists and the feature is there: `info` was found suitable. What makes access robust is
+        // refused where it is not there.
+        let raw =
+            unsafe { vulkan.create_device(physical, &create, None) }.map_err(
+                |result| match result {
+                    vk::Result::ERROR_EXTENSION_NOT_PRESENT
+                    | vk::Result::ERROR_FEATURE_NOT_PRESENT => BackendError::ValidationMissing {
+                        reason: format!("{} has no VK_EXT_robustness2", info.name),
+                    },
+                    result => BackendError::from_vk("vkCreateDevice", result),
+                },
+            )?;
         // SAFETY: each family was created with one queue.
         let queue = |&family: &u32| unsafe { raw.get_device_queue(family, 0) };
         let queues: Vec<vk::Queue> = queue_families.iter().map(queue).collect();

@@ -67,7 +67,7 @@ pub enum BackendError {
     /// Validation was asked for and cannot be had. Going on without it would be a lie.
     #[error(
         "validation was asked for, but {reason}; install the Khronos validation layer (Debian, \
-         Ubuntu: `apt install vulkan-validationlayers`) or switch validation off"
+         Ubuntu: `apt install vulkan-validationlayers`) if that is missing, or ask for less"
     )]
     ValidationMissing {
         /// What is absent.

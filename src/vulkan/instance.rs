@@ -9,7 +9,7 @@ use ash::{ext, vk};
 
 use super::debug::ValidationLog;
 use super::error::{BackendError, Result};
-use super::quirks;
+use super::{Validation, quirks};
 
 const VALIDATION_LAYER: &CStr = c"VK_LAYER_KHRONOS_validation";
 
@@ -17,6 +17,7 @@ pub(crate) struct Instance {
     raw: ash::Instance,
     messenger: Option<(ext::debug_utils::Instance, vk::DebugUtilsMessengerEXT)>,
     has_debug_utils: bool,
+    validation: Validation,
     /// The messenger points at it.
     log: ValidationLog,
     /// Keeps the loader's library open; the last to go.
@@ -25,7 +26,7 @@ pub(crate) struct Instance {
 
 impl Instance {
     /// Opens the loader (the system's, or the one at `loader_path`) and creates an instance.
-    pub(super) fn new(loader_path: Option<&Path>, validation: bool) -> Result<Arc<Instance>> {
+    pub(super) fn new(loader_path: Option<&Path>, validation: Validation) -> Result<Arc<Instance>> {
         let entry = open_loader(loader_path)?;
         let mut extensions = Vec::new();
         let has_debug_utils = has_extension(&entry, None, ext::debug_utils::NAME)?;
@@ -33,7 +34,8 @@ impl Instance {
             extensions.push(ext::debug_utils::NAME.as_ptr());
         }
         let mut layers = Vec::new();
-        if validation {
+        let validates = validation != Validation::Off;
+        if validates {
             require_validation(&entry, has_debug_utils)?;
             layers.push(VALIDATION_LAYER.as_ptr());
             extensions.push(ext::validation_features::NAME.as_ptr());
@@ -52,7 +54,7 @@ impl Instance {
             .application_info(&application)
             .enabled_layer_names(&layers)
             .enabled_extension_names(&extensions);
-        if validation {
+        if validates {
             // The messenger is chained here too, for what happens before and after its own life.
             info = info.push_next(&mut messenger_info).push_next(&mut features);
         }
@@ -61,9 +63,15 @@ impl Instance {
             vk::Result::ERROR_INCOMPATIBLE_DRIVER => BackendError::NoDevice,
             result => of_loader("vkCreateInstance", result),
         })?;
-        let mut instance =
-            Instance { raw, messenger: None, has_debug_utils, log, _entry: entry.clone() };
-        if validation {
+        let mut instance = Instance {
+            raw,
+            messenger: None,
+            has_debug_utils,
+            validation,
+            log,
+            _entry: entry.clone(),
+        };
+        if validates {
             let debug_utils = ext::debug_utils::Instance::new(&entry, &instance.raw);
             // SAFETY: `Drop` destroys the messenger before the log it points at.
             let messenger = unsafe {
@@ -81,6 +89,10 @@ impl Instance {
 
     pub(super) fn has_debug_utils(&self) -> bool {
         self.has_debug_utils
+    }
+
+    pub(super) fn validation(&self) -> Validation {
+        self.validation
     }
 
     pub(super) fn log(&self) -> &ValidationLog {

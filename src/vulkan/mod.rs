@@ -79,16 +79,36 @@ impl Default for BackendOptions {
 }
 
 /// Whether to run under the Khronos validation layer: its core checks and its synchronisation
-/// checks. That is slow, and meant for tests.
+/// checks. That is slow, and meant for tests. Opening a device fails where something asked for is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Validation {
-    /// On if the environment variable `VKSCAN_VALIDATION` is set to anything but `0`.
+    /// As the environment variable `VKSCAN_VALIDATION` says: `0`, as without it, is off, `1` on, and `robust-access` as
+    /// [`Validation::RobustAccess`].
     #[default]
     FromEnvironment,
     /// Off.
     Off,
-    /// On; an error if the layer is missing.
+    /// On.
     On,
+    /// On, and what kernels read outside of buffers is zero and what they write there is lost (`robustBufferAccess2` of
+    /// `VK_EXT_robustness2`): a scan that finds anything else than without it has to be looked into.
+    RobustAccess,
+}
+
+impl Validation {
+    fn resolved(self) -> Result<Validation, BackendError> {
+        if self != Validation::FromEnvironment {
+            return Ok(self);
+        }
+        match environment("VKSCAN_VALIDATION").as_deref() {
+            None | Some("0") => Ok(Validation::Off),
+            Some("1") => Ok(Validation::On),
+            Some("robust-access") => Ok(Validation::RobustAccess),
+            Some(other) => Err(BackendError::ValidationMissing {
+                reason: format!("VKSCAN_VALIDATION={other} is none of 0, 1 and robust-access"),
+            }),
+        }
+    }
 }
 
 /// An open device. Cloning it is cheap and gives another handle to the same device.
@@ -235,14 +255,7 @@ impl std::fmt::Debug for Backend {
 
 impl BackendOptions {
     fn instance(&self) -> Result<Arc<Instance>, BackendError> {
-        let validation = match self.validation {
-            Validation::FromEnvironment => {
-                environment("VKSCAN_VALIDATION").is_some_and(|v| v != "0")
-            }
-            Validation::Off => false,
-            Validation::On => true,
-        };
-        Instance::new(self.loader_path.as_deref(), validation)
+        Instance::new(self.loader_path.as_deref(), self.validation.resolved()?)
     }
 
     fn selector(&self) -> Option<DeviceSelector> {

@@ -27,7 +27,11 @@ impl TestBackend {
 
     fn options() -> BackendOptions {
         BackendOptions {
-            validation: Validation::On,
+            // With more than the core and synchronisation checks where the environment asks for it.
+            validation: match Validation::FromEnvironment.resolved() {
+                Ok(Validation::Off) => Validation::On,
+                other => other.unwrap(),
+            },
             // It guards against hanging, and no machine is that slow.
             wait_timeout: Duration::from_secs(600),
             ..BackendOptions::default()

@@ -74,10 +74,10 @@ pub struct SpecConstant {
 include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
 
 impl layout::ScanParams {
-    /// Workgroups that look through the filter's range.
-    pub(crate) fn filter_groups(&self) -> u32 {
-        let begin = self.filter_first & !(layout::FILTER_BYTES - 1);
-        let bytes = self.filter_workgroup * layout::FILTER_BYTES * self.filter_turns;
-        (self.filter_end - begin).div_ceil(bytes)
+    /// Workgroups that look through the prefilter's range.
+    pub(crate) fn gram_prefilter_groups(&self) -> u32 {
+        let begin = self.prefilter_first & !(layout::PREFILTER_BYTES - 1);
+        let bytes = self.prefilter_workgroup * layout::PREFILTER_BYTES * self.prefilter_turns;
+        (self.prefilter_end - begin).div_ceil(bytes)
     }
 }

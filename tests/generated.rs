@@ -117,7 +117,7 @@ fn kept_cases() {
             haystacks: vec![b"ab".into()],
             max_scan_bytes: u32::MAX,
         },
-        // A walker of `nfa` that takes many walks in a round: lavapipe's limit on loop turns cut its loops.
+        // A walker of `verify_nfa` that takes many walks in a round: lavapipe's limit on loop turns cut its loops.
         Generated {
             options: PipelineOptions {
                 match_kind: MatchKind::All,

@@ -275,10 +275,10 @@ fn stages(passed: Duration, stats: &ScanStats) -> Vec<Stage> {
     let device = stats.device.unwrap_or_default();
     let stages = [
         ("upload", device.upload),
-        ("filter", device.filter),
-        ("tails", device.tails),
-        ("starts", device.starts),
-        ("NFA", device.nfa),
+        ("prefilter", device.prefilter),
+        ("confirm", device.confirm),
+        ("verify DFA", device.verify_dfa),
+        ("verify NFA", device.verify_nfa),
         ("readback", device.readback),
         ("host", passed.saturating_sub(device.total())),
     ];

@@ -196,8 +196,8 @@ RuleRecord rule_record(uint rule) {
 
 // Whether there are rules that have to be verified from every start.
 bool has_lists(PassHeader header) {
-    return params.use_filter == FILTER_NONE || params.has_listed != 0u
-        || (params.use_filter == FILTER_ALL ? header.has_rest : header.has_long) != 0u;
+    return params.use_prefilter == PREFILTER_NONE || params.has_listed != 0u
+        || (params.use_prefilter == PREFILTER_ALL ? header.has_rest : header.has_long) != 0u;
 }
 
 // The OVERFLOW_* bits of a pass whose tails have been looked at.
@@ -211,15 +211,15 @@ bool is_settled(PassHeader header) {
     return overflows() == 0u && control.item_count == 0u && !has_lists(header);
 }
 
-// Whether a scan is over, where a run ends: with ADVANCE_TAILS, the only pass's tails have yet to be judged.
+// Whether a scan is over, where a run ends: with SCHEDULE_CONFIRMED, the only pass's tails have yet to be judged.
 bool is_over(PassHeader header) {
     bool is_done = control.pass >= params.pass_count;
-    return params.stage == ADVANCE_TAILS ? overflows() != 0u || is_settled(header) : is_done;
+    return params.stage == SCHEDULE_CONFIRMED ? overflows() != 0u || is_settled(header) : is_done;
 }
 
 // The OVERFLOW_* bits where a run ends.
 uint run_overflows() {
-    return params.stage == ADVANCE_TAILS ? overflows() : control.overflowed;
+    return params.stage == SCHEDULE_CONFIRMED ? overflows() : control.overflowed;
 }
 
 // Of so many invocations, how many there are for each of `count` items, as a power of two: few items are spread

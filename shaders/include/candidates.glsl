@@ -1,16 +1,16 @@
 // How the kernels that look through the haystack hand candidate tails on.
 
 // Candidates and look-ups that are left to this invocation.
-uint steps_left = FILTER_STEPS;
+uint steps_left = PREFILTER_STEPS;
 
 bool is_left_out(uint branch) {
-    return params.use_filter == FILTER_BOUNDED
+    return params.use_prefilter == PREFILTER_BOUNDED
         && tables.words[tables.header.branches + branch * BRANCH_WORDS + 2u] == UNBOUNDED;
 }
 
 // Whether the byte at `at` is to be looked at.
 bool is_inside(uint at) {
-    return at >= params.filter_first && at < params.filter_end;
+    return at >= params.prefilter_first && at < params.prefilter_end;
 }
 
 // Whether the tail of an item whose gram is at `at` can be a candidate at all.

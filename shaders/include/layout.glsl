@@ -15,7 +15,7 @@ const uint BINDING_TRACKS = 9u;
 const uint BINDING_RING = 10u;
 const uint BINDING_HAYSTACK = 11u;
 
-// Invocations in a workgroup of every kernel but `advance`, which is a single invocation.
+// Invocations in a workgroup of every kernel but `schedule`, which is a single invocation.
 const uint WORKGROUP = 64u;
 
 // The haystack is bound in segments of 128 MiB, the least that maxStorageBufferRange may be.
@@ -95,7 +95,7 @@ const uint GRAM_SLOT_WORDS = 3u;
 // which is Knuth's multiplicative hashing (The Art of Computer Programming, volume 3, section 6.4), has high
 // bits that choose a slot of the hash table.
 const uint GRAM_HASH = 0x9E3779B1u;
-// A pass's bitmap is a blocked Bloom filter (F. Putze, P. Sanders, J. Singler, "Cache-, Hash- and
+// A pass's bitmap is a blocked Bloom prefilter (F. Putze, P. Sanders, J. Singler, "Cache-, Hash- and
 // Space-Efficient Bloom Filters", 2007). It folds grams more coarsely, in two operations: bytes whose bit 6
 // is set get bit 5. The product of such a word with GRAM_HASH, plus a salt, chooses a word of the bitmap by its
 // highest bits. Its products with these two choose two bits there by their bits from GRAM_BIT on, counted from the
@@ -126,21 +126,21 @@ const uint WITNESS_ZERO = 16u;
 // Any bytes will do, anywhere.
 const uint WITNESS_ANY = 0xFFFFFFFFu;
 
-// Bytes that an invocation of `filter` looks at in a turn, invocations that a workgroup has at most, and words
+// Bytes that an invocation of `gram_prefilter` looks at in a turn, invocations that a workgroup has at most, and words
 // of shared memory that each of them has beside the bitmap.
-const uint FILTER_BYTES = 16u;
-const uint FILTER_LANES = 512u;
-const uint FILTER_LANE_WORDS = 6u;
+const uint PREFILTER_BYTES = 16u;
+const uint PREFILTER_LANES = 512u;
+const uint PREFILTER_LANE_WORDS = 6u;
 // Turns are taken four at a time.
-const uint FILTER_TURNS = 4u;
-// Candidates and look-ups of an invocation of `filter`; one that has more says that they do not fit.
-const uint FILTER_STEPS = 0x1000u;
+const uint PREFILTER_TURNS = 4u;
+// Candidates and look-ups of an invocation of `gram_prefilter`; one that has more says that they do not fit.
+const uint PREFILTER_STEPS = 0x1000u;
 
-// ScanParams::use_filter. Where the haystack goes on elsewhere, or the fronts of too many rules turn out long, all
+// ScanParams::use_prefilter. Where the haystack goes on elsewhere, or the fronts of too many rules turn out long, all
 // rules with unbounded fronts are verified from every start.
-const uint FILTER_NONE = 0u;
-const uint FILTER_BOUNDED = 1u;
-const uint FILTER_ALL = 2u;
+const uint PREFILTER_NONE = 0u;
+const uint PREFILTER_BOUNDED = 1u;
+const uint PREFILTER_ALL = 2u;
 
 // Control::overflowed, a bit each: more candidates than there is room for; rules that have been listed, because a
 // front of theirs is too long to be walked over; more of these than there is room for.
@@ -369,26 +369,26 @@ struct ScanParams {
     uint queue_capacity;
     uint start_walkers;
     uint nfa_walkers;
-    // The pass that the dispatch (for `advance`, the one after it) belongs to.
+    // The pass that the dispatch (for `schedule`, the one after it) belongs to.
     uint pass;
     uint pass_count;
-    // Loop iterations that an invocation may take before it stops until the next round; and one of `nfa`.
+    // Loop iterations that an invocation may take before it stops until the next round; and one of `verify_nfa`.
     uint step_budget;
     uint nfa_step_budget;
-    // What an `advance` comes after: ADVANCE_*.
+    // What an `schedule` comes after: SCHEDULE_*.
     uint stage;
     // Bytes of a track's segment, as a power of two; 0 if long walks share nothing.
     uint segment_log2;
     // 1 to verify the rules that have been listed from every start.
     uint has_listed;
-    // Which rules to look for by their grams: FILTER_*. The others are verified from every start.
-    uint use_filter;
-    // Grams are looked for that begin from filter_first up to, and without, filter_end, by workgroups of so
+    // Which rules to look for by their grams: PREFILTER_*. The others are verified from every start.
+    uint use_prefilter;
+    // Grams are looked for that begin from prefilter_first up to, and without, prefilter_end, by workgroups of so
     // many invocations that take so many turns each.
-    uint filter_first;
-    uint filter_end;
-    uint filter_workgroup;
-    uint filter_turns;
+    uint prefilter_first;
+    uint prefilter_end;
+    uint prefilter_workgroup;
+    uint prefilter_turns;
     // Candidate tails, and candidate starts, that there is room for.
     uint candidate_capacity;
     uint item_capacity;
@@ -396,7 +396,7 @@ struct ScanParams {
     // start of a tail. Two tails may then tell different ends of one start, and starts other than the least are
     // left out: where the front is a run the host sees by the tails which count, and else it verifies them.
     uint is_direct;
-    // Pieces that an invocation of `tails` may walk on over.
+    // Pieces that an invocation of `confirm` may walk on over.
     uint most_pieces;
     // Where items are packed: the tenant's part of the ring, and how many slots that has; where in it the first of the
     // items' slots is, and how many there are; and the epoch and the tenant that they have to be of.
@@ -409,9 +409,9 @@ struct ScanParams {
 };
 
 // ScanParams::stage.
-const uint ADVANCE_ROUND = 0u;
-const uint ADVANCE_BEGIN = 1u;
-const uint ADVANCE_TAILS = 2u;
+const uint SCHEDULE_ROUND = 0u;
+const uint SCHEDULE_BEGIN = 1u;
+const uint SCHEDULE_CONFIRMED = 2u;
 
 // What rounds and passes have come to, and the grids of the next round.
 struct Control {
@@ -422,7 +422,7 @@ struct Control {
     uint pass;
     // Walkers that stopped before they were done, in this round.
     uint unfinished;
-    // Items reserved and taken. Both may overshoot within a round; `advance` puts that right.
+    // Items reserved and taken. Both may overshoot within a round; `schedule` puts that right.
     uint queue_tail;
     uint queue_head;
     // queue_head when the round began.
@@ -431,8 +431,8 @@ struct Control {
     // Candidate tails and starts of the pass. More than there is room for end the scan.
     uint candidate_count;
     uint item_count;
-    // 1 once the pass has been filtered and its tails looked at.
-    uint filtered;
+    // 1 once the pass has been prefiltered and its tails looked at.
+    uint prefiltered;
     // OVERFLOW_* bits.
     uint overflowed;
     // Pieces that walks of tails have gone on for, or tried to.
@@ -451,24 +451,24 @@ struct Control {
     uint make_count;
     uint made_at;
     uint is_crowded;
-    uint starts_x;
-    uint starts_y;
-    uint starts_z;
-    uint nfa_x;
-    uint nfa_y;
-    uint nfa_z;
-    uint filter_x;
-    uint filter_y;
-    uint filter_z;
-    uint sequences_x;
-    uint sequences_y;
-    uint sequences_z;
-    uint tracks_x;
-    uint tracks_y;
-    uint tracks_z;
-    uint chains_x;
-    uint chains_y;
-    uint chains_z;
+    uint verify_dfa_x;
+    uint verify_dfa_y;
+    uint verify_dfa_z;
+    uint verify_nfa_x;
+    uint verify_nfa_y;
+    uint verify_nfa_z;
+    uint gram_prefilter_x;
+    uint gram_prefilter_y;
+    uint gram_prefilter_z;
+    uint class_prefilter_x;
+    uint class_prefilter_y;
+    uint class_prefilter_z;
+    uint chunk_summaries_x;
+    uint chunk_summaries_y;
+    uint chunk_summaries_z;
+    uint compose_summaries_x;
+    uint compose_summaries_y;
+    uint compose_summaries_z;
     // Which tracks these are.
     uint made[MOST_TRACKS];
     // All that follows is kept from run to run of a scan with one pass: the rules that have been listed, with 1 added,
@@ -483,12 +483,12 @@ struct Control {
 };
 
 // Byte offsets of the grids in Control, for indirect dispatch.
-const uint CONTROL_STARTS_GRID = 600u;
-const uint CONTROL_NFA_GRID = 612u;
-const uint CONTROL_FILTER_GRID = 624u;
-const uint CONTROL_SEQUENCES_GRID = 636u;
-const uint CONTROL_TRACKS_GRID = 648u;
-const uint CONTROL_CHAINS_GRID = 660u;
+const uint CONTROL_VERIFY_DFA_GRID = 600u;
+const uint CONTROL_VERIFY_NFA_GRID = 612u;
+const uint CONTROL_GRAM_PREFILTER_GRID = 624u;
+const uint CONTROL_CLASS_PREFILTER_GRID = 636u;
+const uint CONTROL_CHUNK_SUMMARIES_GRID = 648u;
+const uint CONTROL_COMPOSE_SUMMARIES_GRID = 660u;
 
 // Slot::state. A ring begins with empty slots. The host publishes a slot; a workgroup claims it before its item is looked at, or finds it at fault;
 // and once the item's matches are known it is done. A slot whose epoch is not that of the dispatch is stale.
@@ -544,7 +544,7 @@ const uint START_LISTED = 64u;
 // A walk that has left its rule's DFA is on that of RuleRecord::loose, from its start on.
 const uint START_LOOSE = 128u;
 
-// An invocation of `starts`: where it stopped.
+// An invocation of `verify_dfa`: where it stopped.
 struct StartWalker {
     uint generation;
     // The list that `entry` runs through (START_FIRSTS, START_PAIRS, START_LISTED or START_ITEMS), and flags.
@@ -603,7 +603,7 @@ const uint NFA_EPOCH_LIMIT = 1u << 25;
 const uint NFA_SMALL_NODES = 768u;
 const uint NFA_SMALL_EDGES = 1024u;
 
-// A workgroup of `nfa`: where it stopped. Its scratch holds, one after the other, a stamp for each node of a large
+// A workgroup of `verify_nfa`: where it stopped. Its scratch holds, one after the other, a stamp for each node of a large
 // rule, two thread lists, and a stack of edge ranges. What walks keep in shared memory is in the place of the lists
 // from one round to the next: lists and stamps of a small rule; or, on bits, the set of positions that have read the
 // byte before.

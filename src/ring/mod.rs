@@ -9,7 +9,7 @@
 //! | `session.rs` | rounds from publishing to collecting, and what happens when the device is lost |
 //! | `tally.rs` | counters that can be read while work is in flight |
 //!
-//! Items are packed into one haystack, which is scanned as any other is: the filter looks at all bytes, wherever items
+//! Items are packed into one haystack, which is scanned as any other is: the prefilter looks at all bytes, wherever items
 //! begin and end, so that work is divided by bytes and candidates and no item holds another up. A walk enters the item
 //! that it begins in, by a search among the slots, and sees its bytes alone.
 

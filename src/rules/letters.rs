@@ -28,8 +28,8 @@ impl Letters {
     pub(super) const COUNT: usize = 1 << layout::SEQUENCE_LETTER_BITS;
 
     /// Divides the bytes so that sequences are rare. Rules whose sequences are not, for want of letters, are
-    /// no longer `filtered`.
-    pub(super) fn of(rules: &[Rule], filtered: &mut [bool]) -> Letters {
+    /// no longer `prefiltered`.
+    pub(super) fn of(rules: &[Rule], prefiltered: &mut [bool]) -> Letters {
         /// Rules beyond which four letters cannot be enough.
         const MOST_RULES: usize = 32;
         /// Sequences for each byte beyond which looking for them does not pay.
@@ -49,7 +49,7 @@ impl Letters {
         }
         for (rule, sequences) in &sequences {
             let rows: usize = sequences.iter().map(|found| letters.row_count(found)).sum();
-            filtered[*rule] = rows <= MOST_ROWS && letters.frequency(sequences) <= MOST_FREQUENT;
+            prefiltered[*rule] = rows <= MOST_ROWS && letters.frequency(sequences) <= MOST_FREQUENT;
         }
         letters
     }

@@ -2,7 +2,7 @@
 //!
 //! A pass is as many rules as one table buffer holds. Beside the automata it carries, for every first
 //! byte and pair of first bytes, the list of rules that could match there, so that a candidate start
-//! meets only those; and for the rules that can be filtered the grams to look for.
+//! meets only those; and for the rules that can be prefiltered the grams to look for.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -174,12 +174,12 @@ impl<'a> Layout<'a> {
     }
 
     fn finish(mut self) -> Pass {
-        let mut filtered = self.filtered_rules();
+        let mut prefiltered = self.prefiltered_rules();
         let rules = self.rules;
-        let letters = Letters::of(rules, &mut filtered);
+        let letters = Letters::of(rules, &mut prefiltered);
         let branches: Vec<(u32, &Branch)> = (0..)
             .zip(rules)
-            .filter(|(rule, _)| filtered[*rule as usize])
+            .filter(|(rule, _)| prefiltered[*rule as usize])
             .flat_map(|(index, rule)| rule.branches.iter().map(move |branch| (index, branch)))
             .collect();
         let own = rules.iter().map(|rule| &rule.dfa);
@@ -209,7 +209,7 @@ impl<'a> Layout<'a> {
         self.branches(&branches, of_rules, of_branches.as_slice());
         self.grams(&branches);
         self.sequences(&branches, &letters);
-        self.candidate_lists(&filtered);
+        self.candidate_lists(&prefiltered);
         if rules.iter().any(|rule| rule.nfa.nodes.iter().any(|node| look::is_unicode(node.kind))) {
             let ranges = look::word_ranges();
             self.header.word_ranges = self.append(cast_slice(&ranges));
@@ -219,7 +219,7 @@ impl<'a> Layout<'a> {
     }
 
     /// The rules to look for by gram: those that have any, as long as there are not too many in all.
-    fn filtered_rules(&self) -> Vec<bool> {
+    fn prefiltered_rules(&self) -> Vec<bool> {
         const MOST_GRAMS: usize = 1 << 20;
         /// An item has so many bits for its branch.
         const MOST_BRANCHES: usize = 1 << layout::GRAM_OFFSET_SHIFT;
@@ -229,7 +229,7 @@ impl<'a> Layout<'a> {
         let mut by_grams: Vec<(usize, usize)> =
             rules.map(|(rule, index)| (grams_of(rule), index)).collect();
         by_grams.sort_unstable();
-        let mut filtered = vec![false; self.rules.len()];
+        let mut prefiltered = vec![false; self.rules.len()];
         let mut known = HashSet::new();
         let mut branch_count = 0;
         for (_, index) in by_grams {
@@ -239,9 +239,9 @@ impl<'a> Layout<'a> {
             if known.len() > MOST_GRAMS || branch_count > MOST_BRANCHES {
                 break;
             }
-            filtered[index] = true;
+            prefiltered[index] = true;
         }
-        filtered
+        prefiltered
     }
 
     /// Appends words and says where they begin.
@@ -472,10 +472,10 @@ impl<'a> Layout<'a> {
     ///
     /// A rule that many pairs may begin (as `\w+` would) is listed by its first byte, the others by pair:
     /// that keeps the lists small.
-    fn candidate_lists(&mut self, filtered: &[bool]) {
+    fn candidate_lists(&mut self, prefiltered: &[bool]) {
         let mut known = HashMap::new();
-        let all = vec![true; filtered.len()];
-        let rest: Vec<bool> = filtered.iter().map(|filtered| !filtered).collect();
+        let all = vec![true; prefiltered.len()];
+        let rest: Vec<bool> = prefiltered.iter().map(|prefiltered| !prefiltered).collect();
         let is_long = |rule: &Rule| rule.branches.iter().any(Branch::is_unbounded);
         let long: Vec<bool> =
             rest.iter().zip(self.rules).map(|(rest, rule)| *rest || is_long(rule)).collect();

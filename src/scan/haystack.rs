@@ -241,7 +241,7 @@ impl ResidentHaystack {
             let (bytes, capacity) = (haystack.len(), MAX_HAYSTACK_BYTES);
             return Err(ScanError::HaystackTooLarge { bytes, capacity });
         }
-        let size = (haystack.len().max(1) as u64).next_multiple_of(layout::FILTER_BYTES.into());
+        let size = (haystack.len().max(1) as u64).next_multiple_of(layout::PREFILTER_BYTES.into());
         let usage = vk::BufferUsageFlags::STORAGE_BUFFER
             | vk::BufferUsageFlags::TRANSFER_SRC
             | vk::BufferUsageFlags::TRANSFER_DST;

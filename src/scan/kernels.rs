@@ -11,11 +11,11 @@ use crate::{Backend, BackendError, MatchKind};
 /// Ids of the specialisation constants in `shaders/include/bindings.glsl`.
 const SEGMENTS: u32 = 0;
 const MATCH_ALL: u32 = 1;
-/// Declared in `shaders/filter.comp` and `shaders/sequences.comp`.
+/// Declared in `shaders/gram_prefilter.comp` and `shaders/class_prefilter.comp`.
 const BITMAP_WORDS: u32 = 2;
-const FILTER_WORKGROUP: u32 = 3;
+const PREFILTER_WORKGROUP: u32 = 3;
 const GRAM_STRIDE: u32 = 4;
-/// Declared in `shaders/nfa.comp`.
+/// Declared in `shaders/verify_nfa.comp`.
 const NFA_LANES: u32 = 5;
 const PACKED: u32 = 6;
 /// Declared in `shaders/claim.comp` and `shaders/retire.comp`.
@@ -23,15 +23,15 @@ const SLOT_WORKGROUP: u32 = 7;
 
 /// What every session has.
 const OF_ALL: [&Kernel; 9] = [
-    &shaders::ADVANCE,
-    &shaders::STARTS,
-    &shaders::NFA,
+    &shaders::SCHEDULE,
+    &shaders::VERIFY_DFA,
+    &shaders::VERIFY_NFA,
     &shaders::READBACK,
-    &shaders::FILTER,
-    &shaders::SEQUENCES,
-    &shaders::TAILS,
-    &shaders::TRACKS,
-    &shaders::CHAINS,
+    &shaders::GRAM_PREFILTER,
+    &shaders::CLASS_PREFILTER,
+    &shaders::CONFIRM,
+    &shaders::CHUNK_SUMMARIES,
+    &shaders::COMPOSE_SUMMARIES,
 ];
 
 /// What pipelines are specialised by.
@@ -40,7 +40,7 @@ pub(crate) struct Specialisation {
     pub(crate) segments: u32,
     pub(crate) match_kind: MatchKind,
     pub(crate) bitmap_log2: u32,
-    pub(crate) filter_workgroup: u32,
+    pub(crate) prefilter_workgroup: u32,
     pub(crate) gram_stride: u32,
     pub(crate) nfa_lanes: u32,
     /// Invocations of a workgroup that looks at slots, where haystacks are made of packed items.
@@ -49,15 +49,15 @@ pub(crate) struct Specialisation {
 
 pub(crate) struct Kernels {
     pub(crate) set_layout: Arc<SetLayout>,
-    pub(crate) advance: Arc<ComputePipeline>,
-    pub(crate) starts: Arc<ComputePipeline>,
-    pub(crate) nfa: Arc<ComputePipeline>,
+    pub(crate) schedule: Arc<ComputePipeline>,
+    pub(crate) verify_dfa: Arc<ComputePipeline>,
+    pub(crate) verify_nfa: Arc<ComputePipeline>,
     pub(crate) readback: Arc<ComputePipeline>,
-    pub(crate) filter: Arc<ComputePipeline>,
-    pub(crate) sequences: Arc<ComputePipeline>,
-    pub(crate) tails: Arc<ComputePipeline>,
-    pub(crate) tracks: Arc<ComputePipeline>,
-    pub(crate) chains: Arc<ComputePipeline>,
+    pub(crate) gram_prefilter: Arc<ComputePipeline>,
+    pub(crate) class_prefilter: Arc<ComputePipeline>,
+    pub(crate) confirm: Arc<ComputePipeline>,
+    pub(crate) chunk_summaries: Arc<ComputePipeline>,
+    pub(crate) compose_summaries: Arc<ComputePipeline>,
     /// Of packed items alone.
     pub(crate) slots: Option<SlotKernels>,
 }
@@ -81,7 +81,7 @@ impl Kernels {
             (SEGMENTS, specialisation.segments),
             (MATCH_ALL, u32::from(specialisation.match_kind == MatchKind::All)),
             (BITMAP_WORDS, 1 << specialisation.bitmap_log2),
-            (FILTER_WORKGROUP, specialisation.filter_workgroup),
+            (PREFILTER_WORKGROUP, specialisation.prefilter_workgroup),
             (GRAM_STRIDE, specialisation.gram_stride),
             (NFA_LANES, specialisation.nfa_lanes),
             (PACKED, specialisation.slot_workgroup.is_some().into()),
@@ -113,15 +113,15 @@ impl Kernels {
             Ok::<_, BackendError>(SlotKernels { claim, retire, workgroup })
         };
         Ok(Kernels {
-            advance: pipeline(&shaders::ADVANCE)?,
-            starts: pipeline(&shaders::STARTS)?,
-            nfa: pipeline(&shaders::NFA)?,
+            schedule: pipeline(&shaders::SCHEDULE)?,
+            verify_dfa: pipeline(&shaders::VERIFY_DFA)?,
+            verify_nfa: pipeline(&shaders::VERIFY_NFA)?,
             readback: pipeline(&shaders::READBACK)?,
-            filter: pipeline(&shaders::FILTER)?,
-            sequences: pipeline(&shaders::SEQUENCES)?,
-            tails: pipeline(&shaders::TAILS)?,
-            tracks: pipeline(&shaders::TRACKS)?,
-            chains: pipeline(&shaders::CHAINS)?,
+            gram_prefilter: pipeline(&shaders::GRAM_PREFILTER)?,
+            class_prefilter: pipeline(&shaders::CLASS_PREFILTER)?,
+            confirm: pipeline(&shaders::CONFIRM)?,
+            chunk_summaries: pipeline(&shaders::CHUNK_SUMMARIES)?,
+            compose_summaries: pipeline(&shaders::COMPOSE_SUMMARIES)?,
             slots: specialisation.slot_workgroup.map(slots).transpose()?,
             set_layout: set_layout.clone(),
         })

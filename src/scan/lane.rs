@@ -34,7 +34,7 @@ use crate::vulkan::timeline::Timeline;
 /// Sizes of a lane's buffers, alike for all lanes of a session.
 #[derive(Clone, Debug)]
 pub(crate) struct LaneShape {
-    /// Bytes, whole units of the filter.
+    /// Bytes, whole units of the prefilter.
     pub(crate) haystack_bytes: u64,
     /// Storage buffers that the haystack is bound as.
     pub(crate) segments: u32,
@@ -45,9 +45,9 @@ pub(crate) struct LaneShape {
     pub(crate) queue_capacity: u32,
     pub(crate) candidate_capacity: u32,
     pub(crate) item_capacity: u32,
-    pub(crate) filter_groups: u32,
-    pub(crate) filter_workgroup: u32,
-    pub(crate) tails_groups: u32,
+    pub(crate) gram_prefilter_groups: u32,
+    pub(crate) prefilter_workgroup: u32,
+    pub(crate) confirm_groups: u32,
     pub(crate) most_pieces: u32,
     /// Whether the first pass looks for sequences.
     pub(crate) has_sequences: bool,
@@ -79,7 +79,7 @@ impl LaneShape {
             item_capacity: self.item_capacity,
             start_walkers: self.start_walkers,
             nfa_walkers: self.nfa_walkers,
-            filter_workgroup: self.filter_workgroup,
+            prefilter_workgroup: self.prefilter_workgroup,
             step_budget: self.step_budget,
             nfa_step_budget: self.nfa_step_budget,
             most_pieces: self.most_pieces,
@@ -90,13 +90,14 @@ impl LaneShape {
         }
     }
 
-    /// Turns of a workgroup of the filter over so many bytes.
-    pub(crate) fn filter_turns(&self, bytes: u32) -> u32 {
+    /// Turns of a workgroup of the prefilter over so many bytes.
+    pub(crate) fn prefilter_turns(&self, bytes: u32) -> u32 {
         /// More would keep a device too long with too little.
         const MOST: u32 = 64;
-        let turns = bytes.div_ceil(self.filter_workgroup * layout::FILTER_BYTES);
-        let turns = turns.div_ceil(self.filter_groups).next_multiple_of(layout::FILTER_TURNS);
-        turns.clamp(layout::FILTER_TURNS, MOST)
+        let turns = bytes.div_ceil(self.prefilter_workgroup * layout::PREFILTER_BYTES);
+        let turns =
+            turns.div_ceil(self.gram_prefilter_groups).next_multiple_of(layout::PREFILTER_TURNS);
+        turns.clamp(layout::PREFILTER_TURNS, MOST)
     }
 
     /// Sizes a lane for rules that need `nfa_words` of scratch for a walker, or no NFA at all, and that can
@@ -133,9 +134,9 @@ impl LaneShape {
             queue_capacity: if nfa_walkers == 0 { 1 } else { queue_capacity },
             candidate_capacity: candidates,
             item_capacity: (candidates / 4).max(tuning.least_candidates),
-            filter_groups: tuning.filter_groups,
-            filter_workgroup: tuning.filter_workgroup,
-            tails_groups: tails_groups(tuning, candidates),
+            gram_prefilter_groups: tuning.gram_prefilter_groups,
+            prefilter_workgroup: tuning.prefilter_workgroup,
+            confirm_groups: confirm_groups(tuning, candidates),
             most_pieces: tuning.most_pieces,
             has_sequences: false,
             may_end_early: false,
@@ -170,9 +171,9 @@ fn segment_log2(haystack_bytes: u64) -> u32 {
 }
 
 /// One candidate for an invocation as far as that makes no more workgroups than a device wants.
-fn tails_groups(tuning: &Tuning, candidates: u32) -> u32 {
+fn confirm_groups(tuning: &Tuning, candidates: u32) -> u32 {
     let all = candidates.div_ceil(layout::WORKGROUP);
-    all.min(tuning.tails_groups).max(all.div_ceil(tuning.tails_most))
+    all.min(tuning.confirm_groups).max(all.div_ceil(tuning.tails_most))
 }
 
 /// Candidate tails that there is room for, at most.
@@ -204,7 +205,7 @@ pub(crate) struct Lane {
     copied: Vec<AtomicUsize>,
     rest: Recording,
     resume: Recording,
-    /// What the next submission begins with, should it go on: `layout::ADVANCE_*`.
+    /// What the next submission begins with, should it go on: `layout::SCHEDULE_*`.
     resumes_at: u32,
     /// What ended at each timestamp since `open`.
     stages: Vec<Stage>,
@@ -231,7 +232,7 @@ struct Chunk {
     /// Copies on the queue of the kernels, and on that of the transfers.
     copy: Commands,
     transfer: Commands,
-    filter: Recording,
+    prefilter: Recording,
 }
 
 /// What commands name.
@@ -331,7 +332,7 @@ impl Marks<'_> {
 #[derive(Clone, Copy, PartialEq)]
 enum FirstPass {
     Whole,
-    Filtered,
+    Prefiltered,
     /// Anywhere: an earlier submission ended in it.
     Resumed,
 }
@@ -381,10 +382,10 @@ impl Upload<'_> {
 enum Stage {
     Begin,
     Upload,
-    Filter,
-    Tails,
-    Starts,
-    Nfa,
+    Prefilter,
+    Confirm,
+    VerifyDfa,
+    VerifyNfa,
     Readback,
 }
 
@@ -468,7 +469,7 @@ impl Lane {
             Ok(Chunk {
                 copy: Commands::new(device, &name("copy"))?,
                 transfer: Commands::for_queue(device, QueueRole::Transfer, &name("transfer"))?,
-                filter: Recording::new(device, &name("filter"))?,
+                prefilter: Recording::new(device, &name("prefilter"))?,
             })
         };
         let window = MappedBuffer::of(&haystack);
@@ -505,7 +506,7 @@ impl Lane {
             chunks: (0..chunk_count).map(chunk).collect::<Result<_, BackendError>>()?,
             rest: Recording::new(device, &format!("{name}/rest"))?,
             resume: Recording::new(device, &format!("{name}/resume"))?,
-            resumes_at: layout::ADVANCE_ROUND,
+            resumes_at: layout::SCHEDULE_ROUND,
             stages: Vec::new(),
             nanoseconds: Vec::new(),
             staged: None,
@@ -571,9 +572,9 @@ impl Lane {
 
     /// What names the haystack.
     fn recordings(&mut self) -> impl Iterator<Item = &mut Recording> {
-        let filters = self.chunks.iter_mut().map(|chunk| &mut chunk.filter);
+        let prefilters = self.chunks.iter_mut().map(|chunk| &mut chunk.prefilter);
         let others = [&mut self.whole, &mut self.start, &mut self.rest, &mut self.resume];
-        filters.chain(others)
+        prefilters.chain(others)
     }
 
     /// Sees to it that they are recorded anew.
@@ -608,7 +609,8 @@ impl Lane {
         self.stages.clear();
         self.stages.push(Stage::Begin);
         let rounds = self.resources.first_rounds(params);
-        self.resumes_at = if rounds == 0 { layout::ADVANCE_TAILS } else { layout::ADVANCE_ROUND };
+        self.resumes_at =
+            if rounds == 0 { layout::SCHEDULE_CONFIRMED } else { layout::SCHEDULE_ROUND };
         let mut upload = None;
         let is_same = matches!(source, Source::AsBefore);
         match source {
@@ -662,14 +664,14 @@ impl Lane {
     ) -> Result<(), BackendError> {
         let Lane { device, resources, open, copy, whole, stages, staged, .. } = self;
         let marks = resources.timestamps.clone();
-        let is_filtered = params.use_filter != layout::FILTER_NONE;
+        let is_prefiltered = params.use_prefilter != layout::PREFILTER_NONE;
         let key = Key { is_same, ..Key::new(params, 1) };
         whole.record(key, marks.as_ref(), |to, marks| {
             resources.record_start(to, params, is_same);
-            if is_filtered {
-                resources.record_filter(to, marks, params);
+            if is_prefiltered {
+                resources.record_prefilter(to, marks, params);
             }
-            resources.record_rest(to, marks, params, rounds, is_filtered);
+            resources.record_rest(to, marks, params, rounds, is_prefiltered);
         })?;
         stages.extend_from_slice(&whole.stages);
         let first = match &upload {
@@ -693,7 +695,7 @@ impl Lane {
         Ok(())
     }
 
-    /// Uploads the haystack in chunks, each while the filter looks through the ones before.
+    /// Uploads the haystack in chunks, each while the prefilter looks through the ones before.
     fn begin_in_chunks(
         &mut self,
         upload: Upload,
@@ -751,7 +753,7 @@ impl Lane {
         submitted
     }
 
-    /// Submits the copy of a part that is in staging memory, the filter for what can be looked through then
+    /// Submits the copy of a part that is in staging memory, the prefilter for what can be looked through then
     /// and, with the last part, all that follows.
     fn submit_chunk(
         &mut self,
@@ -766,7 +768,7 @@ impl Lane {
         let [is_first, is_last] = [index == 0, part.end == upload.len];
         let chunk = &mut chunks[index];
         let marks = resources.timestamps.clone();
-        let is_filtered = params.use_filter != layout::FILTER_NONE;
+        let is_prefiltered = params.use_prefilter != layout::PREFILTER_NONE;
         let by_transfer_queue = device.has_transfer_queue();
         let mut commands: [Option<&mut Commands>; 5] = Default::default();
         if is_first {
@@ -793,18 +795,18 @@ impl Lane {
             commands[1] = Some(copy);
         }
         let range = resources.chunk_params(params, part, is_first, is_last);
-        // Where nothing is filtered, nothing can be done before all of it is there.
-        if is_filtered && range.filter_first < range.filter_end {
+        // Where nothing is prefiltered, nothing can be done before all of it is there.
+        if is_prefiltered && range.prefilter_first < range.prefilter_end {
             let key = Key::new(range, narrow(stages.len()));
-            chunk.filter.record(key, marks.as_ref(), |to, marks| {
-                resources.record_filter(to, marks, range);
+            chunk.prefilter.record(key, marks.as_ref(), |to, marks| {
+                resources.record_prefilter(to, marks, range);
             })?;
-            stages.extend_from_slice(&chunk.filter.stages);
-            commands[3] = Some(&mut chunk.filter.commands);
+            stages.extend_from_slice(&chunk.prefilter.stages);
+            commands[3] = Some(&mut chunk.prefilter.commands);
         }
         if is_last {
             rest.record(Key::new(params, narrow(stages.len())), marks.as_ref(), |to, marks| {
-                resources.record_rest(to, marks, params, rounds, is_filtered);
+                resources.record_rest(to, marks, params, rounds, is_prefiltered);
             })?;
             stages.extend_from_slice(&rest.stages);
             commands[4] = Some(&mut rest.commands);
@@ -858,9 +860,9 @@ impl Lane {
         let params = ScanParams {
             first_start: 0,
             end_start: 0,
-            filter_first: 0,
-            filter_end: 0,
-            use_filter: layout::FILTER_ALL,
+            prefilter_first: 0,
+            prefilter_end: 0,
+            use_prefilter: layout::PREFILTER_ALL,
             has_listed: 0,
             ..params
         };
@@ -877,12 +879,12 @@ impl Lane {
             let item_count = offset_of!(Control, item_count) as u64;
             to.update_buffer(&resources.control, item_count, bytes_of(&count));
             to.transfer_to_compute();
-            resources.advance(to, ScanParams { stage: layout::ADVANCE_TAILS, ..params });
+            resources.schedule(to, ScanParams { stage: layout::SCHEDULE_CONFIRMED, ..params });
         })?;
-        self.resumes_at = layout::ADVANCE_ROUND;
+        self.resumes_at = layout::SCHEDULE_ROUND;
         let rounds = resources.shape.rounds[0];
         rest.record(Key::new(params, 1), marks.as_ref(), |to, marks| {
-            resources.record_rounds(to, marks, params, rounds, FirstPass::Filtered);
+            resources.record_rounds(to, marks, params, rounds, FirstPass::Prefiltered);
             resources.record_readback(to, marks, params);
         })?;
         stages.clear();
@@ -906,7 +908,7 @@ impl Lane {
         while header.pass < params.pass_count {
             let since = Instant::now();
             let params = ScanParams { pass: header.pass, stage: self.resumes_at, ..params };
-            self.resumes_at = layout::ADVANCE_ROUND;
+            self.resumes_at = layout::SCHEDULE_ROUND;
             let Lane { device, resources, open, resume, stages, .. } = self;
             let marks = resources.timestamps.clone();
             stages.clear();
@@ -1086,10 +1088,10 @@ fn stage_times(stages: &[Stage], nanoseconds: &[u64]) -> StageTimes {
         match stage {
             Stage::Begin => {}
             Stage::Upload => times.upload += passed,
-            Stage::Filter => times.filter += passed,
-            Stage::Tails => times.tails += passed,
-            Stage::Starts => times.starts += passed,
-            Stage::Nfa => times.nfa += passed,
+            Stage::Prefilter => times.prefilter += passed,
+            Stage::Confirm => times.confirm += passed,
+            Stage::VerifyDfa => times.verify_dfa += passed,
+            Stage::VerifyNfa => times.verify_nfa += passed,
             Stage::Readback => times.readback += passed,
         }
     }
@@ -1124,7 +1126,7 @@ impl Resources {
         }
     }
 
-    /// What of the filter's range can be looked through once the bytes in `part` are there, and all before.
+    /// What of the prefilter's range can be looked through once the bytes in `part` are there, and all before.
     fn chunk_params(
         &self,
         params: ScanParams,
@@ -1133,13 +1135,14 @@ impl Resources {
         is_last: bool,
     ) -> ScanParams {
         // A look at a unit reads the one behind it too.
-        let unit = layout::FILTER_BYTES;
+        let unit = layout::PREFILTER_BYTES;
         let begin = if is_first { 0 } else { narrow::<_, u32>(part.start) - unit };
         let end = if is_last { u32::MAX } else { narrow::<_, u32>(part.end) - unit };
-        let filter_first = params.filter_first.max(begin);
-        let filter_end = params.filter_end.min(end);
-        let filter_turns = self.shape.filter_turns(filter_end.saturating_sub(filter_first));
-        ScanParams { filter_first, filter_end, filter_turns, ..params }
+        let prefilter_first = params.prefilter_first.max(begin);
+        let prefilter_end = params.prefilter_end.min(end);
+        let prefilter_turns =
+            self.shape.prefilter_turns(prefilter_end.saturating_sub(prefilter_first));
+        ScanParams { prefilter_first, prefilter_end, prefilter_turns, ..params }
     }
 
     /// Rounds in a scan's first submission. Where little is looked through, the tails seldom leave anything to
@@ -1148,9 +1151,13 @@ impl Resources {
         /// Bytes.
         const LITTLE: u32 = 1 << 20;
 
-        let is_little = params.filter_end - params.filter_first <= LITTLE;
-        let is_filtered = params.use_filter == layout::FILTER_ALL;
-        if self.shape.may_end_early && is_filtered && is_little { 0 } else { self.shape.rounds[0] }
+        let is_little = params.prefilter_end - params.prefilter_first <= LITTLE;
+        let is_prefiltered = params.use_prefilter == layout::PREFILTER_ALL;
+        if self.shape.may_end_early && is_prefiltered && is_little {
+            0
+        } else {
+            self.shape.rounds[0]
+        }
     }
 
     /// Zeroes the counters of hits and all of Control but the generation and, where the haystack is the same,
@@ -1182,28 +1189,29 @@ impl Resources {
             self.look_at_slots(to, c"claim", &slots.claim, params);
             to.compute_to_compute();
         }
-        if params.use_filter == layout::FILTER_NONE {
-            self.advance(to, ScanParams { stage: layout::ADVANCE_BEGIN, ..params });
+        if params.use_prefilter == layout::PREFILTER_NONE {
+            self.schedule(to, ScanParams { stage: layout::SCHEDULE_BEGIN, ..params });
         }
     }
 
-    /// Records the first pass's filter over a part of its range.
-    fn record_filter(&self, to: &mut Recorder, marks: &mut Marks, params: ScanParams) {
+    /// Records the first pass's prefilter over a part of its range.
+    fn record_prefilter(&self, to: &mut Recorder, marks: &mut Marks, params: ScanParams) {
         marks.mark(to, Stage::Upload);
-        let sequences = self.shape.has_sequences.then_some((c"sequences", &self.kernels.sequences));
-        let filter = Some((c"filter", &self.kernels.filter));
-        for (label, kernel) in filter.into_iter().chain(sequences) {
+        let sequences =
+            self.shape.has_sequences.then_some((c"class_prefilter", &self.kernels.class_prefilter));
+        let prefilter = Some((c"gram_prefilter", &self.kernels.gram_prefilter));
+        for (label, kernel) in prefilter.into_iter().chain(sequences) {
             to.label_begin(label);
             to.bind(kernel, &self.sets()[0]);
             to.push_constants(bytes_of(&params));
-            to.dispatch([params.filter_groups(), 1]);
+            to.dispatch([params.gram_prefilter_groups(), 1]);
             to.label_end();
         }
         to.compute_to_compute();
-        marks.mark(to, Stage::Filter);
+        marks.mark(to, Stage::Prefilter);
     }
 
-    /// Records all that comes once the haystack is there and, where it `is_filtered`, the first pass's filter
+    /// Records all that comes once the haystack is there and, where it `is_prefiltered`, the first pass's prefilter
     /// has looked through it.
     fn record_rest(
         &self,
@@ -1211,18 +1219,18 @@ impl Resources {
         marks: &mut Marks,
         params: ScanParams,
         rounds: u32,
-        is_filtered: bool,
+        is_prefiltered: bool,
     ) {
-        if !is_filtered {
+        if !is_prefiltered {
             marks.mark(to, Stage::Upload);
         }
-        let first = if is_filtered { FirstPass::Filtered } else { FirstPass::Whole };
+        let first = if is_prefiltered { FirstPass::Prefiltered } else { FirstPass::Whole };
         self.record_passes(to, marks, params, rounds, first);
     }
 
     fn record_resume(&self, to: &mut Recorder, marks: &mut Marks, params: ScanParams, rounds: u32) {
-        self.advance(to, params);
-        let params = ScanParams { stage: layout::ADVANCE_ROUND, ..params };
+        self.schedule(to, params);
+        let params = ScanParams { stage: layout::SCHEDULE_ROUND, ..params };
         self.record_passes(to, marks, params, rounds, FirstPass::Resumed);
     }
 
@@ -1240,34 +1248,34 @@ impl Resources {
         for pass in params.pass..params.pass_count {
             let first = if pass == params.pass { first } else { FirstPass::Whole };
             let params = ScanParams { pass, ..params };
-            if params.use_filter != layout::FILTER_NONE {
-                if first != FirstPass::Filtered {
-                    let grid = layout::CONTROL_FILTER_GRID;
-                    self.walk(to, c"filter", &self.kernels.filter, params, grid);
-                    let grid = layout::CONTROL_SEQUENCES_GRID;
-                    self.walk(to, c"sequences", &self.kernels.sequences, params, grid);
-                    marks.mark(to, Stage::Filter);
+            if params.use_prefilter != layout::PREFILTER_NONE {
+                if first != FirstPass::Prefiltered {
+                    let grid = layout::CONTROL_GRAM_PREFILTER_GRID;
+                    self.walk(to, c"gram_prefilter", &self.kernels.gram_prefilter, params, grid);
+                    let grid = layout::CONTROL_CLASS_PREFILTER_GRID;
+                    self.walk(to, c"class_prefilter", &self.kernels.class_prefilter, params, grid);
+                    marks.mark(to, Stage::Prefilter);
                 }
-                self.record_tails(to, params);
-                let params = ScanParams { stage: layout::ADVANCE_TAILS, ..params };
+                self.record_confirm(to, params);
+                let params = ScanParams { stage: layout::SCHEDULE_CONFIRMED, ..params };
                 if rounds == 0 {
-                    marks.mark(to, Stage::Tails);
+                    marks.mark(to, Stage::Confirm);
                     self.record_readback(to, marks, params);
                     return;
                 }
-                self.advance(to, params);
-                marks.mark(to, Stage::Tails);
+                self.schedule(to, params);
+                marks.mark(to, Stage::Confirm);
             }
             self.record_rounds(to, marks, params, rounds, first);
         }
         self.record_readback(to, marks, params);
     }
 
-    fn record_tails(&self, to: &mut Recorder, params: ScanParams) {
-        to.label_begin(c"tails");
-        to.bind(&self.kernels.tails, &self.sets()[params.pass as usize]);
+    fn record_confirm(&self, to: &mut Recorder, params: ScanParams) {
+        to.label_begin(c"confirm");
+        to.bind(&self.kernels.confirm, &self.sets()[params.pass as usize]);
         to.push_constants(bytes_of(&params));
-        to.dispatch([self.shape.tails_groups, 1]);
+        to.dispatch([self.shape.confirm_groups, 1]);
         to.compute_to_compute();
         to.label_end();
     }
@@ -1285,21 +1293,21 @@ impl Resources {
             // Before its first round a pass has no long walks.
             let may_share = params.segment_log2 != 0;
             if may_share && (round > 0 || first == FirstPass::Resumed) {
-                let grid = layout::CONTROL_TRACKS_GRID;
-                self.walk(to, c"tracks", &self.kernels.tracks, params, grid);
-                let grid = layout::CONTROL_CHAINS_GRID;
-                self.walk(to, c"chains", &self.kernels.chains, params, grid);
+                let grid = layout::CONTROL_CHUNK_SUMMARIES_GRID;
+                self.walk(to, c"chunk_summaries", &self.kernels.chunk_summaries, params, grid);
+                let grid = layout::CONTROL_COMPOSE_SUMMARIES_GRID;
+                self.walk(to, c"compose_summaries", &self.kernels.compose_summaries, params, grid);
             }
-            let grid = layout::CONTROL_STARTS_GRID;
-            self.walk(to, c"starts", &self.kernels.starts, params, grid);
-            marks.mark(to, Stage::Starts);
+            let grid = layout::CONTROL_VERIFY_DFA_GRID;
+            self.walk(to, c"verify_dfa", &self.kernels.verify_dfa, params, grid);
+            marks.mark(to, Stage::VerifyDfa);
             if params.nfa_walkers > 0 {
-                let grid = layout::CONTROL_NFA_GRID;
-                self.walk(to, c"nfa", &self.kernels.nfa, params, grid);
+                let grid = layout::CONTROL_VERIFY_NFA_GRID;
+                self.walk(to, c"verify_nfa", &self.kernels.verify_nfa, params, grid);
             }
             let pass = if round + 1 < rounds { params.pass } else { params.pass + 1 };
-            self.advance(to, ScanParams { pass, ..params });
-            marks.mark(to, Stage::Nfa);
+            self.schedule(to, ScanParams { pass, ..params });
+            marks.mark(to, Stage::VerifyNfa);
         }
     }
 
@@ -1333,18 +1341,18 @@ impl Resources {
     }
 
     /// Records the kernel that decides what comes next, which belongs to `params.pass`.
-    fn advance(&self, to: &mut Recorder, params: ScanParams) {
-        to.label_begin(c"advance");
+    fn schedule(&self, to: &mut Recorder, params: ScanParams) {
+        to.label_begin(c"schedule");
         // After the last pass any tables serve.
         let pass = params.pass.min(params.pass_count - 1);
-        to.bind(&self.kernels.advance, &self.sets()[pass as usize]);
+        to.bind(&self.kernels.schedule, &self.sets()[pass as usize]);
         to.push_constants(bytes_of(&params));
         to.dispatch([1, 1]);
         to.compute_to_indirect();
         to.label_end();
     }
 
-    /// Records a kernel whose grid `advance` has set.
+    /// Records a kernel whose grid `schedule` has set.
     fn walk(
         &self,
         to: &mut Recorder,

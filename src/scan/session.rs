@@ -163,8 +163,8 @@ impl ResidentRulePipeline {
             ScanError::RuleTooLarge { pattern_id, bytes, limit: tuning.pass_bytes }
         })?;
         let nfa_words = passes.first().map_or(0, Pass::walker_words);
-        // The filter reads whole units.
-        let unit = u64::from(layout::FILTER_BYTES);
+        // The prefilter reads whole units.
+        let unit = u64::from(layout::PREFILTER_BYTES);
         let haystack_bytes = (haystack_capacity_bytes.max(1) as u64).next_multiple_of(unit);
         let segments = if haystack_bytes <= info.max_storage_buffer_range {
             1
@@ -212,7 +212,7 @@ impl ResidentRulePipeline {
             segments,
             match_kind,
             bitmap_log2: tuning.bitmap_log2,
-            filter_workgroup: tuning.filter_workgroup,
+            prefilter_workgroup: tuning.prefilter_workgroup,
             gram_stride: passes[0].header.gram_stride,
             nfa_lanes: tuning.nfa_lanes,
             slot_workgroup: ring.map(|ring| ring.workgroup),
@@ -380,7 +380,7 @@ impl ResidentRulePipeline {
     /// Bytes before a window's end whose starts are left to the next window.
     pub(super) fn margin(&self) -> usize {
         let reach = self.reach.unwrap_or(0) as usize;
-        // In small windows filtering would leave too little.
+        // In small windows the prefilter would leave too little.
         if reach <= self.haystack_capacity / 4 { reach } else { 0 }
     }
 

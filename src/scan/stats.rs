@@ -35,30 +35,35 @@ pub struct StageTimes {
     /// Staging memory to device memory, and waiting for it.
     pub upload: Duration,
     /// Every byte's gram against those of the rules.
-    pub filter: Duration,
+    pub prefilter: Duration,
     /// Tails and fronts of candidates.
-    pub tails: Duration,
+    pub confirm: Duration,
     /// Candidate starts on partial DFAs, and the tracks that long walks share.
-    pub starts: Duration,
+    pub verify_dfa: Duration,
     /// Position NFAs, and the kernel that ends a round.
-    pub nfa: Duration,
+    pub verify_nfa: Duration,
     /// Hits to host memory.
     pub readback: Duration,
 }
 
 impl StageTimes {
     pub fn total(&self) -> Duration {
-        self.upload + self.filter + self.tails + self.starts + self.nfa + self.readback
+        self.upload
+            + self.prefilter
+            + self.confirm
+            + self.verify_dfa
+            + self.verify_nfa
+            + self.readback
     }
 }
 
 impl AddAssign for StageTimes {
     fn add_assign(&mut self, other: StageTimes) {
         self.upload += other.upload;
-        self.filter += other.filter;
-        self.tails += other.tails;
-        self.starts += other.starts;
-        self.nfa += other.nfa;
+        self.prefilter += other.prefilter;
+        self.confirm += other.confirm;
+        self.verify_dfa += other.verify_dfa;
+        self.verify_nfa += other.verify_nfa;
         self.readback += other.readback;
     }
 }

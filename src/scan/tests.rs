@@ -91,7 +91,7 @@ fn a_scan_moves_the_haystack_and_a_counter() {
             }
             assert!(stats.wall >= stats.enqueue + stats.wait, "{stats:?}");
             if backend.device_info().timestamp_valid_bits() > 0 {
-                assert!(stats.device.unwrap().starts.as_nanos() > 0);
+                assert!(stats.device.unwrap().verify_dfa.as_nanos() > 0);
             }
             assert_eq!(backend.allocated_bytes(), resident, "a scan allocates nothing");
         }
@@ -732,7 +732,7 @@ fn rules_with_thousands_of_positions() {
 /// Grams where there are rules that have them, and every start for the others: a flood of candidates makes
 /// a scan slower and changes nothing else.
 #[test]
-fn a_candidate_flood_is_filtered_in_parts() {
+fn a_candidate_flood_is_prefiltered_in_parts() {
     let backend = TestBackend::new();
     let mut rare = vec![b' '; 100_000];
     rare[70_000..70_006].copy_from_slice(b"foobar");

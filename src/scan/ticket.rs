@@ -14,8 +14,8 @@ use crate::shaders::layout::{self, Candidate, Hit, ScanParams};
 use crate::vulkan::deadline::Deadline;
 use crate::{Backend, Match, MatchKind, sort};
 
-/// Starts below which a part that has too many candidates is not filtered.
-const LEAST_FILTERED: u32 = 1 << 12;
+/// Starts below which a part that has too many candidates is not prefiltered.
+const LEAST_PREFILTERED: u32 = 1 << 12;
 
 /// Ranges of starts, and starts in them, that are verified one by one before all of the part is.
 const MOST_SETTLED: usize = 256;
@@ -53,8 +53,8 @@ struct Part {
     /// Starts, as far as there are any.
     size: u32,
     /// How rules are looked for, where any are.
-    filter: u32,
-    is_filtered: bool,
+    prefilter: u32,
+    is_prefiltered: bool,
     /// Whether the part before had too many candidates.
     is_flood: bool,
     /// Whether rules have been listed, whose fronts are long in this haystack.
@@ -307,8 +307,8 @@ impl ResidentRulePipeline {
         let part = Part {
             first_start: range.first_start,
             size: range.end_start - range.first_start,
-            filter: self.filter_for(haystack.len(), range),
-            is_filtered: true,
+            prefilter: self.prefilter_for(haystack.len(), range),
+            is_prefiltered: true,
             is_flood: false,
             has_listed: false,
             is_direct: self.match_kind == MatchKind::LeftmostFirst
@@ -327,12 +327,13 @@ impl ResidentRulePipeline {
     /// The parameters of a part.
     fn part_params(&self, params: &ScanParams, part: &Part, range: Range) -> ScanParams {
         // Where even few starts have too many candidates, each start is verified instead.
-        let use_filter = if part.is_filtered { part.filter } else { layout::FILTER_NONE };
-        self.filter_range(ScanParams {
+        let use_prefilter =
+            if part.is_prefiltered { part.prefilter } else { layout::PREFILTER_NONE };
+        self.prefilter_range(ScanParams {
             first_start: part.first_start,
             end_start: part.first_start + part.size.min(range.end_start - part.first_start),
-            use_filter,
-            has_listed: (part.has_listed && use_filter == layout::FILTER_ALL).into(),
+            use_prefilter,
+            has_listed: (part.has_listed && use_prefilter == layout::PREFILTER_ALL).into(),
             is_direct: part.is_direct.into(),
             ..*params
         })
@@ -374,8 +375,8 @@ impl ResidentRulePipeline {
                 }
                 part.first_start = next_start;
                 // After a part that had too many candidates, the next is not divided either if it has.
-                part.is_flood = !part.is_filtered;
-                part.is_filtered = true;
+                part.is_flood = !part.is_prefiltered;
+                part.is_prefiltered = true;
                 part.size = part.size.saturating_mul(2);
             }
             let params = self.part_params(all, part, range);
@@ -397,17 +398,17 @@ impl ResidentRulePipeline {
         let outcome = lane.finish(*params, stats)?;
         let count = outcome.hit_count;
         let starts = params.end_start - params.first_start;
-        let is_filtered = params.use_filter != layout::FILTER_NONE;
+        let is_prefiltered = params.use_prefilter != layout::PREFILTER_NONE;
         if outcome.overflowed & layout::OVERFLOW_FRONTS != 0 {
-            part.filter = layout::FILTER_BOUNDED;
+            part.prefilter = layout::PREFILTER_BOUNDED;
         } else if outcome.overflowed & layout::OVERFLOW_LISTED != 0 {
             part.has_listed = true;
-        } else if is_filtered && (outcome.overflowed != 0 || count > self.shape.hit_capacity) {
+        } else if is_prefiltered && (outcome.overflowed != 0 || count > self.shape.hit_capacity) {
             // Starts that several candidates lead to make several hits: counts are not right here.
-            if starts > LEAST_FILTERED && !part.is_flood {
+            if starts > LEAST_PREFILTERED && !part.is_flood {
                 part.size = starts / 2;
             } else {
-                part.is_filtered = false;
+                part.is_prefiltered = false;
             }
         } else if count > self.shape.hit_capacity {
             if self.all_count(range) || starts == 1 {
@@ -552,30 +553,30 @@ impl ResidentRulePipeline {
     }
 
     /// Which rules to look for by their grams: those whose grams have to be in the haystack.
-    fn filter_for(&self, haystack_len: usize, range: Range) -> u32 {
+    fn prefilter_for(&self, haystack_len: usize, range: Range) -> u32 {
         let rest = haystack_len - range.end_start as usize;
         let is_within = self.reach.is_some_and(|reach| rest >= reach as usize);
         if range.is_final && (self.has_long || self.reach.is_some()) {
-            layout::FILTER_ALL
+            layout::PREFILTER_ALL
         } else if is_within {
-            layout::FILTER_BOUNDED
+            layout::PREFILTER_BOUNDED
         } else {
-            layout::FILTER_NONE
+            layout::PREFILTER_NONE
         }
     }
 
     /// Sets where to look for the grams of matches that start in the range of `params`.
-    fn filter_range(&self, params: ScanParams) -> ScanParams {
+    fn prefilter_range(&self, params: ScanParams) -> ScanParams {
         let ScanParams { first_start, end_start, haystack_len, .. } = params;
-        let filter_end = if self.has_long && params.use_filter == layout::FILTER_ALL {
+        let prefilter_end = if self.has_long && params.use_prefilter == layout::PREFILTER_ALL {
             haystack_len
         } else {
             end_start.saturating_add(self.reach.unwrap_or(0)).min(haystack_len)
         };
         // A gram may begin a byte before its tail.
-        let filter_first = first_start.saturating_sub(1);
-        let filter_turns = self.shape.filter_turns(filter_end - filter_first);
-        ScanParams { filter_first, filter_end, filter_turns, ..params }
+        let prefilter_first = first_start.saturating_sub(1);
+        let prefilter_turns = self.shape.prefilter_turns(prefilter_end - prefilter_first);
+        ScanParams { prefilter_first, prefilter_end, prefilter_turns, ..params }
     }
 }
 

@@ -5,17 +5,17 @@ use crate::{DeviceInfo, DeviceKind};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Tuning {
-    /// Most invocations of `starts`.
+    /// Most invocations of `verify_dfa`.
     pub(crate) start_walkers: u32,
-    /// Most workgroups of `nfa`, invocations of each, and most scratch bytes for all of them.
+    /// Most workgroups of `verify_nfa`, invocations of each, and most scratch bytes for all of them.
     pub(crate) nfa_walkers: u32,
     pub(crate) nfa_lanes: u32,
     pub(crate) nfa_scratch_bytes: u64,
     /// A power of two.
     pub(crate) queue_capacity: u32,
-    /// Steps of an invocation in a round, and of one of `nfa`. lavapipe (Mesa 22.3.6) ends an invocation's loops
+    /// Steps of an invocation in a round, and of one of `verify_nfa`. lavapipe (Mesa 22.3.6) ends an invocation's loops
     /// after 65,535 turns in total and says nothing. It counts a function that returns early as a loop of one
-    /// turn, and the loops of branches that are not taken, so that a step of `nfa` takes about 25: on a CPU there
+    /// turn, and the loops of branches that are not taken, so that a step of `verify_nfa` takes about 25: on a CPU there
     /// is room for 20 turns a step, and for 64 there.
     pub(crate) step_budget: u32,
     pub(crate) nfa_step_budget: u32,
@@ -29,20 +29,20 @@ pub(crate) struct Tuning {
     /// candidate starts, of which there are fewer, there is a fourth of it, and the same at least.
     pub(crate) bytes_per_candidate: u32,
     pub(crate) least_candidates: u32,
-    /// Bytes of the haystack that are uploaded at a time, or a multiple of it; a multiple of the filter's unit,
+    /// Bytes of the haystack that are uploaded at a time, or a multiple of it; a multiple of the prefilter's unit,
     /// and more than one.
     pub(crate) chunk_bytes: u32,
     /// Bytes up to which the host writes a haystack to the device's memory itself, where it can: that saves a
     /// copy on the device, and is slower where it is much.
     pub(crate) direct_bytes: u32,
-    /// Workgroups of `filter` that a haystack is divided among, as far as each has enough to do, and
+    /// Workgroups of `gram_prefilter` that a haystack is divided among, as far as each has enough to do, and
     /// invocations of each.
-    pub(crate) filter_groups: u32,
-    pub(crate) filter_workgroup: u32,
-    /// Workgroups of `tails`, as far as that leaves no invocation more than so many candidates; and pieces that each may
+    pub(crate) gram_prefilter_groups: u32,
+    pub(crate) prefilter_workgroup: u32,
+    /// Workgroups of `confirm`, as far as that leaves no invocation more than so many candidates; and pieces that each may
     /// walk on over. lavapipe ends the loops of all invocations that run together after 65,535 turns, whichever of them
     /// take those.
-    pub(crate) tails_groups: u32,
+    pub(crate) confirm_groups: u32,
     pub(crate) tails_most: u32,
     pub(crate) most_pieces: u32,
     /// Words of a pass's gram bitmap, as a power of two.
@@ -66,9 +66,9 @@ impl Tuning {
             least_candidates: 1 << 10,
             chunk_bytes: 1 << 20,
             direct_bytes: 32 << 20,
-            filter_groups: 1 << 10,
-            filter_workgroup: filter_workgroup(info),
-            tails_groups: 1 << 12,
+            gram_prefilter_groups: 1 << 10,
+            prefilter_workgroup: prefilter_workgroup(info),
+            confirm_groups: 1 << 12,
             tails_most: 32,
             most_pieces: 40,
             bitmap_log2: bitmap_log2(info.shared_memory_bytes),
@@ -83,9 +83,9 @@ impl Tuning {
                 nfa_step_budget: 1 << 10,
                 rounds: [8, 16],
                 candidate_hits: 1 << 16,
-                filter_groups: 1 << 4,
-                filter_workgroup: 256,
-                tails_groups: 1 << 4,
+                gram_prefilter_groups: 1 << 4,
+                prefilter_workgroup: 256,
+                confirm_groups: 1 << 4,
                 tails_most: 16,
                 most_pieces: 5,
                 ..gpu
@@ -123,15 +123,15 @@ impl Tuning {
 
 /// The largest bitmap, as words and a power of two, that fits beside the survivors.
 fn bitmap_log2(shared_memory_bytes: u32) -> u32 {
-    let survivors = layout::FILTER_LANES * layout::FILTER_LANE_WORDS;
+    let survivors = layout::PREFILTER_LANES * layout::PREFILTER_LANE_WORDS;
     let words = (shared_memory_bytes / 4).saturating_sub(survivors);
     words.max(1).ilog2().clamp(10, 13)
 }
 
 /// As many invocations as may share a bitmap, and have room for their survivors: the more do, the more of
 /// them are there to hide the latency of memory.
-fn filter_workgroup(info: &DeviceInfo) -> u32 {
-    info.max_workgroup_invocations.min(layout::FILTER_LANES)
+fn prefilter_workgroup(info: &DeviceInfo) -> u32 {
+    info.max_workgroup_invocations.min(layout::PREFILTER_LANES)
 }
 
 #[cfg(test)]
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
     use crate::vulkan::testing::TestBackend;
 
-    /// Those of `tails`, which no budget of steps bounds, on lavapipe: a byte takes two turns there where it may hand on a
+    /// Those of `confirm`, which no budget of steps bounds, on lavapipe: a byte takes two turns there where it may hand on a
     /// start.
     #[test]
     fn loops_end_in_time() {

@@ -1,4 +1,4 @@
-//! The part of `shaders/nfa.comp` that walks on sets of bits: a byte at a time.
+//! The part of `shaders/verify_nfa.comp` that walks on sets of bits: a byte at a time.
 
 use super::Buffers;
 use crate::MatchKind;

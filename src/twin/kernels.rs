@@ -15,8 +15,8 @@ use crate::vulkan::timeline::Timeline;
 use crate::{Backend, PipelineOptions, RulePipeline};
 
 const BITMAP_LOG2: u32 = 11;
-const FILTER_WORKGROUP: u32 = 64;
-const TAILS_GROUPS: u32 = 2;
+const PREFILTER_WORKGROUP: u32 = 64;
+const CONFIRM_GROUPS: u32 = 2;
 const SLOT_WORKGROUP: u32 = 4;
 
 /// What lies behind a haystack on the device.
@@ -149,15 +149,23 @@ fn compare(
 ) {
     let device = OnDevice::new(backend, state);
     let groups = |walkers: u32| [walkers.div_ceil(layout::WORKGROUP), 1];
-    let Control { tracks_x, tracks_y, chains_x, .. } = state.control;
+    let Control { chunk_summaries_x, chunk_summaries_y, compose_summaries_x, .. } = state.control;
     let (kernel, grid, twin): (_, _, fn(&mut Buffers, &ScanParams)) = match stage {
-        "advance" => (&kernels.advance, [1, 1], advance),
-        "starts" => (&kernels.starts, groups(params.start_walkers), starts),
-        "filter" => (&kernels.filter, [params.filter_groups(), 1], filter),
-        "sequences" => (&kernels.sequences, [params.filter_groups(), 1], sequences),
-        "tails" => (&kernels.tails, [TAILS_GROUPS, 1], tails),
-        "tracks" => (&kernels.tracks, [tracks_x, tracks_y], tracks),
-        "chains" => (&kernels.chains, [chains_x, 1], chains),
+        "schedule" => (&kernels.schedule, [1, 1], schedule),
+        "verify_dfa" => (&kernels.verify_dfa, groups(params.start_walkers), verify_dfa),
+        "gram_prefilter" => {
+            (&kernels.gram_prefilter, [params.gram_prefilter_groups(), 1], gram_prefilter)
+        }
+        "class_prefilter" => {
+            (&kernels.class_prefilter, [params.gram_prefilter_groups(), 1], class_prefilter)
+        }
+        "confirm" => (&kernels.confirm, [CONFIRM_GROUPS, 1], confirm),
+        "chunk_summaries" => {
+            (&kernels.chunk_summaries, [chunk_summaries_x, chunk_summaries_y], chunk_summaries)
+        }
+        "compose_summaries" => {
+            (&kernels.compose_summaries, [compose_summaries_x, 1], compose_summaries)
+        }
         "claim" => (&slot_kernels(kernels).claim, slot_groups(params), claim),
         other => panic!("no kernel {other}"),
     };
@@ -242,7 +250,7 @@ fn compare_tables(
         segments: 1,
         match_kind: kind,
         bitmap_log2: BITMAP_LOG2,
-        filter_workgroup: FILTER_WORKGROUP,
+        prefilter_workgroup: PREFILTER_WORKGROUP,
         gram_stride: tables.header.gram_stride,
         nfa_lanes: backend.device_info().subgroup_size,
         slot_workgroup: (!slots.is_empty()).then_some(SLOT_WORKGROUP),
@@ -254,11 +262,11 @@ fn compare_tables(
         compare(backend, &kernels, &mut state, &params, "claim");
     }
     let mut params = params;
-    let mut before_rounds = vec!["filter", "sequences", "tails"];
-    before_rounds.retain(|&stage| stage != "sequences" || tables.header.has_sequences != 0);
-    if params.use_filter == layout::FILTER_NONE {
-        let begin = ScanParams { stage: layout::ADVANCE_BEGIN, ..params };
-        compare(backend, &kernels, &mut state, &begin, "advance");
+    let mut before_rounds = vec!["gram_prefilter", "class_prefilter", "confirm"];
+    before_rounds.retain(|&stage| stage != "class_prefilter" || tables.header.has_sequences != 0);
+    if params.use_prefilter == layout::PREFILTER_NONE {
+        let begin = ScanParams { stage: layout::SCHEDULE_BEGIN, ..params };
+        compare(backend, &kernels, &mut state, &begin, "schedule");
     } else {
         for stage in &before_rounds {
             compare(backend, &kernels, &mut state, &params, stage);
@@ -274,24 +282,24 @@ fn compare_tables(
                 compare(backend, &kernels, &mut state, &params, stage);
             }
         }
-        let end_tails = ScanParams { stage: layout::ADVANCE_TAILS, ..params };
-        compare_readback(backend, &kernels, &state, &end_tails);
-        compare_retire(backend, &kernels, &mut state.clone(), &end_tails);
-        compare(backend, &kernels, &mut state, &end_tails, "advance");
+        let end_confirmed = ScanParams { stage: layout::SCHEDULE_CONFIRMED, ..params };
+        compare_readback(backend, &kernels, &state, &end_confirmed);
+        compare_retire(backend, &kernels, &mut state.clone(), &end_confirmed);
+        compare(backend, &kernels, &mut state, &end_confirmed, "schedule");
         assert_eq!(state.control.overflowed, 0);
         let has_more = params.is_direct != 0 || params.has_listed != 0;
         assert!(state.control.item_count > 0 || has_more);
     }
     let mut track_count = 0;
     while state.control.pass == 0 {
-        if state.control.chains_x > 0 {
-            compare(backend, &kernels, &mut state, &params, "tracks");
-            compare(backend, &kernels, &mut state, &params, "chains");
-            track_count += state.control.chains_x;
+        if state.control.compose_summaries_x > 0 {
+            compare(backend, &kernels, &mut state, &params, "chunk_summaries");
+            compare(backend, &kernels, &mut state, &params, "compose_summaries");
+            track_count += state.control.compose_summaries_x;
         }
-        compare(backend, &kernels, &mut state, &params, "starts");
+        compare(backend, &kernels, &mut state, &params, "verify_dfa");
         compare_nfa(backend, &kernels, &mut state, &params);
-        compare(backend, &kernels, &mut state, &params, "advance");
+        compare(backend, &kernels, &mut state, &params, "schedule");
     }
     let hits = compare_readback(backend, &kernels, &state, &params);
     compare_retire(backend, &kernels, &mut state, &params);
@@ -303,26 +311,26 @@ fn compare_tables(
 /// Compares the hits once all items are through: the kernel's walkers stop elsewhere than the twin's, and
 /// take other items.
 fn compare_nfa(backend: &Backend, kernels: &Kernels, state: &mut Buffers, params: &ScanParams) {
-    // Of the starts; the next `advance` has to know.
+    // Of the starts; the next `schedule` has to know.
     let unfinished = std::mem::take(&mut state.control.unfinished);
     let mut theirs = state.clone();
     while nfa_is_left(&mut theirs, params) {
         let device = OnDevice::new(backend, &theirs);
-        device.run(kernels, &kernels.nfa, params, [params.nfa_walkers, 1]);
+        device.run(kernels, &kernels.verify_nfa, params, [params.nfa_walkers, 1]);
         theirs = device.read(&theirs);
     }
     while nfa_is_left(state, params) {
-        nfa(state, params);
+        verify_nfa(state, params);
     }
     let hits = |buffers: &Buffers| {
         let mut hits = buffers.hits[..buffers.hit_count as usize].to_vec();
         hits.sort_unstable_by_key(|hit| (hit.pattern_id, hit.start, hit.end));
         hits
     };
-    assert_eq!(hits(&theirs), hits(state), "nfa");
-    assert_eq!(theirs.control, state.control, "nfa");
+    assert_eq!(hits(&theirs), hits(state), "verify_nfa");
+    assert_eq!(theirs.control, state.control, "verify_nfa");
     let is_idle = |walker: &NfaWalker| walker.mode == layout::NFA_IDLE;
-    assert!(theirs.nfa_walkers.iter().all(is_idle), "nfa");
+    assert!(theirs.nfa_walkers.iter().all(is_idle), "verify_nfa");
     state.control.unfinished = unfinished;
 }
 
@@ -449,14 +457,14 @@ fn packed_items_are_looked_at_alone() {
     let stale = slots.iter().position(|slot| haystack[slot.begin as usize..].starts_with(b"stale"));
     slots[stale.unwrap()].epoch = 6;
     let tight = tight(whole);
-    let filtered = ScanParams { use_filter: layout::FILTER_ALL, ..whole };
-    let part = ScanParams { end_start: 40, ..filtered };
+    let prefiltered = ScanParams { use_prefilter: layout::PREFILTER_ALL, ..whole };
+    let part = ScanParams { end_start: 40, ..prefiltered };
     for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {
         for dfa_budget in [32 << 10, 64] {
             let options = PipelineOptions { match_kind, dfa_budget, ..PipelineOptions::default() };
             let rules = RulePipeline::with_options(&patterns, options).unwrap();
             let tables = tables_of(&rules);
-            for params in [whole, tight, filtered, part] {
+            for params in [whole, tight, prefiltered, part] {
                 let state =
                     compare_tables(&backend, match_kind, &tables, &haystack, &slots, params);
                 let is_whole = params.end_start == whole.end_start;
@@ -479,7 +487,7 @@ fn tracks_end_with_their_item() {
     let params = ScanParams {
         step_budget: 600,
         segment_log2: 6,
-        use_filter: layout::FILTER_NONE,
+        use_prefilter: layout::PREFILTER_NONE,
         hit_capacity: 1 << 13,
         hit_stop: 1 << 13,
         ..params
@@ -506,9 +514,9 @@ fn whole(haystack: &[u8]) -> ScanParams {
         nfa_step_budget: 1 << 10,
         candidate_capacity: 1 << 10,
         item_capacity: 1 << 10,
-        filter_workgroup: FILTER_WORKGROUP,
-        filter_turns: 4,
-        filter_end: haystack.len() as u32,
+        prefilter_workgroup: PREFILTER_WORKGROUP,
+        prefilter_turns: 4,
+        prefilter_end: haystack.len() as u32,
         most_pieces: 40,
         ..ScanParams::default()
     }
@@ -558,17 +566,17 @@ fn kernels_do_what_their_twins_do() {
         max_scan: 9,
         ..tight
     };
-    let filtered = ScanParams { use_filter: layout::FILTER_ALL, ..whole };
-    let filtered_tight = ScanParams { use_filter: layout::FILTER_ALL, ..tight };
-    let bounded = ScanParams { use_filter: layout::FILTER_BOUNDED, is_direct: 1, ..whole };
-    let part = ScanParams { first_start: 1, end_start: 40, filter_first: 1, ..filtered };
+    let prefiltered = ScanParams { use_prefilter: layout::PREFILTER_ALL, ..whole };
+    let filtered_tight = ScanParams { use_prefilter: layout::PREFILTER_ALL, ..tight };
+    let bounded = ScanParams { use_prefilter: layout::PREFILTER_BOUNDED, is_direct: 1, ..whole };
+    let part = ScanParams { first_start: 1, end_start: 40, prefilter_first: 1, ..prefiltered };
     for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {
         for dfa_budget in [32 << 10, 64] {
             let options = PipelineOptions { match_kind, dfa_budget, ..PipelineOptions::default() };
             let rules = RulePipeline::with_options(&patterns, options).unwrap();
             let unbounded = rules.rules().iter().flat_map(|rule| &rule.branches);
             assert_eq!(unbounded.filter(|branch| branch.is_unbounded()).count(), 1);
-            for params in [whole, tight, window, filtered, filtered_tight, bounded, part] {
+            for params in [whole, tight, window, prefiltered, filtered_tight, bounded, part] {
                 compare_scan(&backend, &rules, haystack, params);
             }
         }
@@ -736,7 +744,7 @@ fn rules_with_long_fronts_are_listed() {
             start_walkers: 64,
             step_budget: 999,
             item_capacity: 1 << 12,
-            use_filter: layout::FILTER_ALL,
+            use_prefilter: layout::PREFILTER_ALL,
             ..whole(haystack)
         };
         for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {

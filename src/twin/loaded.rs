@@ -44,11 +44,13 @@ fn run(bytes: &[u8]) -> usize {
     assert_eq!(read, rules);
     let before = cpu_time();
     for haystack in &haystacks {
-        for use_filter in [layout::FILTER_NONE, layout::FILTER_BOUNDED, layout::FILTER_ALL] {
+        for use_prefilter in
+            [layout::PREFILTER_NONE, layout::PREFILTER_BOUNDED, layout::PREFILTER_ALL]
+        {
             let is_direct =
-                match_kind == MatchKind::LeftmostFirst && use_filter == layout::FILTER_ALL;
+                match_kind == MatchKind::LeftmostFirst && use_prefilter == layout::PREFILTER_ALL;
             let params = ScanParams {
-                use_filter,
+                use_prefilter,
                 is_direct: is_direct.into(),
                 step_budget: 1000,
                 nfa_step_budget: 1000,

@@ -1,4 +1,4 @@
-//! Look-around assertions anywhere in a haystack: the twin of `look_holds` in `shaders/nfa.comp`.
+//! Look-around assertions anywhere in a haystack: the twin of `look_holds` in `shaders/verify_nfa.comp`.
 //!
 //! The meaning is that of `regex_automata::util::look`, down to how invalid UTF-8 is read.
 

@@ -4,31 +4,31 @@
 //! work. Invocations run one after the other here, so where kernels race for queue items the order of hits
 //! and items differs, and nothing else.
 
-mod advance;
 mod bits;
-mod chains;
+mod chunk_summaries;
 mod claim;
-mod filter;
+mod class_prefilter;
+mod compose_summaries;
+mod confirm;
+mod gram_prefilter;
 mod look;
-mod nfa;
 mod readback;
 mod retire;
-mod sequences;
-mod starts;
-mod tails;
-mod tracks;
+mod schedule;
+mod verify_dfa;
+mod verify_nfa;
 
-pub(crate) use advance::advance;
-pub(crate) use chains::chains;
+pub(crate) use chunk_summaries::chunk_summaries;
 pub(crate) use claim::claim;
-pub(crate) use filter::filter;
-pub(crate) use nfa::nfa;
+pub(crate) use class_prefilter::class_prefilter;
+pub(crate) use compose_summaries::compose_summaries;
+pub(crate) use confirm::confirm;
+pub(crate) use gram_prefilter::gram_prefilter;
 pub(crate) use readback::readback;
 pub(crate) use retire::retire;
-pub(crate) use sequences::sequences;
-pub(crate) use starts::starts;
-pub(crate) use tails::tails;
-pub(crate) use tracks::tracks;
+pub(crate) use schedule::schedule;
+pub(crate) use verify_dfa::verify_dfa;
+pub(crate) use verify_nfa::verify_nfa;
 
 use crate::MatchKind;
 use crate::rules::pass::Pass;
@@ -215,10 +215,10 @@ impl Buffers {
 
     /// Whether there are rules that have to be verified from every start.
     fn has_lists(&self, params: &ScanParams) -> bool {
-        match params.use_filter {
+        match params.use_prefilter {
             _ if params.has_listed != 0 => true,
-            layout::FILTER_NONE => true,
-            layout::FILTER_BOUNDED => self.header().has_long != 0,
+            layout::PREFILTER_NONE => true,
+            layout::PREFILTER_BOUNDED => self.header().has_long != 0,
             _ => self.header().has_rest != 0,
         }
     }
@@ -242,7 +242,7 @@ impl Buffers {
     /// Whether a scan is over, where a run ends.
     fn is_over(&self, params: &ScanParams) -> bool {
         match params.stage {
-            layout::ADVANCE_TAILS => self.overflows(params) != 0 || self.is_settled(params),
+            layout::SCHEDULE_CONFIRMED => self.overflows(params) != 0 || self.is_settled(params),
             _ => self.control.pass >= params.pass_count,
         }
     }
@@ -250,7 +250,7 @@ impl Buffers {
     /// The `OVERFLOW_*` bits where a run ends.
     fn run_overflows(&self, params: &ScanParams) -> u32 {
         match params.stage {
-            layout::ADVANCE_TAILS => self.overflows(params),
+            layout::SCHEDULE_CONFIRMED => self.overflows(params),
             _ => self.control.overflowed,
         }
     }

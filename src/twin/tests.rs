@@ -23,9 +23,9 @@ pub(super) fn tight(haystack: &[u8], pass_count: usize) -> ScanParams {
         step_budget: 7,
         nfa_step_budget: 7,
         segment_log2: 8,
-        filter_end: haystack.len() as u32,
-        filter_workgroup: 64,
-        filter_turns: 4,
+        prefilter_end: haystack.len() as u32,
+        prefilter_workgroup: 64,
+        prefilter_turns: 4,
         candidate_capacity: 1 << 14,
         item_capacity: 1 << 14,
         most_pieces: 40,
@@ -36,12 +36,12 @@ pub(super) fn tight(haystack: &[u8], pass_count: usize) -> ScanParams {
 fn scan(
     rules: &RulePipeline,
     haystack: &[u8],
-    [max_scan, use_filter]: [u32; 2],
+    [max_scan, use_prefilter]: [u32; 2],
     is_direct: bool,
     pass_bytes: u64,
 ) -> Vec<Match> {
     let tight = tight(haystack, 1);
-    let params = ScanParams { max_scan, use_filter, is_direct: is_direct.into(), ..tight };
+    let params = ScanParams { max_scan, use_prefilter, is_direct: is_direct.into(), ..tight };
     scan_with(rules, haystack, params, pass_bytes).expect("nothing overflows")
 }
 
@@ -61,32 +61,35 @@ pub(super) fn scan_with(
         let params = ScanParams { pass: index as u32, pass_count, ..params };
         let mut buffers = Buffers::new(kind, tables.clone(), haystack, &params);
         buffers.control = control;
-        if params.use_filter == layout::FILTER_NONE {
-            let stage = if index == 0 { layout::ADVANCE_BEGIN } else { layout::ADVANCE_ROUND };
-            advance(&mut buffers, &ScanParams { stage, ..params });
+        if params.use_prefilter == layout::PREFILTER_NONE {
+            let stage = if index == 0 { layout::SCHEDULE_BEGIN } else { layout::SCHEDULE_ROUND };
+            schedule(&mut buffers, &ScanParams { stage, ..params });
         } else {
-            filter(&mut buffers, &params);
+            gram_prefilter(&mut buffers, &params);
             if buffers.header().has_sequences != 0 {
-                sequences(&mut buffers, &params);
+                class_prefilter(&mut buffers, &params);
             }
-            tails(&mut buffers, &params);
-            advance(&mut buffers, &ScanParams { stage: layout::ADVANCE_TAILS, ..params });
+            confirm(&mut buffers, &params);
+            schedule(&mut buffers, &ScanParams { stage: layout::SCHEDULE_CONFIRMED, ..params });
         }
         while buffers.control.pass == params.pass {
             assert!(buffers.control.rounds < MOST_ROUNDS, "the scan does not end");
-            if buffers.control.chains_x > 0 {
-                tracks(&mut buffers, &params);
-                chains(&mut buffers, &params);
+            if buffers.control.compose_summaries_x > 0 {
+                chunk_summaries(&mut buffers, &params);
+                compose_summaries(&mut buffers, &params);
             }
-            starts(&mut buffers, &params);
-            nfa(&mut buffers, &params);
-            advance(&mut buffers, &params);
+            verify_dfa(&mut buffers, &params);
+            verify_nfa(&mut buffers, &params);
+            schedule(&mut buffers, &params);
             if buffers.control.pass == params.pass {
                 // As where a submission ends and the next begins.
-                buffers.control.starts_x = 0;
-                advance(&mut buffers, &params);
-                if params.use_filter != layout::FILTER_NONE {
-                    advance(&mut buffers, &ScanParams { stage: layout::ADVANCE_TAILS, ..params });
+                buffers.control.verify_dfa_x = 0;
+                schedule(&mut buffers, &params);
+                if params.use_prefilter != layout::PREFILTER_NONE {
+                    schedule(
+                        &mut buffers,
+                        &ScanParams { stage: layout::SCHEDULE_CONFIRMED, ..params },
+                    );
                 }
             }
         }
@@ -134,17 +137,18 @@ fn check(patterns: &[&str], haystack: &[u8], pass_bytes: u64) {
                 let rules = RulePipeline::with_options(patterns, options).unwrap();
                 for max_scan in [u32::MAX, 3, 1, 0] {
                     let expected = rules.reference_scan_bounded(haystack, max_scan);
-                    for filter in [layout::FILTER_NONE, layout::FILTER_BOUNDED, layout::FILTER_ALL]
+                    for prefilter in
+                        [layout::PREFILTER_NONE, layout::PREFILTER_BOUNDED, layout::PREFILTER_ALL]
                     {
                         let is_direct = match_kind == MatchKind::LeftmostFirst
                             && max_scan == u32::MAX
-                            && filter == layout::FILTER_ALL;
+                            && prefilter == layout::PREFILTER_ALL;
                         let found =
-                            scan(&rules, haystack, [max_scan, filter], is_direct, pass_bytes);
+                            scan(&rules, haystack, [max_scan, prefilter], is_direct, pass_bytes);
                         assert_eq!(
                             found, expected,
                             "{patterns:?}, {match_kind:?}, budget {dfa_budget}, {unicode:?}, \
-                             at most {max_scan}, filter {filter}"
+                             at most {max_scan}, prefilter {prefilter}"
                         );
                     }
                 }
@@ -309,7 +313,8 @@ fn fronts_that_overlap() {
         let haystack = pieces.concat().into_bytes();
         for rules in &pipelines {
             let is_direct = rules.options().match_kind == MatchKind::LeftmostFirst;
-            let found = scan(rules, &haystack, [u32::MAX, layout::FILTER_ALL], is_direct, u64::MAX);
+            let found =
+                scan(rules, &haystack, [u32::MAX, layout::PREFILTER_ALL], is_direct, u64::MAX);
             prop_assert_eq!(found, rules.reference_scan(&haystack));
         }
         Ok(())

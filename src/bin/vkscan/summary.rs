@@ -54,9 +54,12 @@ impl Summary {
             stats.enqueue,
             stats.wait,
         );
-        if let Some(StageTimes { upload, starts, nfa, readback, .. }) = stats.device {
+        if let Some(times) = stats.device {
+            let StageTimes { upload, prefilter, confirm, verify_dfa, verify_nfa, readback, .. } =
+                times;
             text += &format!(
-                "on device upload {upload:.3?}, starts {starts:.3?}, nfa {nfa:.3?}, readback {readback:.3?}\n"
+                "on device upload {upload:.3?}, prefilter {prefilter:.3?}, confirm {confirm:.3?}, \
+                 verify DFA {verify_dfa:.3?}, verify NFA {verify_nfa:.3?}, readback {readback:.3?}\n"
             );
         }
         text

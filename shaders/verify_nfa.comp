@@ -26,7 +26,7 @@
 // Charged to the budget are the turns that Unicode look-arounds take, over bytes and in the ranges of `\w`; those
 // over a small rule's edges; and on bits those over words, over what they lead to, and over look-arounds. Other loops:
 // in each step a search among the invocations or twice the words of a set, and in each round twice what shared memory
-// holds. CPU twins: src/twin/bits.rs, and src/twin/nfa.rs, one edge at a time.
+// holds. CPU twins: src/twin/bits.rs, and src/twin/verify_nfa.rs, one edge at a time.
 
 #include "bindings.glsl"
 

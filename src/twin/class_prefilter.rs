@@ -1,12 +1,12 @@
-//! The twin of `shaders/sequences.comp`.
+//! The twin of `shaders/class_prefilter.comp`.
 
 use super::Buffers;
-use super::filter::hand_on;
+use super::gram_prefilter::hand_on;
 use crate::shaders::layout::{self, ScanParams};
 
-pub(crate) fn sequences(buffers: &mut Buffers, params: &ScanParams) {
+pub(crate) fn class_prefilter(buffers: &mut Buffers, params: &ScanParams) {
     let header = *buffers.header();
-    for at in params.filter_first..params.filter_end {
+    for at in params.prefilter_first..params.prefilter_end {
         let mut sequence = 0;
         for index in at..at + layout::SEQUENCE_BYTES {
             let byte = buffers.haystack.get(index as usize).copied().unwrap_or(buffers.past_end);

@@ -5,7 +5,7 @@
 //
 // Reads Control; reads and writes the tracks' segments, of which some may be chained already. Grid: Control::chains_*, a
 // workgroup for each part of the haystack, which takes the part's segments from the last to the first, with an invocation
-// for each track. Loops: a part's segments, and for each of them the tracks. CPU twin: src/twin/chains.rs.
+// for each track. Loops: a part's segments, and for each of them the tracks. CPU twin: src/twin/compose_summaries.rs.
 
 #define TRACKS_ACCESS coherent
 #include "bindings.glsl"

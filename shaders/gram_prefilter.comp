@@ -6,16 +6,16 @@
 
 // Finds the grams that a match could contain.
 //
-// Reads the haystack, from params.filter_first up to params.filter_end, and the tables; writes candidate
-// tails and counts them in Control. Grid: params.filter_workgroup invocations in a workgroup, and a workgroup
-// for as many bytes as they look at in params.filter_turns turns (for passes but the first,
+// Reads the haystack, from params.prefilter_first up to params.prefilter_end, and the tables; writes candidate
+// tails and counts them in Control. Grid: params.prefilter_workgroup invocations in a workgroup, and a workgroup
+// for as many bytes as they look at in params.prefilter_turns turns (for passes but the first,
 // Control::filter_*). The gram of every byte, or of every other one, is tested against a bitmap in shared
 // memory. Survivors are queued there, for each subgroup on its own; as soon as there is one for each of its
 // invocations it looks them up in the hash table, where each branch that has the gram, and its witness, gets a
-// candidate. Branches that match at the start of the haystack only, or of a packed item, get theirs where the filter's
+// candidate. Branches that match at the start of the haystack only, or of a packed item, get theirs where the prefilter's
 // range begins.
-// Loops: the turns, with at most FILTER_BYTES survivors each; look-ups and items, which count down from
-// FILTER_STEPS. CPU twin: src/twin/filter.rs.
+// Loops: the turns, with at most PREFILTER_BYTES survivors each; look-ups and items, which count down from
+// PREFILTER_STEPS. CPU twin: src/twin/gram_prefilter.rs.
 
 #define HAYSTACK_UNIT uvec4
 #define HAYSTACK_UNIT_LOG2 4
@@ -30,10 +30,10 @@ layout(local_size_x = 256, local_size_x_id = 3) in;
 
 shared uint bitmap[BITMAP_WORDS];
 // Where they are.
-shared uint survivors[2u * FILTER_LANES];
+shared uint survivors[2u * PREFILTER_LANES];
 // What has been looked up of each: how many items it and those before it have, where it is, its first item or
 // the only one, and that one's witness.
-shared uvec4 looked_up[FILTER_LANES];
+shared uvec4 looked_up[PREFILTER_LANES];
 
 // Of the pass's bitmap.
 uint salt;
@@ -194,9 +194,9 @@ uint test_word(uint tests, uint word, uint next) {
 // Appends the tests of the grams that begin in the unit at `at`. A subgroup stays together, so past the end the
 // last unit is looked at in vain.
 uint test_unit(uint tests, uint at) {
-    uint last_unit = (params.haystack_len - 1u) & ~(FILTER_BYTES - 1u);
+    uint last_unit = (params.haystack_len - 1u) & ~(PREFILTER_BYTES - 1u);
     uvec4 unit = unit_at(min(at, last_unit));
-    uint next = unit_at(min(at + FILTER_BYTES, last_unit)).x;
+    uint next = unit_at(min(at + PREFILTER_BYTES, last_unit)).x;
     uvec4 folded = uvec4(fold(unit.x), fold(unit.y), fold(unit.z), fold(unit.w));
     tests = test_word(tests, folded.x, folded.y);
     tests = test_word(tests, folded.y, folded.z);
@@ -207,7 +207,7 @@ uint test_unit(uint tests, uint at) {
 // Where the gram of a test of several turns begins, of which the first is at `at`.
 uint survivor_at(uint tests, uint at, uint turn_bytes) {
     uint stride = GRAM_STRIDE;
-    uint unit_tests = FILTER_BYTES / stride;
+    uint unit_tests = PREFILTER_BYTES / stride;
     uint index = 31u - uint(findMSB(tests));
     return at + index / unit_tests * turn_bytes + index % unit_tests * stride;
 }
@@ -222,7 +222,7 @@ void queue_survivors(uint tests, uint at, uint turn_bytes) {
     uint place = queued + subgroupExclusiveAdd(own);
     uint all = subgroupAdd(own);
     uint stride = GRAM_STRIDE;
-    uint last = at + (2u * stride - 1u) * turn_bytes + FILTER_BYTES - 1u;
+    uint last = at + (2u * stride - 1u) * turn_bytes + PREFILTER_BYTES - 1u;
     bool is_inner = subgroupAll(is_inside(at) && is_inside(last));
     if (is_inner && queued + all <= 2u * lanes) {
         for (; tests != 0u; tests &= ~(1u << findMSB(tests))) {
@@ -257,7 +257,7 @@ void queue_survivors(uint tests, uint at, uint turn_bytes) {
 
 // Hands on the branches that match at the start of the haystack only, or of each packed item.
 void hand_on_anchored() {
-    uint width = gl_NumWorkGroups.x * params.filter_workgroup;
+    uint width = gl_NumWorkGroups.x * params.prefilter_workgroup;
     uint count = PACKED == 1u ? params.slot_count : 1u;
     for (uint index = gl_GlobalInvocationID.x; index < count && steps_left != 0u; index += width) {
         uint start = 0u;
@@ -277,8 +277,8 @@ void hand_on_anchored() {
 // Loads the bitmap. Four words at a time wait for memory together.
 void load_bitmap() {
     uint from = tables.header.bitmap;
-    for (uint word = gl_LocalInvocationID.x; word < BITMAP_WORDS; word += 4u * params.filter_workgroup) {
-        uvec4 at = word + params.filter_workgroup * uvec4(0u, 1u, 2u, 3u);
+    for (uint word = gl_LocalInvocationID.x; word < BITMAP_WORDS; word += 4u * params.prefilter_workgroup) {
+        uvec4 at = word + params.prefilter_workgroup * uvec4(0u, 1u, 2u, 3u);
         at = min(at, uvec4(BITMAP_WORDS - 1u));
         uvec4 loaded = uvec4(tables.words[from + at.x], tables.words[from + at.y],
                              tables.words[from + at.z], tables.words[from + at.w]);
@@ -293,19 +293,19 @@ void load_bitmap() {
 void main() {
     load_bitmap();
     salt = tables.header.gram_salt;
-    if (params.filter_first + 1u == max(params.first_start, 1u)) {
+    if (params.prefilter_first + 1u == max(params.first_start, 1u)) {
         hand_on_anchored();
     }
     uvec4 all = subgroupBallot(true);
     lanes = subgroupBallotBitCount(all);
     lane = subgroupBallotExclusiveBitCount(all);
-    own_lanes = gl_SubgroupID * (FILTER_LANES / gl_NumSubgroups);
+    own_lanes = gl_SubgroupID * (PREFILTER_LANES / gl_NumSubgroups);
     own_queue = 2u * own_lanes;
     // Workgroups take turns all over the haystack: survivors come in clusters, and are shared that way.
-    uint turn_bytes = gl_NumWorkGroups.x * params.filter_workgroup * FILTER_BYTES;
-    uint at = (params.filter_first & ~(FILTER_BYTES - 1u))
-        + (gl_WorkGroupID.x * params.filter_workgroup + gl_LocalInvocationID.x) * FILTER_BYTES;
-    for (uint turn = 0u; turn < params.filter_turns; turn += 2u) {
+    uint turn_bytes = gl_NumWorkGroups.x * params.prefilter_workgroup * PREFILTER_BYTES;
+    uint at = (params.prefilter_first & ~(PREFILTER_BYTES - 1u))
+        + (gl_WorkGroupID.x * params.prefilter_workgroup + gl_LocalInvocationID.x) * PREFILTER_BYTES;
+    for (uint turn = 0u; turn < params.prefilter_turns; turn += 2u) {
         uint first = at;
         uint tests = test_unit(0u, at);
         tests = test_unit(tests, at + turn_bytes);

@@ -8,7 +8,7 @@
 // segment that needs the NFA or, where all matches are asked for, has any, or lies in several items, is left to the
 // walks. Loops: the quads of a segment, and of TRACK_WARM_UP before, and once the bytes of a word. Each invocation is in
 // a segment of its own, so a look at the haystack costs the same for a word as for a quad.
-// CPU twin: src/twin/tracks.rs.
+// CPU twin: src/twin/chunk_summaries.rs.
 
 #define HAYSTACK_UNIT uvec4
 #define HAYSTACK_UNIT_LOG2 4

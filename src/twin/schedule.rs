@@ -1,4 +1,4 @@
-//! The twin of `shaders/advance.comp`.
+//! The twin of `shaders/schedule.comp`.
 
 use super::{Buffers, chain_parts, rule_of_track, segment_count};
 use crate::shaders::layout::{self, Control, ScanParams};
@@ -11,7 +11,7 @@ fn begin_pass(buffers: &mut Buffers, params: &ScanParams, pass: u32) {
     control.queue_head = 0;
     control.candidate_count = 0;
     control.item_count = 0;
-    control.filtered = 0;
+    control.prefiltered = 0;
     forget_names(control);
     if pass < params.pass_count && pass != control.track_pass {
         control.track_count = 0;
@@ -88,8 +88,8 @@ fn end_round(buffers: &mut Buffers, params: &ScanParams) {
     }
 }
 
-fn end_tails(buffers: &mut Buffers, params: &ScanParams) {
-    buffers.control.filtered = 1;
+fn end_confirmed(buffers: &mut Buffers, params: &ScanParams) {
+    buffers.control.prefiltered = 1;
     buffers.control.generation = buffers.control.generation.wrapping_add(1);
     buffers.control.overflowed = buffers.overflows(params);
     if buffers.control.overflowed != 0 {
@@ -100,12 +100,12 @@ fn end_tails(buffers: &mut Buffers, params: &ScanParams) {
     }
 }
 
-pub(crate) fn advance(buffers: &mut Buffers, params: &ScanParams) {
-    let is_filtered = buffers.control.pass != params.pass || buffers.control.filtered != 0;
+pub(crate) fn schedule(buffers: &mut Buffers, params: &ScanParams) {
+    let is_prefiltered = buffers.control.pass != params.pass || buffers.control.prefiltered != 0;
     match params.stage {
-        layout::ADVANCE_BEGIN => begin_pass(buffers, params, 0),
-        layout::ADVANCE_ROUND if buffers.control.starts_x != 0 => end_round(buffers, params),
-        layout::ADVANCE_TAILS if !is_filtered => end_tails(buffers, params),
+        layout::SCHEDULE_BEGIN => begin_pass(buffers, params, 0),
+        layout::SCHEDULE_ROUND if buffers.control.verify_dfa_x != 0 => end_round(buffers, params),
+        layout::SCHEDULE_CONFIRMED if !is_prefiltered => end_confirmed(buffers, params),
         _ => {}
     }
     let has_lists = buffers.has_lists(params);
@@ -116,17 +116,18 @@ pub(crate) fn advance(buffers: &mut Buffers, params: &ScanParams) {
     control.unfinished = 0;
 
     let runs = control.pass == params.pass;
-    let filters = runs && params.use_filter != layout::FILTER_NONE && control.filtered == 0;
+    let prefilters =
+        runs && params.use_prefilter != layout::PREFILTER_NONE && control.prefiltered == 0;
     let groups = |runs: bool, walkers: u32| {
         if runs { walkers.div_ceil(layout::WORKGROUP) } else { 0 }
     };
-    control.filter_x = if filters { params.filter_groups() } else { 0 };
-    control.sequences_x = if has_sequences { control.filter_x } else { 0 };
-    let walks = runs && !filters;
+    control.gram_prefilter_x = if prefilters { params.gram_prefilter_groups() } else { 0 };
+    control.class_prefilter_x = if has_sequences { control.gram_prefilter_x } else { 0 };
+    let walks = runs && !prefilters;
     let of_items = control.item_count * spread;
     let walkers = if has_lists { params.start_walkers } else { of_items.min(params.start_walkers) };
-    control.starts_x = groups(walks, walkers.max(1));
-    control.nfa_x = if walks { params.nfa_walkers } else { 0 };
+    control.verify_dfa_x = groups(walks, walkers.max(1));
+    control.verify_nfa_x = if walks { params.nfa_walkers } else { 0 };
     let is_crowded =
         control.make_count >= layout::FREE_MAKES && control.rounds < 2 * control.made_at;
     control.is_crowded = is_crowded.into();
@@ -134,10 +135,20 @@ pub(crate) fn advance(buffers: &mut Buffers, params: &ScanParams) {
         make_tracks(control, most_tracks(params, control.rounds));
     }
     let has_new = walks && control.made_count != 0;
-    control.tracks_x = groups(has_new, segment_count(params));
-    control.tracks_y = control.made_count;
-    control.chains_x = if has_new { chain_parts(params) } else { 0 };
-    [control.tracks_z, control.chains_y, control.chains_z] = [1; 3];
-    [control.filter_y, control.sequences_y, control.starts_y, control.nfa_y] = [1; 4];
-    [control.filter_z, control.sequences_z, control.starts_z, control.nfa_z] = [1; 4];
+    control.chunk_summaries_x = groups(has_new, segment_count(params));
+    control.chunk_summaries_y = control.made_count;
+    control.compose_summaries_x = if has_new { chain_parts(params) } else { 0 };
+    [control.chunk_summaries_z, control.compose_summaries_y, control.compose_summaries_z] = [1; 3];
+    [
+        control.gram_prefilter_y,
+        control.class_prefilter_y,
+        control.verify_dfa_y,
+        control.verify_nfa_y,
+    ] = [1; 4];
+    [
+        control.gram_prefilter_z,
+        control.class_prefilter_z,
+        control.verify_dfa_z,
+        control.verify_nfa_z,
+    ] = [1; 4];
 }

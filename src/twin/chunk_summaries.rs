@@ -1,10 +1,10 @@
-//! The twin of `shaders/tracks.comp`.
+//! The twin of `shaders/chunk_summaries.comp`.
 
 use super::{Buffers, rule_of_track, segment_count};
 use crate::MatchKind;
 use crate::shaders::layout::{self, Control, ScanParams, TrackSegment};
 
-pub(crate) fn tracks(buffers: &mut Buffers, params: &ScanParams) {
+pub(crate) fn chunk_summaries(buffers: &mut Buffers, params: &ScanParams) {
     let Control { pass, made, made_count, .. } = buffers.control;
     if pass != params.pass {
         return;

@@ -1,14 +1,14 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 
-// Decides what comes next: when a scan begins unfiltered, after the tails, and after a round.
+// Decides what comes next: when a scan begins without a prefilter, after the candidates are confirmed, and after a round.
 //
 // One invocation. Reads the tables' head, reads and writes Control. After a round it judges the round, if one
 // ran, by putting the queue's counters right and going on to the next pass once no walker and no queue item
 // is left; after the tails it sees whether candidates fit, and whether they left anything to do. Before a
 // round it makes tracks of what long walks have named. It sets the grids of what follows, which are empty if
 // that belongs to a pass that is over or not yet begun. Loops: MOST_TRACKS and TRACK_LISTS.
-// CPU twin: src/twin/advance.rs.
+// CPU twin: src/twin/schedule.rs.
 
 #include "bindings.glsl"
 
@@ -90,7 +90,7 @@ void begin_pass(uint pass) {
     control.queue_head = 0u;
     control.candidate_count = 0u;
     control.item_count = 0u;
-    control.filtered = 0u;
+    control.prefiltered = 0u;
     forget_names();
     if (pass < params.pass_count && pass != control.track_pass) {
         control.track_count = 0u;
@@ -117,8 +117,8 @@ void end_round() {
 }
 
 // After the tails of a pass, unless it has come further already.
-void end_tails() {
-    control.filtered = 1u;
+void end_confirmed() {
+    control.prefiltered = 1u;
     control.generation += 1u;
     control.overflowed |= overflows();
     if (control.overflowed != 0u) {
@@ -129,37 +129,37 @@ void end_tails() {
 }
 
 void main() {
-    if (params.stage == ADVANCE_BEGIN) {
+    if (params.stage == SCHEDULE_BEGIN) {
         begin_pass(0u);
-    } else if (params.stage == ADVANCE_ROUND && control.starts_x != 0u) {
+    } else if (params.stage == SCHEDULE_ROUND && control.verify_dfa_x != 0u) {
         end_round();
-    } else if (params.stage == ADVANCE_TAILS && control.pass == params.pass && control.filtered == 0u) {
-        end_tails();
+    } else if (params.stage == SCHEDULE_CONFIRMED && control.pass == params.pass && control.prefiltered == 0u) {
+        end_confirmed();
     }
     control.queue_base = control.queue_head;
     control.unfinished = 0u;
 
     bool runs = control.pass == params.pass;
-    bool filters = runs && params.use_filter != FILTER_NONE && control.filtered == 0u;
-    uint bytes = params.filter_workgroup * FILTER_BYTES * params.filter_turns;
-    uint begin = params.filter_first & ~(FILTER_BYTES - 1u);
-    control.filter_x = filters ? (params.filter_end - begin + bytes - 1u) / bytes : 0u;
-    control.sequences_x = tables.header.has_sequences != 0u ? control.filter_x : 0u;
-    bool walks = runs && !filters;
+    bool prefilters = runs && params.use_prefilter != PREFILTER_NONE && control.prefiltered == 0u;
+    uint bytes = params.prefilter_workgroup * PREFILTER_BYTES * params.prefilter_turns;
+    uint begin = params.prefilter_first & ~(PREFILTER_BYTES - 1u);
+    control.gram_prefilter_x = prefilters ? (params.prefilter_end - begin + bytes - 1u) / bytes : 0u;
+    control.class_prefilter_x = tables.header.has_sequences != 0u ? control.gram_prefilter_x : 0u;
+    bool walks = runs && !prefilters;
     uint of_items = control.item_count * spread(params.start_walkers, control.item_count);
     uint walkers = has_lists(tables.header) ? params.start_walkers : min(of_items, params.start_walkers);
-    // Never 0 in a round that runs: that is how the next `advance` knows.
-    control.starts_x = walks ? groups(max(walkers, 1u)) : 0u;
-    control.nfa_x = walks ? params.nfa_walkers : 0u;
+    // Never 0 in a round that runs: that is how the next `schedule` knows.
+    control.verify_dfa_x = walks ? groups(max(walkers, 1u)) : 0u;
+    control.verify_nfa_x = walks ? params.nfa_walkers : 0u;
     control.is_crowded = control.make_count >= FREE_MAKES && control.rounds < 2u * control.made_at ? 1u : 0u;
     if (walks && control.has_named != 0u && control.is_crowded == 0u) {
         make_tracks();
     }
     bool has_new = walks && control.made_count != 0u;
-    control.tracks_x = has_new ? groups(segment_count()) : 0u;
-    control.tracks_y = control.made_count;
-    control.chains_x = has_new ? chain_parts() : 0u;
-    control.filter_y = control.sequences_y = control.starts_y = control.nfa_y = 1u;
-    control.filter_z = control.sequences_z = control.starts_z = control.nfa_z = 1u;
-    control.tracks_z = control.chains_y = control.chains_z = 1u;
+    control.chunk_summaries_x = has_new ? groups(segment_count()) : 0u;
+    control.chunk_summaries_y = control.made_count;
+    control.compose_summaries_x = has_new ? chain_parts() : 0u;
+    control.gram_prefilter_y = control.class_prefilter_y = control.verify_dfa_y = control.verify_nfa_y = 1u;
+    control.gram_prefilter_z = control.class_prefilter_z = control.verify_dfa_z = control.verify_nfa_z = 1u;
+    control.chunk_summaries_z = control.compose_summaries_y = control.compose_summaries_z = 1u;
 }

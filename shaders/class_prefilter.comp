@@ -3,11 +3,11 @@
 
 // Finds the sequences that a match of a rule without grams could contain.
 //
-// Reads the haystack, from params.filter_first up to params.filter_end, and the tables; writes candidate
-// tails and counts them in Control. Grid: Control::sequences_*, which is that of the filter, divided alike.
+// Reads the haystack, from params.prefilter_first up to params.prefilter_end, and the tables; writes candidate
+// tails and counts them in Control. Grid: Control::sequences_*, which is that of the prefilter, divided alike.
 // The letters of every eight bytes in a row make an index, which is tested against a bitmap in shared
-// memory. Loops: the turns, with at most FILTER_BYTES sequences each, and candidates, which count down from
-// FILTER_STEPS. CPU twin: src/twin/sequences.rs.
+// memory. Loops: the turns, with at most PREFILTER_BYTES sequences each, and candidates, which count down from
+// PREFILTER_STEPS. CPU twin: src/twin/class_prefilter.rs.
 
 #define HAYSTACK_UNIT uvec4
 #define HAYSTACK_UNIT_LOG2 4
@@ -21,28 +21,28 @@ shared uint letters[256];
 
 void main() {
     uint local = gl_LocalInvocationID.x;
-    for (uint word = local; word < SEQUENCE_WORDS; word += params.filter_workgroup) {
+    for (uint word = local; word < SEQUENCE_WORDS; word += params.prefilter_workgroup) {
         bitmap[word] = tables.words[tables.header.sequences + word];
     }
-    for (uint byte = local; byte < 256u; byte += params.filter_workgroup) {
+    for (uint byte = local; byte < 256u; byte += params.prefilter_workgroup) {
         letters[byte] = class_of(tables.header.letters, byte);
     }
     barrier();
-    uint last_unit = (params.haystack_len - 1u) & ~(FILTER_BYTES - 1u);
-    uint turn_bytes = gl_NumWorkGroups.x * params.filter_workgroup * FILTER_BYTES;
-    uint base = (params.filter_first & ~(FILTER_BYTES - 1u))
-        + (gl_WorkGroupID.x * params.filter_workgroup + local) * FILTER_BYTES;
-    for (uint turn = 0u; turn < params.filter_turns; ++turn) {
+    uint last_unit = (params.haystack_len - 1u) & ~(PREFILTER_BYTES - 1u);
+    uint turn_bytes = gl_NumWorkGroups.x * params.prefilter_workgroup * PREFILTER_BYTES;
+    uint base = (params.prefilter_first & ~(PREFILTER_BYTES - 1u))
+        + (gl_WorkGroupID.x * params.prefilter_workgroup + local) * PREFILTER_BYTES;
+    for (uint turn = 0u; turn < params.prefilter_turns; ++turn) {
         uint at = base + turn * turn_bytes;
-        if (at >= params.filter_end) {
+        if (at >= params.prefilter_end) {
             break;
         }
         uvec4 unit = unit_at(at);
-        uvec4 next = unit_at(min(at + FILTER_BYTES, last_unit));
+        uvec4 next = unit_at(min(at + PREFILTER_BYTES, last_unit));
         uint words[6] = uint[](unit.x, unit.y, unit.z, unit.w, next.x, next.y);
         uint index = 0u;
         uint found = 0u;
-        for (uint i = 0u; i < FILTER_BYTES + SEQUENCE_BYTES - 1u; ++i) {
+        for (uint i = 0u; i < PREFILTER_BYTES + SEQUENCE_BYTES - 1u; ++i) {
             uint letter = letters[(words[i >> 2] >> ((i & 3u) * 8u)) & 0xFFu];
             index = (index << SEQUENCE_LETTER_BITS | letter) & 0xFFFFu;
             if (i >= SEQUENCE_BYTES - 1u) {

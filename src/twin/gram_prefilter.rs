@@ -1,12 +1,12 @@
-//! The twin of `shaders/filter.comp`.
+//! The twin of `shaders/gram_prefilter.comp`.
 
 use super::{Buffers, is_claimed, slot_place};
 use crate::rules::pass;
 use crate::shaders::layout::{self, BranchRecord, Candidate, ScanParams};
 
-pub(crate) fn filter(buffers: &mut Buffers, params: &ScanParams) {
+pub(crate) fn gram_prefilter(buffers: &mut Buffers, params: &ScanParams) {
     let header = *buffers.header();
-    if params.filter_first + 1 == params.first_start.max(1) {
+    if params.prefilter_first + 1 == params.first_start.max(1) {
         let slots = (0..params.slot_count).map(|index| buffers.slots[slot_place(params, index)]);
         let claimed = slots.filter(|slot| is_claimed(params, *slot)).map(|slot| slot.begin);
         let starts = if params.ring_slots == 0 { vec![0] } else { claimed.collect() };
@@ -17,8 +17,8 @@ pub(crate) fn filter(buffers: &mut Buffers, params: &ScanParams) {
             }
         }
     }
-    let first = params.filter_first.next_multiple_of(header.gram_stride);
-    for at in (first..params.filter_end).step_by(header.gram_stride as usize) {
+    let first = params.prefilter_first.next_multiple_of(header.gram_stride);
+    for at in (first..params.prefilter_end).step_by(header.gram_stride as usize) {
         // What lies past the end is whatever the device's buffer holds there.
         let byte = |index: u32| {
             let at = (at + index) as usize;
@@ -87,7 +87,7 @@ fn hand_on_item(buffers: &mut Buffers, params: &ScanParams, item: u32, at: u32) 
     let of = item & ((1 << layout::GRAM_OFFSET_SHIFT) - 1);
     let branch: BranchRecord = buffers.record(buffers.header().branches, of);
     let is_left_out =
-        params.use_filter == layout::FILTER_BOUNDED && branch.front_max == layout::UNBOUNDED;
+        params.use_prefilter == layout::PREFILTER_BOUNDED && branch.front_max == layout::UNBOUNDED;
     if offset > at + 1 || is_left_out {
         return true;
     }

@@ -5,16 +5,16 @@
 //
 // Reads the tables, the haystack and the queue's fill; writes hits, queue items for walks that leave the DFA,
 // and its own walkers. Grid: Control::starts_*, params.start_walkers invocations; invocation i takes the
-// candidate starts i, i + start_walkers, ..., if there is a filter (where they are few, every so manyth invocation
+// candidate starts i, i + start_walkers, ..., if there is a prefilter (where they are few, every so manyth invocation
 // takes one), then for the rules that cannot be
-// filtered the starts first_start + i, first_start + i + start_walkers, ... and for each the rules of its two
+// prefiltered the starts first_start + i, first_start + i + start_walkers, ... and for each the rules of its two
 // lists, and those that have been listed for their long fronts. A walk that leaves its rule's DFA begins again on
 // that of RuleRecord::loose, if there is one, and is left to the NFA where that one matches. A long walk that comes to a segment as a
 // track does leaps over it, and the chain behind it; else it names its rule and row. The main loop is bounded
 // by params.step_budget, and the search among tracks is charged to it (that among names is not, and has
 // NAME_PROBES turns at a border), and the search for the item that a start lies in; what is left then, and a walk that finds the queue full, goes on in the
 // next round.
-// CPU twin: src/twin/starts.rs.
+// CPU twin: src/twin/verify_dfa.rs.
 
 #include "bindings.glsl"
 #include "walk.glsl"
@@ -136,11 +136,11 @@ void main() {
     uint firsts = tables.header.firsts;
     uint pairs = tables.header.pairs;
     bool has_pairs = true;
-    if (params.use_filter == FILTER_ALL) {
+    if (params.use_prefilter == PREFILTER_ALL) {
         firsts = tables.header.rest_firsts;
         pairs = tables.header.rest_pairs;
         has_pairs = tables.header.has_rest != 0u;
-    } else if (params.use_filter == FILTER_BOUNDED) {
+    } else if (params.use_prefilter == PREFILTER_BOUNDED) {
         firsts = tables.header.long_firsts;
         pairs = tables.header.long_pairs;
         has_pairs = tables.header.has_long != 0u;

@@ -1,10 +1,10 @@
-//! The twin of `shaders/tails.comp`.
+//! The twin of `shaders/confirm.comp`.
 
 use super::{Buffers, Text};
 use crate::shaders::layout::{self, BranchRecord, Candidate, Hit, ScanParams};
 
-pub(crate) fn tails(buffers: &mut Buffers, params: &ScanParams) {
-    if buffers.control.pass != params.pass || buffers.control.filtered != 0 {
+pub(crate) fn confirm(buffers: &mut Buffers, params: &ScanParams) {
+    if buffers.control.pass != params.pass || buffers.control.prefiltered != 0 {
         return;
     }
     let count = buffers.control.candidate_count.min(params.candidate_capacity);

@@ -1,11 +1,11 @@
-//! The twin of `shaders/nfa.comp`, one edge at a time: it leaves the same hits, and walkers of its own.
+//! The twin of `shaders/verify_nfa.comp`, one edge at a time: it leaves the same hits, and walkers of its own.
 
 use super::{Buffers, Text, bits, enter_steps, look};
 use crate::MatchKind;
 use crate::rules::look::{is_unicode, is_word_byte};
 use crate::shaders::layout::{self, BitsRecord, Hit, NfaNode, NfaWalker, RuleRecord, ScanParams};
 
-pub(crate) fn nfa(buffers: &mut Buffers, params: &ScanParams) {
+pub(crate) fn verify_nfa(buffers: &mut Buffers, params: &ScanParams) {
     (0..params.nfa_walkers).for_each(|id| invocation(buffers, params, id));
 }
 

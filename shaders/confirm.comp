@@ -11,7 +11,7 @@
 // and params.is_direct says so, that is a hit already. Rules with unbounded fronts that are too long for that are
 // listed. Loops, for each candidate: a fourth of TAIL_STEPS, FRONT_STEPS, what fronts of one branch may vary by, twice
 // MOST_LISTED, and the bits of params.slot_count; and for all of them params.most_pieces times a fourth of PIECE_STEPS.
-// CPU twin: src/twin/tails.rs.
+// CPU twin: src/twin/confirm.rs.
 
 #include "bindings.glsl"
 #include "walk.glsl"
@@ -225,7 +225,7 @@ void look_at(Candidate candidate) {
 }
 
 void main() {
-    if (control.pass != params.pass || control.filtered != 0u) {
+    if (control.pass != params.pass || control.prefiltered != 0u) {
         return;
     }
     uint count = min(control.candidate_count, params.candidate_capacity);

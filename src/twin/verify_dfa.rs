@@ -1,10 +1,10 @@
-//! The twin of `shaders/starts.comp`.
+//! The twin of `shaders/verify_dfa.comp`.
 
 use super::{Buffers, Text, enter_steps, rule_of_track, segment_count, track_name};
 use crate::MatchKind;
 use crate::shaders::layout::{self, Control, Hit, QueueItem, RuleRecord, ScanParams, StartWalker};
 
-pub(crate) fn starts(buffers: &mut Buffers, params: &ScanParams) {
+pub(crate) fn verify_dfa(buffers: &mut Buffers, params: &ScanParams) {
     (0..params.start_walkers).for_each(|id| invocation(buffers, params, id));
 }
 
@@ -152,9 +152,9 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
         return;
     }
     let header = *buffers.header();
-    let (firsts, pairs, has_pairs) = match params.use_filter {
-        layout::FILTER_NONE => (header.firsts, header.pairs, true),
-        layout::FILTER_BOUNDED => (header.long_firsts, header.long_pairs, header.has_long != 0),
+    let (firsts, pairs, has_pairs) = match params.use_prefilter {
+        layout::PREFILTER_NONE => (header.firsts, header.pairs, true),
+        layout::PREFILTER_BOUNDED => (header.long_firsts, header.long_pairs, header.has_long != 0),
         _ => (header.rest_firsts, header.rest_pairs, header.has_rest != 0),
     };
     let has_lists = buffers.has_lists(params);

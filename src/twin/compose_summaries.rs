@@ -1,9 +1,9 @@
-//! The twin of `shaders/chains.comp`.
+//! The twin of `shaders/compose_summaries.comp`.
 
 use super::{Buffers, chain_parts, rule_of_track, segment_count};
 use crate::shaders::layout::{self, Control, ScanParams, TrackSegment};
 
-pub(crate) fn chains(buffers: &mut Buffers, params: &ScanParams) {
+pub(crate) fn compose_summaries(buffers: &mut Buffers, params: &ScanParams) {
     let Control { pass, tracks, track_count, .. } = buffers.control;
     let count = segment_count(params);
     if pass != params.pass {

@@ -11,7 +11,7 @@
 // for as many bytes as they look at in params.prefilter_turns turns (for passes but the first,
 // Control::filter_*). The gram of every byte, or of every other one, is tested against a bitmap in shared
 // memory. Survivors are queued there, for each subgroup on its own; as soon as there is one for each of its
-// invocations it looks them up in the hash table, where each branch that has the gram, and its witness, gets a
+// invocations it looks them up in the hash table, where each branch that has the gram, and whose confirm mask is met, gets a
 // candidate. Branches that match at the start of the haystack only, or of a packed item, get theirs where the prefilter's
 // range begins.
 // Loops: the turns, with at most PREFILTER_BYTES survivors each; look-ups and items, which count down from
@@ -32,7 +32,7 @@ shared uint bitmap[BITMAP_WORDS];
 // Where they are.
 shared uint survivors[2u * PREFILTER_LANES];
 // What has been looked up of each: how many items it and those before it have, where it is, its first item or
-// the only one, and that one's witness.
+// the only one, and that one's confirm mask.
 shared uvec4 looked_up[PREFILTER_LANES];
 
 // Of the pass's bitmap.
@@ -90,14 +90,14 @@ uint slot_of(uint gram) {
     return 0u;
 }
 
-// Whether there is a witness for a gram at `at`. Where the haystack goes on elsewhere, it may be there.
-bool has_witness(uint witness, uint at) {
-    uint place = at + (witness >> WITNESS_BITS);
-    if (witness == WITNESS_ANY || place - WITNESS_ZERO + 4u > params.haystack_len) {
-        return place >= WITNESS_ZERO || witness == WITNESS_ANY;
+// Whether what a confirm mask of a gram at `at` asks for is there. Where the haystack goes on elsewhere, it may be there.
+bool meets_mask(uint confirm_mask, uint at) {
+    uint place = at + (confirm_mask >> CONFIRM_BITS);
+    if (confirm_mask == CONFIRM_ANY || place - CONFIRM_ZERO + 4u > params.haystack_len) {
+        return place >= CONFIRM_ZERO || confirm_mask == CONFIRM_ANY;
     }
-    uint bit = (gram_at(place - WITNESS_ZERO) * GRAM_HASH) >> GRAM_BIT;
-    return bit >= WITNESS_BITS || (witness >> bit & 1u) != 0u;
+    uint bit = (gram_at(place - CONFIRM_ZERO) * GRAM_HASH) >> GRAM_BIT;
+    return bit >= CONFIRM_BITS || (confirm_mask >> bit & 1u) != 0u;
 }
 
 // Looks up `count` survivors from `first` on, one for each invocation of the subgroup. Says how many items all
@@ -106,24 +106,24 @@ uint look_up(uint first, uint count) {
     uint at = 0u;
     uint items = 0u;
     uint list = 0u;
-    uint witness = 0u;
+    uint confirm_mask = 0u;
     if (lane < count) {
         at = survivors[own_queue + first + lane];
         uint slot = slot_of(gram_at(at));
         if (slot != 0u) {
             list = tables.words[slot + 1u];
-            witness = tables.words[slot + 2u];
+            confirm_mask = tables.words[slot + 2u];
             items = (list & GRAM_ONLY_ITEM) != 0u ? 1u : tables.words[list];
         }
     }
     items = min(items, steps_left);
     steps_left -= items;
-    looked_up[own_lanes + lane] = uvec4(subgroupInclusiveAdd(items), at, list, witness);
+    looked_up[own_lanes + lane] = uvec4(subgroupInclusiveAdd(items), at, list, confirm_mask);
     subgroupBarrier();
     return subgroupAdd(items);
 }
 
-// Hands on the tails of survivors that have a witness. Their items are dealt out evenly, however they are
+// Hands on the tails of survivors whose confirm mask is met. Their items are dealt out evenly, however they are
 // spread over the survivors.
 void hand_on_survivors(uint first, uint count) {
     uint all = look_up(first, count);
@@ -142,14 +142,14 @@ void hand_on_survivors(uint first, uint count) {
         }
         uvec4 survivor = looked_up[own_lanes + low];
         uint item = survivor.z;
-        uint witness = survivor.w;
+        uint confirm_mask = survivor.w;
         if ((item & GRAM_ONLY_ITEM) == 0u) {
             uint before = low == 0u ? 0u : looked_up[own_lanes + low - 1u].x;
             uint pair = item + 1u + 2u * (min(index, all - 1u) - before);
             item = tables.words[pair];
-            witness = tables.words[pair + 1u];
+            confirm_mask = tables.words[pair + 1u];
         }
-        bool passes = index < all && is_possible(item, survivor.y) && has_witness(witness, survivor.y);
+        bool passes = index < all && is_possible(item, survivor.y) && meets_mask(confirm_mask, survivor.y);
         uvec4 ballot = subgroupBallot(passes);
         uint passing = subgroupBallotBitCount(ballot);
         if (passing != 0u) {

@@ -118,13 +118,13 @@ const uint GRAM_OFFSET_SHIFT = 24u;
 const uint GRAM_MOST_OFFSET = 127u;
 const uint GRAM_ONLY_ITEM = 0x80000000u;
 
-// Beside each of a gram's items is its witness: four bytes, so far away, of whose product with GRAM_HASH the
-// bits from GRAM_BIT on choose a bit here that has to be set; beyond WITNESS_BITS any will do. Above
-// those bits is the distance, plus WITNESS_ZERO.
-const uint WITNESS_BITS = 27u;
-const uint WITNESS_ZERO = 16u;
+// Beside each of a gram's items is its confirm mask: four bytes, so far away, of whose product with GRAM_HASH the
+// bits from GRAM_BIT on choose a bit here that has to be set; beyond CONFIRM_BITS any will do. Above
+// those bits is the distance, plus CONFIRM_ZERO.
+const uint CONFIRM_BITS = 27u;
+const uint CONFIRM_ZERO = 16u;
 // Any bytes will do, anywhere.
-const uint WITNESS_ANY = 0xFFFFFFFFu;
+const uint CONFIRM_ANY = 0xFFFFFFFFu;
 
 // Bytes that an invocation of `gram_prefilter` looks at in a turn, invocations that a workgroup has at most, and words
 // of shared memory that each of them has beside the bitmap.
@@ -233,7 +233,7 @@ struct PassHeader {
     uint bitmap_log2;
     uint gram_salt;
     // Hash table of grams, of 2^gram_table_log2 slots of GRAM_SLOT_WORDS words: the gram; the offset of its
-    // list (its length, and then pairs of an item and its witness), its only item, or 0; and the witness of
+    // list (its length, and then pairs of an item and its confirm mask), its only item, or 0; and the confirm mask of
     // the only item.
     uint gram_table;
     uint gram_table_log2;

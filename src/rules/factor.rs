@@ -14,11 +14,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 
+use super::confirm;
 use super::effort::Effort;
 use super::frequency::{Letter, byte_probability, letters_probability, window_probability};
 use super::nfa::ByteSet;
 use super::walk::{self, Direction, Walk};
-use super::witness;
 use crate::narrow::narrow;
 use crate::shaders::layout;
 
@@ -74,8 +74,8 @@ pub(crate) const UNBOUNDED: usize = usize::MAX;
 pub(crate) struct Gram {
     pub(crate) bytes: [u8; GRAM],
     pub(crate) offset: u8,
-    /// What has to be near it: see [`super::witness`].
-    pub(crate) witness: u32,
+    /// What has to be near it, as a word: see [`super::confirm`].
+    pub(crate) confirm_mask: u32,
 }
 
 /// Bytes of a sequence.
@@ -235,7 +235,7 @@ impl Cuts {
         Sequence { sets: std::array::from_fn(set), offset: narrow(*offset) }
     }
 
-    /// The grams at these places of strings of byte sets, each with its witness.
+    /// The grams at these places of strings of byte sets, each with its confirm mask.
     fn grams<'p>(&self, paths: impl Iterator<Item = (&'p Path, usize)>) -> Vec<Gram> {
         let any = Alphabet::ANY;
         let mut by_offset: BTreeMap<usize, Vec<Vec<&Letter>>> = BTreeMap::new();
@@ -246,23 +246,27 @@ impl Cuts {
         }
         let mut grams = Vec::new();
         for (offset, strings) in by_offset {
-            let distance = witness::distance(&strings, offset);
+            let distance = confirm::distance(&strings, offset);
             let mut windows: BTreeMap<[&[u8]; GRAM], u32> = BTreeMap::new();
             for string in &strings {
-                let witness = witness::word(string, offset, distance);
+                let confirm_mask = confirm::word(string, offset, distance);
                 let window = std::array::from_fn(|at| &string[offset + at].folded[..]);
-                let known = windows.entry(window).or_insert(witness);
-                *known = witness::either(*known, witness);
+                let known = windows.entry(window).or_insert(confirm_mask);
+                *known = confirm::either(*known, confirm_mask);
             }
             let mut found: BTreeMap<[u8; GRAM], u32> = BTreeMap::new();
-            for (window, witness) in windows {
+            for (window, confirm_mask) in windows {
                 for_each_gram(window, |bytes| {
-                    let known = found.entry(bytes).or_insert(witness);
-                    *known = witness::either(*known, witness);
+                    let known = found.entry(bytes).or_insert(confirm_mask);
+                    *known = confirm::either(*known, confirm_mask);
                 });
             }
             let offset = narrow(offset);
-            grams.extend(found.into_iter().map(|(bytes, witness)| Gram { bytes, offset, witness }));
+            grams.extend(found.into_iter().map(|(bytes, confirm_mask)| Gram {
+                bytes,
+                offset,
+                confirm_mask,
+            }));
         }
         grams
     }
@@ -902,18 +906,18 @@ mod tests {
                         }
                     })
                 };
-                let is_witnessed = |gram: &Gram, tail: usize| {
-                    let distance = gram.witness >> layout::WITNESS_BITS;
+                let is_confirmed = |gram: &Gram, tail: usize| {
+                    let distance = gram.confirm_mask >> layout::CONFIRM_BITS;
                     let at = tail + usize::from(gram.offset) + distance as usize;
-                    let at = at.checked_sub(1 + layout::WITNESS_ZERO as usize);
-                    let witness = at.and_then(|at| haystack.get(at..at + GRAM)).map(|bytes| {
+                    let at = at.checked_sub(1 + layout::CONFIRM_ZERO as usize);
+                    let confirm_mask = at.and_then(|at| haystack.get(at..at + GRAM)).map(|bytes| {
                         let bytes = bytes.to_ascii_lowercase().try_into().unwrap();
                         u32::from_le_bytes(bytes).wrapping_mul(layout::GRAM_HASH) >> layout::GRAM_BIT
                     });
-                    gram.witness == layout::WITNESS_ANY
-                        || witness.is_some_and(|bit| bit >= layout::WITNESS_BITS || gram.witness >> bit & 1 == 1)
+                    gram.confirm_mask == layout::CONFIRM_ANY
+                        || confirm_mask.is_some_and(|bit| bit >= layout::CONFIRM_BITS || gram.confirm_mask >> bit & 1 == 1)
                 };
-                let is_at = |gram: &Gram, tail: usize| is_at(gram, tail) && is_witnessed(gram, tail);
+                let is_at = |gram: &Gram, tail: usize| is_at(gram, tail) && is_confirmed(gram, tail);
                 let gram_at = |branch: &Branch, tail: usize| {
                     branch.grams.iter().filter(|gram| is_at(gram, tail)).any(|gram| {
                         let is_other = |other: &Gram| {

@@ -9,7 +9,7 @@
 //! | `loose.rs` | the pattern without its counts, for walks that come to the end of that part |
 //! | `effort.rs` | what compiling a rule may cost |
 //! | `factor.rs` | what every match contains, to look for first |
-//! | `witness.rs` | what has to be near what is looked for |
+//! | `confirm.rs` | what has to be near what is looked for |
 //! | `frequency.rs` | what text and binaries are made of |
 //! | `walk.rs` | how far walks go there |
 //! | `beginnings.rs` | the first two bytes of a rule's matches |
@@ -21,6 +21,7 @@
 
 mod beginnings;
 mod bits;
+pub(crate) mod confirm;
 pub(crate) mod dfa;
 mod effort;
 mod error;
@@ -35,7 +36,6 @@ mod oracle;
 pub(crate) mod pass;
 mod walk;
 mod wire;
-pub(crate) mod witness;
 
 use rayon::prelude::*;
 use regex_automata::nfa::thompson::{self, WhichCaptures};

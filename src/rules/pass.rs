@@ -327,7 +327,7 @@ impl<'a> Layout<'a> {
             for gram in branch.grams.iter().chain(others.iter().flatten()) {
                 let item = index | u32::from(gram.offset) << layout::GRAM_OFFSET_SHIFT;
                 let list = lists.entry(u32::from_le_bytes(gram.bytes)).or_default();
-                list.push([item, gram.witness]);
+                list.push([item, gram.confirm_mask]);
             }
         }
         let (salt, bitmap) = self.bitmap(&lists.keys().copied().collect::<Vec<_>>());
@@ -342,7 +342,7 @@ impl<'a> Layout<'a> {
                 slot = (slot + 1) % table.len();
             }
             table[slot] = match list[..] {
-                [[item, witness]] => [gram, item | layout::GRAM_ONLY_ITEM, witness],
+                [[item, confirm_mask]] => [gram, item | layout::GRAM_ONLY_ITEM, confirm_mask],
                 _ => [gram, self.pairs(list, &mut known), 0],
             };
         }

@@ -15,11 +15,11 @@ use std::collections::HashSet;
 use bytemuck::allocation::pod_collect_to_vec;
 use bytemuck::cast_slice;
 
+use super::confirm;
 use super::dfa::{self, PartialDfa};
 use super::factor::{self, Gram, SEQUENCE, Sequence};
 use super::look;
 use super::nfa::{ByteSet, Node, PositionNfa};
-use super::witness;
 use super::{Branch, BuildError, PipelineOptions, Rule, RulePipeline, Run, Spent, UnicodePolicy};
 use crate::MatchKind;
 use crate::narrow::narrow;
@@ -456,7 +456,7 @@ impl Writer {
 
     fn grams(&mut self, grams: &[Gram]) {
         let words =
-            |gram: &Gram| [u32::from_le_bytes(gram.bytes), gram.offset.into(), gram.witness];
+            |gram: &Gram| [u32::from_le_bytes(gram.bytes), gram.offset.into(), gram.confirm_mask];
         self.bytes(cast_slice(&grams.iter().map(words).collect::<Vec<[u32; 3]>>()));
     }
 
@@ -513,13 +513,14 @@ impl<'a> Reader<'a> {
 
     fn grams(&mut self) -> Result<Vec<Gram>, String> {
         let grams: Vec<[u32; 3]> = self.array("grams")?;
-        let gram = |[bytes, offset, witness]: [u32; 3]| {
-            let fits = offset <= layout::GRAM_MOST_OFFSET && witness::is_near(witness);
-            fits.then(|| Gram { bytes: bytes.to_le_bytes(), offset: narrow(offset), witness })
+        let gram = |[bytes, offset, confirm_mask]: [u32; 3]| {
+            let fits = offset <= layout::GRAM_MOST_OFFSET && confirm::is_near(confirm_mask);
+            fits.then(|| Gram { bytes: bytes.to_le_bytes(), offset: narrow(offset), confirm_mask })
         };
         let grams: Option<_> = grams.into_iter().map(gram).collect();
         grams.ok_or_else(|| {
-            "a gram lies too far from its tail's start, or from its witness".to_owned()
+            "a gram lies too far from its tail's start, or from what its confirm mask asks for"
+                .to_owned()
         })
     }
 
@@ -660,7 +661,7 @@ mod tests {
 
     #[test]
     fn factors_that_no_rule_is_compiled_to_are_refused() {
-        let gram = Gram { bytes: *b"abcd", offset: 1, witness: layout::WITNESS_ANY };
+        let gram = Gram { bytes: *b"abcd", offset: 1, confirm_mask: layout::CONFIRM_ANY };
         let gram_of = |index: u32| Gram { bytes: index.to_be_bytes(), ..gram };
         for grams in [vec![gram; 2], vec![Gram { offset: 2, ..gram }, gram]] {
             assert_refused(&["zebra"], "ascend", |rule| rule.branches[0].grams = grams);
@@ -669,7 +670,9 @@ mod tests {
             rule.branches[0].grams = (0..=factor::MOST_GRAMS as u32).map(gram_of).collect();
         });
         assert_refused(&["zebra"], "together", |rule| rule.branches[0].other_grams = Some(vec![]));
-        assert_refused(&["zebra"], "witness", |rule| rule.branches[0].grams[0].witness = 0);
+        assert_refused(&["zebra"], "confirm mask", |rule| {
+            rule.branches[0].grams[0].confirm_mask = 0
+        });
         assert_refused(&["zebra"], "look for", |rule| rule.branches.push(Branch::anchored()));
 
         let sequence = |index: u32| Sequence { sets: [[index; 8]; SEQUENCE], offset: 0 };

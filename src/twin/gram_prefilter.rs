@@ -40,18 +40,18 @@ fn look_up(buffers: &mut Buffers, params: &ScanParams, gram: u32, at: u32) -> bo
     let mut slot = gram.wrapping_mul(layout::GRAM_HASH) >> (32 - log2);
     loop {
         let place = header.gram_table + slot * layout::GRAM_SLOT_WORDS;
-        let [found, list, witness] = [0, 1, 2].map(|word| buffers.word(place + word));
+        let [found, list, confirm_mask] = [0, 1, 2].map(|word| buffers.word(place + word));
         if list == 0 {
             return true;
         }
         if found == gram {
             if list & layout::GRAM_ONLY_ITEM != 0 {
-                return !has_witness(buffers, params, witness, at)
+                return !meets_mask(buffers, params, confirm_mask, at)
                     || hand_on_item(buffers, params, list, at);
             }
             return (0..buffers.word(list)).all(|index| {
-                let [item, witness] = [1, 2].map(|word| buffers.word(list + 2 * index + word));
-                !has_witness(buffers, params, witness, at)
+                let [item, confirm_mask] = [1, 2].map(|word| buffers.word(list + 2 * index + word));
+                !meets_mask(buffers, params, confirm_mask, at)
                     || hand_on_item(buffers, params, item, at)
             });
         }
@@ -59,19 +59,19 @@ fn look_up(buffers: &mut Buffers, params: &ScanParams, gram: u32, at: u32) -> bo
     }
 }
 
-fn has_witness(buffers: &Buffers, params: &ScanParams, witness: u32, at: u32) -> bool {
-    if witness == layout::WITNESS_ANY {
+fn meets_mask(buffers: &Buffers, params: &ScanParams, confirm_mask: u32, at: u32) -> bool {
+    if confirm_mask == layout::CONFIRM_ANY {
         return true;
     }
-    let place = at + (witness >> layout::WITNESS_BITS);
-    let Some(place) = place.checked_sub(layout::WITNESS_ZERO) else { return false };
+    let place = at + (confirm_mask >> layout::CONFIRM_BITS);
+    let Some(place) = place.checked_sub(layout::CONFIRM_ZERO) else { return false };
     if place + 4 > params.haystack_len {
         return true;
     }
     let bytes = [0, 1, 2, 3].map(|index| buffers.byte(place + index).to_ascii_lowercase());
     let hash = u32::from_le_bytes(bytes).wrapping_mul(layout::GRAM_HASH);
     let bit = hash >> layout::GRAM_BIT;
-    bit >= layout::WITNESS_BITS || witness >> bit & 1 == 1
+    bit >= layout::CONFIRM_BITS || confirm_mask >> bit & 1 == 1
 }
 
 /// The twin of the function in `shaders/include/candidates.glsl`.

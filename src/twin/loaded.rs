@@ -192,7 +192,7 @@ fn damage_branches(source: &mut Source, rule: &mut Rule) {
         8 if !branch.grams.is_empty() => {
             let at = source.within(0..=branch.grams.len() - 1);
             branch.grams[at].bytes[source.within(0..=3)] = source.byte();
-            branch.grams[at].witness ^= 1 << source.within(0..=31);
+            branch.grams[at].confirm_mask ^= 1 << source.within(0..=31);
         }
         9 if !branch.sequences.is_empty() => {
             let at = source.within(0..=branch.sequences.len() - 1);

@@ -1,22 +1,22 @@
-//! Witnesses: what has to be near a gram.
+//! Confirm masks: what has to be near a gram.
 //!
 //! Text has a gram far more often than what a rule asks for around it, and a candidate costs a walk. So a gram
-//! names four more bytes, its *witness*, at some distance from its own, which in a match are among a few
-//! strings. A filter of 27 bits tells most others, and goes into one word with the distance.
+//! has a *confirm mask*: it names four more bytes at some distance from its own, which in a match are among a few
+//! strings, by 27 bits that tell most others and go into one word with the distance.
 
 use super::factor::GRAM;
 use super::frequency::Letter;
 use crate::narrow::narrow;
 use crate::shaders::layout;
 
-/// Strings that a witness may be: more would set most bits.
+/// Strings that a confirm mask may stand for: more would set most bits.
 const MOST_STRINGS: usize = 24;
 
-/// How far away a witness may be. The filter has so many bytes behind a gram at hand, whatever part of a
+/// How far away what a confirm mask asks for may be. The prefilter has so many bytes behind a gram at hand, whatever part of a
 /// haystack it looks through.
 const FARTHEST: isize = 12;
 
-/// The distance at which a witness tells most, seen from the gram at `offset` of strings of byte sets; none if
+/// The distance at which a confirm mask tells most, seen from the gram at `offset` of strings of byte sets; none if
 /// there is no place where all of them have one.
 pub(super) fn distance(strings: &[Vec<&Letter>], offset: usize) -> Option<isize> {
     let expected = |distance: &isize| -> Option<f64> {
@@ -30,7 +30,7 @@ pub(super) fn distance(strings: &[Vec<&Letter>], offset: usize) -> Option<isize>
 
 /// The word that holds a distance, and the bits of what a string of byte sets has there.
 pub(super) fn word(string: &[&Letter], offset: usize, distance: Option<isize>) -> u32 {
-    let Some(distance) = distance else { return layout::WITNESS_ANY };
+    let Some(distance) = distance else { return layout::CONFIRM_ANY };
     let window =
         window(string, offset, distance).expect("`distance` was found for this string too");
     let mut grams: Vec<u32> = vec![0];
@@ -40,21 +40,21 @@ pub(super) fn word(string: &[&Letter], offset: usize, distance: Option<isize>) -
         grams = grams.into_iter().flat_map(append).collect();
     }
     let bits = grams.iter().map(|gram| 1 << (gram.wrapping_mul(layout::GRAM_HASH) >> 27));
-    let bits = bits.fold(0_u32, |all, bit| all | bit) & ((1 << layout::WITNESS_BITS) - 1);
-    let distance: u32 = narrow(distance + layout::WITNESS_ZERO as isize);
-    distance << layout::WITNESS_BITS | bits
+    let bits = bits.fold(0_u32, |all, bit| all | bit) & ((1 << layout::CONFIRM_BITS) - 1);
+    let distance: u32 = narrow(distance + layout::CONFIRM_ZERO as isize);
+    distance << layout::CONFIRM_BITS | bits
 }
 
 /// Whether a word's distance is no more than [`FARTHEST`], if it has one.
 pub(super) fn is_near(word: u32) -> bool {
-    let distance = (word >> layout::WITNESS_BITS) as isize - layout::WITNESS_ZERO as isize;
-    word == layout::WITNESS_ANY || distance.abs() <= FARTHEST
+    let distance = (word >> layout::CONFIRM_BITS) as isize - layout::CONFIRM_ZERO as isize;
+    word == layout::CONFIRM_ANY || distance.abs() <= FARTHEST
 }
 
 /// The word for a gram of two strings.
 pub(super) fn either(one: u32, other: u32) -> u32 {
-    let is_alike = (one ^ other) >> layout::WITNESS_BITS == 0;
-    if is_alike { one | other } else { layout::WITNESS_ANY }
+    let is_alike = (one ^ other) >> layout::CONFIRM_BITS == 0;
+    if is_alike { one | other } else { layout::CONFIRM_ANY }
 }
 
 fn window<'s, 'l>(
@@ -66,7 +66,7 @@ fn window<'s, 'l>(
     string.get(first..first + GRAM)
 }
 
-/// How likely typical text that has the gram has the witness, too, or seems to.
+/// How likely typical text that has the gram meets its confirm mask, too, or seems to.
 fn chance(string: &[&Letter], offset: usize, distance: isize) -> Option<f64> {
     let letters = window(string, offset, distance)?;
     let strings: usize = letters.iter().map(|letter| letter.folded.len()).product();

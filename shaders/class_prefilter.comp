@@ -1,12 +1,12 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 
-// Finds the sequences that a match of a rule without grams could contain.
+// Finds the class windows that a match of a rule without grams could contain.
 //
 // Reads the haystack, from params.prefilter_first up to params.prefilter_end, and the tables; writes candidate
-// tails and counts them in Control. Grid: Control::sequences_*, which is that of the prefilter, divided alike.
-// The letters of every eight bytes in a row make an index, which is tested against a bitmap in shared
-// memory. Loops: the turns, with at most PREFILTER_BYTES sequences each, and candidates, which count down from
+// tails and counts them in Control. Grid: Control::class_prefilter_*, which is that of the prefilter, divided alike.
+// The classes of every eight bytes in a row make an index, which is tested against a bitmap in shared
+// memory. Loops: the turns, with at most PREFILTER_BYTES class windows each, and candidates, which count down from
 // PREFILTER_STEPS. CPU twin: src/twin/class_prefilter.rs.
 
 #define HAYSTACK_UNIT uvec4
@@ -16,16 +16,16 @@
 
 layout(local_size_x = 256, local_size_x_id = 3) in;
 
-shared uint bitmap[SEQUENCE_WORDS];
-shared uint letters[256];
+shared uint bitmap[CLASS_WINDOW_WORDS];
+shared uint byte_classes[256];
 
 void main() {
     uint local = gl_LocalInvocationID.x;
-    for (uint word = local; word < SEQUENCE_WORDS; word += params.prefilter_workgroup) {
-        bitmap[word] = tables.words[tables.header.sequences + word];
+    for (uint word = local; word < CLASS_WINDOW_WORDS; word += params.prefilter_workgroup) {
+        bitmap[word] = tables.words[tables.header.class_windows + word];
     }
     for (uint byte = local; byte < 256u; byte += params.prefilter_workgroup) {
-        letters[byte] = class_of(tables.header.letters, byte);
+        byte_classes[byte] = class_of(tables.header.byte_classes, byte);
     }
     barrier();
     uint last_unit = (params.haystack_len - 1u) & ~(PREFILTER_BYTES - 1u);
@@ -42,11 +42,11 @@ void main() {
         uint words[6] = uint[](unit.x, unit.y, unit.z, unit.w, next.x, next.y);
         uint index = 0u;
         uint found = 0u;
-        for (uint i = 0u; i < PREFILTER_BYTES + SEQUENCE_BYTES - 1u; ++i) {
-            uint letter = letters[(words[i >> 2] >> ((i & 3u) * 8u)) & 0xFFu];
-            index = (index << SEQUENCE_LETTER_BITS | letter) & 0xFFFFu;
-            if (i >= SEQUENCE_BYTES - 1u) {
-                found |= ((bitmap[index >> 5] >> (index & 31u)) & 1u) << (i - (SEQUENCE_BYTES - 1u));
+        for (uint i = 0u; i < PREFILTER_BYTES + CLASS_WINDOW_BYTES - 1u; ++i) {
+            uint byte_class = byte_classes[(words[i >> 2] >> ((i & 3u) * 8u)) & 0xFFu];
+            index = (index << CLASS_WINDOW_CLASS_BITS | byte_class) & 0xFFFFu;
+            if (i >= CLASS_WINDOW_BYTES - 1u) {
+                found |= ((bitmap[index >> 5] >> (index & 31u)) & 1u) << (i - (CLASS_WINDOW_BYTES - 1u));
             }
         }
         while (found != 0u) {
@@ -55,11 +55,11 @@ void main() {
             if (!is_inside(at + i)) {
                 continue;
             }
-            uint sequence = 0u;
-            for (uint k = i; k < i + SEQUENCE_BYTES; ++k) {
-                sequence = sequence << SEQUENCE_LETTER_BITS | letters[(words[k >> 2] >> ((k & 3u) * 8u)) & 0xFFu];
+            uint class_window = 0u;
+            for (uint k = i; k < i + CLASS_WINDOW_BYTES; ++k) {
+                class_window = class_window << CLASS_WINDOW_CLASS_BITS | byte_classes[(words[k >> 2] >> ((k & 3u) * 8u)) & 0xFFu];
             }
-            hand_on(tables.words[tables.header.sequence_lists + sequence], at + i);
+            hand_on(tables.words[tables.header.class_window_lists + class_window], at + i);
         }
     }
     own_up();

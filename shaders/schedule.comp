@@ -144,7 +144,7 @@ void main() {
     uint bytes = params.prefilter_workgroup * PREFILTER_BYTES * params.prefilter_turns;
     uint begin = params.prefilter_first & ~(PREFILTER_BYTES - 1u);
     control.gram_prefilter_x = prefilters ? (params.prefilter_end - begin + bytes - 1u) / bytes : 0u;
-    control.class_prefilter_x = tables.header.has_sequences != 0u ? control.gram_prefilter_x : 0u;
+    control.class_prefilter_x = tables.header.has_class_windows != 0u ? control.gram_prefilter_x : 0u;
     bool walks = runs && !prefilters;
     uint of_items = control.item_count * spread(params.start_walkers, control.item_count);
     uint walkers = has_lists(tables.header) ? params.start_walkers : min(of_items, params.start_walkers);

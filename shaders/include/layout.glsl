@@ -77,7 +77,7 @@ const uint NODE_WORD_END_UNICODE = 17u;
 const uint NODE_WORD_START_HALF_UNICODE = 18u;
 const uint NODE_WORD_END_HALF_UNICODE = 19u;
 
-// Longest UTF-8 sequence, in bytes: how far a Unicode look-around sees.
+// Longest encoding of a code point in UTF-8, in bytes: how far a Unicode look-around sees.
 const uint UTF8_MAX = 4u;
 
 // Most loop turns over bytes that such a look-around takes.
@@ -106,12 +106,12 @@ const uint GRAM_FIRST_REHASH = 0x85EBCA6Bu;
 const uint GRAM_SECOND_REHASH = 0xC2B2AE35u;
 const uint GRAM_BIT = 27u;
 // Where a rule has no rare grams, eight bytes in a row are looked for, of which a pass tells apart but four
-// classes, its letters: that makes an index of 16 bits.
-const uint SEQUENCE_BYTES = 8u;
-const uint SEQUENCE_LETTER_BITS = 2u;
-const uint SEQUENCE_WORDS = 2048u;
+// byte classes: that makes an index of 16 bits.
+const uint CLASS_WINDOW_BYTES = 8u;
+const uint CLASS_WINDOW_CLASS_BITS = 2u;
+const uint CLASS_WINDOW_WORDS = 2048u;
 
-// An item of a gram's or a sequence's list is a branch, and above it how far the gram lies from the byte
+// An item of a gram's or a class window's list is a branch, and above it how far the gram lies from the byte
 // before the tail's start, at most this. In the place of a gram's list that has but one item there is that
 // item, with this flag.
 const uint GRAM_OFFSET_SHIFT = 24u;
@@ -242,12 +242,12 @@ struct PassHeader {
     // BranchRecord array, and a list of the branches that match at the start of the haystack only.
     uint branches;
     uint anchored;
-    // 1 if there are sequences. Then: the letter of every byte, four to a word; a bitmap of sequences; and
-    // for every sequence the offset of its list.
-    uint has_sequences;
-    uint letters;
-    uint sequences;
-    uint sequence_lists;
+    // 1 if there are class windows. Then: the byte class of every byte, four to a word; a bitmap of class windows; and
+    // for every class window the offset of its list.
+    uint has_class_windows;
+    uint byte_classes;
+    uint class_windows;
+    uint class_window_lists;
     // As firsts and pairs, for the rules without branches alone, and whether there are any: 0 or 1.
     uint rest_firsts;
     uint rest_pairs;

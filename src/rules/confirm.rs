@@ -5,7 +5,7 @@
 //! strings, by 27 bits that tell most others and go into one word with the distance.
 
 use super::factor::GRAM;
-use super::frequency::Letter;
+use super::frequency::ByteSetModel;
 use crate::narrow::narrow;
 use crate::shaders::layout;
 
@@ -18,7 +18,7 @@ const FARTHEST: isize = 12;
 
 /// The distance at which a confirm mask tells most, seen from the gram at `offset` of strings of byte sets; none if
 /// there is no place where all of them have one.
-pub(super) fn distance(strings: &[Vec<&Letter>], offset: usize) -> Option<isize> {
+pub(super) fn distance(strings: &[Vec<&ByteSetModel>], offset: usize) -> Option<isize> {
     let expected = |distance: &isize| -> Option<f64> {
         strings.iter().map(|string| chance(string, offset, *distance)).sum()
     };
@@ -29,14 +29,14 @@ pub(super) fn distance(strings: &[Vec<&Letter>], offset: usize) -> Option<isize>
 }
 
 /// The word that holds a distance, and the bits of what a string of byte sets has there.
-pub(super) fn word(string: &[&Letter], offset: usize, distance: Option<isize>) -> u32 {
+pub(super) fn word(string: &[&ByteSetModel], offset: usize, distance: Option<isize>) -> u32 {
     let Some(distance) = distance else { return layout::CONFIRM_ANY };
     let window =
         window(string, offset, distance).expect("`distance` was found for this string too");
     let mut grams: Vec<u32> = vec![0];
-    for letter in window {
+    for model in window {
         let append =
-            |gram: u32| letter.folded.iter().map(move |&byte| gram >> 8 | u32::from(byte) << 24);
+            |gram: u32| model.folded.iter().map(move |&byte| gram >> 8 | u32::from(byte) << 24);
         grams = grams.into_iter().flat_map(append).collect();
     }
     let bits = grams.iter().map(|gram| 1 << (gram.wrapping_mul(layout::GRAM_HASH) >> 27));
@@ -58,23 +58,23 @@ pub(super) fn either(one: u32, other: u32) -> u32 {
 }
 
 fn window<'s, 'l>(
-    string: &'s [&'l Letter],
+    string: &'s [&'l ByteSetModel],
     offset: usize,
     distance: isize,
-) -> Option<&'s [&'l Letter]> {
+) -> Option<&'s [&'l ByteSetModel]> {
     let first = offset.checked_add_signed(distance)?;
     string.get(first..first + GRAM)
 }
 
 /// How likely typical text that has the gram meets its confirm mask, too, or seems to.
-fn chance(string: &[&Letter], offset: usize, distance: isize) -> Option<f64> {
-    let letters = window(string, offset, distance)?;
-    let strings: usize = letters.iter().map(|letter| letter.folded.len()).product();
-    let new = letters.iter().enumerate().filter(|(index, _)| {
+fn chance(string: &[&ByteSetModel], offset: usize, distance: isize) -> Option<f64> {
+    let models = window(string, offset, distance)?;
+    let strings: usize = models.iter().map(|model| model.folded.len()).product();
+    let new = models.iter().enumerate().filter(|(index, _)| {
         let place = *index as isize + distance;
         !(0..GRAM as isize).contains(&place)
     });
-    let told: f64 = new.map(|(_, letter)| letter.most_probable()).product();
+    let told: f64 = new.map(|(_, model)| model.most_probable()).product();
     let is_few = strings <= MOST_STRINGS && distance != 0;
     is_few.then(|| told + (1.0 - told) * strings as f64 / 32.0)
 }

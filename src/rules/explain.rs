@@ -37,7 +37,7 @@ pub enum RuleBound {
 #[non_exhaustive]
 pub struct Factor {
     /// Four-byte strings, one of which a match contains, with ASCII letters in lower case. None if it is
-    /// sequences of byte classes instead (which a session looks for if no more than 32 of its rules need
+    /// class windows of byte classes instead (which a session looks for if no more than 32 of its rules need
     /// them), or if all matches begin where the haystack does.
     pub grams: Vec<[u8; GRAM]>,
     /// How many of a mebibyte's bytes begin one of them, in typical data.

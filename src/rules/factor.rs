@@ -5,7 +5,7 @@
 //! Four bytes in a row of each such string, its *gram*, are chosen to be rare. A match can only be where
 //! one of the grams is, at a known distance from the tail's start; how far the front reaches back from
 //! there is known too, or walked backwards. This is the required-literal analysis of RE2's
-//! `prefilter.cc` and Hyperscan's `ng_literal_analysis.cpp`, with byte classes in the place of letters.
+//! `prefilter.cc` and Hyperscan's `ng_literal_analysis.cpp`, with byte classes in the place of characters.
 //!
 //! Grams are compared with ASCII letters in lower case, so that a letter in either case is one gram.
 
@@ -16,7 +16,9 @@ use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 
 use super::confirm;
 use super::effort::Effort;
-use super::frequency::{Letter, byte_probability, letters_probability, window_probability};
+use super::frequency::{
+    ByteSetModel, byte_probability, independent_probability, window_probability,
+};
 use super::nfa::ByteSet;
 use super::walk::{self, Direction, Walk};
 use crate::narrow::narrow;
@@ -57,12 +59,12 @@ pub(crate) struct Branch {
     pub(crate) front_hir: Hir,
     pub(crate) front_is_exact: bool,
     pub(crate) tail: Hir,
-    /// The tail begins with one of these: grams or, where there are no rare ones, sequences.
+    /// The tail begins with one of these: grams or, where there are no rare ones, class windows.
     pub(crate) grams: Vec<Gram>,
     /// And with one of these, which lie an odd number of bytes away from the former: of both, every other
     /// byte has one. None if they would be too many or too common.
     pub(crate) other_grams: Option<Vec<Gram>>,
-    pub(crate) sequences: BTreeSet<Sequence>,
+    pub(crate) class_windows: BTreeSet<ClassWindow>,
     /// Expected candidates for each byte of typical data.
     pub(crate) frequency: f64,
 }
@@ -78,13 +80,13 @@ pub(crate) struct Gram {
     pub(crate) confirm_mask: u32,
 }
 
-/// Bytes of a sequence.
-pub(crate) const SEQUENCE: usize = layout::SEQUENCE_BYTES as usize;
+/// Bytes of a class window.
+pub(crate) const CLASS_WINDOW: usize = layout::CLASS_WINDOW_BYTES as usize;
 
 /// A byte of each of these sets in a row, and where they lie from the tail's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Sequence {
-    pub(crate) sets: [ByteSet; SEQUENCE],
+pub(crate) struct ClassWindow {
+    pub(crate) sets: [ByteSet; CLASS_WINDOW],
     pub(crate) offset: u8,
 }
 
@@ -137,9 +139,9 @@ pub(super) fn factors(hir: &Hir, effort: &Effort) -> Option<Vec<Cuts>> {
     of(hir, effort, 0)
 }
 
-/// As [`factors`], by sequences, for a rule as a whole.
-pub(super) fn sequences(hir: &Hir, effort: &Effort) -> Option<Vec<Cuts>> {
-    let mut cuts = Cuts::by(hir, sequence_windows, effort);
+/// As [`factors`], by class windows, for a rule as a whole.
+pub(super) fn by_class_windows(hir: &Hir, effort: &Effort) -> Option<Vec<Cuts>> {
+    let mut cuts = Cuts::by(hir, best_class_windows, effort);
     cuts.list.retain(|cut| !cut.is_unbounded());
     (!cuts.list.is_empty()).then(|| vec![cuts])
 }
@@ -160,7 +162,7 @@ impl Cuts {
         /// Ten candidates a MiB.
         const GOOD_ENOUGH: f64 = 1e-4;
         /// What it is worth to look for something else than what is behind an endless front: where it occurs at all, more
-        /// often than letters that have nothing to do with each other would have it, every start is verified.
+        /// often than bytes that have nothing to do with each other would have it, every start is verified.
         const OF_RISK: f64 = 3e-2;
 
         let parts = parts(hir, MOST_PARTS);
@@ -205,9 +207,9 @@ impl Cuts {
         let of_paths = &windows.of_paths;
         let mut grams = Vec::new();
         let mut other_grams = Some(Vec::new());
-        let mut sequences = BTreeSet::new();
+        let mut class_windows = BTreeSet::new();
         if windows.gram_count == 0 {
-            sequences = of_paths.iter().map(|of_path| self.sequence(of_path)).collect();
+            class_windows = of_paths.iter().map(|of_path| self.class_window(of_path)).collect();
         } else {
             grams = self.grams(of_paths.iter().map(|of_path| (&of_path.path, of_path.offset)));
             let others = of_paths.iter().map(|of_path| Some((&of_path.path, of_path.other?)));
@@ -224,25 +226,25 @@ impl Cuts {
             tail: Hir::concat(self.parts[*at..].to_vec()),
             grams,
             other_grams,
-            sequences,
+            class_windows,
             frequency: windows.frequency,
         }
     }
 
-    fn sequence(&self, OfPath { path, offset, .. }: &OfPath) -> Sequence {
-        let sets: Vec<ByteSet> = self.alphabet.letters_of(path).map(|letter| letter.set).collect();
+    fn class_window(&self, OfPath { path, offset, .. }: &OfPath) -> ClassWindow {
+        let sets: Vec<ByteSet> = self.alphabet.models_of(path).map(|model| model.set).collect();
         let set = |at| sets.get(offset + at).copied().unwrap_or(ANY);
-        Sequence { sets: std::array::from_fn(set), offset: narrow(*offset) }
+        ClassWindow { sets: std::array::from_fn(set), offset: narrow(*offset) }
     }
 
     /// The grams at these places of strings of byte sets, each with its confirm mask.
     fn grams<'p>(&self, paths: impl Iterator<Item = (&'p Path, usize)>) -> Vec<Gram> {
         let any = Alphabet::ANY;
-        let mut by_offset: BTreeMap<usize, Vec<Vec<&Letter>>> = BTreeMap::new();
+        let mut by_offset: BTreeMap<usize, Vec<Vec<&ByteSetModel>>> = BTreeMap::new();
         for (path, offset) in paths {
             let padded = [any].into_iter().chain(path.iter().copied()).chain([any]);
-            let letters = padded.map(|number| &self.alphabet.letters[usize::from(number)]);
-            by_offset.entry(offset).or_default().push(letters.collect());
+            let models = padded.map(|number| &self.alphabet.models[usize::from(number)]);
+            by_offset.entry(offset).or_default().push(models.collect());
         }
         let mut grams = Vec::new();
         for (offset, strings) in by_offset {
@@ -403,7 +405,7 @@ type Path = Vec<u16>;
 
 /// The byte sets of a rule, and what is known of each, and of each four in a row.
 struct Alphabet {
-    letters: Vec<Letter>,
+    models: Vec<ByteSetModel>,
     numbers: HashMap<ByteSet, u16>,
     /// How many grams four in a row make, and how often typical data has them.
     costs: HashMap<Path, (usize, f64)>,
@@ -415,7 +417,7 @@ impl Alphabet {
 
     fn new() -> Alphabet {
         let mut alphabet =
-            Alphabet { letters: Vec::new(), numbers: HashMap::new(), costs: HashMap::new() };
+            Alphabet { models: Vec::new(), numbers: HashMap::new(), costs: HashMap::new() };
         alphabet.number(ANY);
         alphabet
     }
@@ -425,24 +427,24 @@ impl Alphabet {
         match self.numbers.entry(set) {
             Entry::Occupied(entry) => Some(*entry.get()),
             Entry::Vacant(entry) => {
-                let number = u16::try_from(self.letters.len()).ok()?;
-                self.letters.push(Letter::new(set));
+                let number = u16::try_from(self.models.len()).ok()?;
+                self.models.push(ByteSetModel::new(set));
                 Some(*entry.insert(number))
             }
         }
     }
 
-    fn letters_of<'a>(&'a self, path: &'a [u16]) -> impl Iterator<Item = &'a Letter> {
-        path.iter().map(|&number| &self.letters[usize::from(number)])
+    fn models_of<'a>(&'a self, path: &'a [u16]) -> impl Iterator<Item = &'a ByteSetModel> {
+        path.iter().map(|&number| &self.models[usize::from(number)])
     }
 
     fn cost(&mut self, window: &[u16]) -> (usize, f64) {
         if let Some(cost) = self.costs.get(window) {
             return *cost;
         }
-        let letters: Vec<&Letter> = self.letters_of(window).collect();
-        let count = letters.iter().map(|letter| letter.folded.len()).product::<usize>();
-        let cost = (count, window_probability(&letters));
+        let models: Vec<&ByteSetModel> = self.models_of(window).collect();
+        let count = models.iter().map(|model| model.folded.len()).product::<usize>();
+        let cost = (count, window_probability(&models));
         self.costs.insert(window.to_vec(), cost);
         cost
     }
@@ -451,7 +453,7 @@ impl Alphabet {
 /// Every byte.
 const ANY: ByteSet = [u32::MAX; 8];
 
-/// Where the grams lie in each string that a tail may begin with; or the sequences, if there are no grams.
+/// Where the grams lie in each string that a tail may begin with; or the class windows, if there are no grams.
 struct Windows {
     of_paths: Vec<OfPath>,
     gram_count: usize,
@@ -461,14 +463,14 @@ struct Windows {
 impl Windows {
     /// The least bytes of a tail that end with what is looked for.
     fn end(&self) -> usize {
-        let bytes = if self.gram_count == 0 { SEQUENCE } else { GRAM - 1 };
+        let bytes = if self.gram_count == 0 { CLASS_WINDOW } else { GRAM - 1 };
         self.of_paths.iter().map(|of_path| of_path.offset + bytes).min().unwrap_or(0)
     }
 }
 
 struct OfPath {
     path: Path,
-    /// Where its gram lies, as [`Gram::offset`] counts; or its sequence, from the tail's start.
+    /// Where its gram lies, as [`Gram::offset`] counts; or its class window, from the tail's start.
     offset: usize,
     /// Where its other gram lies, if there is one.
     other: Option<usize>,
@@ -546,20 +548,24 @@ fn windows(parts: &[Shape], alphabet: &mut Alphabet, effort: &Effort) -> Option<
     })
 }
 
-/// As [`windows`], for sequences.
-fn sequence_windows(parts: &[Shape], alphabet: &mut Alphabet, effort: &Effort) -> Option<Windows> {
+/// As [`windows`], for class windows.
+fn best_class_windows(
+    parts: &[Shape],
+    alphabet: &mut Alphabet,
+    effort: &Effort,
+) -> Option<Windows> {
     let mut windows = Windows { of_paths: Vec::new(), gram_count: 0, frequency: 0.0 };
     let mut known = HashSet::new();
     for path in paths(parts, TAIL_BYTES[0], effort)? {
-        if !effort.spend(path.len() * SEQUENCE) {
+        if !effort.spend(path.len() * CLASS_WINDOW) {
             return None;
         }
-        let letters: Vec<&Letter> = alphabet.letters_of(&path).collect();
+        let models: Vec<&ByteSetModel> = alphabet.models_of(&path).collect();
         let probability =
-            |at: usize| letters_probability(letters.iter().copied().skip(at).take(SEQUENCE));
-        let offsets = 0..=path.len().saturating_sub(SEQUENCE).min(MOST_OFFSET - 1);
+            |at: usize| independent_probability(models.iter().copied().skip(at).take(CLASS_WINDOW));
+        let offsets = 0..=path.len().saturating_sub(CLASS_WINDOW).min(MOST_OFFSET - 1);
         let offset = offsets.min_by(|a, b| probability(*a).total_cmp(&probability(*b)))?;
-        let window: Path = path.iter().skip(offset).take(SEQUENCE).copied().collect();
+        let window: Path = path.iter().skip(offset).take(CLASS_WINDOW).copied().collect();
         if known.insert((window, offset)) {
             windows.frequency += probability(offset);
             windows.of_paths.push(OfPath { path, offset, other: None });

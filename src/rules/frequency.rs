@@ -25,7 +25,7 @@ pub(super) fn byte_probability(byte: u8) -> f64 {
 
 /// A set of bytes, with what each model has of it.
 #[derive(Clone, Debug)]
-pub(super) struct Letter {
+pub(super) struct ByteSetModel {
     pub(super) set: ByteSet,
     /// The set's bytes, letters in lower case.
     pub(super) folded: Vec<u8>,
@@ -35,14 +35,14 @@ pub(super) struct Letter {
     probability: [f64; 2],
 }
 
-impl Letter {
-    pub(super) fn new(set: ByteSet) -> Letter {
+impl ByteSetModel {
+    pub(super) fn new(set: ByteSet) -> ByteSetModel {
         let folded: BTreeSet<u8> = bytes_of(&set).map(|byte| byte.to_ascii_lowercase()).collect();
         let either_case = || {
             let bytes = folded.iter().flat_map(|byte| [*byte, byte.to_ascii_uppercase()]);
             bytes.collect::<BTreeSet<u8>>()
         };
-        Letter {
+        ByteSetModel {
             set,
             symbols: models().map(|model| model.symbols_of(either_case())),
             probability: models().map(|model| model.probability_of(&set)),
@@ -76,28 +76,28 @@ fn bytes_of(set: &ByteSet) -> impl Iterator<Item = u8> + '_ {
 /// Grams are looked up among those that are frequent, one by one if they are few. Else, and for those that
 /// are not, by a trigram model: letters follow letters as they do in words, so that `call` is far more
 /// frequent than `lcla`. Sets of many different symbols are taken as independent of each other.
-pub(super) fn window_probability(window: &[&Letter]) -> f64 {
+pub(super) fn window_probability(window: &[&ByteSetModel]) -> f64 {
     /// Bytes that begin four of a kind, about as many as in C source: rulers and padding, of which no model
     /// of words knows.
     const OF_RUNS: f64 = 0.02;
 
     let [text, binaries] = models();
     // What text there is in binaries is like other text.
-    let is_text = window.iter().all(|letter| letter.is_text());
+    let is_text = window.iter().all(|set| set.is_text());
     let in_binaries = if is_text { 0.0 } else { binaries.window_probability(window, 1) };
     let expected = text.window_probability(window, 0) + in_binaries;
     if is_run(window) { expected.max(OF_RUNS) } else { expected }
 }
 
 /// Whether the same byte in a row is all that most of the window may be.
-fn is_run(window: &[&Letter]) -> bool {
-    let only: Vec<u8> = window.iter().filter_map(|letter| letter.only_byte()).collect();
-    let is_in_all = |byte: &u8| window.iter().all(|letter| contains(&letter.set, *byte));
+fn is_run(window: &[&ByteSetModel]) -> bool {
+    let only: Vec<u8> = window.iter().filter_map(|set| set.only_byte()).collect();
+    let is_in_all = |byte: &u8| window.iter().all(|set| contains(&set.set, *byte));
     only.len() >= 3 && only.first().is_some_and(is_in_all)
 }
 
 /// As [`window_probability`], for sets that are taken as independent of each other but for runs of one byte.
-pub(super) fn sequence_probability<'a>(sets: impl Iterator<Item = &'a ByteSet> + Clone) -> f64 {
+pub(super) fn class_window_probability<'a>(sets: impl Iterator<Item = &'a ByteSet> + Clone) -> f64 {
     let of = |model: &Model| {
         let independent = sets.clone().map(|set| model.probability_of(set)).product();
         model.with_runs(independent, sets.clone().all(|set| contains(set, model.run.0)))
@@ -105,11 +105,13 @@ pub(super) fn sequence_probability<'a>(sets: impl Iterator<Item = &'a ByteSet> +
     models().map(of).into_iter().sum()
 }
 
-/// As [`sequence_probability`], for what is known of the sets already.
-pub(super) fn letters_probability<'a>(letters: impl Iterator<Item = &'a Letter> + Clone) -> f64 {
+/// As [`class_window_probability`], for what is known of the sets already.
+pub(super) fn independent_probability<'a>(
+    sets: impl Iterator<Item = &'a ByteSetModel> + Clone,
+) -> f64 {
     let of = |(at, model): (usize, &Model)| {
-        let independent = letters.clone().map(|letter| letter.probability[at]).product();
-        let is_run = letters.clone().all(|letter| contains(&letter.set, model.run.0));
+        let independent = sets.clone().map(|set| set.probability[at]).product();
+        let is_run = sets.clone().all(|set| contains(&set.set, model.run.0));
         model.with_runs(independent, is_run)
     };
     models().into_iter().enumerate().map(of).sum()
@@ -173,21 +175,20 @@ impl Model {
     }
 
     /// The model's own number says which view of the letters is its own.
-    fn window_probability(&self, window: &[&Letter], own: usize) -> f64 {
+    fn window_probability(&self, window: &[&ByteSetModel], own: usize) -> f64 {
         /// Strings of symbols, and of folded bytes, that are summed up one by one.
         const MOST_STRINGS: usize = 1 << 10;
         const MOST_GRAMS: usize = 1 << 8;
 
-        let symbols: Vec<&[(usize, f64)]> =
-            window.iter().map(|letter| &*letter.symbols[own]).collect();
+        let symbols: Vec<&[(usize, f64)]> = window.iter().map(|set| &*set.symbols[own]).collect();
         if symbols.len() < 3 {
             return 1.0;
         }
         if symbols.iter().map(|symbols| symbols.len()).product::<usize>() > MOST_STRINGS {
-            return window.iter().map(|letter| letter.probability[own]).product();
+            return window.iter().map(|set| set.probability[own]).product();
         }
         let modelled = self.modelled(&symbols);
-        let grams: usize = window.iter().map(|letter| letter.folded.len()).product();
+        let grams: usize = window.iter().map(|set| set.folded.len()).product();
         let [first, second, third, fourth] = window else { return modelled };
         if grams > MOST_GRAMS {
             return modelled;
@@ -314,8 +315,9 @@ mod tests {
     }
 
     fn probability(gram: &[u8]) -> f64 {
-        let letters: Vec<Letter> = gram.iter().map(|byte| Letter::new(set(&[*byte]))).collect();
-        window_probability(&letters.iter().collect::<Vec<_>>())
+        let sets: Vec<ByteSetModel> =
+            gram.iter().map(|byte| ByteSetModel::new(set(&[*byte]))).collect();
+        window_probability(&sets.iter().collect::<Vec<_>>())
     }
 
     #[test]
@@ -343,7 +345,7 @@ mod tests {
         assert!(probability(b"\x48\x8B\x44\x24") > 1e-4);
         assert!(probability(b"\xA7\x13\xFB\xE9") < 1e-5);
         let zeroes = [set(&[0, 1]); 8];
-        assert!(sequence_probability(zeroes.iter()) > 0.05);
-        assert!(sequence_probability([set(b"q"); 8].iter()) < 1e-12);
+        assert!(class_window_probability(zeroes.iter()) > 0.05);
+        assert!(class_window_probability([set(b"q"); 8].iter()) < 1e-12);
     }
 }

@@ -13,7 +13,7 @@
 //! | `frequency.rs` | what text and binaries are made of |
 //! | `walk.rs` | how far walks go there |
 //! | `beginnings.rs` | the first two bytes of a rule's matches |
-//! | `letters.rs` | the letters that sequences are spelt in |
+//! | `byte_classes.rs` | the byte classes that class windows are told by |
 //! | `explain.rs` | how each rule is looked for, for those who write rules |
 //! | `pass.rs` | rules laid out as the buffers that kernels read |
 //! | `wire.rs` | pipelines as bytes, and back |
@@ -21,6 +21,7 @@
 
 mod beginnings;
 mod bits;
+mod byte_classes;
 pub(crate) mod confirm;
 pub(crate) mod dfa;
 mod effort;
@@ -28,7 +29,6 @@ mod error;
 mod explain;
 pub(crate) mod factor;
 mod frequency;
-mod letters;
 pub(crate) mod look;
 mod loose;
 pub(crate) mod nfa;
@@ -50,7 +50,7 @@ use crate::MatchKind;
 use crate::shaders::layout;
 use dfa::{Budget, PartialDfa};
 use effort::Effort;
-use factor::{Gram, Sequence};
+use factor::{ClassWindow, Gram};
 use nfa::PositionNfa;
 
 /// How patterns are read and compiled. The defaults are those of `regex::bytes::RegexBuilder`, except
@@ -167,7 +167,7 @@ pub(crate) struct Spent {
     pub(crate) tables: bool,
 }
 
-/// One alternative of a rule: a front, and a tail that begins with one of few grams or sequences, or, if
+/// One alternative of a rule: a front, and a tail that begins with one of few grams or class windows, or, if
 /// there are none, at the start of the haystack.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Branch {
@@ -176,7 +176,7 @@ pub(crate) struct Branch {
     pub(crate) grams: Vec<Gram>,
     /// Grams at an odd distance from those, if there are any: of both, every other byte has one.
     pub(crate) other_grams: Option<Vec<Gram>>,
-    pub(crate) sequences: Vec<Sequence>,
+    pub(crate) class_windows: Vec<ClassWindow>,
     /// Expected candidates for each byte of typical data.
     pub(crate) frequency: f64,
     /// Tells most candidates of which the tail cannot match. None where the front has but one length: the
@@ -207,7 +207,7 @@ impl Branch {
             front: [0; 2],
             grams: Vec::new(),
             other_grams: Some(Vec::new()),
-            sequences: Vec::new(),
+            class_windows: Vec::new(),
             frequency: 0.0,
             tail: None,
             back: None,
@@ -217,7 +217,7 @@ impl Branch {
     }
 
     pub(crate) fn is_anchored(&self) -> bool {
-        self.grams.is_empty() && self.sequences.is_empty()
+        self.grams.is_empty() && self.class_windows.is_empty()
     }
 
     pub(crate) fn is_unbounded(&self) -> bool {
@@ -432,7 +432,7 @@ fn cut(hir: &Hir, options: &PipelineOptions, room: Room, efforts: &Efforts) -> O
     if is_never || hir.properties().look_set_prefix().contains(Look::Start) {
         return Some(vec![Branch::anchored()]);
     }
-    by(factor::factors).or_else(|| by(factor::sequences))
+    by(factor::factors).or_else(|| by(factor::by_class_windows))
 }
 
 impl Branch {
@@ -448,7 +448,7 @@ impl Branch {
             front,
             grams: branch.grams,
             other_grams: branch.other_grams,
-            sequences: branch.sequences.into_iter().collect(),
+            class_windows: branch.class_windows.into_iter().collect(),
             frequency: branch.frequency,
             ..Branch::anchored()
         };

@@ -11,10 +11,10 @@ use rayon::prelude::*;
 
 use super::beginnings::Beginnings;
 use super::bits::BitNfa;
+use super::byte_classes::ByteClasses;
 use super::dfa::PartialDfa;
-use super::factor::{GRAM, SEQUENCE};
+use super::factor::{CLASS_WINDOW, GRAM};
 use super::frequency::most_frequent_grams;
-use super::letters::Letters;
 use super::nfa::ByteSet;
 use super::{Branch, Rule, look};
 use crate::MatchKind;
@@ -141,11 +141,11 @@ pub(crate) fn reach(rules: &[Rule]) -> Option<u32> {
     let branches = rules.iter().flat_map(|rule| &rule.branches);
     let offsets = |branch: &Branch| {
         let grams = branch.grams.iter().map(|gram| u32::from(gram.offset) + narrow::<_, u32>(GRAM));
-        let sequences = branch
-            .sequences
+        let class_windows = branch
+            .class_windows
             .iter()
-            .map(|found| u32::from(found.offset) + narrow::<_, u32>(SEQUENCE));
-        grams.chain(sequences).max()
+            .map(|found| u32::from(found.offset) + narrow::<_, u32>(CLASS_WINDOW));
+        grams.chain(class_windows).max()
     };
     branches
         .filter(|branch| !branch.is_unbounded())
@@ -176,7 +176,7 @@ impl<'a> Layout<'a> {
     fn finish(mut self) -> Pass {
         let mut prefiltered = self.prefiltered_rules();
         let rules = self.rules;
-        let letters = Letters::of(rules, &mut prefiltered);
+        let byte_classes = ByteClasses::of(rules, &mut prefiltered);
         let branches: Vec<(u32, &Branch)> = (0..)
             .zip(rules)
             .filter(|(rule, _)| prefiltered[*rule as usize])
@@ -208,7 +208,7 @@ impl<'a> Layout<'a> {
         self.header.rules = self.append(cast_slice(&records));
         self.branches(&branches, of_rules, of_branches.as_slice());
         self.grams(&branches);
-        self.sequences(&branches, &letters);
+        self.class_windows(&branches, &byte_classes);
         self.candidate_lists(&prefiltered);
         if rules.iter().any(|rule| rule.nfa.nodes.iter().any(|node| look::is_unicode(node.kind))) {
             let ranges = look::word_ranges();
@@ -375,27 +375,27 @@ impl<'a> Layout<'a> {
         (salt, bitmap)
     }
 
-    /// Appends what tells sequences apart, a bitmap of them and their lists of branches.
-    fn sequences(&mut self, branches: &[(u32, &Branch)], letters: &Letters) {
+    /// Appends what tells class windows apart, a bitmap of them and their lists of branches.
+    fn class_windows(&mut self, branches: &[(u32, &Branch)], byte_classes: &ByteClasses) {
         let mut lists: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for (index, (_, branch)) in (0..).zip(branches) {
-            for sequence in &branch.sequences {
+            for class_window in &branch.class_windows {
                 // Counted from the byte before, as grams' offsets are.
-                let offset = u32::from(sequence.offset) + 1;
+                let offset = u32::from(class_window.offset) + 1;
                 let item = index | offset << layout::GRAM_OFFSET_SHIFT;
-                for number in letters.spell(sequence) {
+                for number in byte_classes.spell(class_window) {
                     lists.entry(number).or_default().push(item);
                 }
             }
         }
-        self.header.has_sequences = (!lists.is_empty()).into();
+        self.header.has_class_windows = (!lists.is_empty()).into();
         if lists.is_empty() {
             return;
         }
-        let classes = letters.of_byte.as_chunks::<4>().0;
+        let classes = byte_classes.of_byte.as_chunks::<4>().0;
         let classes: Vec<u32> = classes.iter().map(|four| u32::from_le_bytes(*four)).collect();
-        self.header.letters = self.append(&classes);
-        let mut bitmap = vec![0_u32; layout::SEQUENCE_WORDS as usize];
+        self.header.byte_classes = self.append(&classes);
+        let mut bitmap = vec![0_u32; layout::CLASS_WINDOW_WORDS as usize];
         let mut index = vec![0_u32; 32 * bitmap.len()];
         let mut known = HashMap::new();
         for (number, mut list) in lists {
@@ -404,8 +404,8 @@ impl<'a> Layout<'a> {
             bitmap[(number >> 5) as usize] |= 1 << (number & 31);
             index[number as usize] = self.list(&list, &mut known);
         }
-        self.header.sequences = self.append(&bitmap);
-        self.header.sequence_lists = self.append(&index);
+        self.header.class_windows = self.append(&bitmap);
+        self.header.class_window_lists = self.append(&index);
     }
 
     fn nfas(&mut self, records: &mut [RuleRecord]) {

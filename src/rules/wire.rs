@@ -7,7 +7,7 @@
 //! Bytes may come from anywhere, and what is made of them has to stay in proportion to them, in memory and in time.
 //! So tables have to be as the compiler lays them out, where every part has its one place and its use: the nodes'
 //! edges follow each other, sets are in the order in which nodes first read them, classes in that of the bytes, a
-//! row has an entry for each of them and is led to by another, grams and sequences ascend and are no more than a
+//! row has an entry for each of them and is led to by another, grams and class windows ascend and are no more than a
 //! rule is compiled to. Whether tables match what the rule's text says is not checked, for that takes the compiler.
 
 use std::collections::HashSet;
@@ -17,7 +17,7 @@ use bytemuck::cast_slice;
 
 use super::confirm;
 use super::dfa::{self, PartialDfa};
-use super::factor::{self, Gram, SEQUENCE, Sequence};
+use super::factor::{self, CLASS_WINDOW, ClassWindow, Gram};
 use super::look;
 use super::nfa::{ByteSet, Node, PositionNfa};
 use super::{Branch, BuildError, PipelineOptions, Rule, RulePipeline, Run, Spent, UnicodePolicy};
@@ -72,11 +72,11 @@ impl RulePipeline {
                 body.grams(&branch.grams);
                 body.word(branch.other_grams.is_some().into());
                 branch.other_grams.iter().for_each(|grams| body.grams(grams));
-                let sequences: Vec<[ByteSet; SEQUENCE]> =
-                    branch.sequences.iter().map(|sequence| sequence.sets).collect();
-                body.bytes(cast_slice(&sequences));
+                let class_windows: Vec<[ByteSet; CLASS_WINDOW]> =
+                    branch.class_windows.iter().map(|class_window| class_window.sets).collect();
+                body.bytes(cast_slice(&class_windows));
                 let offsets: Vec<u8> =
-                    branch.sequences.iter().map(|sequence| sequence.offset).collect();
+                    branch.class_windows.iter().map(|class_window| class_window.offset).collect();
                 body.bytes(&offsets);
                 body.long(branch.frequency.to_bits());
                 body.some_dfa(&branch.tail);
@@ -206,9 +206,9 @@ fn rule(reader: &mut Reader, line_terminator: u8) -> Result<Rule, String> {
     if branches != [anchored] && !branches.iter().all(is_found) {
         return Err("one of its branches has nothing to look for".into());
     }
-    // Sequences are only looked for by rules as a whole.
-    if branches.len() > 1 && branches.iter().any(|branch| !branch.sequences.is_empty()) {
-        return Err("it has other branches beside one with sequences".into());
+    // Class windows are only looked for by rules as a whole.
+    if branches.len() > 1 && branches.iter().any(|branch| !branch.class_windows.is_empty()) {
+        return Err("it has other branches beside one with class windows".into());
     }
     Ok(Rule { pattern, nfa, dfa, loose, branches, spent })
 }
@@ -235,18 +235,20 @@ fn branch(reader: &mut Reader) -> Result<Branch, String> {
     let front = [reader.word()?, reader.word()?];
     let grams = reader.grams()?;
     let other_grams = if reader.flag()? { Some(reader.grams()?) } else { None };
-    let sets: Vec<[ByteSet; SEQUENCE]> = reader.array("sequences")?;
+    let sets: Vec<[ByteSet; CLASS_WINDOW]> = reader.array("class windows")?;
     let offsets: Vec<u8> = reader.array("offsets")?;
     if sets.len() != offsets.len() {
-        return Err("its sequences are cut off".into());
+        return Err("its class windows are cut off".into());
     }
     if offsets.iter().any(|&offset| u32::from(offset) >= layout::GRAM_MOST_OFFSET) {
-        return Err("a sequence lies too far from its tail's start".into());
+        return Err("a class window lies too far from its tail's start".into());
     }
-    let sequences: Vec<Sequence> =
-        sets.into_iter().zip(offsets).map(|(sets, offset)| Sequence { sets, offset }).collect();
-    if sequences.len() > factor::MOST_PATHS || !sequences.is_sorted_by(|one, next| one < next) {
-        return Err("its sequences do not ascend, or are too many".into());
+    let class_windows: Vec<ClassWindow> =
+        sets.into_iter().zip(offsets).map(|(sets, offset)| ClassWindow { sets, offset }).collect();
+    if class_windows.len() > factor::MOST_PATHS
+        || !class_windows.is_sorted_by(|one, next| one < next)
+    {
+        return Err("its class windows do not ascend, or are too many".into());
     }
     let frequency = f64::from_bits(reader.long()?);
     if !(0.0..=f64::MAX).contains(&frequency) {
@@ -262,21 +264,21 @@ fn branch(reader: &mut Reader) -> Result<Branch, String> {
         other => return Err(format!("a run of kind {other} is unknown")),
     };
     let branch =
-        Branch { front, grams, other_grams, sequences, frequency, tail, back, is_exact, run };
+        Branch { front, grams, other_grams, class_windows, frequency, tail, back, is_exact, run };
     check_factors(&branch)?;
     check_front(&branch)?;
     Ok(branch)
 }
 
 fn check_factors(branch: &Branch) -> Result<(), String> {
-    let Branch { grams, other_grams, sequences, .. } = branch;
+    let Branch { grams, other_grams, class_windows, .. } = branch;
     let others_fit = match other_grams {
         // Without grams there are no others either.
         Some(others) => others.is_empty() == grams.is_empty(),
         None => !grams.is_empty(),
     };
-    if !others_fit || !(grams.is_empty() || sequences.is_empty()) {
-        return Err("its grams and sequences do not go together".into());
+    if !others_fit || !(grams.is_empty() || class_windows.is_empty()) {
+        return Err("its grams and class windows do not go together".into());
     }
     for grams in [grams].into_iter().chain(other_grams) {
         let place = |gram: &Gram| (gram.offset, gram.bytes);
@@ -295,11 +297,11 @@ fn check_factors(branch: &Branch) -> Result<(), String> {
 
 fn check_front(branch: &Branch) -> Result<(), String> {
     let [least, most] = branch.front;
-    let Branch { tail, back, sequences, .. } = branch;
+    let Branch { tail, back, class_windows, .. } = branch;
     // Offsets of a haystack and a front are added up in 32 bits.
     let is_short = |length: u32| length as usize <= crate::MAX_HAYSTACK_BYTES;
     let fits = if branch.is_unbounded() {
-        is_short(least) && tail.is_some() && back.is_some() && sequences.is_empty()
+        is_short(least) && tail.is_some() && back.is_some() && class_windows.is_empty()
     } else {
         let spread = most.checked_sub(least);
         let is_close = spread.is_some_and(|spread| spread as usize <= factor::MOST_SPREAD);
@@ -675,10 +677,12 @@ mod tests {
         });
         assert_refused(&["zebra"], "look for", |rule| rule.branches.push(Branch::anchored()));
 
-        let sequence = |index: u32| Sequence { sets: [[index; 8]; SEQUENCE], offset: 0 };
+        let class_window = |index: u32| ClassWindow { sets: [[index; 8]; CLASS_WINDOW], offset: 0 };
         let patterns = ["[a-f0-9]{30}"];
-        for sequences in [vec![sequence(1); 2], (1..=513).map(sequence).collect()] {
-            assert_refused(&patterns, "ascend", |rule| rule.branches[0].sequences = sequences);
+        for class_windows in [vec![class_window(1); 2], (1..=513).map(class_window).collect()] {
+            assert_refused(&patterns, "ascend", |rule| {
+                rule.branches[0].class_windows = class_windows
+            });
         }
         assert_refused(&patterns, "other branches", |rule| {
             rule.branches.push(rule.branches[0].clone());

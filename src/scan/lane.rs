@@ -49,8 +49,8 @@ pub(crate) struct LaneShape {
     pub(crate) prefilter_workgroup: u32,
     pub(crate) confirm_groups: u32,
     pub(crate) most_pieces: u32,
-    /// Whether the first pass looks for sequences.
-    pub(crate) has_sequences: bool,
+    /// Whether the first pass looks for class windows.
+    pub(crate) has_class_windows: bool,
     /// Whether the only pass has nothing to verify from every start, if all rules are looked for by their
     /// grams, so that the tails may well leave nothing to do.
     pub(crate) may_end_early: bool,
@@ -138,7 +138,7 @@ impl LaneShape {
             prefilter_workgroup: tuning.prefilter_workgroup,
             confirm_groups: confirm_groups(tuning, candidates),
             most_pieces: tuning.most_pieces,
-            has_sequences: false,
+            has_class_windows: false,
             may_end_early: false,
             chunk_bytes: tuning.chunk_bytes,
             direct_bytes: tuning.direct_bytes,
@@ -1197,10 +1197,12 @@ impl Resources {
     /// Records the first pass's prefilter over a part of its range.
     fn record_prefilter(&self, to: &mut Recorder, marks: &mut Marks, params: ScanParams) {
         marks.mark(to, Stage::Upload);
-        let sequences =
-            self.shape.has_sequences.then_some((c"class_prefilter", &self.kernels.class_prefilter));
+        let of_classes = self
+            .shape
+            .has_class_windows
+            .then_some((c"class_prefilter", &self.kernels.class_prefilter));
         let prefilter = Some((c"gram_prefilter", &self.kernels.gram_prefilter));
-        for (label, kernel) in prefilter.into_iter().chain(sequences) {
+        for (label, kernel) in prefilter.into_iter().chain(of_classes) {
             to.label_begin(label);
             to.bind(kernel, &self.sets()[0]);
             to.push_constants(bytes_of(&params));

@@ -177,10 +177,11 @@ impl ResidentRulePipeline {
         // However many passes there are, a submission stays about as long.
         let pass_count: u32 = narrow(passes.len());
         let rounds = tuning.rounds.map(|rounds| rounds.div_ceil(pass_count.max(1)));
-        let has_sequences = passes.first().is_some_and(|pass| pass.header.has_sequences != 0);
+        let has_class_windows =
+            passes.first().is_some_and(|pass| pass.header.has_class_windows != 0);
         let may_end_early = matches!(&passes[..], [pass] if pass.header.has_rest == 0);
         let ring_slots = ring.map_or([0; 2], |ring| [ring.first, ring.slots]);
-        let shape = LaneShape { rounds, has_sequences, may_end_early, ring_slots, ..shape };
+        let shape = LaneShape { rounds, has_class_windows, may_end_early, ring_slots, ..shape };
         let lane_count =
             options.scans_in_flight.unwrap_or_else(|| default_lanes(haystack_bytes)).max(1);
         limit("number of scans in flight", lane_count, MOST_LANES, "a session has lanes for")?;

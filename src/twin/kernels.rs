@@ -263,7 +263,8 @@ fn compare_tables(
     }
     let mut params = params;
     let mut before_rounds = vec!["gram_prefilter", "class_prefilter", "confirm"];
-    before_rounds.retain(|&stage| stage != "class_prefilter" || tables.header.has_sequences != 0);
+    before_rounds
+        .retain(|&stage| stage != "class_prefilter" || tables.header.has_class_windows != 0);
     if params.use_prefilter == layout::PREFILTER_NONE {
         let begin = ScanParams { stage: layout::SCHEDULE_BEGIN, ..params };
         compare(backend, &kernels, &mut state, &begin, "schedule");

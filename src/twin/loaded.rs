@@ -194,10 +194,10 @@ fn damage_branches(source: &mut Source, rule: &mut Rule) {
             branch.grams[at].bytes[source.within(0..=3)] = source.byte();
             branch.grams[at].confirm_mask ^= 1 << source.within(0..=31);
         }
-        9 if !branch.sequences.is_empty() => {
-            let at = source.within(0..=branch.sequences.len() - 1);
-            branch.sequences[at].offset = source.within(0..=130) as u8;
-            branch.sequences[at].sets[source.within(0..=7)][source.within(0..=7)] = u32::MAX;
+        9 if !branch.class_windows.is_empty() => {
+            let at = source.within(0..=branch.class_windows.len() - 1);
+            branch.class_windows[at].offset = source.within(0..=130) as u8;
+            branch.class_windows[at].sets[source.within(0..=7)][source.within(0..=7)] = u32::MAX;
         }
         10 => {
             let copy = branch.clone();

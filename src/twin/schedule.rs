@@ -109,7 +109,7 @@ pub(crate) fn schedule(buffers: &mut Buffers, params: &ScanParams) {
         _ => {}
     }
     let has_lists = buffers.has_lists(params);
-    let has_sequences = buffers.header().has_sequences != 0;
+    let has_class_windows = buffers.header().has_class_windows != 0;
     let spread = buffers.spread(params);
     let control = &mut buffers.control;
     control.queue_base = control.queue_head;
@@ -122,7 +122,7 @@ pub(crate) fn schedule(buffers: &mut Buffers, params: &ScanParams) {
         if runs { walkers.div_ceil(layout::WORKGROUP) } else { 0 }
     };
     control.gram_prefilter_x = if prefilters { params.gram_prefilter_groups() } else { 0 };
-    control.class_prefilter_x = if has_sequences { control.gram_prefilter_x } else { 0 };
+    control.class_prefilter_x = if has_class_windows { control.gram_prefilter_x } else { 0 };
     let walks = runs && !prefilters;
     let of_items = control.item_count * spread;
     let walkers = if has_lists { params.start_walkers } else { of_items.min(params.start_walkers) };

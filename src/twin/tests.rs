@@ -66,7 +66,7 @@ pub(super) fn scan_with(
             schedule(&mut buffers, &ScanParams { stage, ..params });
         } else {
             gram_prefilter(&mut buffers, &params);
-            if buffers.header().has_sequences != 0 {
+            if buffers.header().has_class_windows != 0 {
                 class_prefilter(&mut buffers, &params);
             }
             confirm(&mut buffers, &params);

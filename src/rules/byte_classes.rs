@@ -1,110 +1,112 @@
-//! The letters that sequences are spelt in: as few as the kernel tells apart, chosen so that sequences are rare.
+//! The byte classes of class windows: as few as the kernel tells apart, chosen so that class windows are rare.
 //!
-//! Bytes that no set of any sequence tells apart are one class to begin with; classes are joined, two at a time
-//! where that costs least, until there are [`Letters::COUNT`]. What a join costs is counted over the sequences,
-//! so it is for few classes and sequences only: where there are more of either, classes are joined by an estimate
-//! first, and the cost is counted over some of the sequences. Both choose letters, and no letters lose a match.
+//! Bytes that no set of any class window tells apart are one class to begin with; classes are joined, two at a time
+//! where that costs least, until there are [`ByteClasses::COUNT`]. What a join costs is counted over the class windows,
+//! so it is for few classes and class windows only: where there are more of either, classes are joined by an estimate
+//! first, and the cost is counted over some of the class windows. Both choose byte classes, and no choice of them loses a match.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Rule;
-use super::factor::{SEQUENCE, Sequence};
-use super::frequency::{Model, models, sequence_probability};
+use super::factor::{CLASS_WINDOW, ClassWindow};
+use super::frequency::{Model, class_window_probability, models};
 use super::nfa::{ByteSet, contains};
 use crate::shaders::layout;
 
-/// The four classes of bytes that a pass's sequences are told by.
-pub(super) struct Letters {
+/// The four classes of bytes that a pass's class windows are told by.
+pub(super) struct ByteClasses {
     pub(super) of_byte: [u8; 256],
 }
 
 /// Classes that are joined by counting what it costs: a set of them is 16 bits.
 const MOST_COUNTED: usize = 16;
-/// Sequences that it is counted over, and sets that the estimate is made of.
-const MOST_SEQUENCES: usize = 256;
+/// Class windows that it is counted over, and sets that the estimate is made of.
+const MOST_CLASS_WINDOWS: usize = 256;
 const MOST_SETS: usize = 256;
 
-impl Letters {
-    pub(super) const COUNT: usize = 1 << layout::SEQUENCE_LETTER_BITS;
+impl ByteClasses {
+    pub(super) const COUNT: usize = 1 << layout::CLASS_WINDOW_CLASS_BITS;
 
-    /// Divides the bytes so that sequences are rare. Rules whose sequences are not, for want of letters, are
+    /// Divides the bytes so that class windows are rare. Rules whose class windows are not, for want of byte classes, are
     /// no longer `prefiltered`.
-    pub(super) fn of(rules: &[Rule], prefiltered: &mut [bool]) -> Letters {
-        /// Rules beyond which four letters cannot be enough.
+    pub(super) fn of(rules: &[Rule], prefiltered: &mut [bool]) -> ByteClasses {
+        /// Rules beyond which four byte classes cannot be enough.
         const MOST_RULES: usize = 32;
-        /// Sequences for each byte beyond which looking for them does not pay.
+        /// Class windows for each byte beyond which looking for them does not pay.
         const MOST_FREQUENT: f64 = 1e-2;
-        /// Rows of letters that a rule's sequences may be, all together.
+        /// Rows of byte classes that a rule's class windows may be, all together.
         const MOST_ROWS: usize = 1 << 17;
 
-        let of_rule = |rule: &Rule| -> Vec<Sequence> {
-            rule.branches.iter().flat_map(|branch| &branch.sequences).copied().collect()
+        let of_rule = |rule: &Rule| -> Vec<ClassWindow> {
+            rule.branches.iter().flat_map(|branch| &branch.class_windows).copied().collect()
         };
-        let sequences: Vec<(usize, Vec<Sequence>)> =
+        let class_windows: Vec<(usize, Vec<ClassWindow>)> =
             rules.iter().map(of_rule).enumerate().filter(|(_, found)| !found.is_empty()).collect();
-        let mut letters = Letters { of_byte: [0; 256] };
-        if !sequences.is_empty() && sequences.len() <= MOST_RULES {
-            let all: Vec<&Sequence> = sequences.iter().flat_map(|(_, found)| found).collect();
-            letters = Letters::least_frequent(&evenly(&all, MOST_SEQUENCES));
+        let mut classes = ByteClasses { of_byte: [0; 256] };
+        if !class_windows.is_empty() && class_windows.len() <= MOST_RULES {
+            let all: Vec<&ClassWindow> =
+                class_windows.iter().flat_map(|(_, found)| found).collect();
+            classes = ByteClasses::least_frequent(&evenly(&all, MOST_CLASS_WINDOWS));
         }
-        for (rule, sequences) in &sequences {
-            let rows: usize = sequences.iter().map(|found| letters.row_count(found)).sum();
-            prefiltered[*rule] = rows <= MOST_ROWS && letters.frequency(sequences) <= MOST_FREQUENT;
+        for (rule, class_windows) in &class_windows {
+            let rows: usize = class_windows.iter().map(|found| classes.row_count(found)).sum();
+            prefiltered[*rule] =
+                rows <= MOST_ROWS && classes.frequency(class_windows) <= MOST_FREQUENT;
         }
-        letters
+        classes
     }
 
-    fn least_frequent(sequences: &[&Sequence]) -> Letters {
-        let sets: BTreeSet<ByteSet> = sequences.iter().flat_map(|found| found.sets).collect();
+    fn least_frequent(class_windows: &[&ClassWindow]) -> ByteClasses {
+        let sets: BTreeSet<ByteSet> = class_windows.iter().flat_map(|found| found.sets).collect();
         let sets: Vec<ByteSet> = sets.into_iter().collect();
         let mut classes = Classes::told_by(&sets);
         if classes.bytes.len() > MOST_COUNTED {
             classes.join_alike(&evenly(&sets, MOST_SETS));
         }
-        classes.join_rarely(sequences);
-        classes.letters()
+        classes.join_rarely(class_windows);
+        classes.classes()
     }
 
-    /// Which letters the bytes of a set have.
-    fn in_set(&self, set: &ByteSet) -> [bool; Letters::COUNT] {
-        let mut found = [false; Letters::COUNT];
+    /// Which classes the bytes of a set are of.
+    fn in_set(&self, set: &ByteSet) -> [bool; ByteClasses::COUNT] {
+        let mut found = [false; ByteClasses::COUNT];
         for byte in (0..=255).filter(|&byte| contains(set, byte)) {
             found[usize::from(self.of_byte[usize::from(byte)])] = true;
         }
         found
     }
 
-    /// How often typical data has what these letters cannot tell from one of the sequences.
-    fn frequency(&self, sequences: &[Sequence]) -> f64 {
-        let mut of_letter = [ByteSet::default(); Letters::COUNT];
+    /// How often typical data has what these classes cannot tell from one of the class windows.
+    fn frequency(&self, class_windows: &[ClassWindow]) -> f64 {
+        let mut of_class = [ByteSet::default(); ByteClasses::COUNT];
         for byte in 0..=255_u8 {
-            add(&mut of_letter[usize::from(self.of_byte[usize::from(byte)])], byte);
+            add(&mut of_class[usize::from(self.of_byte[usize::from(byte)])], byte);
         }
         let widened = |set: &ByteSet| -> ByteSet {
             let found =
-                of_letter.iter().filter(|letter| letter.iter().zip(set).any(|(a, b)| a & b != 0));
-            found.fold(ByteSet::default(), |all, letter| {
-                std::array::from_fn(|at| all[at] | letter[at])
+                of_class.iter().filter(|class| class.iter().zip(set).any(|(a, b)| a & b != 0));
+            found.fold(ByteSet::default(), |all, class| {
+                std::array::from_fn(|at| all[at] | class[at])
             })
         };
-        let joined = sequences.iter().map(|found| found.sets.map(|set| widened(&set)));
-        joined.map(|sets| sequence_probability(sets.iter())).sum()
+        let joined = class_windows.iter().map(|found| found.sets.map(|set| widened(&set)));
+        joined.map(|sets| class_window_probability(sets.iter())).sum()
     }
 
-    /// How many rows of letters a sequence may be.
-    fn row_count(&self, sequence: &Sequence) -> usize {
-        let letters = |set| self.in_set(set).into_iter().filter(|is_found| *is_found).count();
-        sequence.sets.iter().map(letters).product()
+    /// How many rows of byte classes a class window may be.
+    fn row_count(&self, class_window: &ClassWindow) -> usize {
+        let classes = |set| self.in_set(set).into_iter().filter(|is_found| *is_found).count();
+        class_window.sets.iter().map(classes).product()
     }
 
-    /// The numbers of all rows of letters that a sequence may be.
-    pub(super) fn spell(&self, sequence: &Sequence) -> Vec<u32> {
-        sequence.sets.iter().fold(vec![0], |rows, set| {
+    /// The numbers of all rows of byte classes that a class window may be.
+    pub(super) fn spell(&self, class_window: &ClassWindow) -> Vec<u32> {
+        class_window.sets.iter().fold(vec![0], |rows, set| {
             let found = self.in_set(set);
-            let letters = (0..).zip(found).filter(|(_, is_found)| *is_found);
-            letters
-                .flat_map(|(letter, _)| {
-                    rows.iter().map(move |row| row << layout::SEQUENCE_LETTER_BITS | letter)
+            let classes = (0..).zip(found).filter(|(_, is_found)| *is_found);
+            classes
+                .flat_map(|(class, _)| {
+                    rows.iter().map(move |row| row << layout::CLASS_WINDOW_CLASS_BITS | class)
                 })
                 .collect()
         })
@@ -174,10 +176,10 @@ impl Classes {
         }
     }
 
-    /// Joins classes until they are as few as letters, where that makes the sequences least frequent.
-    fn join_rarely(&mut self, sequences: &[&Sequence]) {
-        while self.bytes.len() > Letters::COUNT {
-            let counted = Counted::new(&self.bytes, sequences);
+    /// Joins classes until they are as few as the kernel tells apart, where that makes the class windows least frequent.
+    fn join_rarely(&mut self, class_windows: &[&ClassWindow]) {
+        while self.bytes.len() > ByteClasses::COUNT {
+            let counted = Counted::new(&self.bytes, class_windows);
             let count = self.bytes.len();
             let pairs = (0..count).flat_map(|one| (one + 1..count).map(move |other| (one, other)));
             let costs = pairs.map(|(one, other)| (counted.cost_of_joining(one, other), one, other));
@@ -187,20 +189,20 @@ impl Classes {
         }
     }
 
-    fn letters(&self) -> Letters {
-        let mut letters = Letters { of_byte: [0; 256] };
-        for (letter, bytes) in (0_u8..).zip(&self.bytes) {
+    fn classes(&self) -> ByteClasses {
+        let mut classes = ByteClasses { of_byte: [0; 256] };
+        for (class, bytes) in (0_u8..).zip(&self.bytes) {
             for byte in (0..=255).filter(|&byte| contains(bytes, byte)) {
-                letters.of_byte[usize::from(byte)] = letter;
+                classes.of_byte[usize::from(byte)] = class;
             }
         }
-        letters
+        classes
     }
 }
 
-/// Sequences as sets of classes, each with how many there are, and what makes their frequency.
+/// Class windows as sets of classes, each with how many there are, and what makes their frequency.
 struct Counted {
-    sequences: BTreeMap<[u16; SEQUENCE], u32>,
+    class_windows: BTreeMap<[u16; CLASS_WINDOW], u32>,
     models: [OfClasses; 2],
 }
 
@@ -229,7 +231,7 @@ impl OfClasses {
         }
     }
 
-    fn frequency(&self, sets: &[u16; SEQUENCE]) -> f64 {
+    fn frequency(&self, sets: &[u16; CLASS_WINDOW]) -> f64 {
         let of_set = |set: &u16| {
             let [low, high] = set.to_le_bytes();
             self.halves[0][usize::from(low)] + self.halves[1][usize::from(high)]
@@ -240,29 +242,32 @@ impl OfClasses {
 }
 
 impl Counted {
-    fn new(classes: &[ByteSet], sequences: &[&Sequence]) -> Counted {
+    fn new(classes: &[ByteSet], class_windows: &[&ClassWindow]) -> Counted {
         let in_set = |set: ByteSet| {
             let meets = |class: &ByteSet| class.iter().zip(set).any(|(a, b)| a & b != 0);
             let classes = classes.iter().enumerate().filter(|(_, class)| meets(class));
             classes.fold(0_u16, |all, (at, _)| all | 1 << at)
         };
         let mut counts = BTreeMap::new();
-        for found in sequences {
+        for found in class_windows {
             *counts.entry(found.sets.map(in_set)).or_insert(0) += 1;
         }
-        Counted { sequences: counts, models: models().map(|model| OfClasses::new(model, classes)) }
+        Counted {
+            class_windows: counts,
+            models: models().map(|model| OfClasses::new(model, classes)),
+        }
     }
 
-    /// How often typical data has what cannot be told from one of the sequences, once two classes are one.
+    /// How often typical data has what cannot be told from one of the class windows, once two classes are one.
     fn cost_of_joining(&self, one: usize, other: usize) -> f64 {
         let both = 1_u16 << one | 1 << other;
         let join = |set: u16| if set & both != 0 { set | both } else { set };
-        let of_sequence = |(sets, count): (&[u16; SEQUENCE], &u32)| {
+        let of_window = |(sets, count): (&[u16; CLASS_WINDOW], &u32)| {
             let sets = sets.map(join);
             let frequency: f64 = self.models.iter().map(|model| model.frequency(&sets)).sum();
             f64::from(*count) * frequency
         };
-        self.sequences.iter().map(of_sequence).sum()
+        self.class_windows.iter().map(of_window).sum()
     }
 }
 

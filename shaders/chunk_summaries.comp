@@ -71,7 +71,7 @@ void walk(RuleRecord rule, uint at, uint end, inout uint row, out uint last) {
     while (at < end && goes_on(row)) {
         uvec4 quad = next;
         next = unit_at(min(at + 16u, end - 16u));
-        if (rule.has_ticks != 0u && (at & (TICK_BYTES - 1u)) == 0u) {
+        if (rule.has_counter_steps != 0u && (at & (COUNTER_STEP_BYTES - 1u)) == 0u) {
             row = dfa_entry(rule.first_entry, rule.stride, row, rule.stride - 2u) >> 1;
         }
         walk_word(rule.stride, quad.x, at, row, last);

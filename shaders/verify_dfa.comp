@@ -9,7 +9,7 @@
 // takes one), then for the rules that cannot be
 // prefiltered the starts first_start + i, first_start + i + start_walkers, ... and for each the rules of its two
 // lists, and those that have been listed for their long fronts. A walk that leaves its rule's DFA begins again on
-// that of RuleRecord::loose, if there is one, and is left to the NFA where that one matches. A long walk that comes to a segment as a
+// that of RuleRecord::relaxed, if there is one, and is left to the NFA where that one matches. A long walk that comes to a segment as a
 // track does leaps over it, and the chain behind it; else it names its rule and row. The main loop is bounded
 // by params.step_budget, and the search among tracks is charged to it (that among names is not, and has
 // NAME_PROBES turns at a border), and the search for the item that a start lies in; what is left then, and a walk that finds the queue full, goes on in the
@@ -65,7 +65,7 @@ bool leap(inout StartWalker walker, uint rule, inout uint step) {
             walker.at = found.stop << params.segment_log2;
             walker.row = found.rows >> SEGMENT_ROW_BITS;
             walker.mode &= ~START_WAITED;
-            if ((walker.mode & START_LOOSE) == 0u) {
+            if ((walker.mode & START_RELAXED) == 0u) {
                 walker.last = max(walker.last, found.last);
             } else if (found.last >= walker.from) {
                 walker.mode |= START_ESCAPED;
@@ -92,19 +92,19 @@ Dfa dfa_of(RuleRecord rule) {
     return Dfa(rule.classes, rule.first_entry, rule.stride);
 }
 
-// Walks on by words, unless the walk is short yet, or takes a tick. Charges every word. True where the walk has
+// Walks on by words, unless the walk is short yet, or takes a counter step. Charges every word. True where the walk has
 // come to what may be a segment.
-bool walk_on(inout StartWalker walker, RuleRecord rule, bool is_loose, uint most, inout uint step) {
-    bool ticks = rule.has_ticks != 0u && (walker.at & (TICK_BYTES - 1u)) == 0u;
+bool walk_on(inout StartWalker walker, RuleRecord rule, bool is_relaxed, uint most, inout uint step) {
+    bool takes_step = rule.has_counter_steps != 0u && (walker.at & (COUNTER_STEP_BYTES - 1u)) == 0u;
     // Where there is a match before every byte, words are of no use.
     bool has_matched = MATCH_ALL == 1u && walker.last + 1u == walker.at;
-    if (walker.at - walker.start < SHORT_STEPS || ticks || has_matched) {
+    if (walker.at - walker.start < SHORT_STEPS || takes_step || has_matched) {
         return false;
     }
     uint before = walker.at;
     uint border = (walker.at | (WALK_BYTES - 1u)) + 1u;
     uint stop = min(border, walker.start + min(most, text_end() - walker.start));
-    walk_words(dfa_of(rule), MATCH_ALL == 1u || is_loose, stop, walker.row, walker.at, walker.last);
+    walk_words(dfa_of(rule), MATCH_ALL == 1u || is_relaxed, stop, walker.row, walker.at, walker.last);
     step += (walker.at - before) >> 2;
     return walker.at == border;
 }
@@ -150,7 +150,7 @@ void main() {
     while (params.has_listed != 0u && listed_count < MOST_LISTED && control.listed[listed_count] != 0u) {
         listed_count += 1u;
     }
-    // The walk's rule; and what it walks on, that or what RuleRecord::loose names.
+    // The walk's rule; and what it walks on, that or what RuleRecord::relaxed names.
     uint rule_index = 0u;
     uint record = 0u;
     RuleRecord rule;
@@ -162,8 +162,8 @@ void main() {
             : tables.words[walker.entry - 1u];
         record = rule_index;
         rule = rule_record(record);
-        if ((walker.mode & START_LOOSE) != 0u) {
-            record = rule.loose;
+        if ((walker.mode & START_RELAXED) != 0u) {
+            record = rule.relaxed;
             rule = rule_record(record);
         }
     }
@@ -199,13 +199,13 @@ void main() {
                 }
                 walker.mode &= ~START_WAITED;
             }
-            bool is_loose = (walker.mode & START_LOOSE) != 0u;
+            bool is_relaxed = (walker.mode & START_RELAXED) != 0u;
             uint most = min(params.max_scan, rule.longest);
-            if (walk_on(walker, rule, is_loose, most, step)) {
+            if (walk_on(walker, rule, is_relaxed, most, step)) {
                 continue;
             }
             bool at_end = walker.at == text_end();
-            if (at_end && params.is_final == 0u && is_loose) {
+            if (at_end && params.is_final == 0u && is_relaxed) {
                 // The NFA may have come to an end before.
                 walker.mode |= START_ESCAPED;
                 continue;
@@ -220,19 +220,19 @@ void main() {
             walker.row = entry >> 1;
             bool escapes = walker.row == ROW_ESCAPE;
             bool matches = (entry & ENTRY_MATCH) != 0u && !escapes;
-            if (is_loose) {
+            if (is_relaxed) {
                 if (escapes || (matches && walker.at >= walker.from)) {
                     walker.mode |= START_ESCAPED;
                     continue;
                 }
             } else if (escapes) {
                 walker.from = max(walker.at, walker.start + 1u);
-                if (rule.loose == 0u) {
+                if (rule.relaxed == 0u) {
                     walker.mode |= START_ESCAPED;
                     continue;
                 }
-                walker.mode = (walker.mode | START_LOOSE) & ~START_WAITED;
-                record = rule.loose;
+                walker.mode = (walker.mode | START_RELAXED) & ~START_WAITED;
+                record = rule.relaxed;
                 rule = rule_record(record);
                 walker.at = walker.start;
                 walker.row = first_row(dfa_of(rule), walker.start);

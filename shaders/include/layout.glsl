@@ -46,8 +46,8 @@ const uint BITS_JUMP_WORDS = 4u;
 // as before it, if these are more.
 const uint BITS_DOUBTED = 64u;
 
-// Bytes between two ticks, a power of two.
-const uint TICK_BYTES = 128u;
+// Bytes between two counter steps, a power of two.
+const uint COUNTER_STEP_BYTES = 128u;
 
 // An NFA edge that leads to acceptance instead of to a node.
 const uint EDGE_MATCH = 0xFFFFFFFFu;
@@ -173,7 +173,7 @@ const uint LONG_STEPS = 256u;
 const uint PATIENT_STEPS = 0x2000u;
 const uint PATIENT_SUM = 0x8000000u;
 // Most walks are over after fewer bytes than this. Those that are not go on by words, up to the next multiple of
-// WALK_BYTES, which divides TICK_BYTES and the segments of tracks.
+// WALK_BYTES, which divides COUNTER_STEP_BYTES and the segments of tracks.
 const uint SHORT_STEPS = 16u;
 const uint WALK_BYTES = 64u;
 // Words of a bit for each track.
@@ -190,7 +190,7 @@ const uint FREE_MAKES = 8u;
 // these, and 1 added, for 0 is none.
 const uint TRACK_ROW_BITS = 15u;
 const uint TRACK_MOST_RULES = 0x1FFFFu;
-// A segment is begun in the row that the track's leads to within so many bytes before; of quads, as segments and ticks are.
+// A segment is begun in the row that the track's leads to within so many bytes before; of quads, as segments and these steps are.
 const uint TRACK_WARM_UP = 64u;
 // A segment is chained to the next one of any track of the rule that begins as it ends. Chains end where parts of the
 // haystack do: there are so many parts, or more, so that none has more segments than this.
@@ -209,7 +209,7 @@ const uint PAIR_COLUMNS = 257u;
 
 // The head of a pass's tables. Offsets count words from the end of this head.
 struct PassHeader {
-    // RuleRecord array, those that `loose` names behind all others.
+    // RuleRecord array, those that `relaxed` names behind all others.
     uint rules;
     // 256 words, one for each first byte of a candidate: the offset of its list, which is a length and
     // then as many rule indices.
@@ -282,10 +282,10 @@ struct RuleRecord {
     uint bits;
     // Index of another record, which has but a DFA: that one matches wherever the rule does, and elsewhere, and
     // tells walks that leave the rule's own DFA whether a match may follow. 0 if there is none.
-    uint loose;
-    // 1 if its DFA takes ticks, as such another record's does: at every multiple of TICK_BYTES, before a byte is
+    uint relaxed;
+    // 1 if its DFA takes counter steps, as such another record's does: at every multiple of COUNTER_STEP_BYTES, before a byte is
     // read. A row's entry for it is the last but one.
-    uint has_ticks;
+    uint has_counter_steps;
 };
 
 // An NFA whose sets of positions are bits, `word_count` words of them: the first one is where walks begin, the
@@ -541,8 +541,8 @@ const uint START_ITEMS = 16u;
 // A walk has waited for a track; then it goes on as best it can.
 const uint START_WAITED = 32u;
 const uint START_LISTED = 64u;
-// A walk that has left its rule's DFA is on that of RuleRecord::loose, from its start on.
-const uint START_LOOSE = 128u;
+// A walk that has left its rule's DFA is on that of RuleRecord::relaxed, from its start on.
+const uint START_RELAXED = 128u;
 
 // An invocation of `verify_dfa`: where it stopped.
 struct StartWalker {

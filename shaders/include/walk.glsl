@@ -13,7 +13,7 @@ uint word_at(uint at) {
 
 // The entry for what a walk in a row comes to at `at`, over a byte of that class.
 uint walk_entry(RuleRecord rule, uint row, uint at, uint byte_class) {
-    if (rule.has_ticks != 0u && (at & (TICK_BYTES - 1u)) == 0u) {
+    if (rule.has_counter_steps != 0u && (at & (COUNTER_STEP_BYTES - 1u)) == 0u) {
         row = dfa_entry(rule.first_entry, rule.stride, row, rule.stride - 2u) >> 1;
         if (row == ROW_DEAD || row == ROW_ESCAPE) {
             return row << 1;

@@ -28,7 +28,7 @@ use crate::shaders::layout;
 pub(crate) struct PartialDfa {
     /// The class of every byte.
     pub(crate) classes: [u8; 256],
-    /// Entries in a row: one for every class, one for a tick if there are any, and the end of the haystack as the last.
+    /// Entries in a row: one for every class, one for a counter step if there are any, and the end of the haystack as the last.
     pub(crate) stride: u32,
     /// Rows. Row 0 leads to the initial state for the byte (or the haystack's start) before the walk;
     /// every other row belongs to a state. See [`layout::ENTRY_MATCH`] for what an entry says.
@@ -53,14 +53,14 @@ impl PartialDfa {
         Determiniser::new(nfa, kind, None).run(budget, effort)
     }
 
-    /// For [`MatchKind::All`], and with an entry for a tick as the last but one of each row, as if it was a class.
-    pub(super) fn with_ticks(
+    /// For [`MatchKind::All`], and with an entry for a counter step as the last but one of each row, as if it was a class.
+    pub(super) fn with_counter_steps(
         nfa: &PositionNfa,
-        ticks: Ticks,
+        counter_steps: CounterSteps,
         budget: Budget,
         effort: &Effort,
     ) -> PartialDfa {
-        Determiniser::new(nfa, MatchKind::All, Some(ticks)).run(budget, effort)
+        Determiniser::new(nfa, MatchKind::All, Some(counter_steps)).run(budget, effort)
     }
 
     pub(crate) fn entry(&self, row: u32, class: u32) -> u16 {
@@ -95,16 +95,16 @@ impl Budget {
     }
 }
 
-/// What becomes of nodes at a tick.
-pub(crate) struct Ticks {
-    /// By node, which one it becomes; [`Ticks::GONE`] if none.
+/// What becomes of nodes at a counter step.
+pub(crate) struct CounterSteps {
+    /// By node, which one it becomes; [`CounterSteps::GONE`] if none.
     pub(crate) next: Vec<u32>,
-    /// By node, which one becomes it after some ticks, and nothing becomes that one: it does all that this one does.
+    /// By node, which one becomes it after some counter steps, and nothing becomes that one: it does all that this one does.
     /// Of several that a node becomes, the older ones come later.
     pub(crate) youngest: Vec<u32>,
 }
 
-impl Ticks {
+impl CounterSteps {
     pub(crate) const GONE: u32 = u32::MAX;
 }
 
@@ -114,7 +114,7 @@ const ONE_IN: usize = 4;
 struct Determiniser<'a> {
     nfa: &'a PositionNfa,
     kind: MatchKind,
-    ticks: Option<Ticks>,
+    counter_steps: Option<CounterSteps>,
     has_looks: bool,
     line_terminator: u8,
     /// The least byte that look-arounds do not tell from this one.
@@ -170,7 +170,11 @@ struct Reading {
 }
 
 impl<'a> Determiniser<'a> {
-    fn new(nfa: &'a PositionNfa, kind: MatchKind, ticks: Option<Ticks>) -> Determiniser<'a> {
+    fn new(
+        nfa: &'a PositionNfa,
+        kind: MatchKind,
+        counter_steps: Option<CounterSteps>,
+    ) -> Determiniser<'a> {
         let line_terminator = nfa
             .nodes
             .iter()
@@ -198,7 +202,7 @@ impl<'a> Determiniser<'a> {
             nfa,
             sets,
             kind,
-            ticks,
+            counter_steps,
             has_looks,
             line_terminator,
             looks_like: if has_looks { looks_like(line_terminator) } else { [0; 256] },
@@ -219,7 +223,7 @@ impl<'a> Determiniser<'a> {
 
     fn run(mut self, budget: Budget, effort: &Effort) -> PartialDfa {
         let class_count = self.samples.len();
-        let stride = class_count + 1 + usize::from(self.ticks.is_some());
+        let stride = class_count + 1 + usize::from(self.counter_steps.is_some());
         let mut states = States::new();
 
         let mut initial = Vec::with_capacity(stride);
@@ -293,16 +297,16 @@ impl<'a> Determiniser<'a> {
         }
         let of_class = |at: Option<usize>| at.map_or(Target::ESCAPE, |at| targets[at]);
         let mut row: Vec<Target> = of_classes.into_iter().map(of_class).collect();
-        if let Some(ticks) = &self.ticks {
-            let older = |&item: &u32| match ticks.next.get(item as usize) {
+        if let Some(counter_steps) = &self.counter_steps {
+            let older = |&item: &u32| match counter_steps.next.get(item as usize) {
                 None => Some(item),
-                Some(&next) => (next != Ticks::GONE).then_some(next),
+                Some(&next) => (next != CounterSteps::GONE).then_some(next),
             };
             self.next.clear();
             self.next.extend(self.items.iter().filter_map(older));
-            let weights = weights.map(|weight| weight / f64::from(layout::TICK_BYTES));
-            let tick = self.reach(states.before[index], weights, states);
-            row.insert(row.len() - 1, tick);
+            let weights = weights.map(|weight| weight / f64::from(layout::COUNTER_STEP_BYTES));
+            let counter_step = self.reach(states.before[index], weights, states);
+            row.insert(row.len() - 1, counter_step);
         }
         row
     }
@@ -453,11 +457,11 @@ impl<'a> Determiniser<'a> {
             self.next.sort_unstable();
             self.next.dedup();
         }
-        if let Some(ticks) = &self.ticks {
+        if let Some(counter_steps) = &self.counter_steps {
             self.closure += 1;
             let (met, closure) = (&mut self.met, self.closure);
             self.next.retain(|&item| {
-                let youngest = ticks.youngest.get(item as usize);
+                let youngest = counter_steps.youngest.get(item as usize);
                 youngest.is_none_or(|&node| {
                     std::mem::replace(&mut met[node as usize], closure) != closure
                 })

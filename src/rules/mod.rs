@@ -6,7 +6,7 @@
 //! | `look.rs` | what `\b`, `^` and their like mean |
 //! | `bits.rs` | its sets of positions as bits, where order does not matter |
 //! | `dfa.rs` | the likely part of the pattern's DFA, where most walks end |
-//! | `loose.rs` | the pattern without its counts, for walks that come to the end of that part |
+//! | `relaxed.rs` | the pattern without its counts, for walks that come to the end of that part |
 //! | `effort.rs` | what compiling a rule may cost |
 //! | `factor.rs` | what every match contains, to look for first |
 //! | `confirm.rs` | what has to be near what is looked for |
@@ -30,10 +30,10 @@ mod explain;
 pub(crate) mod factor;
 mod frequency;
 pub(crate) mod look;
-mod loose;
 pub(crate) mod nfa;
 mod oracle;
 pub(crate) mod pass;
+mod relaxed;
 mod walk;
 mod wire;
 
@@ -152,7 +152,7 @@ pub(crate) struct Rule {
     pub(crate) nfa: PositionNfa,
     pub(crate) dfa: PartialDfa,
     /// Tells most walks that leave `dfa` that no match follows.
-    pub(crate) loose: Option<PartialDfa>,
+    pub(crate) relaxed: Option<PartialDfa>,
     /// Where to look for matches; none if that is everywhere.
     pub(crate) branches: Vec<Branch>,
     pub(crate) spent: Spent,
@@ -388,17 +388,17 @@ impl Rule {
             false => options.budget(),
         };
         let dfa = PartialDfa::new(&nfa, options.match_kind, budget, &efforts.tables);
-        let loose =
-            || loose::dfa(&hir, compiler(options), options.tail_budget(room), &efforts.tables);
-        let loose = dfa.escapes().then(loose).flatten();
+        let relaxed =
+            || relaxed::dfa(&hir, compiler(options), options.tail_budget(room), &efforts.tables);
+        let relaxed = dfa.escapes().then(relaxed).flatten();
         let spent = efforts.spent();
-        let rule = Rule { pattern: pattern.to_owned(), nfa, dfa, loose, branches, spent };
+        let rule = Rule { pattern: pattern.to_owned(), nfa, dfa, relaxed, branches, spent };
         Ok((rule, efforts.tables.forgone()))
     }
 
     /// What walks from a match's start are on.
     fn dfas(&self) -> impl Iterator<Item = &PartialDfa> {
-        [&self.dfa].into_iter().chain(&self.loose)
+        [&self.dfa].into_iter().chain(&self.relaxed)
     }
 }
 

@@ -183,10 +183,10 @@ impl<'a> Layout<'a> {
             .flat_map(|(index, rule)| rule.branches.iter().map(move |branch| (index, branch)))
             .collect();
         let own = rules.iter().map(|rule| &rule.dfa);
-        let loose = rules.iter().flat_map(|rule| &rule.loose);
+        let relaxed = rules.iter().flat_map(|rule| &rule.relaxed);
         let of_branches =
             branches.iter().flat_map(|(_, branch)| branch.tail.iter().chain(&branch.back));
-        let placed = self.dfas(&own.chain(loose).chain(of_branches).collect::<Vec<_>>());
+        let placed = self.dfas(&own.chain(relaxed).chain(of_branches).collect::<Vec<_>>());
         let (of_rules, others) = placed.split_at(rules.len());
         let record = |(pattern_id, &[classes, first_entry, stride]): (u32, &[u32; 3])| RuleRecord {
             pattern_id,
@@ -199,11 +199,15 @@ impl<'a> Layout<'a> {
             (narrow(self.first_id)..).zip(of_rules).map(record).collect();
         self.nfas(&mut records);
         let mut of_branches = others.iter();
-        for index in (0..rules.len()).filter(|&index| rules[index].loose.is_some()) {
+        for index in (0..rules.len()).filter(|&index| rules[index].relaxed.is_some()) {
             let place = of_branches.next().expect("all DFAs have places");
-            records[index].loose = narrow::<_, u32>(records.len());
+            records[index].relaxed = narrow::<_, u32>(records.len());
             let RuleRecord { pattern_id, longest, .. } = records[index];
-            records.push(RuleRecord { longest, has_ticks: 1, ..record((pattern_id, place)) });
+            records.push(RuleRecord {
+                longest,
+                has_counter_steps: 1,
+                ..record((pattern_id, place))
+            });
         }
         self.header.rules = self.append(cast_slice(&records));
         self.branches(&branches, of_rules, of_branches.as_slice());

@@ -62,7 +62,7 @@ impl RulePipeline {
             body.bytes(cast_slice(&nodes));
             body.bytes(cast_slice(&rule.nfa.edges));
             body.dfa(&rule.dfa);
-            body.some_dfa(&rule.loose);
+            body.some_dfa(&rule.relaxed);
             body.word(rule.spent.search.into());
             body.word(rule.spent.tables.into());
             body.word(narrow::<_, u32>(rule.branches.len()));
@@ -191,9 +191,9 @@ fn rule(reader: &mut Reader, line_terminator: u8) -> Result<Rule, String> {
     let pattern = str::from_utf8(reader.bytes()?).map_err(|error| error.to_string())?.to_owned();
     let nfa = nfa(reader)?;
     check_nfa(&nfa, line_terminator)?;
-    let dfa = reader.dfa(HasTicks(false))?;
-    let loose = reader.some_dfa(HasTicks(true))?;
-    if loose.is_some() && !dfa.escapes() {
+    let dfa = reader.dfa(HasCounterSteps(false))?;
+    let relaxed = reader.some_dfa(HasCounterSteps(true))?;
+    if relaxed.is_some() && !dfa.escapes() {
         return Err("a DFA without counts is of no use".into());
     }
     let spent = Spent { search: reader.flag()?, tables: reader.flag()? };
@@ -210,7 +210,7 @@ fn rule(reader: &mut Reader, line_terminator: u8) -> Result<Rule, String> {
     if branches.len() > 1 && branches.iter().any(|branch| !branch.class_windows.is_empty()) {
         return Err("it has other branches beside one with class windows".into());
     }
-    Ok(Rule { pattern, nfa, dfa, loose, branches, spent })
+    Ok(Rule { pattern, nfa, dfa, relaxed, branches, spent })
 }
 
 fn nfa(reader: &mut Reader) -> Result<PositionNfa, String> {
@@ -254,8 +254,8 @@ fn branch(reader: &mut Reader) -> Result<Branch, String> {
     if !(0.0..=f64::MAX).contains(&frequency) {
         return Err(format!("a frequency of {frequency} makes no sense"));
     }
-    let tail = reader.some_dfa(HasTicks(false))?;
-    let back = reader.some_dfa(HasTicks(false))?;
+    let tail = reader.some_dfa(HasCounterSteps(false))?;
+    let back = reader.some_dfa(HasCounterSteps(false))?;
     let is_exact = reader.flag()?;
     let run = match reader.word()? {
         0 => None,
@@ -377,11 +377,14 @@ fn check_nfa(nfa: &PositionNfa, line_terminator: u8) -> Result<(), String> {
     }
 }
 
-/// Whether rows have an entry for a tick.
+/// Whether rows have an entry for a counter step.
 #[derive(Clone, Copy)]
-struct HasTicks(bool);
+struct HasCounterSteps(bool);
 
-fn check_dfa(dfa: &PartialDfa, HasTicks(has_ticks): HasTicks) -> Result<(), String> {
+fn check_dfa(
+    dfa: &PartialDfa,
+    HasCounterSteps(has_counter_steps): HasCounterSteps,
+) -> Result<(), String> {
     // Classes are in the order of the bytes that are the first to have them, and so each has one.
     let mut class_count = 0;
     for &class in &dfa.classes {
@@ -392,7 +395,7 @@ fn check_dfa(dfa: &PartialDfa, HasTicks(has_ticks): HasTicks) -> Result<(), Stri
         class_count = class_count.max(class + 1);
     }
     // And then one for the end of the haystack.
-    let columns = class_count + u32::from(has_ticks) + 1;
+    let columns = class_count + u32::from(has_counter_steps) + 1;
     if dfa.stride != columns {
         return Err(format!("rows of {} are not the {columns} there should be", dfa.stride));
     }
@@ -505,11 +508,11 @@ impl<'a> Reader<'a> {
         self.take(usize::try_from(length).map_err(|_| "it ends too early")?)
     }
 
-    fn dfa(&mut self, has_ticks: HasTicks) -> Result<PartialDfa, String> {
+    fn dfa(&mut self, has_counter_steps: HasCounterSteps) -> Result<PartialDfa, String> {
         let classes =
             self.bytes()?.try_into().map_err(|_| "its class map is not 256 bytes long")?;
         let dfa = PartialDfa { classes, stride: self.word()?, entries: self.array("entries")? };
-        check_dfa(&dfa, has_ticks)?;
+        check_dfa(&dfa, has_counter_steps)?;
         Ok(dfa)
     }
 
@@ -526,8 +529,11 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn some_dfa(&mut self, has_ticks: HasTicks) -> Result<Option<PartialDfa>, String> {
-        if self.flag()? { self.dfa(has_ticks).map(Some) } else { Ok(None) }
+    fn some_dfa(
+        &mut self,
+        has_counter_steps: HasCounterSteps,
+    ) -> Result<Option<PartialDfa>, String> {
+        if self.flag()? { self.dfa(has_counter_steps).map(Some) } else { Ok(None) }
     }
 
     fn flag(&mut self) -> Result<bool, String> {
@@ -734,7 +740,7 @@ mod tests {
             if let Ok(pipeline) = RulePipeline::from_bytes(&bytes) {
                 for rule in pipeline.rules() {
                     check_nfa(&rule.nfa, b'\n').unwrap();
-                    check_dfa(&rule.dfa, HasTicks(false)).unwrap();
+                    check_dfa(&rule.dfa, HasCounterSteps(false)).unwrap();
                 }
             }
         }

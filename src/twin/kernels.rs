@@ -605,7 +605,7 @@ fn counts_are_let_go() {
 fn counts_that_are_let_go_leave_no_start_undecided() {
     let backend = TestBackend::new();
     let rules = RulePipeline::new(&["(?s)x.{0,40}?y[a-y]{100}[^q]*q", "xy"]).unwrap();
-    assert!(rules.rules()[0].loose.is_some());
+    assert!(rules.rules()[0].relaxed.is_some());
     let haystack = [&b"xyaayyayayyaayyayayaayy"[..], &[b'-'; 300]].concat();
     let window = ScanParams { is_final: 0, ..whole(&haystack) };
     let state = compare_scan(&backend, &rules, &haystack, window);
@@ -676,7 +676,7 @@ fn long_walks_share_tracks() {
     // With counts let go.
     let patterns = ["b[abc]*?[ab][abc ]{22}[a-z]*(?:1|cab )"];
     let rules = RulePipeline::new(&patterns).unwrap();
-    assert!(rules.rules()[0].loose.is_some());
+    assert!(rules.rules()[0].relaxed.is_some());
     compare_scan(&backend, &rules, &haystack, params);
 }
 

@@ -143,8 +143,12 @@ fn damage_nfa(source: &mut Source, rule: &mut Rule) {
 fn any_dfa<'r>(source: &mut Source, rule: &'r mut Rule) -> Option<&'r mut PartialDfa> {
     let of_branches =
         rule.branches.iter_mut().flat_map(|branch| [&mut branch.tail, &mut branch.back]);
-    let mut all: Vec<&mut PartialDfa> =
-        [&mut rule.loose].into_iter().chain(of_branches).flatten().chain([&mut rule.dfa]).collect();
+    let mut all: Vec<&mut PartialDfa> = [&mut rule.relaxed]
+        .into_iter()
+        .chain(of_branches)
+        .flatten()
+        .chain([&mut rule.dfa])
+        .collect();
     let index = source.within(0..=all.len() - 1);
     Some(all.swap_remove(index))
 }
@@ -169,7 +173,7 @@ fn damage_dfa(source: &mut Source, dfa: &mut PartialDfa) {
 
 fn damage_branches(source: &mut Source, rule: &mut Rule) {
     if rule.branches.is_empty() {
-        rule.loose = None;
+        rule.relaxed = None;
         return;
     }
     let index = source.within(0..=rule.branches.len() - 1);

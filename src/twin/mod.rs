@@ -193,7 +193,7 @@ impl Buffers {
 
     /// The entry for what a walk in a row comes to at `at`, over a byte of that class.
     fn walk_entry(&self, rule: &RuleRecord, mut row: u32, at: u32, class: u32) -> u32 {
-        if rule.has_ticks != 0 && at.is_multiple_of(layout::TICK_BYTES) {
+        if rule.has_counter_steps != 0 && at.is_multiple_of(layout::COUNTER_STEP_BYTES) {
             row = self.dfa_entry(rule.first_entry, rule.stride, row, rule.stride - 2) >> 1;
             if row == layout::ROW_DEAD || row == layout::ROW_ESCAPE {
                 return row << 1;

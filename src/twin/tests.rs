@@ -221,10 +221,10 @@ pub(super) fn counted_haystack() -> Vec<u8> {
 #[test]
 fn counts_are_let_go_before_the_nfa_walks() {
     let rules = RulePipeline::new(&COUNTED).unwrap();
-    let is_loose =
-        |rule: &crate::rules::Rule| rule.loose.as_ref().is_some_and(|dfa| !dfa.escapes());
+    let is_relaxed =
+        |rule: &crate::rules::Rule| rule.relaxed.as_ref().is_some_and(|dfa| !dfa.escapes());
     for rule in rules.rules() {
-        assert!(rule.dfa.escapes() && is_loose(rule), "{}", rule.pattern);
+        assert!(rule.dfa.escapes() && is_relaxed(rule), "{}", rule.pattern);
     }
     let haystack = counted_haystack();
     assert!(rules.reference_scan(&haystack).len() > 12);

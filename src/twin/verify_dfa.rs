@@ -62,7 +62,7 @@ fn leap(
             walker.at = found.stop << params.segment_log2;
             walker.row = found.rows >> layout::SEGMENT_ROW_BITS;
             walker.mode &= !layout::START_WAITED;
-            if walker.mode & layout::START_LOOSE == 0 {
+            if walker.mode & layout::START_RELAXED == 0 {
                 walker.last = walker.last.max(found.last);
             } else if found.last >= walker.from {
                 walker.mode |= layout::START_ESCAPED;
@@ -87,7 +87,7 @@ fn leap(
     false
 }
 
-/// Walks on by words, unless the walk is short yet, or takes a tick. Charges every word. True where the walk has
+/// Walks on by words, unless the walk is short yet, or takes a counter step. Charges every word. True where the walk has
 /// come to what may be a segment.
 fn walk_on(
     buffers: &Buffers,
@@ -97,12 +97,13 @@ fn walk_on(
     rule: &RuleRecord,
     step: &mut u32,
 ) -> bool {
-    let ticks = rule.has_ticks != 0 && walker.at.is_multiple_of(layout::TICK_BYTES);
+    let takes_step =
+        rule.has_counter_steps != 0 && walker.at.is_multiple_of(layout::COUNTER_STEP_BYTES);
     let has_matched = buffers.match_kind == MatchKind::All && walker.last + 1 == walker.at;
-    if walker.at - walker.start < layout::SHORT_STEPS || ticks || has_matched {
+    if walker.at - walker.start < layout::SHORT_STEPS || takes_step || has_matched {
         return false;
     }
-    let heeds = buffers.match_kind == MatchKind::All || walker.mode & layout::START_LOOSE != 0;
+    let heeds = buffers.match_kind == MatchKind::All || walker.mode & layout::START_RELAXED != 0;
     let before = walker.at;
     let border = (walker.at | (layout::WALK_BYTES - 1)) + 1;
     let most = params.max_scan.min(rule.longest);
@@ -178,8 +179,8 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
         };
         record = rule_index;
         rule = buffers.rule(record);
-        if walker.mode & layout::START_LOOSE != 0 {
-            record = rule.loose;
+        if walker.mode & layout::START_RELAXED != 0 {
+            record = rule.relaxed;
             rule = buffers.rule(record);
         }
     }
@@ -222,7 +223,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 continue;
             }
             let at_end = walker.at == text.end;
-            if at_end && params.is_final == 0 && walker.mode & layout::START_LOOSE != 0 {
+            if at_end && params.is_final == 0 && walker.mode & layout::START_RELAXED != 0 {
                 walker.mode |= layout::START_ESCAPED;
                 continue;
             }
@@ -240,19 +241,19 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             walker.row = entry >> 1;
             let escapes = walker.row == layout::ROW_ESCAPE;
             let matches = entry & layout::ENTRY_MATCH != 0 && !escapes;
-            if walker.mode & layout::START_LOOSE != 0 {
+            if walker.mode & layout::START_RELAXED != 0 {
                 if escapes || (matches && walker.at >= walker.from) {
                     walker.mode |= layout::START_ESCAPED;
                     continue;
                 }
             } else if escapes {
                 walker.from = walker.at.max(walker.start + 1);
-                if rule.loose == 0 {
+                if rule.relaxed == 0 {
                     walker.mode |= layout::START_ESCAPED;
                     continue;
                 }
-                walker.mode = (walker.mode | layout::START_LOOSE) & !layout::START_WAITED;
-                record = rule.loose;
+                walker.mode = (walker.mode | layout::START_RELAXED) & !layout::START_WAITED;
+                record = rule.relaxed;
                 rule = buffers.rule(record);
                 walker.at = walker.start;
                 let dfa = [rule.classes, rule.first_entry, rule.stride];

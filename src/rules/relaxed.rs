@@ -5,12 +5,12 @@
 //! the rule's own goes over that one first, and seldom comes to a match, so that the NFA need not walk.
 //!
 //! What had a bound keeps one, if a coarse one, so that walks come to an end where the rule's do: at every
-//! multiple of [`layout::TICK_BYTES`] a walk takes a tick, which what was counted survives only so many of.
+//! multiple of [`layout::COUNTER_STEP_BYTES`] a walk takes a counter step, which what was counted survives only so many of.
 
 use regex_automata::nfa::thompson::{Compiler, Config, NFA, State, WhichCaptures};
 use regex_syntax::hir::{Capture, Hir, HirKind, Repetition};
 
-use super::dfa::{Budget, PartialDfa, Ticks};
+use super::dfa::{Budget, CounterSteps, PartialDfa};
 use super::effort::Effort;
 use super::nfa::{Node, PositionNfa};
 use crate::narrow::narrow;
@@ -29,9 +29,9 @@ pub(super) fn dfa(
     budget: Budget,
     effort: &Effort,
 ) -> Option<PartialDfa> {
-    let mut loosener = Loosener { is_loose: false, runs: Vec::new() };
-    let hir = loosener.loosen(hir, Place::Open { times: 1 });
-    if !loosener.is_loose {
+    let mut relaxer = Relaxer { is_relaxed: false, runs: Vec::new() };
+    let hir = relaxer.relax(hir, Place::Open { times: 1 });
+    if !relaxer.is_relaxed {
         return None;
     }
     compiler.configure(Config::new().which_captures(WhichCaptures::All));
@@ -39,20 +39,22 @@ pub(super) fn dfa(
     let (nfa, states) = PositionNfa::with_states(&thompson);
     let of_states = runs_of(&thompson)?;
     let of_nodes: Vec<usize> = states.iter().map(|&state| of_states[state]).collect();
-    // A tick before each byte; and where there are look-arounds, one before what waits for them behind the last.
+    // A counter step before each byte; and where there are look-arounds, one before what waits for them behind the last.
     let waiting = usize::from(nfa.has_looks());
-    let ticks = |bytes: &usize| (bytes + waiting).div_ceil(layout::TICK_BYTES as usize);
-    let ticks: Vec<usize> = [0].into_iter().chain(loosener.runs.iter().map(ticks)).collect();
-    let copies = of_nodes.iter().try_fold(0_usize, |sum, &run| sum.checked_add(ticks[run]))?;
+    let steps_of = |bytes: &usize| (bytes + waiting).div_ceil(layout::COUNTER_STEP_BYTES as usize);
+    let counter_steps: Vec<usize> =
+        [0].into_iter().chain(relaxer.runs.iter().map(steps_of)).collect();
+    let copies =
+        of_nodes.iter().try_fold(0_usize, |sum, &run| sum.checked_add(counter_steps[run]))?;
     if copies > MOST_COPIES {
         return None;
     }
-    let (nfa, ticks) = with_ages(&nfa, &of_nodes, &ticks);
-    Some(PartialDfa::with_ticks(&nfa, ticks, budget, effort))
+    let (nfa, counter_steps) = with_ages(&nfa, &of_nodes, &counter_steps);
+    Some(PartialDfa::with_counter_steps(&nfa, counter_steps, budget, effort))
 }
 
-struct Loosener {
-    is_loose: bool,
+struct Relaxer {
+    is_relaxed: bool,
     /// Most bytes of what was counted, in one run; in the pattern it is the capture group with the index, plus 1.
     runs: Vec<usize>,
 }
@@ -68,26 +70,26 @@ enum Place {
     Loop,
 }
 
-impl Loosener {
-    fn loosen(&mut self, hir: &Hir, place: Place) -> Hir {
-        let mut all = |subs: &[Hir]| subs.iter().map(|sub| self.loosen(sub, place)).collect();
+impl Relaxer {
+    fn relax(&mut self, hir: &Hir, place: Place) -> Hir {
+        let mut all = |subs: &[Hir]| subs.iter().map(|sub| self.relax(sub, place)).collect();
         match hir.kind() {
             HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => {
                 hir.clone()
             }
-            HirKind::Capture(capture) => self.loosen(&capture.sub, place),
+            HirKind::Capture(capture) => self.relax(&capture.sub, place),
             HirKind::Concat(subs) => Hir::concat(all(subs)),
             HirKind::Alternation(subs) => Hir::alternation(all(subs)),
-            HirKind::Repetition(repetition) => self.loosen_repetition(repetition, place),
+            HirKind::Repetition(repetition) => self.relax_repetition(repetition, place),
         }
     }
 
-    fn loosen_repetition(&mut self, repetition: &Repetition, place: Place) -> Hir {
+    fn relax_repetition(&mut self, repetition: &Repetition, place: Place) -> Hir {
         let Repetition { min, max, ref sub, .. } = *repetition;
         let is_counted = max.unwrap_or(min) > FEW;
         let mut with = |is_let_go, place| {
             let (min, max) = if is_let_go { (min.min(1), None) } else { (min, max) };
-            let sub = Box::new(self.loosen(sub, place));
+            let sub = Box::new(self.relax(sub, place));
             Hir::repetition(Repetition { min, max, sub, ..repetition.clone() })
         };
         let times = match place {
@@ -96,15 +98,15 @@ impl Loosener {
             Place::Loop => return with(false, Place::Loop),
         };
         let Some(most) = max else {
-            let loosened = with(is_counted, Place::Loop);
-            self.is_loose |= is_counted;
-            return loosened;
+            let relaxed = with(is_counted, Place::Loop);
+            self.is_relaxed |= is_counted;
+            return relaxed;
         };
         let times = times.saturating_mul(most as usize);
         match sub.properties().maximum_len().filter(|_| is_counted) {
             Some(length) => {
                 let sub = Box::new(with(true, Place::Run));
-                self.is_loose = true;
+                self.is_relaxed = true;
                 self.runs.push(length.saturating_mul(times));
                 Hir::capture(Capture { index: narrow::<_, u32>(self.runs.len()), name: None, sub })
             }
@@ -148,16 +150,20 @@ fn runs_of(nfa: &NFA) -> Option<Vec<usize>> {
     Some(runs.into_iter().map(|run| run.unwrap_or(0)).collect())
 }
 
-/// Gives every node as many copies as its run has ticks, each of them a tick older than the one before; and says
-/// what nodes become at a tick. A run begins in the nodes themselves, and ends where the last copy gets older.
-fn with_ages(nfa: &PositionNfa, runs: &[usize], ticks: &[usize]) -> (PositionNfa, Ticks) {
+/// Gives every node as many copies as its run has counter steps, each of them a counter step older than the one before; and says
+/// what nodes become at a counter step. A run begins in the nodes themselves, and ends where the last copy gets older.
+fn with_ages(
+    nfa: &PositionNfa,
+    runs: &[usize],
+    counter_steps: &[usize],
+) -> (PositionNfa, CounterSteps) {
     let count = nfa.nodes.len();
     // Of each node, the first of its copies.
     let mut copies = Vec::with_capacity(count);
     let mut end = count;
     for &run in runs {
         copies.push(end);
-        end += ticks[run];
+        end += counter_steps[run];
     }
     let aged = |node: usize, age: usize| if age == 0 { node } else { copies[node] + age - 1 };
     let mut nodes = vec![nfa.nodes[0]; end];
@@ -166,7 +172,7 @@ fn with_ages(nfa: &PositionNfa, runs: &[usize], ticks: &[usize]) -> (PositionNfa
     let mut youngest = next.clone();
     for node in 0..count {
         let run = runs[node];
-        for age in 0..=ticks[run] {
+        for age in 0..=counter_steps[run] {
             let own = aged(node, age);
             let edges_begin = narrow::<_, u32>(edges.len());
             edges.extend(nfa.edges_of(narrow(node)).iter().map(
@@ -179,12 +185,15 @@ fn with_ages(nfa: &PositionNfa, runs: &[usize], ticks: &[usize]) -> (PositionNfa
             nodes[own] = Node { edges_begin, edges_end, ..nfa.nodes[node] };
             youngest[own] = narrow(node);
             if run != 0 {
-                next[own] =
-                    if age < ticks[run] { narrow(aged(node, age + 1)) } else { Ticks::GONE };
+                next[own] = if age < counter_steps[run] {
+                    narrow(aged(node, age + 1))
+                } else {
+                    CounterSteps::GONE
+                };
             }
         }
     }
-    (PositionNfa { nodes, edges, sets: nfa.sets.clone() }, Ticks { next, youngest })
+    (PositionNfa { nodes, edges, sets: nfa.sets.clone() }, CounterSteps { next, youngest })
 }
 
 #[cfg(test)]
@@ -195,24 +204,24 @@ mod tests {
     use super::*;
     use crate::PipelineOptions;
 
-    fn loosened(pattern: &str) -> Option<(String, Vec<usize>)> {
-        let mut loosener = Loosener { is_loose: false, runs: Vec::new() };
+    fn relaxed(pattern: &str) -> Option<(String, Vec<usize>)> {
+        let mut relaxer = Relaxer { is_relaxed: false, runs: Vec::new() };
         let hir = regex_syntax::parse(pattern).unwrap();
-        let hir = loosener.loosen(&hir, Place::Open { times: 1 });
-        loosener.is_loose.then(|| (hir.to_string(), loosener.runs))
+        let hir = relaxer.relax(&hir, Place::Open { times: 1 });
+        relaxer.is_relaxed.then(|| (hir.to_string(), relaxer.runs))
     }
 
     #[test]
     fn lets_go_of_large_counts() {
-        assert_eq!(loosened("a{2,8}(b|c+)"), None);
-        assert_eq!(loosened("(?:a{0,9}b)*"), None);
+        assert_eq!(relaxed("a{2,8}(b|c+)"), None);
+        assert_eq!(relaxed("(?:a{0,9}b)*"), None);
         let cases = [
             ("(a{9}b){0,100}?c{12,}", "((?:a+b)*?)c+", vec![1000]),
             ("(?:x.{2,100}){3}[a-c]{30}?", "(?:x(.+)){3}([a-c]+?)", vec![1200, 30]),
         ];
         for (pattern, expected, runs) in cases {
             let expected = regex_syntax::parse(expected).unwrap().to_string();
-            assert_eq!(loosened(pattern), Some((expected, runs)));
+            assert_eq!(relaxed(pattern), Some((expected, runs)));
         }
     }
 
@@ -239,7 +248,7 @@ mod tests {
         let mut row = row_of(dfa.entry(0, before));
         let mut ends = Vec::new();
         for at in start..=haystack.len() {
-            if at.is_multiple_of(layout::TICK_BYTES as usize) {
+            if at.is_multiple_of(layout::COUNTER_STEP_BYTES as usize) {
                 row = row_of(dfa.entry(row, dfa.stride - 2));
             }
             if row == layout::ROW_DEAD {
@@ -276,9 +285,9 @@ mod tests {
         count
     }
 
-    /// A tick before what waits behind a run's last byte is judged.
+    /// A counter step before what waits behind a run's last byte is judged.
     #[test]
-    fn runs_end_after_their_last_tick() {
+    fn runs_end_after_their_last_counter_step() {
         let haystack = [&[b'-'; 256][..], b"y", &[b'a'; 128], b"z"].concat();
         assert_eq!(check(r"(?s)y(?:.(?:\b|\B)){128}z", &haystack, 256..257), 1);
         let haystack = [&[b'-'; 255][..], b"y", &[b'a'; 128], b"z"].concat();

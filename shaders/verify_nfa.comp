@@ -11,7 +11,7 @@
 // Control::nfa_*, a workgroup for each walker, of which one subgroup works. The main loop is bounded by
 // params.nfa_step_budget, and what is left goes on in the next round.
 //
-// A walk begins on bits, if the rule has a BitsRecord: two sets of positions in shared memory, those that have read
+// A walk begins on sets of positions, if the rule has a GlushkovRecord: two sets of positions in shared memory, those that have read
 // the byte before and those that they lead to, of which each invocation has words; the first waits in scratch from
 // one round to the next. A step is a byte. Where leftmost-first order matters and the sets do not tell, the walk
 // begins again in order.
@@ -24,9 +24,9 @@
 // behind it are looked at.
 //
 // Charged to the budget are the turns that Unicode look-arounds take, over bytes and in the ranges of `\w`; those
-// over a small rule's edges; and on bits those over words, over what they lead to, and over look-arounds. Other loops:
+// over a small rule's edges; and on such sets those over words, over what they lead to, and over look-arounds. Other loops:
 // in each step a search among the invocations or twice the words of a set, and in each round twice what shared memory
-// holds. CPU twins: src/twin/bits.rs, and src/twin/verify_nfa.rs, one edge at a time.
+// holds. CPU twins: src/twin/glushkov.rs, and src/twin/verify_nfa.rs, one edge at a time.
 
 #include "bindings.glsl"
 
@@ -48,9 +48,9 @@ shared uvec2 owners[NFA_MOST_LANES];
 
 NfaWalker walker;
 RuleRecord rule;
-BitsRecord bits;
+GlushkovRecord glushkov;
 // That of the first word of a set that this invocation looks at.
-BitsWord own_word;
+GlushkovWord own_word;
 // Where this walker's scratch begins, that is its stamps, and the lists and the stack in it.
 uint own_scratch;
 uint own_lists;
@@ -318,35 +318,35 @@ void begin_in_order(QueueItem item) {
                        0u, 0u, 0u, 0u, 0u, root.edges_begin, root.edges_end, 0u, 0u, 0u, epoch, 0u);
 }
 
-BitsWord load_bits_word(uint word) {
-    uint at = bits.of_words + word * BITS_WORD_WORDS;
-    return BitsWord(tables.words[at], tables.words[at + 1u], tables.words[at + 2u], tables.words[at + 3u],
+GlushkovWord load_glushkov_word(uint word) {
+    uint at = glushkov.of_words + word * GLUSHKOV_WORD_WORDS;
+    return GlushkovWord(tables.words[at], tables.words[at + 1u], tables.words[at + 2u], tables.words[at + 3u],
                     tables.words[at + 4u], tables.words[at + 5u], tables.words[at + 6u], tables.words[at + 7u]);
 }
 
-BitsWord bits_word(uint word) {
+GlushkovWord glushkov_word(uint word) {
     if (word == lane) {
         return own_word;
     }
-    return load_bits_word(word);
+    return load_glushkov_word(word);
 }
 
 void load_bits_record() {
-    uint at = rule.bits;
-    bits = BitsRecord(tables.words[at], tables.words[at + 1u], tables.words[at + 2u], tables.words[at + 3u],
+    uint at = rule.glushkov;
+    glushkov = GlushkovRecord(tables.words[at], tables.words[at + 1u], tables.words[at + 2u], tables.words[at + 3u],
                       tables.words[at + 4u], tables.words[at + 5u], tables.words[at + 6u]);
-    own_word = load_bits_word(min(lane, bits.word_count - 1u));
-    for (uint word = lane; word < bits.word_count; word += lanes) {
-        small[bits.word_count + word] = 0u;
+    own_word = load_glushkov_word(min(lane, glushkov.word_count - 1u));
+    for (uint word = lane; word < glushkov.word_count; word += lanes) {
+        small[glushkov.word_count + word] = 0u;
     }
 }
 
-// Begins a walk of the rule on bits.
-void begin_on_bits(QueueItem item) {
-    walker = NfaWalker(walker.generation, NFA_ON_BITS, item.rule, item.start, item.from, item.start, item.start,
+// Begins a walk of the rule on glushkov.
+void begin_glushkov(QueueItem item) {
+    walker = NfaWalker(walker.generation, NFA_GLUSHKOV, item.rule, item.start, item.from, item.start, item.start,
                        0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, walker.epoch, 0u);
     load_bits_record();
-    for (uint word = lane; word < bits.word_count; word += lanes) {
+    for (uint word = lane; word < glushkov.word_count; word += lanes) {
         small[word] = word == 0u ? 1u : 0u;
     }
     subgroupBarrier();
@@ -355,52 +355,52 @@ void begin_on_bits(QueueItem item) {
 // Which look-arounds of the rule hold between two bytes: a bit for each.
 uint looks_that_hold(uint before, uint after) {
     uint holding = 0u;
-    for (uint look = 0u; look < bits.look_count; ++look) {
-        uint kind = tables.words[bits.looks + look];
-        holding |= look_holds(kind, bits.line_terminator, walker.at, before, after) ? 1u << look : 0u;
+    for (uint look = 0u; look < glushkov.look_count; ++look) {
+        uint kind = tables.words[glushkov.looks + look];
+        holding |= look_holds(kind, glushkov.line_terminator, walker.at, before, after) ? 1u << look : 0u;
     }
-    step_count += bits.look_count;
+    step_count += glushkov.look_count;
     return holding;
 }
 
 // Adds positions to those that come next.
 void add_next(uint guard, uint holding, uint word, uint positions) {
     if ((guard & ~holding) == 0u) {
-        atomicOr(small[bits.word_count + word], positions);
+        atomicOr(small[glushkov.word_count + word], positions);
     }
 }
 
 // From the positions that have read the byte before, finds those that they lead to.
 void lead_on(uint holding) {
     uint turns = 0u;
-    for (uint word = lane; word < bits.word_count; word += lanes) {
+    for (uint word = lane; word < glushkov.word_count; word += lanes) {
         uint set = small[word];
         turns += 2u;
         if (set == 0u) {
             continue;
         }
-        BitsWord of_word = bits_word(word);
-        uint chained = set & of_word.chained;
-        uint next = chained << 1 | (set & of_word.looped);
+        GlushkovWord of_word = glushkov_word(word);
+        uint shift = set & of_word.shift;
+        uint next = shift << 1 | (set & of_word.self_loop);
         if (next != 0u) {
-            atomicOr(small[bits.word_count + word], next);
+            atomicOr(small[glushkov.word_count + word], next);
         }
-        if (chained >> 31 != 0u) {
-            atomicOr(small[bits.word_count + word + 1u], 1u);
+        if (shift >> 31 != 0u) {
+            atomicOr(small[glushkov.word_count + word + 1u], 1u);
         }
-        for (uint jump = of_word.jumps; jump < of_word.jumps_end; jump += BITS_JUMP_WORDS) {
-            uvec4 target = uvec4(tables.words[jump], tables.words[jump + 1u], tables.words[jump + 2u],
-                                 tables.words[jump + 3u]);
+        for (uint entry = of_word.shared_exceptions; entry < of_word.shared_exceptions_end; entry += GLUSHKOV_SHARED_WORDS) {
+            uvec4 target = uvec4(tables.words[entry], tables.words[entry + 1u], tables.words[entry + 2u],
+                                 tables.words[entry + 3u]);
             if ((set & target.x) != 0u) {
                 add_next(target.y, holding, target.z, target.w);
             }
             turns += 1u;
         }
-        for (uint left = set & of_word.lonely; left != 0u; left &= left - 1u) {
-            uint before = of_word.lonely & ((left & -left) - 1u);
-            uint list = tables.words[of_word.lists + uint(bitCount(before))];
-            uint end = list + 1u + BITS_TARGET_WORDS * tables.words[list];
-            for (uint target = list + 1u; target < end; target += BITS_TARGET_WORDS) {
+        for (uint left = set & of_word.exceptions; left != 0u; left &= left - 1u) {
+            uint before = of_word.exceptions & ((left & -left) - 1u);
+            uint list = tables.words[of_word.exception_lists + uint(bitCount(before))];
+            uint end = list + 1u + GLUSHKOV_TARGET_WORDS * tables.words[list];
+            for (uint target = list + 1u; target < end; target += GLUSHKOV_TARGET_WORDS) {
                 add_next(tables.words[target], holding, tables.words[target + 1u], tables.words[target + 2u]);
                 turns += 1u;
             }
@@ -413,43 +413,43 @@ void lead_on(uint holding) {
 }
 
 // Follows a match: cuts off what it is preferred to. False if the scan has been given up.
-bool accept_on_bits() {
+bool accept_glushkov() {
     if (MATCH_ALL == 1u) {
         return walker.at < walker.from || emit_once(walker.at);
     }
     if (walker.emitted != 0u) {
-        // Whether this match counts depends on what the one before should have cut off.
+        // Whether this match counts depends on what the one before should have pruned.
         walker.emitted = walker.at;
         return true;
     }
     walker.last = walker.at;
     bool is_doubtful = false;
-    for (uint word = lane; word < bits.word_count; word += lanes) {
-        BitsWord of_word = bits_word(word);
-        uint left = small[bits.word_count + word] & ~of_word.cut;
-        small[bits.word_count + word] = left;
+    for (uint word = lane; word < glushkov.word_count; word += lanes) {
+        GlushkovWord of_word = glushkov_word(word);
+        uint left = small[glushkov.word_count + word] & ~of_word.pruned;
+        small[glushkov.word_count + word] = left;
         is_doubtful = is_doubtful || (left & of_word.doubtful) != 0u;
     }
-    walker.emitted = subgroupAny(is_doubtful) ? walker.at + max(walker.at - walker.start, BITS_DOUBTED) : 0u;
+    walker.emitted = subgroupAny(is_doubtful) ? walker.at + max(walker.at - walker.start, GLUSHKOV_DOUBTED) : 0u;
     return true;
 }
 
-// A step of a walk on bits, over one byte. False if the scan has been given up.
-bool step_on_bits() {
+// A step of a walk on sets of positions, over one byte. False if the scan has been given up.
+bool step_glushkov() {
     bool is_alive = walker.at < text_end() && walker.at - walker.start < params.max_scan;
     uint after = byte_after(walker.at);
-    uint read = bits.reach + (is_alive ? class_of(rule.classes, after) * bits.word_count : 0u);
+    uint read = glushkov.reach + (is_alive ? class_of(rule.classes, after) * glushkov.word_count : 0u);
     // Of the first word, ahead of its use: memory is slow.
-    uint first_read = tables.words[read + min(lane, bits.word_count - 1u)];
+    uint first_read = tables.words[read + min(lane, glushkov.word_count - 1u)];
     lead_on(looks_that_hold(byte_before(walker.at), after));
-    uint accept_word = bits.word_count + (bits.accept >> 5);
-    if ((small[accept_word] >> (bits.accept & 31u) & 1u) != 0u) {
+    uint accept_word = glushkov.word_count + (glushkov.accept >> 5);
+    if ((small[accept_word] >> (glushkov.accept & 31u) & 1u) != 0u) {
         subgroupBarrier();
         if (subgroupElect()) {
-            small[accept_word] &= ~(1u << (bits.accept & 31u));
+            small[accept_word] &= ~(1u << (glushkov.accept & 31u));
         }
         subgroupBarrier();
-        if (!accept_on_bits()) {
+        if (!accept_glushkov()) {
             return false;
         }
         subgroupBarrier();
@@ -460,9 +460,9 @@ bool step_on_bits() {
     }
     bool goes_on = false;
     bool reads = false;
-    for (uint word = lane; word < bits.word_count; word += lanes) {
-        uint next = small[bits.word_count + word];
-        small[bits.word_count + word] = 0u;
+    for (uint word = lane; word < glushkov.word_count; word += lanes) {
+        uint next = small[glushkov.word_count + word];
+        small[glushkov.word_count + word] = 0u;
         goes_on = goes_on || next != 0u;
         uint set = next & (word == lane ? first_read : tables.words[read + word]);
         small[word] = is_alive ? set : 0u;
@@ -471,7 +471,7 @@ bool step_on_bits() {
     subgroupBarrier();
     if (is_alive && subgroupAny(goes_on) && !can_judge(walker.at + 1u, rule.lookahead)) {
         if (MATCH_ALL == 0u && walker.emitted != 0u) {
-            // What is left may be cut off.
+            // What is left may be pruned.
             begin_in_order(QueueItem(walker.rule, walker.start, walker.from));
             return true;
         }
@@ -507,8 +507,8 @@ bool take(uint queue_end) {
         return true;
     }
     step_count += enter_steps();
-    if (rule.bits != 0u) {
-        begin_on_bits(item);
+    if (rule.glushkov != 0u) {
+        begin_glushkov(item);
     } else {
         begin_in_order(item);
     }
@@ -526,7 +526,7 @@ bool accept() {
         walker.emitted = 1u;
         return emit_once(walker.at);
     }
-    // Threads less preferred than this one are cut off.
+    // Threads less preferred than this one are pruned.
     walker.last = walker.at;
     walker.edge = walker.edge_end;
     walker.flat_edge = walker.flat_end;
@@ -631,8 +631,8 @@ bool end_position() {
 
 // A step of a walk. False if the scan has been given up.
 bool step_on() {
-    if (walker.mode == NFA_ON_BITS) {
-        return step_on_bits();
+    if (walker.mode == NFA_GLUSHKOV) {
+        return step_glushkov();
     }
     if (walker.mode == NFA_CLEARING) {
         // `batch` counts the stamps cleared: those of a small rule and, before epochs begin again, all in scratch.
@@ -676,8 +676,8 @@ bool step_on() {
 
 // Words of shared memory that a walk needs in the next round.
 uint kept_words() {
-    if (walker.mode == NFA_ON_BITS) {
-        return bits.word_count;
+    if (walker.mode == NFA_GLUSHKOV) {
+        return glushkov.word_count;
     }
     return is_small() ? 3u * rule.node_count : 0u;
 }
@@ -702,15 +702,15 @@ void main() {
         rule = rule_record(walker.rule);
         // A slot that has been published anew meanwhile is of a scan that nobody waits for.
         walker.mode = enter_text(walker.start) ? walker.mode : NFA_IDLE;
-        bool is_on_bits = walker.mode == NFA_ON_BITS;
-        if (is_on_bits) {
+        bool is_glushkov = walker.mode == NFA_GLUSHKOV;
+        if (is_glushkov) {
             load_bits_record();
         }
         uint kept = kept_words();
         for (uint word = lane; word < kept; word += lanes) {
             small[word] = scratch.words[own_lists + word];
         }
-        if (!is_on_bits) {
+        if (!is_glushkov) {
             load_edges();
         }
         subgroupBarrier();

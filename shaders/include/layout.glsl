@@ -37,14 +37,14 @@ const uint ROW_DEAD = 0u;
 const uint ROW_ESCAPE = 0x7FFFu;
 
 // Most words of a set of positions.
-const uint BITS_MOST_WORDS = 256u;
-// Words of a BitsWord, and of what a position, or several, lead to.
-const uint BITS_WORD_WORDS = 8u;
-const uint BITS_TARGET_WORDS = 3u;
-const uint BITS_JUMP_WORDS = 4u;
-// Bytes that a walk on bits goes on for after a match that may not have cut off all that it should, or as many
+const uint GLUSHKOV_MOST_WORDS = 256u;
+// Words of a GlushkovWord, and of what a position, or several, lead to.
+const uint GLUSHKOV_WORD_WORDS = 8u;
+const uint GLUSHKOV_TARGET_WORDS = 3u;
+const uint GLUSHKOV_SHARED_WORDS = 4u;
+// Bytes that a walk on Glushkov sets goes on for after a match that may not have pruned all that it should, or as many
 // as before it, if these are more.
-const uint BITS_DOUBTED = 64u;
+const uint GLUSHKOV_DOUBTED = 64u;
 
 // Bytes between two counter steps, a power of two.
 const uint COUNTER_STEP_BYTES = 128u;
@@ -278,8 +278,8 @@ struct RuleRecord {
     uint edge_count;
     // Bytes of the longest match, or UNBOUNDED.
     uint longest;
-    // Word offset of the BitsRecord; 0 if there is none.
-    uint bits;
+    // Word offset of the GlushkovRecord; 0 if there is none.
+    uint glushkov;
     // Index of another record, which has but a DFA: that one matches wherever the rule does, and elsewhere, and
     // tells walks that leave the rule's own DFA whether a match may follow. 0 if there is none.
     uint relaxed;
@@ -290,7 +290,7 @@ struct RuleRecord {
 
 // An NFA whose sets of positions are bits, `word_count` words of them: the first one is where walks begin, the
 // last one, `accept`, is acceptance. Offsets count words, as in PassHeader.
-struct BitsRecord {
+struct GlushkovRecord {
     uint word_count;
     uint accept;
     // Kinds of look-around nodes, and what ends a line for them. A guard has a bit for each that must hold.
@@ -299,26 +299,26 @@ struct BitsRecord {
     uint line_terminator;
     // For every byte class the positions that read it.
     uint reach;
-    // BitsWord array.
+    // GlushkovWord array.
     uint of_words;
 };
 
 // Positions in a word of a set, and what they lead to. Offsets count words, as in PassHeader.
-struct BitsWord {
+struct GlushkovWord {
     // Those that lead to the next position.
-    uint chained;
+    uint shift;
     // That lead back to themselves.
-    uint looped;
+    uint self_loop;
     // That lead elsewhere as no other does; and for each of them, from this offset on, the offset of its list: the
-    // length, and then BITS_TARGET_WORDS each of a guard, a word's number and the positions in that word.
-    uint lonely;
-    uint lists;
-    // What several lead to, in an array up to, and without, jumps_end: BITS_JUMP_WORDS each of these positions, and
+    // length, and then GLUSHKOV_TARGET_WORDS each of a guard, a word's number and the positions in that word.
+    uint exceptions;
+    uint exception_lists;
+    // What several lead to, in an array up to, and without, shared_exceptions_end: GLUSHKOV_SHARED_WORDS each of these positions, and
     // then a guard, a word's number and the positions in that word.
-    uint jumps;
-    uint jumps_end;
-    // That a match cuts off, for its thread is preferred to theirs; and that it may cut off, or not.
-    uint cut;
+    uint shared_exceptions;
+    uint shared_exceptions_end;
+    // That a match prunes, for its thread is preferred to theirs; and that it may prune, or not.
+    uint pruned;
     uint doubtful;
 };
 
@@ -589,8 +589,8 @@ struct QueueItem {
 const uint NFA_IDLE = 0u;
 const uint NFA_WALKING = 1u;
 const uint NFA_CLEARING = 2u;
-// On sets of bits, without an order of preference.
-const uint NFA_ON_BITS = 3u;
+// On sets of positions, without an order of preference.
+const uint NFA_GLUSHKOV = 3u;
 
 // A stamp is an epoch, and below it so many bits for the invocation that put it there: the first one has the
 // highest, NFA_MOST_LANES less one. Epochs go on from one walk of a walker to the next, and stamps are cleared when
@@ -605,7 +605,7 @@ const uint NFA_SMALL_EDGES = 1024u;
 
 // A workgroup of `verify_nfa`: where it stopped. Its scratch holds, one after the other, a stamp for each node of a large
 // rule, two thread lists, and a stack of edge ranges. What walks keep in shared memory is in the place of the lists
-// from one round to the next: lists and stamps of a small rule; or, on bits, the set of positions that have read the
+// from one round to the next: lists and stamps of a small rule; or, of a Glushkov automaton, the set of positions that have read the
 // byte before.
 struct NfaWalker {
     uint generation;
@@ -631,7 +631,7 @@ struct NfaWalker {
     uint flat_end;
     // A node whose stamp has this is in the closure already.
     uint epoch;
-    // 1 once a hit that ends at `at` is out. On bits, once a match was met which may not have cut off all that it
+    // 1 once a hit that ends at `at` is out. For a Glushkov automaton, once a match was met which may not have pruned all that it
     // should: the position from which on the walk is done again in order.
     uint emitted;
 };

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `nfa.rs` | a pattern as a position NFA, which every rule can fall back on |
 //! | `look.rs` | what `\b`, `^` and their like mean |
-//! | `bits.rs` | its sets of positions as bits, where order does not matter |
+//! | `glushkov.rs` | its Glushkov automaton on sets of positions, where order does not matter |
 //! | `dfa.rs` | the likely part of the pattern's DFA, where most walks end |
 //! | `relaxed.rs` | the pattern without its counts, for walks that come to the end of that part |
 //! | `effort.rs` | what compiling a rule may cost |
@@ -20,7 +20,6 @@
 //! | `oracle.rs` | the same matches by definition, slowly, on the CPU |
 
 mod beginnings;
-mod bits;
 mod byte_classes;
 pub(crate) mod confirm;
 pub(crate) mod dfa;
@@ -29,6 +28,7 @@ mod error;
 mod explain;
 pub(crate) mod factor;
 mod frequency;
+mod glushkov;
 pub(crate) mod look;
 pub(crate) mod nfa;
 mod oracle;

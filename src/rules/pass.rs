@@ -10,11 +10,11 @@ use bytemuck::cast_slice;
 use rayon::prelude::*;
 
 use super::beginnings::Beginnings;
-use super::bits::BitNfa;
 use super::byte_classes::ByteClasses;
 use super::dfa::PartialDfa;
 use super::factor::{CLASS_WINDOW, GRAM};
 use super::frequency::most_frequent_grams;
+use super::glushkov::Glushkov;
 use super::nfa::ByteSet;
 use super::{Branch, Rule, look};
 use crate::MatchKind;
@@ -56,8 +56,9 @@ pub(crate) fn pack(
     bitmap_log2: u32,
 ) -> Result<Vec<Pass>, RuleTooLarge> {
     let stride = gram_stride(rules, bitmap_log2);
-    let of_rule = |rule: &Rule| rule.dfa.escapes().then(|| BitNfa::new(&rule.nfa, kind)).flatten();
-    let bits: Vec<Option<BitNfa>> = rules.par_iter().map(of_rule).collect();
+    let of_rule =
+        |rule: &Rule| rule.dfa.escapes().then(|| Glushkov::new(&rule.nfa, kind)).flatten();
+    let automata: Vec<Option<Glushkov>> = rules.par_iter().map(of_rule).collect();
     let mut passes = Vec::new();
     let mut first = 0;
     while first < rules.len() {
@@ -71,8 +72,8 @@ pub(crate) fn pack(
         }
         let pass = loop {
             let part = first..first + count;
-            let (rules, bits) = (&rules[part.clone()], &bits[part]);
-            let pass = Layout::new(first, rules, bits, bitmap_log2, stride).finish();
+            let (rules, automata) = (&rules[part.clone()], &automata[part]);
+            let pass = Layout::new(first, rules, automata, bitmap_log2, stride).finish();
             let bytes = pass.bytes();
             if bytes <= limit {
                 break pass;
@@ -156,7 +157,7 @@ pub(crate) fn reach(rules: &[Rule]) -> Option<u32> {
 struct Layout<'a> {
     first_id: usize,
     rules: &'a [Rule],
-    bits: &'a [Option<BitNfa>],
+    automata: &'a [Option<Glushkov>],
     words: Vec<u32>,
     header: PassHeader,
 }
@@ -165,12 +166,12 @@ impl<'a> Layout<'a> {
     fn new(
         first_id: usize,
         rules: &'a [Rule],
-        bits: &'a [Option<BitNfa>],
+        automata: &'a [Option<Glushkov>],
         bitmap_log2: u32,
         gram_stride: u32,
     ) -> Layout<'a> {
         let header = PassHeader { bitmap_log2, gram_stride, ..PassHeader::default() };
-        Layout { first_id, rules, bits, words: Vec::new(), header }
+        Layout { first_id, rules, automata, words: Vec::new(), header }
     }
 
     fn finish(mut self) -> Pass {
@@ -416,7 +417,7 @@ impl<'a> Layout<'a> {
         let mut known: HashMap<ByteSet, u32> = HashMap::new();
         let mut nodes: Vec<NfaNode> = Vec::new();
         let mut edges: Vec<u32> = Vec::new();
-        for ((rule, record), bits) in self.rules.iter().zip(records).zip(self.bits) {
+        for ((rule, record), glushkov) in self.rules.iter().zip(records).zip(self.automata) {
             record.lookahead = rule.nfa.lookahead();
             record.longest = rule.nfa.longest_match().unwrap_or(layout::UNBOUNDED);
             if !rule.dfa.escapes() {
@@ -452,11 +453,11 @@ impl<'a> Layout<'a> {
                     _ => edge,
                 },
             ));
-            if let Some(bits) = bits {
+            if let Some(glushkov) = glushkov {
                 let at = narrow::<_, u32>(self.words.len());
                 let classes = record.stride - 1;
-                record.bits = at;
-                self.words.extend(bits.words(&rule.nfa, &rule.dfa.classes, classes, at));
+                record.glushkov = at;
+                self.words.extend(glushkov.words(&rule.nfa, &rule.dfa.classes, classes, at));
             }
             let [stamps, lists] = match record.node_count {
                 // In shared memory, and with the lists from one round to the next.

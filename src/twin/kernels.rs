@@ -637,10 +637,10 @@ fn walks_in_order_do_what_their_twins_do() {
         let mut changed = 0;
         for record in tables.words[records..].chunks_mut(RuleRecord::WORDS).take(patterns.len()) {
             let mut rule: RuleRecord = pod_read_unaligned(cast_slice(record));
-            changed += u32::from(std::mem::take(&mut rule.bits) != 0);
+            changed += u32::from(std::mem::take(&mut rule.glushkov) != 0);
             record.copy_from_slice(cast_slice(&[rule]));
         }
-        assert!(changed > 3, "{changed} rules have their positions as bits");
+        assert!(changed > 3, "{changed} rules have Glushkov automata");
         assert!(tables.header.nfa_stamps > 0, "no rule is large");
         for params in [whole(haystack), tight] {
             compare_tables(&backend, match_kind, &tables, haystack, &[], params);

@@ -4,12 +4,12 @@
 //! work. Invocations run one after the other here, so where kernels race for queue items the order of hits
 //! and items differs, and nothing else.
 
-mod bits;
 mod chunk_summaries;
 mod claim;
 mod class_prefilter;
 mod compose_summaries;
 mod confirm;
+mod glushkov;
 mod gram_prefilter;
 mod look;
 mod readback;

@@ -1,9 +1,11 @@
 //! The twin of `shaders/verify_nfa.comp`, one edge at a time: it leaves the same hits, and walkers of its own.
 
-use super::{Buffers, Text, bits, enter_steps, look};
+use super::{Buffers, Text, enter_steps, glushkov, look};
 use crate::MatchKind;
 use crate::rules::look::{is_unicode, is_word_byte};
-use crate::shaders::layout::{self, BitsRecord, Hit, NfaNode, NfaWalker, RuleRecord, ScanParams};
+use crate::shaders::layout::{
+    self, GlushkovRecord, Hit, NfaNode, NfaWalker, RuleRecord, ScanParams,
+};
 
 pub(crate) fn verify_nfa(buffers: &mut Buffers, params: &ScanParams) {
     (0..params.nfa_walkers).for_each(|id| invocation(buffers, params, id));
@@ -122,7 +124,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             step_count += enter_steps(params);
             walker = NfaWalker {
                 generation: walker.generation,
-                mode: layout::NFA_ON_BITS,
+                mode: layout::NFA_GLUSHKOV,
                 epoch: walker.epoch,
                 rule: item.rule,
                 start: item.start,
@@ -131,10 +133,10 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 at: item.start,
                 ..NfaWalker::default()
             };
-            if rule.bits == 0 {
+            if rule.glushkov == 0 {
                 begin_in_order(buffers, &rule, &mut walker);
             } else {
-                let word_count = buffers.record::<BitsRecord>(rule.bits, 0).word_count;
+                let word_count = buffers.record::<GlushkovRecord>(rule.glushkov, 0).word_count;
                 for word in 0..word_count {
                     buffers.scratch[slot(lists + word)] = u32::from(word == 0);
                 }
@@ -145,8 +147,8 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 given_up = !buffers.emit(params, hit);
                 walker.mode = layout::NFA_IDLE;
             }
-        } else if walker.mode == layout::NFA_ON_BITS {
-            let mut walk = bits::Walk::new(buffers, &rule);
+        } else if walker.mode == layout::NFA_GLUSHKOV {
+            let mut walk = glushkov::Walk::new(buffers, &rule);
             for (word, set) in (lists..).zip(&mut walk.set) {
                 *set = buffers.scratch[slot(word)];
             }
@@ -164,8 +166,8 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 buffers.scratch[slot(word)] = set;
             }
             let last = match step {
-                bits::Step::Open => Some(layout::UNDECIDED),
-                bits::Step::Ended if !all && walker.last > walker.start => Some(walker.last),
+                glushkov::Step::Open => Some(layout::UNDECIDED),
+                glushkov::Step::Ended if !all && walker.last > walker.start => Some(walker.last),
                 _ => None,
             };
             for end in emits.then_some(at).into_iter().chain(last) {
@@ -173,9 +175,9 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 given_up |= !buffers.emit(params, hit);
             }
             match step {
-                bits::Step::GoesOn => {}
-                bits::Step::Ended | bits::Step::Open => walker.mode = layout::NFA_IDLE,
-                bits::Step::Doubtful => begin_in_order(buffers, &rule, &mut walker),
+                glushkov::Step::GoesOn => {}
+                glushkov::Step::Ended | glushkov::Step::Open => walker.mode = layout::NFA_IDLE,
+                glushkov::Step::Doubtful => begin_in_order(buffers, &rule, &mut walker),
             }
         } else if walker.mode == layout::NFA_CLEARING {
             let is_spent = walker.epoch == layout::NFA_EPOCH_LIMIT;

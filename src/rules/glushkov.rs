@@ -1,4 +1,4 @@
-//! Sets of positions as bits: where an NFA may be, without an order of preference.
+//! The Glushkov automaton: sets of positions as bits, where an NFA may be, without an order of preference.
 //!
 //! A walk on sets of bits takes a few operations a byte however many threads it has: those that read the byte
 //! are an AND with what its class reaches, and what they lead to is a shift where positions follow each other,
@@ -15,10 +15,10 @@ use super::look;
 use super::nfa::{PositionNfa, contains};
 use crate::MatchKind;
 use crate::narrow::narrow;
-use crate::shaders::layout::{self, BitsRecord, BitsWord};
+use crate::shaders::layout::{self, GlushkovRecord, GlushkovWord};
 
 /// Most positions: what shared memory has room for, as two sets.
-const MOST_POSITIONS: usize = 32 * layout::BITS_MOST_WORDS as usize;
+const MOST_POSITIONS: usize = 32 * layout::GLUSHKOV_MOST_WORDS as usize;
 
 /// Edges that read nothing and are followed, with what they lead to compared with what is known; and nodes on a way
 /// of such edges.
@@ -39,7 +39,7 @@ fn set(bits: &mut [u32], position: usize) {
 }
 
 /// What a position leads to, by reading nothing more, where all look-arounds of `guard` hold: a bit for each of
-/// [`BitNfa::looks`].
+/// [`Glushkov::looks`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Follower {
     guard: u32,
@@ -48,7 +48,7 @@ struct Follower {
 
 /// An NFA's positions: first where a walk begins, then the nodes that read a byte, and last acceptance.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct BitNfa {
+pub(crate) struct Glushkov {
     /// The set that each position reads, by its number in the NFA; the first and the last read nothing.
     sets: Vec<Option<u32>>,
     /// Kinds of the look-around nodes.
@@ -58,13 +58,13 @@ pub(crate) struct BitNfa {
     followers: Vec<Vec<Follower>>,
     /// The positions of which no thread can be preferred to one that matches; and those of which one may be, or
     /// may not.
-    cut: Bits,
+    pruned: Bits,
     doubtful: Bits,
 }
 
-impl BitNfa {
+impl Glushkov {
     /// None if it has too many positions, or ways from one to another.
-    pub(crate) fn new(nfa: &PositionNfa, kind: MatchKind) -> Option<BitNfa> {
+    pub(crate) fn new(nfa: &PositionNfa, kind: MatchKind) -> Option<Glushkov> {
         let mut looks: Vec<u32> =
             nfa.nodes.iter().map(|node| node.kind).filter(|&kind| look::is_look(kind)).collect();
         looks.sort_unstable();
@@ -99,15 +99,15 @@ impl BitNfa {
         let set_of = |&node: &u32| Some(nfa.nodes[node as usize].operand);
         let sets = [None].into_iter().chain(readers.iter().map(set_of)).chain([None]).collect();
         let line_terminator = look_node.map_or(0, |node| node.operand);
-        let mut bits = BitNfa {
+        let mut bits = Glushkov {
             sets,
             looks,
             line_terminator,
             followers,
-            cut: Vec::new(),
+            pruned: Vec::new(),
             doubtful: Vec::new(),
         };
-        bits.cut = bits.none();
+        bits.pruned = bits.none();
         bits.doubtful = bits.none();
         if kind == MatchKind::LeftmostFirst {
             bits.find_order(nfa);
@@ -152,7 +152,7 @@ impl BitNfa {
             }
         }
         while let Some((first, second)) = pairs.open.pop() {
-            word_count += self.cut.len() * (1 + self.followers[first].len());
+            word_count += self.pruned.len() * (1 + self.followers[first].len());
             if word_count > MOST_ORDERED {
                 self.doubtful.fill(u32::MAX);
                 return;
@@ -174,7 +174,7 @@ impl BitNfa {
                 pairs.behind[first].as_ref().is_some_and(|behind| is_set(behind, second))
             };
             match [is_behind(position, accept), is_behind(accept, position)] {
-                [false, true] => set(&mut self.cut, position),
+                [false, true] => set(&mut self.pruned, position),
                 [true, true] => set(&mut self.doubtful, position),
                 _ => {}
             }
@@ -189,9 +189,9 @@ impl BitNfa {
         class_count: u32,
         at: u32,
     ) -> Vec<u32> {
-        let mut words = vec![BitsWord::default(); self.cut.len()];
-        for ((word, &cut), &doubtful) in words.iter_mut().zip(&self.cut).zip(&self.doubtful) {
-            (word.cut, word.doubtful) = (cut, doubtful);
+        let mut words = vec![GlushkovWord::default(); self.pruned.len()];
+        for ((word, &pruned), &doubtful) in words.iter_mut().zip(&self.pruned).zip(&self.doubtful) {
+            (word.pruned, word.doubtful) = (pruned, doubtful);
         }
         // By what is followed, whom from.
         let mut sources: BTreeMap<Follower, Vec<usize>> = BTreeMap::new();
@@ -199,29 +199,29 @@ impl BitNfa {
             let word = &mut words[position / 32];
             for &follower in followers {
                 if follower.guard == 0 && follower.position == position + 1 {
-                    word.chained |= 1 << (position % 32);
+                    word.shift |= 1 << (position % 32);
                 } else if follower.guard == 0 && follower.position == position {
-                    word.looped |= 1 << (position % 32);
+                    word.self_loop |= 1 << (position % 32);
                 } else {
                     sources.entry(follower).or_default().push(position);
                 }
             }
         }
-        let mut lonely: BTreeMap<usize, Targets> = BTreeMap::new();
+        let mut exceptions: BTreeMap<usize, Targets> = BTreeMap::new();
         // What positions of a word lead to, all of them.
-        let mut jumps: BTreeMap<(usize, u32), Targets> = BTreeMap::new();
+        let mut shared_exceptions: BTreeMap<(usize, u32), Targets> = BTreeMap::new();
         for (to, sources) in sources {
             if let [source] = sources[..] {
-                add(lonely.entry(source).or_default(), to);
+                add(exceptions.entry(source).or_default(), to);
                 continue;
             }
             for of_word in sources.chunk_by(|one, next| one / 32 == next / 32) {
                 let positions = of_word.iter().fold(0, |bits, source| bits | 1 << (source % 32));
-                add(jumps.entry((of_word[0] / 32, positions)).or_default(), to);
+                add(shared_exceptions.entry((of_word[0] / 32, positions)).or_default(), to);
             }
         }
 
-        let mut laid_out = vec![0; BitsRecord::WORDS];
+        let mut laid_out = vec![0; GlushkovRecord::WORDS];
         let mut append = |words: &[u32]| {
             let offset = at + narrow::<_, u32>(laid_out.len());
             laid_out.extend_from_slice(words);
@@ -231,23 +231,24 @@ impl BitNfa {
         let reach = append(&self.reach(nfa, classes, class_count).concat());
         for (index, word) in words.iter_mut().enumerate() {
             let mut lists = Vec::new();
-            for (position, targets) in lonely.range(32 * index..32 * (index + 1)) {
-                word.lonely |= 1 << (position % 32);
+            for (position, targets) in exceptions.range(32 * index..32 * (index + 1)) {
+                word.exceptions |= 1 << (position % 32);
                 let triples = targets.iter().flat_map(|(&[guard, to], &bits)| [guard, to, bits]);
                 let count = narrow::<_, u32>(targets.len());
                 lists.push(append(&[count].into_iter().chain(triples).collect::<Bits>()));
             }
-            word.lists = append(&lists);
-            let of_word = jumps.range((index, 0)..(index + 1, 0));
+            word.exception_lists = append(&lists);
+            let of_word = shared_exceptions.range((index, 0)..(index + 1, 0));
             let quadruples = of_word.flat_map(|(&(_, positions), targets)| {
                 targets.iter().map(move |(&[guard, to], &bits)| [positions, guard, to, bits])
             });
             let quadruples: Vec<[u32; 4]> = quadruples.collect();
-            word.jumps = append(quadruples.as_flattened());
-            word.jumps_end = word.jumps + narrow::<_, u32>(quadruples.as_flattened().len());
+            word.shared_exceptions = append(quadruples.as_flattened());
+            word.shared_exceptions_end =
+                word.shared_exceptions + narrow::<_, u32>(quadruples.as_flattened().len());
         }
         let of_words = append(bytemuck::cast_slice(&words));
-        let record = BitsRecord {
+        let record = GlushkovRecord {
             word_count: narrow::<_, u32>(words.len()),
             accept: narrow::<_, u32>(self.accept()),
             looks,
@@ -256,7 +257,7 @@ impl BitNfa {
             reach,
             of_words,
         };
-        laid_out[..BitsRecord::WORDS].copy_from_slice(bytemuck::cast_slice(&[record]));
+        laid_out[..GlushkovRecord::WORDS].copy_from_slice(bytemuck::cast_slice(&[record]));
         laid_out
     }
 
@@ -359,10 +360,10 @@ mod tests {
     use super::*;
     use crate::{PipelineOptions, RulePipeline};
 
-    fn bits(pattern: &str) -> Option<BitNfa> {
+    fn bits(pattern: &str) -> Option<Glushkov> {
         let options = PipelineOptions { dfa_budget: 0, ..PipelineOptions::default() };
         let rules = RulePipeline::with_options(&[pattern], options).unwrap();
-        BitNfa::new(&rules.rules()[0].nfa, MatchKind::LeftmostFirst)
+        Glushkov::new(&rules.rules()[0].nfa, MatchKind::LeftmostFirst)
     }
 
     fn count(set: &[u32]) -> u32 {
@@ -374,7 +375,7 @@ mod tests {
     fn tells_what_a_match_cuts_off() {
         let order = |pattern| {
             let bits = bits(pattern).unwrap();
-            (count(&bits.cut), count(&bits.doubtful))
+            (count(&bits.pruned), count(&bits.doubtful))
         };
         // A lazy loop goes on only if there is no match, a greedy one first of all.
         assert_eq!(order("ab+?"), (1, 0));

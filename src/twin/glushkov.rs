@@ -2,7 +2,7 @@
 
 use super::Buffers;
 use crate::MatchKind;
-use crate::shaders::layout::{self, BitsRecord, BitsWord, NfaWalker, RuleRecord};
+use crate::shaders::layout::{self, GlushkovRecord, GlushkovWord, NfaWalker, RuleRecord};
 
 /// What one byte did to a walk.
 pub(super) enum Step {
@@ -19,23 +19,23 @@ pub(super) enum Step {
 pub(super) struct Walk<'b> {
     buffers: &'b Buffers,
     rule: &'b RuleRecord,
-    record: BitsRecord,
+    record: GlushkovRecord,
     pub(super) set: Vec<u32>,
 }
 
 impl<'b> Walk<'b> {
     pub(super) fn new(buffers: &'b Buffers, rule: &'b RuleRecord) -> Walk<'b> {
-        let record: BitsRecord = buffers.record(rule.bits, 0);
+        let record: GlushkovRecord = buffers.record(rule.glushkov, 0);
         Walk { buffers, rule, record, set: vec![0; record.word_count as usize] }
     }
 
-    fn of_word(&self, word: usize) -> BitsWord {
+    fn of_word(&self, word: usize) -> GlushkovWord {
         self.buffers.record(self.record.of_words, word as u32)
     }
 
     /// What the positions lead to.
     fn lead_on(&self, holds: &mut impl FnMut(u32, u32) -> bool) -> Vec<u32> {
-        let BitsRecord { looks, look_count, line_terminator, .. } = self.record;
+        let GlushkovRecord { looks, look_count, line_terminator, .. } = self.record;
         let mut holding = 0;
         for look in 0..look_count {
             let kind = self.buffers.word(looks + look);
@@ -50,21 +50,23 @@ impl<'b> Walk<'b> {
         let at = |at: u32| self.buffers.word(at);
         for (index, &set) in self.set.iter().enumerate().filter(|(_, set)| **set != 0) {
             let word = self.of_word(index);
-            let chained = set & word.chained;
-            add(0, index as u32, chained << 1 | set & word.looped);
-            if chained >> 31 == 1 {
+            let shift = set & word.shift;
+            add(0, index as u32, shift << 1 | set & word.self_loop);
+            if shift >> 31 == 1 {
                 add(0, index as u32 + 1, 1);
             }
-            for jump in (word.jumps..word.jumps_end).step_by(layout::BITS_JUMP_WORDS as usize) {
-                if set & at(jump) != 0 {
-                    add(at(jump + 1), at(jump + 2), at(jump + 3));
+            for entry in (word.shared_exceptions..word.shared_exceptions_end)
+                .step_by(layout::GLUSHKOV_SHARED_WORDS as usize)
+            {
+                if set & at(entry) != 0 {
+                    add(at(entry + 1), at(entry + 2), at(entry + 3));
                 }
             }
-            for bit in (0..32).filter(|bit| set & word.lonely & 1 << bit != 0) {
-                let before = (word.lonely & ((1 << bit) - 1)).count_ones();
-                let list = at(word.lists + before);
+            for bit in (0..32).filter(|bit| set & word.exceptions & 1 << bit != 0) {
+                let before = (word.exceptions & ((1 << bit) - 1)).count_ones();
+                let list = at(word.exception_lists + before);
                 for target in 0..at(list) {
-                    let target = list + 1 + layout::BITS_TARGET_WORDS * target;
+                    let target = list + 1 + layout::GLUSHKOV_TARGET_WORDS * target;
                     add(at(target), at(target + 1), at(target + 2));
                 }
             }
@@ -97,12 +99,13 @@ impl<'b> Walk<'b> {
             walker.last = walker.at;
             let mut is_doubtful = false;
             for (index, next) in next.iter_mut().enumerate() {
-                let BitsWord { cut, doubtful, .. } = self.of_word(index);
-                *next &= !cut;
+                let GlushkovWord { pruned, doubtful, .. } = self.of_word(index);
+                *next &= !pruned;
                 is_doubtful |= *next & doubtful != 0;
             }
             if is_doubtful {
-                walker.emitted = walker.at + (walker.at - walker.start).max(layout::BITS_DOUBTED);
+                walker.emitted =
+                    walker.at + (walker.at - walker.start).max(layout::GLUSHKOV_DOUBTED);
             }
         }
         if self.buffers.match_kind == MatchKind::LeftmostFirst
@@ -115,7 +118,7 @@ impl<'b> Walk<'b> {
             return Step::Ended;
         }
         if !can_judge {
-            // What is left may be cut off.
+            // What is left may be pruned.
             let is_doubtful =
                 self.buffers.match_kind == MatchKind::LeftmostFirst && walker.emitted != 0;
             return if is_doubtful { Step::Doubtful } else { Step::Open };

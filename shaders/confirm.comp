@@ -9,7 +9,7 @@
 // DFA accepts, is not built far enough, or has not come to an end after TAIL_STEPS bytes. The front is then
 // walked back to all the places where it may begin. Where front and tail are exact, or the front has one length,
 // and params.is_direct says so, that is a hit already. Rules with unbounded fronts that are too long for that are
-// listed. Loops, for each candidate: a fourth of TAIL_STEPS, FRONT_STEPS, what fronts of one branch may vary by, twice
+// listed. Loops, for each candidate: a fourth of TAIL_STEPS, FRONT_STEPS, what fronts of one split may vary by, twice
 // MOST_LISTED, and the bits of params.slot_count; and for all of them params.most_pieces times a fourth of PIECE_STEPS.
 // CPU twin: src/twin/confirm.rs.
 
@@ -21,9 +21,9 @@ layout(local_size_x = WORKGROUP) in;
 const uint NO_START = 0xFFFFFFFFu;
 const uint NO_END = 0xFFFFFFFFu;
 
-BranchRecord branch_record(uint branch) {
-    uint at = tables.header.branches + branch * BRANCH_WORDS;
-    return BranchRecord(tables.words[at], tables.words[at + 1u], tables.words[at + 2u],
+SplitRecord split_record(uint split) {
+    uint at = tables.header.splits + split * SPLIT_WORDS;
+    return SplitRecord(tables.words[at], tables.words[at + 1u], tables.words[at + 2u],
                         tables.words[at + 3u], tables.words[at + 4u], tables.words[at + 5u],
                         tables.words[at + 6u], tables.words[at + 7u], tables.words[at + 8u],
                         tables.words[at + 9u]);
@@ -36,8 +36,8 @@ const uint MATCH = 2u;
 
 // Walks from `start`, for `steps` bytes at most: over the tail, or over all of the rule where the front has one length.
 // With `to_the_end` only a MATCH tells the match's end, in `end`; else any match will do.
-uint walk(BranchRecord branch, uint start, uint steps, bool to_the_end, out uint end) {
-    Dfa dfa = Dfa(branch.classes, branch.first_entry, branch.stride);
+uint walk(SplitRecord split, uint start, uint steps, bool to_the_end, out uint end) {
+    Dfa dfa = Dfa(split.classes, split.first_entry, split.stride);
     uint row = first_row(dfa, start);
     if (row == ROW_DEAD) {
         return NO_MATCH;
@@ -98,11 +98,11 @@ bool hand_on(uint rule, uint start) {
 }
 
 // Hands on all starts of a front whose length is bounded.
-void hand_on_all(BranchRecord branch, uint tail) {
+void hand_on_all(SplitRecord split, uint tail) {
     uint before = tail - text_begin();
-    uint first = before < branch.front_max ? text_begin() : tail - branch.front_max;
-    for (uint start = first; start <= tail - branch.front_min; ++start) {
-        if (!hand_on(branch.rule, start)) {
+    uint first = before < split.front_max ? text_begin() : tail - split.front_max;
+    for (uint start = first; start <= tail - split.front_min; ++start) {
+        if (!hand_on(split.rule, start)) {
             return;
         }
     }
@@ -131,10 +131,10 @@ bool is_listed(uint rule) {
 
 // Hands on all starts from which the front may lead to `tail`; or, if what tails tell `is_direct` and this one `is` a
 // MATCH that ends at `end`, reports the least of them.
-void walk_back(BranchRecord branch, uint tail, bool is_direct, uint is, uint end) {
-    uint end_class = branch.back_stride - 1u;
+void walk_back(SplitRecord split, uint tail, bool is_direct, uint is, uint end) {
+    uint end_class = split.back_stride - 1u;
     // The front's DFA has no assertions, so the byte behind it does not matter.
-    uint row = dfa_entry(branch.back_first_entry, branch.back_stride, 0u, end_class) >> 1;
+    uint row = dfa_entry(split.back_first_entry, split.back_stride, 0u, end_class) >> 1;
     uint at = tail;
     uint least = NO_START;
     uint first_start = max(params.first_start, text_begin());
@@ -145,17 +145,17 @@ void walk_back(BranchRecord branch, uint tail, bool is_direct, uint is, uint end
     while (goes_on) {
         if (is_told) {
             uint stop = max(first_start, tail - min(tail, most));
-            walk_words_back(Dfa(branch.back_classes, branch.back_first_entry, branch.back_stride), stop,
+            walk_words_back(Dfa(split.back_classes, split.back_first_entry, split.back_stride), stop,
                             params.end_start, row, at, least);
         }
         while (row != ROW_DEAD && tail - at < most) {
-            uint byte_class = at == text_begin() ? end_class : class_of(branch.back_classes, byte_at(at - 1u));
-            uint entry = dfa_entry(branch.back_first_entry, branch.back_stride, row, byte_class);
+            uint byte_class = at == text_begin() ? end_class : class_of(split.back_classes, byte_at(at - 1u));
+            uint entry = dfa_entry(split.back_first_entry, split.back_stride, row, byte_class);
             row = entry >> 1;
             if ((entry & ENTRY_MATCH) != 0u) {
                 least = at < params.end_start ? at : least;
                 starts += 1u;
-                if (!is_told && !hand_on(branch.rule, at)) {
+                if (!is_told && !hand_on(split.rule, at)) {
                     return;
                 }
             }
@@ -167,7 +167,7 @@ void walk_back(BranchRecord branch, uint tail, bool is_direct, uint is, uint end
         }
         if (row != ROW_DEAD && most == FRONT_STEPS && is_direct && !is_told
             && pays_for(LONG_TAIL_STEPS / PIECE_STEPS)) {
-            is = walk(branch, tail, LONG_TAIL_STEPS, true, end);
+            is = walk(split, tail, LONG_TAIL_STEPS, true, end);
             if (is == NO_MATCH) {
                 return;
             }
@@ -179,49 +179,49 @@ void walk_back(BranchRecord branch, uint tail, bool is_direct, uint is, uint end
     }
     if (row != ROW_DEAD) {
         // Still in the front, which is long.
-        if (branch.front_max == UNBOUNDED) {
-            list_rule(branch.rule);
+        if (split.front_max == UNBOUNDED) {
+            list_rule(split.rule);
         } else {
-            hand_on_all(branch, tail);
+            hand_on_all(split, tail);
         }
     } else if (is_told && least != NO_START) {
-        emit_told(rule_record(branch.rule).pattern_id, least, end, tail);
+        emit_told(rule_record(split.rule).pattern_id, least, end, tail);
     }
 }
 
 void look_at(Candidate candidate) {
-    BranchRecord branch = branch_record(candidate.of);
+    SplitRecord split = split_record(candidate.of);
     uint tail = candidate.at;
-    if (!enter_text(tail) || tail - text_begin() < branch.front_min || (params.has_listed != 0u && is_listed(branch.rule))) {
+    if (!enter_text(tail) || tail - text_begin() < split.front_min || (params.has_listed != 0u && is_listed(split.rule))) {
         return;
     }
     uint end;
-    if (branch.front_min == branch.front_max) {
-        uint start = tail - branch.front_min;
+    if (split.front_min == split.front_max) {
+        uint start = tail - split.front_min;
         if (start < params.first_start || start >= params.end_start) {
             return;
         }
-        uint verdict = walk(branch, start, TAIL_STEPS, params.is_direct != 0u, end);
+        uint verdict = walk(split, start, TAIL_STEPS, params.is_direct != 0u, end);
         if (verdict == MATCH && params.is_direct != 0u) {
             // An empty match is none.
             if (end > start) {
-                emit(rule_record(branch.rule).pattern_id, start, end);
+                emit(rule_record(split.rule).pattern_id, start, end);
             }
         } else if (verdict != NO_MATCH) {
-            hand_on(branch.rule, start);
+            hand_on(split.rule, start);
         }
         return;
     }
-    bool is_direct = params.is_direct != 0u && branch.is_exact != 0u;
-    uint verdict = walk(branch, tail, TAIL_STEPS, is_direct, end);
+    bool is_direct = params.is_direct != 0u && split.is_exact != 0u;
+    uint verdict = walk(split, tail, TAIL_STEPS, is_direct, end);
     if (verdict == NO_MATCH) {
         return;
     }
-    if (branch.back_stride != 0u) {
-        walk_back(branch, tail, is_direct, verdict, end);
+    if (split.back_stride != 0u) {
+        walk_back(split, tail, is_direct, verdict, end);
         return;
     }
-    hand_on_all(branch, tail);
+    hand_on_all(split, tail);
 }
 
 void main() {

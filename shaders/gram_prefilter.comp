@@ -11,8 +11,8 @@
 // for as many bytes as they look at in params.prefilter_turns turns (for passes but the first,
 // Control::filter_*). The gram of every byte, or of every other one, is tested against a bitmap in shared
 // memory. Survivors are queued there, for each subgroup on its own; as soon as there is one for each of its
-// invocations it looks them up in the hash table, where each branch that has the gram, and whose confirm mask is met, gets a
-// candidate. Branches that match at the start of the haystack only, or of a packed item, get theirs where the prefilter's
+// invocations it looks them up in the hash table, where each split that has the gram, and whose confirm mask is met, gets a
+// candidate. Splits that match at the start of the haystack only, or of a packed item, get theirs where the prefilter's
 // range begins.
 // Loops: the turns, with at most PREFILTER_BYTES survivors each; look-ups and items, which count down from
 // PREFILTER_STEPS. CPU twin: src/twin/gram_prefilter.rs.
@@ -255,7 +255,7 @@ void queue_survivors(uint tests, uint at, uint turn_bytes) {
     }
 }
 
-// Hands on the branches that match at the start of the haystack only, or of each packed item.
+// Hands on the splits that match at the start of the haystack only, or of each packed item.
 void hand_on_anchored() {
     uint width = gl_NumWorkGroups.x * params.prefilter_workgroup;
     uint count = PACKED == 1u ? params.slot_count : 1u;

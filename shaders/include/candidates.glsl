@@ -3,9 +3,9 @@
 // Candidates and look-ups that are left to this invocation.
 uint steps_left = PREFILTER_STEPS;
 
-bool is_left_out(uint branch) {
+bool is_left_out(uint split) {
     return params.use_prefilter == PREFILTER_BOUNDED
-        && tables.words[tables.header.branches + branch * BRANCH_WORDS + 2u] == UNBOUNDED;
+        && tables.words[tables.header.splits + split * SPLIT_WORDS + 2u] == UNBOUNDED;
 }
 
 // Whether the byte at `at` is to be looked at.
@@ -24,14 +24,14 @@ bool is_possible(uint item, uint at) {
 void write_candidate(uint index, uint item, uint at) {
     if (index < params.candidate_capacity) {
         uint offset = item >> GRAM_OFFSET_SHIFT & GRAM_MOST_OFFSET;
-        uint branch = item & ((1u << GRAM_OFFSET_SHIFT) - 1u);
-        candidates.tails_then_items[index] = Candidate(branch, at + 1u - offset);
+        uint split = item & ((1u << GRAM_OFFSET_SHIFT) - 1u);
+        candidates.tails_then_items[index] = Candidate(split, at + 1u - offset);
     } else {
         steps_left = 0u;
     }
 }
 
-// Hands on the tails of a list of branches, of which this invocation has found what is looked for at `at`.
+// Hands on the tails of a list of splits, of which this invocation has found what is looked for at `at`.
 void hand_on(uint list, uint at) {
     uint end = list + tables.words[list];
     while (list < end && steps_left != 0u) {

@@ -83,9 +83,9 @@ const uint UTF8_MAX = 4u;
 // Most loop turns over bytes that such a look-around takes.
 const uint UNICODE_LOOK_STEPS = 15u;
 
-// Words of a RuleRecord, a BranchRecord and an NfaNode, which kernels read word by word.
+// Words of a RuleRecord, a SplitRecord and an NfaNode, which kernels read word by word.
 const uint RULE_WORDS = 13u;
-const uint BRANCH_WORDS = 10u;
+const uint SPLIT_WORDS = 10u;
 const uint NODE_WORDS = 4u;
 
 // Words of a slot of the hash table of grams.
@@ -111,7 +111,7 @@ const uint CLASS_WINDOW_BYTES = 8u;
 const uint CLASS_WINDOW_CLASS_BITS = 2u;
 const uint CLASS_WINDOW_WORDS = 2048u;
 
-// An item of a gram's or a class window's list is a branch, and above it how far the gram lies from the byte
+// An item of a gram's or a class window's list is a split, and above it how far the gram lies from the byte
 // before the tail's start, at most this. In the place of a gram's list that has but one item there is that
 // item, with this flag.
 const uint GRAM_OFFSET_SHIFT = 24u;
@@ -201,7 +201,7 @@ const uint SEGMENT_ROW_BITS = 16u;
 const uint SEGMENT_BEGIN_ROW = 0xFFFFu;
 const uint SEGMENT_NO_ROW = SEGMENT_BEGIN_ROW;
 
-// BranchRecord::front_max of a front, and RuleRecord::longest of a rule, whose length has no bound.
+// SplitRecord::front_max of a front, and RuleRecord::longest of a rule, whose length has no bound.
 const uint UNBOUNDED = 0xFFFFFFFFu;
 
 // Second bytes of a candidate, and the end of the haystack.
@@ -239,8 +239,8 @@ struct PassHeader {
     uint gram_table_log2;
     // 1, or 2 if each rule has a gram among every two bytes in a row, so that every other byte will do.
     uint gram_stride;
-    // BranchRecord array, and a list of the branches that match at the start of the haystack only.
-    uint branches;
+    // SplitRecord array, and a list of the splits that match at the start of the haystack only.
+    uint splits;
     uint anchored;
     // 1 if there are class windows. Then: the byte class of every byte, four to a word; a bitmap of class windows; and
     // for every class window the offset of its list.
@@ -248,7 +248,7 @@ struct PassHeader {
     uint byte_classes;
     uint class_windows;
     uint class_window_lists;
-    // As firsts and pairs, for the rules without branches alone, and whether there are any: 0 or 1.
+    // As firsts and pairs, for the rules without splits alone, and whether there are any: 0 or 1.
     uint rest_firsts;
     uint rest_pairs;
     uint has_rest;
@@ -324,7 +324,7 @@ struct GlushkovWord {
 
 // One alternative of a rule: where its matches begin, seen from a tail, and DFAs that tell most of those
 // that do not match.
-struct BranchRecord {
+struct SplitRecord {
     uint rule;
     // Least and greatest distance of a match's start from the tail's, which may be UNBOUNDED. If they are
     // the same, the DFA is the rule's, and walks begin at the start; else it is the tail's.
@@ -562,7 +562,7 @@ struct StartWalker {
     uint from;
 };
 
-// A tail that may match: a branch, and the tail's start. Or, behind all tails, a start that may match: a
+// A tail that may match: a split, and the tail's start. Or, behind all tails, a start that may match: a
 // rule, and the start.
 struct Candidate {
     uint of;

@@ -38,7 +38,7 @@ impl ByteClasses {
         const MOST_ROWS: usize = 1 << 17;
 
         let of_rule = |rule: &Rule| -> Vec<ClassWindow> {
-            rule.branches.iter().flat_map(|branch| &branch.class_windows).copied().collect()
+            rule.splits.iter().flat_map(|split| &split.class_windows).copied().collect()
         };
         let class_windows: Vec<(usize, Vec<ClassWindow>)> =
             rules.iter().map(of_rule).enumerate().filter(|(_, found)| !found.is_empty()).collect();

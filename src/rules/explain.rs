@@ -1,7 +1,7 @@
 //! How a pipeline looks for each of its rules, for those who write rules.
 
 use super::factor::GRAM;
-use super::{Branch, Rule, RulePipeline, Spent};
+use super::{Rule, RulePipeline, Spent, Split};
 
 /// How one rule is looked for and verified.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,7 +60,7 @@ impl RulePipeline {
         let rules = (0..).zip(self.rules());
         rules
             .map(|(pattern_id, rule)| {
-                let factor = (!rule.branches.is_empty()).then(|| factor(&rule.branches));
+                let factor = (!rule.splits.is_empty()).then(|| factor(&rule.splits));
                 RulePlan {
                     pattern_id,
                     factor,
@@ -84,15 +84,14 @@ fn bounds(rule: &Rule) -> Vec<RuleBound> {
     met.into_iter().filter_map(|(is_met, bound)| is_met.then_some(bound)).collect()
 }
 
-fn factor(branches: &[Branch]) -> Factor {
+fn factor(splits: &[Split]) -> Factor {
     let mut grams: Vec<[u8; GRAM]> =
-        branches.iter().flat_map(|branch| &branch.grams).map(|gram| gram.bytes).collect();
+        splits.iter().flat_map(|split| &split.grams).map(|gram| gram.bytes).collect();
     grams.sort_unstable();
     grams.dedup();
-    let frequency: f64 = branches.iter().map(|branch| branch.frequency).sum();
-    let is_bounded = !branches.iter().any(Branch::is_unbounded);
-    let starts =
-        branches.iter().map(|branch| (branch.front[1] - branch.front[0]).saturating_add(1));
+    let frequency: f64 = splits.iter().map(|split| split.frequency).sum();
+    let is_bounded = !splits.iter().any(Split::is_unbounded);
+    let starts = splits.iter().map(|split| (split.front[1] - split.front[0]).saturating_add(1));
     Factor {
         grams,
         expected_per_mib: frequency * f64::from(1 << 20),

@@ -1,7 +1,6 @@
 //! Factors: what every match of a rule has to contain.
 //!
-//! Running automata from every byte is slow; finding the few bytes where a match could be is fast. So a
-//! rule is cut in two: a *front*, and a *tail*, whose first bytes are one of few strings of byte classes.
+//! Running automata from every byte is slow; finding the few bytes where a match could be is fast. So rule is split in two: a *front*, and a *tail*, whose first bytes are one of few strings of byte classes.
 //! Four bytes in a row of each such string, its *gram*, are chosen to be rare. A match can only be where
 //! one of the grams is, at a known distance from the tail's start; how far the front reaches back from
 //! there is known too, or walked backwards. This is the required-literal analysis of RE2's
@@ -38,7 +37,7 @@ pub(super) const MOST_PATHS: usize = 512;
 const MOST_WINDOW_GRAMS: usize = 1 << 12;
 pub(super) const MOST_GRAMS: usize = 1 << 14;
 
-/// Places of a rule that it may be cut at: nested repetitions have many.
+/// Places of a rule that it may be split at: nested repetitions have many.
 const MOST_PARTS: usize = 256;
 
 /// Steps that finding the strings may take: nested repetitions have many ways to match nothing.
@@ -50,9 +49,9 @@ pub(super) const MOST_SPREAD: usize = 512;
 /// Candidates for each byte of typical data beyond which looking for grams does not pay.
 const MOST_FREQUENT: f64 = 5e-2;
 
-/// One alternative of a rule, cut into front and tail.
+/// One alternative of a rule, split into front and tail.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Branch {
+pub(crate) struct SplitHir {
     /// Least and greatest length of the front, in bytes; [`UNBOUNDED`] if there is no greatest.
     pub(crate) front: [usize; 2],
     /// What the front matches, and more if it has assertions, which are left out.
@@ -90,9 +89,9 @@ pub(crate) struct ClassWindow {
     pub(crate) offset: u8,
 }
 
-/// For each alternative of a rule, one of which every match is, the places to cut it; none if some
+/// For each alternative of a rule, one of which every match is, the places to split it at; none if some
 /// alternative has no usable factors.
-pub(super) fn factors(hir: &Hir, effort: &Effort) -> Option<Vec<Cuts>> {
+pub(super) fn factors(hir: &Hir, effort: &Effort) -> Option<Vec<SplitCandidates>> {
     /// Alternations, one inside the other or one after the other, that a rule without factors as a whole is
     /// taken apart at, and the alternatives of all but the first.
     const DEEPEST: usize = 2;
@@ -106,7 +105,7 @@ pub(super) fn factors(hir: &Hir, effort: &Effort) -> Option<Vec<Cuts>> {
         effort: &Effort,
         depth: usize,
         is_needed: bool,
-    ) -> Option<Vec<Cuts>> {
+    ) -> Option<Vec<SplitCandidates>> {
         let parts = parts(hir, MOST_PARTS);
         let alternatives = parts.iter().enumerate().find_map(|(at, part)| match part.kind() {
             HirKind::Alternation(subs) => Some((at, subs)),
@@ -124,12 +123,12 @@ pub(super) fn factors(hir: &Hir, effort: &Effort) -> Option<Vec<Cuts>> {
         Some(all)
     }
 
-    fn of(hir: &Hir, effort: &Effort, depth: usize) -> Option<Vec<Cuts>> {
-        let whole = Cuts::by(hir, windows, effort);
+    fn of(hir: &Hir, effort: &Effort, depth: usize) -> Option<Vec<SplitCandidates>> {
+        let whole = SplitCandidates::by(hir, windows, effort);
         let cost = whole.least_cost().unwrap_or(f64::INFINITY);
         if cost > DEAR
             && let Some(all) = of_alternatives(hir, effort, depth, cost == f64::INFINITY)
-            && all.iter().filter_map(Cuts::least_cost).sum::<f64>() < cost / 2.0
+            && all.iter().filter_map(SplitCandidates::least_cost).sum::<f64>() < cost / 2.0
         {
             return Some(all);
         }
@@ -140,25 +139,25 @@ pub(super) fn factors(hir: &Hir, effort: &Effort) -> Option<Vec<Cuts>> {
 }
 
 /// As [`factors`], by class windows, for a rule as a whole.
-pub(super) fn by_class_windows(hir: &Hir, effort: &Effort) -> Option<Vec<Cuts>> {
-    let mut cuts = Cuts::by(hir, best_class_windows, effort);
-    cuts.list.retain(|cut| !cut.is_unbounded());
-    (!cuts.list.is_empty()).then(|| vec![cuts])
+pub(super) fn by_class_windows(hir: &Hir, effort: &Effort) -> Option<Vec<SplitCandidates>> {
+    let mut candidates = SplitCandidates::by(hir, best_class_windows, effort);
+    candidates.list.retain(|candidate| !candidate.is_unbounded());
+    (!candidates.list.is_empty()).then(|| vec![candidates])
 }
 
-/// The places where an alternative can be cut, best first.
-pub(crate) struct Cuts {
+/// The places where an alternative can be split at, best first.
+pub(crate) struct SplitCandidates {
     parts: Vec<Hir>,
     alphabet: Alphabet,
-    list: Vec<Cut>,
+    list: Vec<SplitCandidate>,
 }
 
-impl Cuts {
+impl SplitCandidates {
     fn by(
         hir: &Hir,
         windows: fn(&[Shape], &mut Alphabet, &Effort) -> Option<Windows>,
         effort: &Effort,
-    ) -> Cuts {
+    ) -> SplitCandidates {
         /// Ten candidates a MiB.
         const GOOD_ENOUGH: f64 = 1e-4;
         /// What it is worth to look for something else than what is behind an endless front: where it occurs at all, more
@@ -176,7 +175,7 @@ impl Cuts {
                 let walked = walks.of_candidate(at, front, windows.end());
                 let cost = cost(windows.frequency, windows.gram_count, walked);
                 let risk = if walks.is_endless[..at].contains(&true) { OF_RISK } else { 0.0 };
-                list.push(Cut { score: cost + risk, at, front, windows });
+                list.push(SplitCandidate { score: cost + risk, at, front, windows });
                 // Behind an endless part all others are at risk too.
                 if cost <= GOOD_ENOUGH {
                     break;
@@ -191,19 +190,19 @@ impl Cuts {
             }
         }
         list.sort_by(|one, other| one.score.total_cmp(&other.score));
-        Cuts { parts, alphabet, list }
+        SplitCandidates { parts, alphabet, list }
     }
 
     fn least_cost(&self) -> Option<f64> {
-        self.list.first().map(|cut| cut.score)
+        self.list.first().map(|candidate| candidate.score)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Cut> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &SplitCandidate> {
         self.list.iter()
     }
 
-    pub(crate) fn branch(&self, cut: &Cut) -> Branch {
-        let Cut { at, front, windows, .. } = cut;
+    pub(crate) fn split(&self, candidate: &SplitCandidate) -> SplitHir {
+        let SplitCandidate { at, front, windows, .. } = candidate;
         let of_paths = &windows.of_paths;
         let mut grams = Vec::new();
         let mut other_grams = Some(Vec::new());
@@ -219,7 +218,7 @@ impl Cuts {
                 .filter(|grams| grams.len() <= MOST_GRAMS);
         }
         let front_hir = Hir::concat(self.parts[..*at].to_vec());
-        Branch {
+        SplitHir {
             front: *front,
             front_is_exact: front_hir.properties().look_set().is_empty(),
             front_hir: without_looks(&front_hir),
@@ -322,7 +321,7 @@ impl Walks {
         }
     }
 
-    /// Bytes that are walked for a candidate where the rule is cut before part `at`, and what is looked for
+    /// Bytes that are walked for a candidate where the rule is split before part `at`, and what is looked for
     /// ends so many bytes into the tail.
     fn of_candidate(&self, at: usize, front: [usize; 2], known_end: usize) -> f64 {
         /// A front without bounds is longer, once in a while, than is walked; then a scan begins again, and
@@ -386,15 +385,15 @@ fn repeats(hir: &Hir, is_such: &impl Fn(&Class) -> bool) -> bool {
     }
 }
 
-/// A place to cut a rule, and what it would cost.
-pub(crate) struct Cut {
+/// A place to split a rule at, and what it would cost.
+pub(crate) struct SplitCandidate {
     score: f64,
     at: usize,
     front: [usize; 2],
     windows: Windows,
 }
 
-impl Cut {
+impl SplitCandidate {
     pub(crate) fn is_unbounded(&self) -> bool {
         self.front[1] == UNBOUNDED
     }
@@ -476,7 +475,7 @@ struct OfPath {
     other: Option<usize>,
 }
 
-/// The parts of a concatenation, single bytes wherever possible, so that it can be cut anywhere; from the `most`th
+/// The parts of a concatenation, single bytes wherever possible, so that it can be split anywhere; from the `most`th
 /// part on as they are.
 fn parts(hir: &Hir, most: usize) -> Vec<Hir> {
     fn add(hir: &Hir, most: usize, parts: &mut Vec<Hir>) {
@@ -816,29 +815,29 @@ mod tests {
         Effort::new(u64::MAX)
     }
 
-    fn one(pattern: &str) -> Branch {
+    fn one(pattern: &str) -> SplitHir {
         let alternatives = factors(&parse(pattern), &enough()).unwrap();
-        let [cuts] = &alternatives[..] else { panic!("{pattern}") };
-        cuts.branch(&cuts.list[0])
+        let [candidates] = &alternatives[..] else { panic!("{pattern}") };
+        candidates.split(&candidates.list[0])
     }
 
-    fn texts(branch: &Branch) -> Vec<String> {
-        branch.grams.iter().map(|gram| String::from_utf8(gram.bytes.to_vec()).unwrap()).collect()
+    fn texts(split: &SplitHir) -> Vec<String> {
+        split.grams.iter().map(|gram| String::from_utf8(gram.bytes.to_vec()).unwrap()).collect()
     }
 
     #[test]
     fn cuts_before_the_rarest_bytes() {
-        let branch = one(r"[\w.-]{0,50}?(?i:adafruit)[ \t\w.-]{0,20}=");
-        assert_eq!(branch.front, [0, 50]);
-        assert_eq!(branch.grams.len(), 1);
-        assert!("adafruit".contains(&texts(&branch)[0]));
+        let split = one(r"[\w.-]{0,50}?(?i:adafruit)[ \t\w.-]{0,20}=");
+        assert_eq!(split.front, [0, 50]);
+        assert_eq!(split.grams.len(), 1);
+        assert!("adafruit".contains(&texts(&split)[0]));
 
-        let branch = one(r"\bghp_[0-9A-Za-z]{36}\b");
-        assert_eq!((branch.front[1], texts(&branch)), (0, vec!["ghp_".to_owned()]));
+        let split = one(r"\bghp_[0-9A-Za-z]{36}\b");
+        assert_eq!((split.front[1], texts(&split)), (0, vec!["ghp_".to_owned()]));
 
-        let branch = one("(?:foo|bar)[xy]z");
-        assert_eq!(branch.front, [0, 0]);
-        assert_eq!(branch.grams.len(), 4);
+        let split = one("(?:foo|bar)[xy]z");
+        assert_eq!(split.front, [0, 0]);
+        assert_eq!(split.grams.len(), 4);
     }
 
     /// Rare as what follows may be: where it occurs, the front goes on to nobody knows where.
@@ -876,7 +875,7 @@ mod tests {
     }
 
     proptest! {
-        /// Every match has, in some branch, a front of allowed length, then the tail, with one of the
+        /// Every match has, in some split, a front of allowed length, then the tail, with one of the
         /// grams at its place.
         #[test]
         fn every_match_contains_a_factor(
@@ -885,20 +884,20 @@ mod tests {
         ) {
             let hir = parse(&pattern);
             let Some(alternatives) = factors(&hir, &enough()) else { return Ok(()) };
-            for place in 0..alternatives.iter().map(|cuts| cuts.list.len()).max().unwrap_or(0) {
-            let branches: Vec<Branch> = alternatives
+            for place in 0..alternatives.iter().map(|candidates| candidates.list.len()).max().unwrap_or(0) {
+            let splits: Vec<SplitHir> = alternatives
                 .iter()
-                .map(|cuts| cuts.branch(&cuts.list[place.min(cuts.list.len() - 1)]))
+                .map(|candidates| candidates.split(&candidates.list[place.min(candidates.list.len() - 1)]))
                 .collect();
             let config = || meta::Config::new().utf8_empty(false);
             let build =
                 |hir: &Hir| meta::Builder::new().configure(config()).build_from_hir(hir).unwrap();
             let whole = build(&hir);
             let tails: Vec<_> =
-                branches.iter().map(|branch| build(&branch.tail)).collect();
+                splits.iter().map(|split| build(&split.tail)).collect();
             let ended = |hir: &Hir| Hir::concat(vec![hir.clone(), Hir::look(Look::End)]);
             let fronts: Vec<_> =
-                branches.iter().map(|branch| build(&ended(&branch.front_hir))).collect();
+                splits.iter().map(|split| build(&ended(&split.front_hir))).collect();
             for start in 0..haystack.len() {
                 let input = Input::new(&haystack).range(start..).anchored(Anchored::Yes);
                 let Some(found) = whole.find(input) else { continue };
@@ -924,25 +923,25 @@ mod tests {
                         || confirm_mask.is_some_and(|bit| bit >= layout::CONFIRM_BITS || gram.confirm_mask >> bit & 1 == 1)
                 };
                 let is_at = |gram: &Gram, tail: usize| is_at(gram, tail) && is_confirmed(gram, tail);
-                let gram_at = |branch: &Branch, tail: usize| {
-                    branch.grams.iter().filter(|gram| is_at(gram, tail)).any(|gram| {
+                let gram_at = |split: &SplitHir, tail: usize| {
+                    split.grams.iter().filter(|gram| is_at(gram, tail)).any(|gram| {
                         let is_other = |other: &Gram| {
                             (gram.offset + other.offset) % 2 == 1 && is_at(other, tail)
                         };
-                        branch.other_grams.as_ref().is_none_or(|grams| grams.iter().any(is_other))
+                        split.other_grams.as_ref().is_none_or(|grams| grams.iter().any(is_other))
                     })
                 };
-                let explained = branches.iter().zip(&tails).zip(&fronts).any(|((branch, tail_regex), front_regex)| {
-                    let most = branch.front[1].min(haystack.len() - start);
-                    (branch.front[0]..=most).map(|front| start + front).any(|tail| {
+                let explained = splits.iter().zip(&tails).zip(&fronts).any(|((split, tail_regex), front_regex)| {
+                    let most = split.front[1].min(haystack.len() - start);
+                    (split.front[0]..=most).map(|front| start + front).any(|tail| {
                         let input = Input::new(&haystack).range(tail..).anchored(Anchored::Yes);
                         let front = Input::new(&haystack[start..tail]).anchored(Anchored::Yes);
-                        gram_at(branch, tail)
+                        gram_at(split, tail)
                             && tail_regex.is_match(input)
                             && front_regex.is_match(front)
                     })
                 });
-                prop_assert!(explained, "{} at {:?}: {:?}", pattern, found, branches);
+                prop_assert!(explained, "{} at {:?}: {:?}", pattern, found, splits);
             }
             }
         }

@@ -154,7 +154,7 @@ pub(crate) struct Rule {
     /// Tells most walks that leave `dfa` that no match follows.
     pub(crate) relaxed: Option<PartialDfa>,
     /// Where to look for matches; none if that is everywhere.
-    pub(crate) branches: Vec<Branch>,
+    pub(crate) splits: Vec<Split>,
     pub(crate) spent: Spent,
 }
 
@@ -170,7 +170,7 @@ pub(crate) struct Spent {
 /// One alternative of a rule: a front, and a tail that begins with one of few grams or class windows, or, if
 /// there are none, at the start of the haystack.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Branch {
+pub(crate) struct Split {
     /// Least and greatest length of the front, in bytes; [`layout::UNBOUNDED`] if there is no greatest.
     pub(crate) front: [u32; 2],
     pub(crate) grams: Vec<Gram>,
@@ -200,10 +200,10 @@ pub(crate) enum Run {
     Greedy,
 }
 
-impl Branch {
+impl Split {
     /// What matches at the start of the haystack only needs nothing to look for.
-    fn anchored() -> Branch {
-        Branch {
+    fn anchored() -> Split {
+        Split {
             front: [0; 2],
             grams: Vec::new(),
             other_grams: Some(Vec::new()),
@@ -322,9 +322,9 @@ fn rules_with_room(rules: &[Rule], forgone: &[usize]) -> Vec<usize> {
     let taken: u64 = rules.iter().map(pass::own_bytes).sum();
     let mut left = (rules.len().max(FEW) * BYTES) as u64;
     left = left.saturating_sub(taken);
-    let frequency = |index: &usize| match &rules[*index].branches[..] {
+    let frequency = |index: &usize| match &rules[*index].splits[..] {
         [] => f64::INFINITY,
-        branches => branches.iter().map(|branch| branch.frequency).sum(),
+        splits => splits.iter().map(|split| split.frequency).sum(),
     };
     let mut larger: Vec<usize> = (0..rules.len()).filter(|&index| forgone[index] > 0).collect();
     larger.sort_by(|one, other| frequency(other).total_cmp(&frequency(one)));
@@ -380,10 +380,10 @@ impl Rule {
         })?;
         let nfa = PositionNfa::new(&thompson);
         let efforts = Efforts::new();
-        let branches = cut(&hir, options, room, &efforts).unwrap_or_default();
+        let splits = choose_splits(&hir, options, room, &efforts).unwrap_or_default();
         // Where a front has but one length, candidates are walked on the rule's own DFA.
-        let is_tail = |branch: &Branch| branch.tail.is_none() && !branch.is_anchored();
-        let budget = match branches.iter().any(is_tail) {
+        let is_tail = |split: &Split| split.tail.is_none() && !split.is_anchored();
+        let budget = match splits.iter().any(is_tail) {
             true => options.tail_budget(room),
             false => options.budget(),
         };
@@ -392,7 +392,7 @@ impl Rule {
             || relaxed::dfa(&hir, compiler(options), options.tail_budget(room), &efforts.tables);
         let relaxed = dfa.escapes().then(relaxed).flatten();
         let spent = efforts.spent();
-        let rule = Rule { pattern: pattern.to_owned(), nfa, dfa, relaxed, branches, spent };
+        let rule = Rule { pattern: pattern.to_owned(), nfa, dfa, relaxed, splits, spent };
         Ok((rule, efforts.tables.forgone()))
     }
 
@@ -412,48 +412,56 @@ fn without_empty(hir: Hir) -> Hir {
     if is_always_empty(&hir) { Hir::fail() } else { hir }
 }
 
-/// Cuts every alternative of a rule where it costs least, among the places where automata can tell what
+/// Splits every alternative of a rule where it costs least, among the places where automata can tell what
 /// front and tail may be; none if there is no such place.
-fn cut(hir: &Hir, options: &PipelineOptions, room: Room, efforts: &Efforts) -> Option<Vec<Branch>> {
+fn choose_splits(
+    hir: &Hir,
+    options: &PipelineOptions,
+    room: Room,
+    efforts: &Efforts,
+) -> Option<Vec<Split>> {
     /// Automata are not cheap to try.
     const MOST_TRIED: usize = 4;
 
-    let best_of = |cuts: factor::Cuts| {
-        let others = cuts.iter().skip(MOST_TRIED).filter(|cut| !cut.is_unbounded());
-        let mut tried = cuts.iter().take(MOST_TRIED).chain(others.take(1));
-        tried.find_map(|cut| Branch::new(cuts.branch(cut), options, room, &efforts.tables))
+    let best_of = |candidates: factor::SplitCandidates| {
+        let others =
+            candidates.iter().skip(MOST_TRIED).filter(|candidate| !candidate.is_unbounded());
+        let mut tried = candidates.iter().take(MOST_TRIED).chain(others.take(1));
+        tried.find_map(|candidate| {
+            Split::new(candidates.split(candidate), options, room, &efforts.tables)
+        })
     };
-    type Factors = fn(&Hir, &Effort) -> Option<Vec<factor::Cuts>>;
-    let by = |factors: Factors| -> Option<Vec<Branch>> {
+    type Factors = fn(&Hir, &Effort) -> Option<Vec<factor::SplitCandidates>>;
+    let by = |factors: Factors| -> Option<Vec<Split>> {
         factors(hir, &efforts.search)?.into_iter().map(best_of).collect()
     };
     // What never matches is looked for where that costs least.
     let is_never = hir.properties().minimum_len().is_none();
     if is_never || hir.properties().look_set_prefix().contains(Look::Start) {
-        return Some(vec![Branch::anchored()]);
+        return Some(vec![Split::anchored()]);
     }
     by(factor::factors).or_else(|| by(factor::by_class_windows))
 }
 
-impl Branch {
+impl Split {
     /// None if tail or front take too large an automaton, though the rule does not.
     fn new(
-        branch: factor::Branch,
+        hirs: factor::SplitHir,
         options: &PipelineOptions,
         room: Room,
         effort: &Effort,
-    ) -> Option<Branch> {
-        let front = branch.front.map(|length| u32::try_from(length).unwrap_or(layout::UNBOUNDED));
-        let mut cut = Branch {
+    ) -> Option<Split> {
+        let front = hirs.front.map(|length| u32::try_from(length).unwrap_or(layout::UNBOUNDED));
+        let mut split = Split {
             front,
-            grams: branch.grams,
-            other_grams: branch.other_grams,
-            class_windows: branch.class_windows.into_iter().collect(),
-            frequency: branch.frequency,
-            ..Branch::anchored()
+            grams: hirs.grams,
+            other_grams: hirs.other_grams,
+            class_windows: hirs.class_windows.into_iter().collect(),
+            frequency: hirs.frequency,
+            ..Split::anchored()
         };
         if front[0] == front[1] {
-            return Some(cut);
+            return Some(split);
         }
         let dfa = |compiler: &thompson::Compiler, hir, kind, budget| {
             let nfa = PositionNfa::new(&compiler.build_from_hir(hir).ok()?);
@@ -462,20 +470,20 @@ impl Branch {
         let mut backwards = compiler(options);
         backwards.configure(thompson::Config::new().reverse(true));
         // Where the front may begin is all that counts, and that takes no order of preference.
-        let back = dfa(&backwards, &branch.front_hir, MatchKind::All, options.budget());
-        cut.back = back.filter(|back| !back.escapes());
-        if cut.back.is_none() && cut.is_unbounded() {
+        let back = dfa(&backwards, &hirs.front_hir, MatchKind::All, options.budget());
+        split.back = back.filter(|back| !back.escapes());
+        if split.back.is_none() && split.is_unbounded() {
             return None;
         }
-        cut.is_exact = branch.front_is_exact && cut.back.is_some();
-        cut.run = if cut.is_exact { run(&branch.front_hir) } else { None };
-        cut.tail = Some(dfa(
+        split.is_exact = hirs.front_is_exact && split.back.is_some();
+        split.run = if split.is_exact { run(&hirs.front_hir) } else { None };
+        split.tail = Some(dfa(
             &compiler(options),
-            &branch.tail,
+            &hirs.tail,
             options.match_kind,
             options.tail_budget(room),
         )?);
-        Some(cut)
+        Some(split)
     }
 }
 

@@ -16,10 +16,10 @@ use super::factor::{CLASS_WINDOW, GRAM};
 use super::frequency::most_frequent_grams;
 use super::glushkov::Glushkov;
 use super::nfa::ByteSet;
-use super::{Branch, Rule, look};
+use super::{Rule, Split, look};
 use crate::MatchKind;
 use crate::narrow::narrow;
-use crate::shaders::layout::{self, BranchRecord, NfaNode, PassHeader, RuleRecord};
+use crate::shaders::layout::{self, NfaNode, PassHeader, RuleRecord, SplitRecord};
 
 /// The tables of one pass.
 #[derive(Clone, Debug)]
@@ -105,9 +105,9 @@ fn gram_stride(rules: &[Rule], bitmap_log2: u32) -> u32 {
     const SPARSE: usize = 8;
 
     let mut known = HashSet::new();
-    for branch in rules.iter().flat_map(|rule| &rule.branches) {
-        let Some(others) = &branch.other_grams else { return 1 };
-        known.extend(branch.grams.iter().chain(others).map(|gram| gram.bytes));
+    for split in rules.iter().flat_map(|rule| &rule.splits) {
+        let Some(others) = &split.other_grams else { return 1 };
+        known.extend(split.grams.iter().chain(others).map(|gram| gram.bytes));
     }
     if known.len() <= (32 << bitmap_log2) / SPARSE { 2 } else { 1 }
 }
@@ -125,32 +125,32 @@ pub(crate) fn bitmap_bits(gram: u32, header: &PassHeader) -> (u32, u32) {
 pub(super) fn own_bytes(rule: &Rule) -> u64 {
     let nfa =
         if rule.dfa.escapes() { rule.nfa.nodes.len() * 16 + rule.nfa.edges.len() * 4 } else { 0 };
-    let branches: usize = rule
-        .branches
+    let splits: usize = rule
+        .splits
         .iter()
-        .map(|branch| {
-            let dfas = branch.tail.iter().chain(&branch.back);
-            branch.grams.len() * 24 + dfas.map(|dfa| dfa.entries.len() * 2).sum::<usize>()
+        .map(|split| {
+            let dfas = split.tail.iter().chain(&split.back);
+            split.grams.len() * 24 + dfas.map(|dfa| dfa.entries.len() * 2).sum::<usize>()
         })
         .sum();
-    (nfa + branches + rule.dfas().map(|dfa| dfa.entries.len() * 2).sum::<usize>()) as u64
+    (nfa + splits + rule.dfas().map(|dfa| dfa.entries.len() * 2).sum::<usize>()) as u64
 }
 
 /// Bytes from a match's start within which its gram ends, for every rule whose fronts are bounded; none if
 /// no rule has any grams.
 pub(crate) fn reach(rules: &[Rule]) -> Option<u32> {
-    let branches = rules.iter().flat_map(|rule| &rule.branches);
-    let offsets = |branch: &Branch| {
-        let grams = branch.grams.iter().map(|gram| u32::from(gram.offset) + narrow::<_, u32>(GRAM));
-        let class_windows = branch
+    let splits = rules.iter().flat_map(|rule| &rule.splits);
+    let offsets = |split: &Split| {
+        let grams = split.grams.iter().map(|gram| u32::from(gram.offset) + narrow::<_, u32>(GRAM));
+        let class_windows = split
             .class_windows
             .iter()
             .map(|found| u32::from(found.offset) + narrow::<_, u32>(CLASS_WINDOW));
         grams.chain(class_windows).max()
     };
-    branches
-        .filter(|branch| !branch.is_unbounded())
-        .map(|branch| branch.front[1].saturating_add(offsets(branch).unwrap_or(0)))
+    splits
+        .filter(|split| !split.is_unbounded())
+        .map(|split| split.front[1].saturating_add(offsets(split).unwrap_or(0)))
         .max()
 }
 
@@ -178,16 +178,15 @@ impl<'a> Layout<'a> {
         let mut prefiltered = self.prefiltered_rules();
         let rules = self.rules;
         let byte_classes = ByteClasses::of(rules, &mut prefiltered);
-        let branches: Vec<(u32, &Branch)> = (0..)
+        let splits: Vec<(u32, &Split)> = (0..)
             .zip(rules)
             .filter(|(rule, _)| prefiltered[*rule as usize])
-            .flat_map(|(index, rule)| rule.branches.iter().map(move |branch| (index, branch)))
+            .flat_map(|(index, rule)| rule.splits.iter().map(move |split| (index, split)))
             .collect();
         let own = rules.iter().map(|rule| &rule.dfa);
         let relaxed = rules.iter().flat_map(|rule| &rule.relaxed);
-        let of_branches =
-            branches.iter().flat_map(|(_, branch)| branch.tail.iter().chain(&branch.back));
-        let placed = self.dfas(&own.chain(relaxed).chain(of_branches).collect::<Vec<_>>());
+        let of_splits = splits.iter().flat_map(|(_, split)| split.tail.iter().chain(&split.back));
+        let placed = self.dfas(&own.chain(relaxed).chain(of_splits).collect::<Vec<_>>());
         let (of_rules, others) = placed.split_at(rules.len());
         let record = |(pattern_id, &[classes, first_entry, stride]): (u32, &[u32; 3])| RuleRecord {
             pattern_id,
@@ -199,9 +198,9 @@ impl<'a> Layout<'a> {
         let mut records: Vec<RuleRecord> =
             (narrow(self.first_id)..).zip(of_rules).map(record).collect();
         self.nfas(&mut records);
-        let mut of_branches = others.iter();
+        let mut of_splits = others.iter();
         for index in (0..rules.len()).filter(|&index| rules[index].relaxed.is_some()) {
-            let place = of_branches.next().expect("all DFAs have places");
+            let place = of_splits.next().expect("all DFAs have places");
             records[index].relaxed = narrow::<_, u32>(records.len());
             let RuleRecord { pattern_id, longest, .. } = records[index];
             records.push(RuleRecord {
@@ -211,9 +210,9 @@ impl<'a> Layout<'a> {
             });
         }
         self.header.rules = self.append(cast_slice(&records));
-        self.branches(&branches, of_rules, of_branches.as_slice());
-        self.grams(&branches);
-        self.class_windows(&branches, &byte_classes);
+        self.splits(&splits, of_rules, of_splits.as_slice());
+        self.grams(&splits);
+        self.class_windows(&splits, &byte_classes);
         self.candidate_lists(&prefiltered);
         if rules.iter().any(|rule| rule.nfa.nodes.iter().any(|node| look::is_unicode(node.kind))) {
             let ranges = look::word_ranges();
@@ -226,22 +225,22 @@ impl<'a> Layout<'a> {
     /// The rules to look for by gram: those that have any, as long as there are not too many in all.
     fn prefiltered_rules(&self) -> Vec<bool> {
         const MOST_GRAMS: usize = 1 << 20;
-        /// An item has so many bits for its branch.
-        const MOST_BRANCHES: usize = 1 << layout::GRAM_OFFSET_SHIFT;
+        /// An item has so many bits for its split.
+        const MOST_SPLITS: usize = 1 << layout::GRAM_OFFSET_SHIFT;
 
-        let grams_of = |rule: &Rule| rule.branches.iter().map(|branch| branch.grams.len()).sum();
-        let rules = self.rules.iter().zip(0..).filter(|(rule, _)| !rule.branches.is_empty());
+        let grams_of = |rule: &Rule| rule.splits.iter().map(|split| split.grams.len()).sum();
+        let rules = self.rules.iter().zip(0..).filter(|(rule, _)| !rule.splits.is_empty());
         let mut by_grams: Vec<(usize, usize)> =
             rules.map(|(rule, index)| (grams_of(rule), index)).collect();
         by_grams.sort_unstable();
         let mut prefiltered = vec![false; self.rules.len()];
         let mut known = HashSet::new();
-        let mut branch_count = 0;
+        let mut split_count = 0;
         for (_, index) in by_grams {
-            branch_count += self.rules[index].branches.len();
-            let grams = self.rules[index].branches.iter().flat_map(|branch| &branch.grams);
+            split_count += self.rules[index].splits.len();
+            let grams = self.rules[index].splits.iter().flat_map(|split| &split.grams);
             known.extend(grams.map(|gram| gram.bytes));
-            if known.len() > MOST_GRAMS || branch_count > MOST_BRANCHES {
+            if known.len() > MOST_GRAMS || split_count > MOST_SPLITS {
                 break;
             }
             prefiltered[index] = true;
@@ -281,27 +280,27 @@ impl<'a> Layout<'a> {
         placed
     }
 
-    /// Appends branches. Where the DFAs are of all rules, and then of the branches, is known.
-    fn branches(
+    /// Appends splits. Where the DFAs are of all rules, and then of the splits, is known.
+    fn splits(
         &mut self,
-        branches: &[(u32, &Branch)],
+        splits: &[(u32, &Split)],
         of_rules: &[[u32; 3]],
-        mut of_branches: &[[u32; 3]],
+        mut of_splits: &[[u32; 3]],
     ) {
-        let mut take = || of_branches.split_off_first().copied().expect("all DFAs have places");
-        let records: Vec<BranchRecord> = branches
+        let mut take = || of_splits.split_off_first().copied().expect("all DFAs have places");
+        let records: Vec<SplitRecord> = splits
             .iter()
-            .map(|(rule, branch)| {
-                let [front_min, front_max] = branch.front;
-                let [classes, first_entry, stride] = match branch.tail {
+            .map(|(rule, split)| {
+                let [front_min, front_max] = split.front;
+                let [classes, first_entry, stride] = match split.tail {
                     Some(_) => take(),
                     None => of_rules[*rule as usize],
                 };
-                let [back_classes, back_first_entry, back_stride] = match branch.back {
+                let [back_classes, back_first_entry, back_stride] = match split.back {
                     Some(_) => take(),
                     None => [0; 3],
                 };
-                BranchRecord {
+                SplitRecord {
                     rule: *rule,
                     front_min,
                     front_max,
@@ -311,25 +310,25 @@ impl<'a> Layout<'a> {
                     back_classes,
                     back_first_entry,
                     back_stride,
-                    is_exact: branch.is_exact.into(),
+                    is_exact: split.is_exact.into(),
                 }
             })
             .collect();
-        self.header.branches = self.append(cast_slice(&records));
+        self.header.splits = self.append(cast_slice(&records));
         let anchored: Vec<u32> = (0..)
-            .zip(branches)
-            .filter(|(_, (_, branch))| branch.is_anchored())
+            .zip(splits)
+            .filter(|(_, (_, split))| split.is_anchored())
             .map(|(index, _)| index | 1 << layout::GRAM_OFFSET_SHIFT)
             .collect();
         self.header.anchored = self.list(&anchored, &mut HashMap::new());
     }
 
-    /// Appends a bitmap of the grams' hashes, and a hash table of lists of branches.
-    fn grams(&mut self, branches: &[(u32, &Branch)]) {
+    /// Appends a bitmap of the grams' hashes, and a hash table of lists of splits.
+    fn grams(&mut self, splits: &[(u32, &Split)]) {
         let mut lists: BTreeMap<u32, Vec<[u32; 2]>> = BTreeMap::new();
-        for (index, (_, branch)) in (0..).zip(branches) {
-            let others = if self.header.gram_stride == 1 { &None } else { &branch.other_grams };
-            for gram in branch.grams.iter().chain(others.iter().flatten()) {
+        for (index, (_, split)) in (0..).zip(splits) {
+            let others = if self.header.gram_stride == 1 { &None } else { &split.other_grams };
+            for gram in split.grams.iter().chain(others.iter().flatten()) {
                 let item = index | u32::from(gram.offset) << layout::GRAM_OFFSET_SHIFT;
                 let list = lists.entry(u32::from_le_bytes(gram.bytes)).or_default();
                 list.push([item, gram.confirm_mask]);
@@ -380,11 +379,11 @@ impl<'a> Layout<'a> {
         (salt, bitmap)
     }
 
-    /// Appends what tells class windows apart, a bitmap of them and their lists of branches.
-    fn class_windows(&mut self, branches: &[(u32, &Branch)], byte_classes: &ByteClasses) {
+    /// Appends what tells class windows apart, a bitmap of them and their lists of splits.
+    fn class_windows(&mut self, splits: &[(u32, &Split)], byte_classes: &ByteClasses) {
         let mut lists: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        for (index, (_, branch)) in (0..).zip(branches) {
-            for class_window in &branch.class_windows {
+        for (index, (_, split)) in (0..).zip(splits) {
+            for class_window in &split.class_windows {
                 // Counted from the byte before, as grams' offsets are.
                 let offset = u32::from(class_window.offset) + 1;
                 let item = index | offset << layout::GRAM_OFFSET_SHIFT;
@@ -481,7 +480,7 @@ impl<'a> Layout<'a> {
         let mut known = HashMap::new();
         let all = vec![true; prefiltered.len()];
         let rest: Vec<bool> = prefiltered.iter().map(|prefiltered| !prefiltered).collect();
-        let is_long = |rule: &Rule| rule.branches.iter().any(Branch::is_unbounded);
+        let is_long = |rule: &Rule| rule.splits.iter().any(Split::is_unbounded);
         let long: Vec<bool> =
             rest.iter().zip(self.rules).map(|(rest, rule)| *rest || is_long(rule)).collect();
         self.header.has_rest = rest.contains(&true).into();

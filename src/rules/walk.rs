@@ -1,4 +1,4 @@
-//! How far walks go, which tells a good place to cut a rule from a bad one.
+//! How far walks go, which tells a good place to split a rule at from a bad one.
 //!
 //! A walk reads byte after byte until there is no way on, so most end within the first few bytes of what
 //! they are over: a part counts only as far as the parts before it let a walk through.

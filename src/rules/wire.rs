@@ -20,7 +20,7 @@ use super::dfa::{self, PartialDfa};
 use super::factor::{self, CLASS_WINDOW, ClassWindow, Gram};
 use super::look;
 use super::nfa::{ByteSet, Node, PositionNfa};
-use super::{Branch, BuildError, PipelineOptions, Rule, RulePipeline, Run, Spent, UnicodePolicy};
+use super::{BuildError, PipelineOptions, Rule, RulePipeline, Run, Spent, Split, UnicodePolicy};
 use crate::MatchKind;
 use crate::narrow::narrow;
 use crate::shaders::layout;
@@ -65,24 +65,24 @@ impl RulePipeline {
             body.some_dfa(&rule.relaxed);
             body.word(rule.spent.search.into());
             body.word(rule.spent.tables.into());
-            body.word(narrow::<_, u32>(rule.branches.len()));
-            for branch in &rule.branches {
-                body.word(branch.front[0]);
-                body.word(branch.front[1]);
-                body.grams(&branch.grams);
-                body.word(branch.other_grams.is_some().into());
-                branch.other_grams.iter().for_each(|grams| body.grams(grams));
+            body.word(narrow::<_, u32>(rule.splits.len()));
+            for split in &rule.splits {
+                body.word(split.front[0]);
+                body.word(split.front[1]);
+                body.grams(&split.grams);
+                body.word(split.other_grams.is_some().into());
+                split.other_grams.iter().for_each(|grams| body.grams(grams));
                 let class_windows: Vec<[ByteSet; CLASS_WINDOW]> =
-                    branch.class_windows.iter().map(|class_window| class_window.sets).collect();
+                    split.class_windows.iter().map(|class_window| class_window.sets).collect();
                 body.bytes(cast_slice(&class_windows));
                 let offsets: Vec<u8> =
-                    branch.class_windows.iter().map(|class_window| class_window.offset).collect();
+                    split.class_windows.iter().map(|class_window| class_window.offset).collect();
                 body.bytes(&offsets);
-                body.long(branch.frequency.to_bits());
-                body.some_dfa(&branch.tail);
-                body.some_dfa(&branch.back);
-                body.word(branch.is_exact.into());
-                body.word(match branch.run {
+                body.long(split.frequency.to_bits());
+                body.some_dfa(&split.tail);
+                body.some_dfa(&split.back);
+                body.word(split.is_exact.into());
+                body.word(match split.run {
                     None => 0,
                     Some(Run::Lazy) => 1,
                     Some(Run::Greedy) => 2,
@@ -197,20 +197,20 @@ fn rule(reader: &mut Reader, line_terminator: u8) -> Result<Rule, String> {
         return Err("a DFA without counts is of no use".into());
     }
     let spent = Spent { search: reader.flag()?, tables: reader.flag()? };
-    let mut branches = Vec::new();
+    let mut splits = Vec::new();
     for _ in 0..reader.word()? {
-        branches.push(branch(reader)?);
+        splits.push(split(reader)?);
     }
-    let anchored = Branch::anchored();
-    let is_found = |branch: &Branch| !branch.is_anchored();
-    if branches != [anchored] && !branches.iter().all(is_found) {
-        return Err("one of its branches has nothing to look for".into());
+    let anchored = Split::anchored();
+    let is_found = |split: &Split| !split.is_anchored();
+    if splits != [anchored] && !splits.iter().all(is_found) {
+        return Err("one of its splits has nothing to look for".into());
     }
     // Class windows are only looked for by rules as a whole.
-    if branches.len() > 1 && branches.iter().any(|branch| !branch.class_windows.is_empty()) {
-        return Err("it has other branches beside one with class windows".into());
+    if splits.len() > 1 && splits.iter().any(|split| !split.class_windows.is_empty()) {
+        return Err("it has other splits beside one with class windows".into());
     }
-    Ok(Rule { pattern, nfa, dfa, relaxed, branches, spent })
+    Ok(Rule { pattern, nfa, dfa, relaxed, splits, spent })
 }
 
 fn nfa(reader: &mut Reader) -> Result<PositionNfa, String> {
@@ -231,7 +231,7 @@ fn nfa(reader: &mut Reader) -> Result<PositionNfa, String> {
     Ok(PositionNfa { nodes, edges, sets })
 }
 
-fn branch(reader: &mut Reader) -> Result<Branch, String> {
+fn split(reader: &mut Reader) -> Result<Split, String> {
     let front = [reader.word()?, reader.word()?];
     let grams = reader.grams()?;
     let other_grams = if reader.flag()? { Some(reader.grams()?) } else { None };
@@ -263,15 +263,15 @@ fn branch(reader: &mut Reader) -> Result<Branch, String> {
         2 => Some(Run::Greedy),
         other => return Err(format!("a run of kind {other} is unknown")),
     };
-    let branch =
-        Branch { front, grams, other_grams, class_windows, frequency, tail, back, is_exact, run };
-    check_factors(&branch)?;
-    check_front(&branch)?;
-    Ok(branch)
+    let split =
+        Split { front, grams, other_grams, class_windows, frequency, tail, back, is_exact, run };
+    check_factors(&split)?;
+    check_front(&split)?;
+    Ok(split)
 }
 
-fn check_factors(branch: &Branch) -> Result<(), String> {
-    let Branch { grams, other_grams, class_windows, .. } = branch;
+fn check_factors(split: &Split) -> Result<(), String> {
+    let Split { grams, other_grams, class_windows, .. } = split;
     let others_fit = match other_grams {
         // Without grams there are no others either.
         Some(others) => others.is_empty() == grams.is_empty(),
@@ -295,12 +295,12 @@ fn check_factors(branch: &Branch) -> Result<(), String> {
     Ok(())
 }
 
-fn check_front(branch: &Branch) -> Result<(), String> {
-    let [least, most] = branch.front;
-    let Branch { tail, back, class_windows, .. } = branch;
+fn check_front(split: &Split) -> Result<(), String> {
+    let [least, most] = split.front;
+    let Split { tail, back, class_windows, .. } = split;
     // Offsets of a haystack and a front are added up in 32 bits.
     let is_short = |length: u32| length as usize <= crate::MAX_HAYSTACK_BYTES;
-    let fits = if branch.is_unbounded() {
+    let fits = if split.is_unbounded() {
         is_short(least) && tail.is_some() && back.is_some() && class_windows.is_empty()
     } else {
         let spread = most.checked_sub(least);
@@ -310,10 +310,10 @@ fn check_front(branch: &Branch) -> Result<(), String> {
     if !fits {
         return Err(format!("a front of {least} to {most} bytes makes no sense"));
     }
-    if branch.run.is_some() && !branch.is_exact {
+    if split.run.is_some() && !split.is_exact {
         return Err("a run is not exact".into());
     }
-    if back.is_none() && branch.is_exact {
+    if back.is_none() && split.is_exact {
         return Err("an exact front has no DFA".into());
     }
     if back.as_ref().is_some_and(|back| back.escapes() || least == most) {
@@ -608,7 +608,7 @@ mod tests {
     #[test]
     fn a_front_that_offsets_cannot_hold_is_refused() {
         for front in [[u32::MAX; 2], [2, 1], [0, 5000], [0, layout::UNBOUNDED], [1, 2]] {
-            assert_refused(&["zebra"], "a front of", |rule| rule.branches[0].front = front);
+            assert_refused(&["zebra"], "a front of", |rule| rule.splits[0].front = front);
         }
     }
 
@@ -661,7 +661,7 @@ mod tests {
         assert_refused(&["[a-y]z"], "an entry leads outside", |rule| rule.dfa.entries[0] = 1);
         let patterns = ["[ab]{0,9}zebra.+x"];
         assert_refused(&patterns, "a tail may be empty", |rule| {
-            let tail = rule.branches[0].tail.as_mut().unwrap();
+            let tail = rule.splits[0].tail.as_mut().unwrap();
             let initial = tail.entry(0, 0) >> 1;
             tail.entries[(u32::from(initial) * tail.stride) as usize] |= 1;
         });
@@ -672,26 +672,24 @@ mod tests {
         let gram = Gram { bytes: *b"abcd", offset: 1, confirm_mask: layout::CONFIRM_ANY };
         let gram_of = |index: u32| Gram { bytes: index.to_be_bytes(), ..gram };
         for grams in [vec![gram; 2], vec![Gram { offset: 2, ..gram }, gram]] {
-            assert_refused(&["zebra"], "ascend", |rule| rule.branches[0].grams = grams);
+            assert_refused(&["zebra"], "ascend", |rule| rule.splits[0].grams = grams);
         }
         assert_refused(&["zebra"], "too many", |rule| {
-            rule.branches[0].grams = (0..=factor::MOST_GRAMS as u32).map(gram_of).collect();
+            rule.splits[0].grams = (0..=factor::MOST_GRAMS as u32).map(gram_of).collect();
         });
-        assert_refused(&["zebra"], "together", |rule| rule.branches[0].other_grams = Some(vec![]));
-        assert_refused(&["zebra"], "confirm mask", |rule| {
-            rule.branches[0].grams[0].confirm_mask = 0
-        });
-        assert_refused(&["zebra"], "look for", |rule| rule.branches.push(Branch::anchored()));
+        assert_refused(&["zebra"], "together", |rule| rule.splits[0].other_grams = Some(vec![]));
+        assert_refused(&["zebra"], "confirm mask", |rule| rule.splits[0].grams[0].confirm_mask = 0);
+        assert_refused(&["zebra"], "look for", |rule| rule.splits.push(Split::anchored()));
 
         let class_window = |index: u32| ClassWindow { sets: [[index; 8]; CLASS_WINDOW], offset: 0 };
         let patterns = ["[a-f0-9]{30}"];
         for class_windows in [vec![class_window(1); 2], (1..=513).map(class_window).collect()] {
             assert_refused(&patterns, "ascend", |rule| {
-                rule.branches[0].class_windows = class_windows
+                rule.splits[0].class_windows = class_windows
             });
         }
-        assert_refused(&patterns, "other branches", |rule| {
-            rule.branches.push(rule.branches[0].clone());
+        assert_refused(&patterns, "other splits", |rule| {
+            rule.splits.push(rule.splits[0].clone());
         });
     }
 

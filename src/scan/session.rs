@@ -16,7 +16,7 @@ use super::{ScanError, SessionOptions};
 use crate::matches::{Chains, Told, Undecided, Unsettled};
 use crate::narrow::narrow;
 use crate::rules::pass::{self, Pass};
-use crate::rules::{Branch, Rule, Run};
+use crate::rules::{Rule, Run, Split};
 use crate::shaders::layout::{self, Candidate};
 use crate::vulkan::deadline::Deadline;
 use crate::vulkan::device::Device;
@@ -196,8 +196,8 @@ impl ResidentRulePipeline {
             has_long: pipeline
                 .rules()
                 .iter()
-                .flat_map(|rule| &rule.branches)
-                .any(Branch::is_unbounded),
+                .flat_map(|rule| &rule.splits)
+                .any(Split::is_unbounded),
             is_direct: pipeline.rules().iter().map(is_direct).collect(),
             runs: pipeline.rules().iter().map(run).collect(),
             shape,
@@ -480,13 +480,13 @@ impl std::fmt::Debug for ResidentRulePipeline {
 }
 
 fn is_direct(rule: &Rule) -> bool {
-    rule.branches.iter().any(|branch| branch.is_exact)
+    rule.splits.iter().any(|split| split.is_exact)
 }
 
-/// With several branches, a start would have to choose among these first.
+/// With several splits, a start would have to choose among these first.
 fn run(rule: &Rule) -> Option<Run> {
-    let [branch] = &rule.branches[..] else { return None };
-    branch.run
+    let [split] = &rule.splits[..] else { return None };
+    split.run
 }
 
 fn limit(

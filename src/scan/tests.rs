@@ -855,9 +855,9 @@ fn lazy_fronts_that_cross_tails() {
         "x[a-z]{2,2000}?abcd",
     ];
     let rules = rules(MatchKind::LeftmostFirst, &patterns);
-    for Rule { pattern, branches, .. } in rules.rules() {
-        let exact = branches.iter().all(|branch| branch.is_exact && branch.run.is_none());
-        assert!(exact, "{pattern}: {branches:?}");
+    for Rule { pattern, splits, .. } in rules.rules() {
+        let exact = splits.iter().all(|split| split.is_exact && split.run.is_none());
+        assert!(exact, "{pattern}: {splits:?}");
     }
     let session = rules.prepare_resident(&backend, 60_000, 10_000).unwrap();
     let check =
@@ -890,8 +890,8 @@ fn what_runs_leave_open_is_told_by_their_tails() {
         "[ab-d ]{0,9}(?:abcd|bcda)[a-d]{0,9}",
     ];
     let rules = rules(MatchKind::LeftmostFirst, &patterns);
-    for Rule { pattern, branches, .. } in rules.rules() {
-        let runs: Vec<_> = branches.iter().map(|branch| branch.run).collect();
+    for Rule { pattern, splits, .. } in rules.rules() {
+        let runs: Vec<_> = splits.iter().map(|split| split.run).collect();
         assert!(matches!(runs[..], [Some(_)]), "{pattern}: {runs:?}");
     }
     let session = rules.prepare_resident(&backend, 60_000, 10_000).unwrap();

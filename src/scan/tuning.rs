@@ -15,7 +15,7 @@ pub(crate) struct Tuning {
     pub(crate) queue_capacity: u32,
     /// Steps of an invocation in a round, and of one of `verify_nfa`. lavapipe (Mesa 22.3.6) ends an invocation's loops
     /// after 65,535 turns in total and says nothing. It counts a function that returns early as a loop of one
-    /// turn, and the loops of branches that are not taken, so that a step of `verify_nfa` takes about 25: on a CPU there
+    /// turn, and the loops of code paths that are not taken, so that a step of `verify_nfa` takes about 25: on a CPU there
     /// is room for 20 turns a step, and for 64 there.
     pub(crate) step_budget: u32,
     pub(crate) nfa_step_budget: u32,

@@ -1,7 +1,7 @@
 //! The twin of `shaders/confirm.comp`.
 
 use super::{Buffers, Text};
-use crate::shaders::layout::{self, BranchRecord, Candidate, Hit, ScanParams};
+use crate::shaders::layout::{self, Candidate, Hit, ScanParams, SplitRecord};
 
 pub(crate) fn confirm(buffers: &mut Buffers, params: &ScanParams) {
     if buffers.control.pass != params.pass || buffers.control.prefiltered != 0 {
@@ -22,13 +22,13 @@ fn walk(
     buffers: &Buffers,
     params: &ScanParams,
     text: Text,
-    branch: &BranchRecord,
+    split: &SplitRecord,
     start: u32,
     steps: u32,
     to_the_end: bool,
 ) -> Verdict {
-    let end_class = branch.stride - 1;
-    let dfa = [branch.classes, branch.first_entry, branch.stride];
+    let end_class = split.stride - 1;
+    let dfa = [split.classes, split.first_entry, split.stride];
     let mut row = buffers.first_row(text, dfa, start);
     let mut verdict = Verdict::NoMatch;
     for at in start..start + steps {
@@ -40,8 +40,8 @@ fn walk(
             return Verdict::MayMatch;
         }
         let class =
-            if at_end { end_class } else { buffers.class_of(branch.classes, buffers.byte(at)) };
-        let entry = buffers.dfa_entry(branch.first_entry, branch.stride, row, class);
+            if at_end { end_class } else { buffers.class_of(split.classes, buffers.byte(at)) };
+        let entry = buffers.dfa_entry(split.first_entry, split.stride, row, class);
         row = entry >> 1;
         if row != layout::ROW_ESCAPE && entry & layout::ENTRY_MATCH != 0 {
             verdict = Verdict::Match { end: at };
@@ -72,12 +72,12 @@ fn hand_on_all(
     buffers: &mut Buffers,
     params: &ScanParams,
     text: Text,
-    branch: &BranchRecord,
+    split: &SplitRecord,
     tail: u32,
 ) {
-    let first = tail - branch.front_max.min(tail - text.begin);
-    for start in first..=tail - branch.front_min {
-        if !hand_on(buffers, params, branch.rule, start) {
+    let first = tail - split.front_max.min(tail - text.begin);
+    for start in first..=tail - split.front_min {
+        if !hand_on(buffers, params, split.rule, start) {
             return;
         }
     }
@@ -116,14 +116,14 @@ fn walk_back(
     buffers: &mut Buffers,
     params: &ScanParams,
     text: Text,
-    branch: &BranchRecord,
+    split: &SplitRecord,
     tail: u32,
     is_direct: bool,
     verdict: Verdict,
 ) {
-    let end_class = branch.back_stride - 1;
+    let end_class = split.back_stride - 1;
     let entry_of = |buffers: &Buffers, row, class| {
-        buffers.dfa_entry(branch.back_first_entry, branch.back_stride, row, class)
+        buffers.dfa_entry(split.back_first_entry, split.back_stride, row, class)
     };
     let pieces_left = &mut { params.most_pieces };
     let mut told = match verdict {
@@ -144,7 +144,7 @@ fn walk_back(
                 && pays_for(buffers, params, pieces_left, of_tail)
             {
                 let steps = layout::LONG_TAIL_STEPS;
-                match walk(buffers, params, text, branch, tail, steps, true) {
+                match walk(buffers, params, text, split, tail, steps, true) {
                     Verdict::NoMatch => return,
                     Verdict::MayMatch => {}
                     Verdict::Match { end } => told = Some(end),
@@ -160,14 +160,14 @@ fn walk_back(
         let class = if at == text.begin {
             end_class
         } else {
-            buffers.class_of(branch.back_classes, buffers.byte(at - 1))
+            buffers.class_of(split.back_classes, buffers.byte(at - 1))
         };
         let entry = entry_of(buffers, row, class);
         row = entry >> 1;
         if entry & layout::ENTRY_MATCH != 0 {
             least = if at < params.end_start { Some(at) } else { least };
             starts += 1;
-            if told.is_none() && !hand_on(buffers, params, branch.rule, at) {
+            if told.is_none() && !hand_on(buffers, params, split.rule, at) {
                 return;
             }
         }
@@ -178,53 +178,53 @@ fn walk_back(
         }
     }
     if row != layout::ROW_DEAD {
-        match branch.front_max {
-            layout::UNBOUNDED => list_rule(buffers, params, branch.rule),
-            _ => hand_on_all(buffers, params, text, branch, tail),
+        match split.front_max {
+            layout::UNBOUNDED => list_rule(buffers, params, split.rule),
+            _ => hand_on_all(buffers, params, text, split, tail),
         }
     } else if let (Some(start), Some(end)) = (least, told) {
-        let pattern_id = buffers.rule(branch.rule).pattern_id;
+        let pattern_id = buffers.rule(split.rule).pattern_id;
         buffers.emit_told(params, Hit { pattern_id, start, end }, tail);
     }
 }
 
 fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     let candidate = buffers.candidates[id as usize];
-    let branch: BranchRecord = buffers.record(buffers.header().branches, candidate.of);
+    let split: SplitRecord = buffers.record(buffers.header().splits, candidate.of);
     let tail = candidate.at;
-    let is_listed = buffers.control.listed.contains(&(branch.rule + 1));
+    let is_listed = buffers.control.listed.contains(&(split.rule + 1));
     let Some(text) = buffers.text(params, tail) else { return };
-    if tail - text.begin < branch.front_min || params.has_listed != 0 && is_listed {
+    if tail - text.begin < split.front_min || params.has_listed != 0 && is_listed {
         return;
     }
-    if branch.front_min == branch.front_max {
-        let start = tail - branch.front_min;
+    if split.front_min == split.front_max {
+        let start = tail - split.front_min;
         if !(params.first_start..params.end_start).contains(&start) {
             return;
         }
         let to_the_end = params.is_direct != 0;
-        match walk(buffers, params, text, &branch, start, layout::TAIL_STEPS, to_the_end) {
+        match walk(buffers, params, text, &split, start, layout::TAIL_STEPS, to_the_end) {
             Verdict::NoMatch => {}
             Verdict::Match { end } if params.is_direct != 0 => {
-                let pattern_id = buffers.rule(branch.rule).pattern_id;
+                let pattern_id = buffers.rule(split.rule).pattern_id;
                 if end > start {
                     buffers.emit(params, Hit { pattern_id, start, end });
                 }
             }
             _ => {
-                hand_on(buffers, params, branch.rule, start);
+                hand_on(buffers, params, split.rule, start);
             }
         }
         return;
     }
-    let is_direct = params.is_direct != 0 && branch.is_exact != 0;
-    let verdict = walk(buffers, params, text, &branch, tail, layout::TAIL_STEPS, is_direct);
+    let is_direct = params.is_direct != 0 && split.is_exact != 0;
+    let verdict = walk(buffers, params, text, &split, tail, layout::TAIL_STEPS, is_direct);
     if verdict == Verdict::NoMatch {
         return;
     }
-    if branch.back_stride != 0 {
-        walk_back(buffers, params, text, &branch, tail, is_direct, verdict);
+    if split.back_stride != 0 {
+        walk_back(buffers, params, text, &split, tail, is_direct, verdict);
         return;
     }
-    hand_on_all(buffers, params, text, &branch, tail);
+    hand_on_all(buffers, params, text, &split, tail);
 }

@@ -2,7 +2,7 @@
 
 use super::{Buffers, is_claimed, slot_place};
 use crate::rules::pass;
-use crate::shaders::layout::{self, BranchRecord, Candidate, ScanParams};
+use crate::shaders::layout::{self, Candidate, ScanParams, SplitRecord};
 
 pub(crate) fn gram_prefilter(buffers: &mut Buffers, params: &ScanParams) {
     let header = *buffers.header();
@@ -85,9 +85,9 @@ pub(super) fn hand_on(buffers: &mut Buffers, params: &ScanParams, list: u32, at:
 fn hand_on_item(buffers: &mut Buffers, params: &ScanParams, item: u32, at: u32) -> bool {
     let offset = item >> layout::GRAM_OFFSET_SHIFT & layout::GRAM_MOST_OFFSET;
     let of = item & ((1 << layout::GRAM_OFFSET_SHIFT) - 1);
-    let branch: BranchRecord = buffers.record(buffers.header().branches, of);
+    let split: SplitRecord = buffers.record(buffers.header().splits, of);
     let is_left_out =
-        params.use_prefilter == layout::PREFILTER_BOUNDED && branch.front_max == layout::UNBOUNDED;
+        params.use_prefilter == layout::PREFILTER_BOUNDED && split.front_max == layout::UNBOUNDED;
     if offset > at + 1 || is_left_out {
         return true;
     }

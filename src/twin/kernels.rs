@@ -575,8 +575,8 @@ fn kernels_do_what_their_twins_do() {
         for dfa_budget in [32 << 10, 64] {
             let options = PipelineOptions { match_kind, dfa_budget, ..PipelineOptions::default() };
             let rules = RulePipeline::with_options(&patterns, options).unwrap();
-            let unbounded = rules.rules().iter().flat_map(|rule| &rule.branches);
-            assert_eq!(unbounded.filter(|branch| branch.is_unbounded()).count(), 1);
+            let unbounded = rules.rules().iter().flat_map(|rule| &rule.splits);
+            assert_eq!(unbounded.filter(|split| split.is_unbounded()).count(), 1);
             for params in [whole, tight, window, prefiltered, filtered_tight, bounded, part] {
                 compare_scan(&backend, &rules, haystack, params);
             }

@@ -98,7 +98,7 @@ fn damage(source: &mut Source, rules: &mut [Rule]) {
                 *to = from;
             }
         }
-        _ => damage_branches(source, rule),
+        _ => damage_splits(source, rule),
     }
 }
 
@@ -141,14 +141,9 @@ fn damage_nfa(source: &mut Source, rule: &mut Rule) {
 }
 
 fn any_dfa<'r>(source: &mut Source, rule: &'r mut Rule) -> Option<&'r mut PartialDfa> {
-    let of_branches =
-        rule.branches.iter_mut().flat_map(|branch| [&mut branch.tail, &mut branch.back]);
-    let mut all: Vec<&mut PartialDfa> = [&mut rule.relaxed]
-        .into_iter()
-        .chain(of_branches)
-        .flatten()
-        .chain([&mut rule.dfa])
-        .collect();
+    let of_splits = rule.splits.iter_mut().flat_map(|split| [&mut split.tail, &mut split.back]);
+    let mut all: Vec<&mut PartialDfa> =
+        [&mut rule.relaxed].into_iter().chain(of_splits).flatten().chain([&mut rule.dfa]).collect();
     let index = source.within(0..=all.len() - 1);
     Some(all.swap_remove(index))
 }
@@ -171,44 +166,44 @@ fn damage_dfa(source: &mut Source, dfa: &mut PartialDfa) {
     }
 }
 
-fn damage_branches(source: &mut Source, rule: &mut Rule) {
-    if rule.branches.is_empty() {
+fn damage_splits(source: &mut Source, rule: &mut Rule) {
+    if rule.splits.is_empty() {
         rule.relaxed = None;
         return;
     }
-    let index = source.within(0..=rule.branches.len() - 1);
-    let branch = &mut rule.branches[index];
+    let index = source.within(0..=rule.splits.len() - 1);
+    let split = &mut rule.splits[index];
     match source.within(0..=11) {
-        0 => branch.front[source.within(0..=1)] = source.within(0..=600) as u32,
+        0 => split.front[source.within(0..=1)] = source.within(0..=600) as u32,
         1 => {
             let length = source.one_of(&[0, 1, 40, 1 << 30, 1 << 31, layout::UNBOUNDED]);
-            branch.front = [length, source.one_of(&[length, layout::UNBOUNDED])];
+            split.front = [length, source.one_of(&[length, layout::UNBOUNDED])];
         }
-        2 => branch.tail = None,
-        3 => branch.back = None,
-        4 => (branch.is_exact, branch.run) = (!branch.is_exact, None),
-        5 => branch.run = source.one_of(&[None, Some(Run::Lazy), Some(Run::Greedy)]),
-        6 => branch.other_grams = None,
-        7 if !branch.grams.is_empty() => {
-            let at = source.within(0..=branch.grams.len() - 1);
-            branch.grams[at].offset = source.within(0..=130) as u8;
+        2 => split.tail = None,
+        3 => split.back = None,
+        4 => (split.is_exact, split.run) = (!split.is_exact, None),
+        5 => split.run = source.one_of(&[None, Some(Run::Lazy), Some(Run::Greedy)]),
+        6 => split.other_grams = None,
+        7 if !split.grams.is_empty() => {
+            let at = source.within(0..=split.grams.len() - 1);
+            split.grams[at].offset = source.within(0..=130) as u8;
         }
-        8 if !branch.grams.is_empty() => {
-            let at = source.within(0..=branch.grams.len() - 1);
-            branch.grams[at].bytes[source.within(0..=3)] = source.byte();
-            branch.grams[at].confirm_mask ^= 1 << source.within(0..=31);
+        8 if !split.grams.is_empty() => {
+            let at = source.within(0..=split.grams.len() - 1);
+            split.grams[at].bytes[source.within(0..=3)] = source.byte();
+            split.grams[at].confirm_mask ^= 1 << source.within(0..=31);
         }
-        9 if !branch.class_windows.is_empty() => {
-            let at = source.within(0..=branch.class_windows.len() - 1);
-            branch.class_windows[at].offset = source.within(0..=130) as u8;
-            branch.class_windows[at].sets[source.within(0..=7)][source.within(0..=7)] = u32::MAX;
+        9 if !split.class_windows.is_empty() => {
+            let at = source.within(0..=split.class_windows.len() - 1);
+            split.class_windows[at].offset = source.within(0..=130) as u8;
+            split.class_windows[at].sets[source.within(0..=7)][source.within(0..=7)] = u32::MAX;
         }
         10 => {
-            let copy = branch.clone();
-            rule.branches.push(copy);
+            let copy = split.clone();
+            rule.splits.push(copy);
         }
         _ => {
-            rule.branches.remove(index);
+            rule.splits.remove(index);
         }
     }
 }

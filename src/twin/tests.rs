@@ -303,8 +303,8 @@ fn fronts_that_overlap() {
         RulePipeline::with_options(&patterns, options).unwrap()
     };
     let pipelines = [MatchKind::LeftmostFirst, MatchKind::All].map(of_kind);
-    let exact = pipelines[0].rules().iter().flat_map(|rule| &rule.branches);
-    assert!(exact.filter(|branch| branch.is_exact).count() > 4);
+    let exact = pipelines[0].rules().iter().flat_map(|rule| &rule.splits);
+    assert!(exact.filter(|split| split.is_exact).count() > 4);
     let pieces = vec!["a", "b", "ab", "abcd", "abcd", "cd", "d", " "];
     let haystacks = prop::collection::vec(prop::sample::select(pieces), 0..12);
     let config = ProptestConfig::with_cases(200);

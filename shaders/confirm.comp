@@ -1,15 +1,15 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 
-// Drops the candidate tails that cannot match, and hands on the starts of those that may.
+// Drops the candidate suffixes that cannot match, and hands on the starts of those that may.
 //
-// Reads candidate tails, the tables and the haystack; writes candidate starts and counts them in Control.
+// Reads candidate suffixes, the tables and the haystack; writes candidate starts and counts them in Control.
 // Grid: each invocation takes every grid's-width-th candidate, and the host gives a grid wide enough that these
-// are few; where candidates are, every so manyth invocation takes one. A tail passes if its
-// DFA accepts, is not built far enough, or has not come to an end after TAIL_STEPS bytes. The front is then
-// walked back to all the places where it may begin. Where front and tail are exact, or the front has one length,
-// and params.is_direct says so, that is a hit already. Rules with unbounded fronts that are too long for that are
-// listed. Loops, for each candidate: a fourth of TAIL_STEPS, FRONT_STEPS, what fronts of one split may vary by, twice
+// are few; where candidates are, every so manyth invocation takes one. A suffix passes if its
+// DFA accepts, is not built far enough, or has not come to an end after SUFFIX_STEPS bytes. The prefix is then
+// walked back to all the places where it may begin. Where prefix and suffix are exact, or the prefix has one length,
+// and params.is_direct says so, that is a hit already. Rules with unbounded prefixes that are too long for that are
+// listed. Loops, for each candidate: a fourth of SUFFIX_STEPS, PREFIX_STEPS, what prefixes of one split may vary by, twice
 // MOST_LISTED, and the bits of params.slot_count; and for all of them params.most_pieces times a fourth of PIECE_STEPS.
 // CPU twin: src/twin/confirm.rs.
 
@@ -29,12 +29,12 @@ SplitRecord split_record(uint split) {
                         tables.words[at + 9u]);
 }
 
-// What a walk over a tail tells.
+// What a walk over a suffix tells.
 const uint NO_MATCH = 0u;
 const uint MAY_MATCH = 1u;
 const uint MATCH = 2u;
 
-// Walks from `start`, for `steps` bytes at most: over the tail, or over all of the rule where the front has one length.
+// Walks from `start`, for `steps` bytes at most: over the suffix, or over all of the rule where the prefix has one length.
 // With `to_the_end` only a MATCH tells the match's end, in `end`; else any match will do.
 uint walk(SplitRecord split, uint start, uint steps, bool to_the_end, out uint end) {
     Dfa dfa = Dfa(split.classes, split.first_entry, split.stride);
@@ -92,16 +92,16 @@ bool hand_on(uint rule, uint start) {
     }
     uint index = atomicAdd(control.item_count, 1u);
     if (index < params.item_capacity) {
-        candidates.tails_then_items[params.candidate_capacity + index] = Candidate(rule, start);
+        candidates.suffixes_then_items[params.candidate_capacity + index] = Candidate(rule, start);
     }
     return index < params.item_capacity;
 }
 
-// Hands on all starts of a front whose length is bounded.
-void hand_on_all(SplitRecord split, uint tail) {
-    uint before = tail - text_begin();
-    uint first = before < split.front_max ? text_begin() : tail - split.front_max;
-    for (uint start = first; start <= tail - split.front_min; ++start) {
+// Hands on all starts of a prefix whose length is bounded.
+void hand_on_all(SplitRecord split, uint suffix) {
+    uint before = suffix - text_begin();
+    uint first = before < split.prefix_max ? text_begin() : suffix - split.prefix_max;
+    for (uint start = first; start <= suffix - split.prefix_min; ++start) {
         if (!hand_on(split.rule, start)) {
             return;
         }
@@ -118,7 +118,7 @@ void list_rule(uint rule) {
             return;
         }
     }
-    atomicOr(control.overflowed, OVERFLOW_FRONTS);
+    atomicOr(control.overflowed, OVERFLOW_PREFIXES);
 }
 
 bool is_listed(uint rule) {
@@ -129,28 +129,28 @@ bool is_listed(uint rule) {
     return found;
 }
 
-// Hands on all starts from which the front may lead to `tail`; or, if what tails tell `is_direct` and this one `is` a
+// Hands on all starts from which the prefix may lead to `suffix`; or, if what suffixes tell `is_direct` and this one `is` a
 // MATCH that ends at `end`, reports the least of them.
-void walk_back(SplitRecord split, uint tail, bool is_direct, uint is, uint end) {
-    uint end_class = split.back_stride - 1u;
-    // The front's DFA has no assertions, so the byte behind it does not matter.
-    uint row = dfa_entry(split.back_first_entry, split.back_stride, 0u, end_class) >> 1;
-    uint at = tail;
+void walk_back(SplitRecord split, uint suffix, bool is_direct, uint is, uint end) {
+    uint end_class = split.reverse_prefix_stride - 1u;
+    // The prefix's DFA has no assertions, so the byte behind it does not matter.
+    uint row = dfa_entry(split.reverse_prefix_first_entry, split.reverse_prefix_stride, 0u, end_class) >> 1;
+    uint at = suffix;
     uint least = NO_START;
     uint first_start = max(params.first_start, text_begin());
-    uint most = FRONT_STEPS;
+    uint most = PREFIX_STEPS;
     uint starts = 0u;
     bool is_told = is_direct && is == MATCH;
     bool goes_on = true;
     while (goes_on) {
         if (is_told) {
-            uint stop = max(first_start, tail - min(tail, most));
-            walk_words_back(Dfa(split.back_classes, split.back_first_entry, split.back_stride), stop,
+            uint stop = max(first_start, suffix - min(suffix, most));
+            walk_words_back(Dfa(split.reverse_prefix_classes, split.reverse_prefix_first_entry, split.reverse_prefix_stride), stop,
                             params.end_start, row, at, least);
         }
-        while (row != ROW_DEAD && tail - at < most) {
-            uint byte_class = at == text_begin() ? end_class : class_of(split.back_classes, byte_at(at - 1u));
-            uint entry = dfa_entry(split.back_first_entry, split.back_stride, row, byte_class);
+        while (row != ROW_DEAD && suffix - at < most) {
+            uint byte_class = at == text_begin() ? end_class : class_of(split.reverse_prefix_classes, byte_at(at - 1u));
+            uint entry = dfa_entry(split.reverse_prefix_first_entry, split.reverse_prefix_stride, row, byte_class);
             row = entry >> 1;
             if ((entry & ENTRY_MATCH) != 0u) {
                 least = at < params.end_start ? at : least;
@@ -165,43 +165,43 @@ void walk_back(SplitRecord split, uint tail, bool is_direct, uint is, uint end) 
                 at -= 1u;
             }
         }
-        if (row != ROW_DEAD && most == FRONT_STEPS && is_direct && !is_told
-            && pays_for(LONG_TAIL_STEPS / PIECE_STEPS)) {
-            is = walk(split, tail, LONG_TAIL_STEPS, true, end);
+        if (row != ROW_DEAD && most == PREFIX_STEPS && is_direct && !is_told
+            && pays_for(LONG_SUFFIX_STEPS / PIECE_STEPS)) {
+            is = walk(split, suffix, LONG_SUFFIX_STEPS, true, end);
             if (is == NO_MATCH) {
                 return;
             }
             is_told = is == MATCH;
         }
-        bool is_worth_it = most < LONG_FRONT_STEPS && (is_told || starts <= LONG_FRONT_STARTS);
+        bool is_worth_it = most < LONG_PREFIX_STEPS && (is_told || starts <= LONG_PREFIX_STARTS);
         goes_on = row != ROW_DEAD && is_worth_it && pays_for(is_told ? 1u : 4u);
         most += PIECE_STEPS;
     }
     if (row != ROW_DEAD) {
-        // Still in the front, which is long.
-        if (split.front_max == UNBOUNDED) {
+        // Still in the prefix, which is long.
+        if (split.prefix_max == UNBOUNDED) {
             list_rule(split.rule);
         } else {
-            hand_on_all(split, tail);
+            hand_on_all(split, suffix);
         }
     } else if (is_told && least != NO_START) {
-        emit_told(rule_record(split.rule).pattern_id, least, end, tail);
+        emit_told(rule_record(split.rule).pattern_id, least, end, suffix);
     }
 }
 
 void look_at(Candidate candidate) {
     SplitRecord split = split_record(candidate.of);
-    uint tail = candidate.at;
-    if (!enter_text(tail) || tail - text_begin() < split.front_min || (params.has_listed != 0u && is_listed(split.rule))) {
+    uint suffix = candidate.at;
+    if (!enter_text(suffix) || suffix - text_begin() < split.prefix_min || (params.has_listed != 0u && is_listed(split.rule))) {
         return;
     }
     uint end;
-    if (split.front_min == split.front_max) {
-        uint start = tail - split.front_min;
+    if (split.prefix_min == split.prefix_max) {
+        uint start = suffix - split.prefix_min;
         if (start < params.first_start || start >= params.end_start) {
             return;
         }
-        uint verdict = walk(split, start, TAIL_STEPS, params.is_direct != 0u, end);
+        uint verdict = walk(split, start, SUFFIX_STEPS, params.is_direct != 0u, end);
         if (verdict == MATCH && params.is_direct != 0u) {
             // An empty match is none.
             if (end > start) {
@@ -213,15 +213,15 @@ void look_at(Candidate candidate) {
         return;
     }
     bool is_direct = params.is_direct != 0u && split.is_exact != 0u;
-    uint verdict = walk(split, tail, TAIL_STEPS, is_direct, end);
+    uint verdict = walk(split, suffix, SUFFIX_STEPS, is_direct, end);
     if (verdict == NO_MATCH) {
         return;
     }
-    if (split.back_stride != 0u) {
-        walk_back(split, tail, is_direct, verdict, end);
+    if (split.reverse_prefix_stride != 0u) {
+        walk_back(split, suffix, is_direct, verdict, end);
         return;
     }
-    hand_on_all(split, tail);
+    hand_on_all(split, suffix);
 }
 
 void main() {
@@ -235,6 +235,6 @@ void main() {
         return;
     }
     for (uint id = gl_GlobalInvocationID.x / spread; id < count; id += width) {
-        look_at(candidates.tails_then_items[id]);
+        look_at(candidates.suffixes_then_items[id]);
     }
 }

@@ -7,7 +7,7 @@
 // Finds the grams that a match could contain.
 //
 // Reads the haystack, from params.prefilter_first up to params.prefilter_end, and the tables; writes candidate
-// tails and counts them in Control. Grid: params.prefilter_workgroup invocations in a workgroup, and a workgroup
+// suffixes and counts them in Control. Grid: params.prefilter_workgroup invocations in a workgroup, and a workgroup
 // for as many bytes as they look at in params.prefilter_turns turns (for passes but the first,
 // Control::filter_*). The gram of every byte, or of every other one, is tested against a bitmap in shared
 // memory. Survivors are queued there, for each subgroup on its own; as soon as there is one for each of its
@@ -123,7 +123,7 @@ uint look_up(uint first, uint count) {
     return subgroupAdd(items);
 }
 
-// Hands on the tails of survivors whose confirm mask is met. Their items are dealt out evenly, however they are
+// Hands on the suffixes of survivors whose confirm mask is met. Their items are dealt out evenly, however they are
 // spread over the survivors.
 void hand_on_survivors(uint first, uint count) {
     uint all = look_up(first, count);

@@ -6,7 +6,7 @@
 // Reads Control, the tables' head and the hits; writes the readback buffer. Grid: each invocation copies every
 // grid's-width-th word, and no more words than fit the loop's bound: the host gives a grid that is wide
 // enough. Hits are copied only once the scan is done, and only if all of them fit. In the place of an
-// `schedule` after the tails of the only pass, which may have left nothing to do, it sees to that itself.
+// `schedule` after the suffixes of the only pass, which may have left nothing to do, it sees to that itself.
 // CPU twin: src/twin/readback.rs.
 
 #include "bindings.glsl"
@@ -33,8 +33,8 @@ void main() {
     for (uint word = id; word < count * 3u; word += width) {
         readback.words[word] = hits.words[word];
     }
-    uint tails = params.hit_capacity * 3u;
+    uint suffixes = params.hit_capacity * 3u;
     for (uint word = id; params.is_direct != 0u && word < count; word += width) {
-        readback.words[tails + word] = hits.words[tails + word];
+        readback.words[suffixes + word] = hits.words[suffixes + word];
     }
 }

@@ -5,7 +5,7 @@
 //
 // One invocation. Reads the tables' head, reads and writes Control. After a round it judges the round, if one
 // ran, by putting the queue's counters right and going on to the next pass once no walker and no queue item
-// is left; after the tails it sees whether candidates fit, and whether they left anything to do. Before a
+// is left; after the suffixes it sees whether candidates fit, and whether they left anything to do. Before a
 // round it makes tracks of what long walks have named. It sets the grids of what follows, which are empty if
 // that belongs to a pass that is over or not yet begun. Loops: MOST_TRACKS and TRACK_LISTS.
 // CPU twin: src/twin/schedule.rs.
@@ -116,7 +116,7 @@ void end_round() {
     }
 }
 
-// After the tails of a pass, unless it has come further already.
+// After the suffixes of a pass, unless it has come further already.
 void end_confirmed() {
     control.prefiltered = 1u;
     control.generation += 1u;

@@ -8,7 +8,7 @@
 // candidate starts i, i + start_walkers, ..., if there is a prefilter (where they are few, every so manyth invocation
 // takes one), then for the rules that cannot be
 // prefiltered the starts first_start + i, first_start + i + start_walkers, ... and for each the rules of its two
-// lists, and those that have been listed for their long fronts. A walk that leaves its rule's DFA begins again on
+// lists, and those that have been listed for their long prefixes. A walk that leaves its rule's DFA begins again on
 // that of RuleRecord::relaxed, if there is one, and is left to the NFA where that one matches. A long walk that comes to a segment as a
 // track does leaps over it, and the chain behind it; else it names its rule and row. The main loop is bounded
 // by params.step_budget, and the search among tracks is charged to it (that among names is not, and has
@@ -157,7 +157,7 @@ void main() {
     bool has_text = enter_text(walker.start);
     if ((walker.mode & START_WALKING) != 0u) {
         rule_index = (walker.mode & START_ITEMS) != 0u
-            ? candidates.tails_then_items[params.candidate_capacity + walker.entry - params.start_walkers].of
+            ? candidates.suffixes_then_items[params.candidate_capacity + walker.entry - params.start_walkers].of
             : (walker.mode & START_LISTED) != 0u ? control.listed[walker.entry - 1u] - 1u
             : tables.words[walker.entry - 1u];
         record = rule_index;
@@ -254,7 +254,7 @@ void main() {
         } else if ((walker.mode & START_ITEMS) != 0u
                    ? walker.entry < item_count : walker.entry < walker.entry_end) {
             if ((walker.mode & START_ITEMS) != 0u) {
-                Candidate item = candidates.tails_then_items[params.candidate_capacity + walker.entry];
+                Candidate item = candidates.suffixes_then_items[params.candidate_capacity + walker.entry];
                 rule_index = item.of;
                 walker.start = item.at;
                 walker.entry += params.start_walkers;

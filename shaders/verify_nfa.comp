@@ -125,24 +125,24 @@ uint char_at(uint at, uint end) {
     if (lead < 0x80u) {
         return lead;
     }
-    uint tail;
+    uint more;
     uint code;
     if (lead >= 0xC0u && lead < 0xE0u) {
-        tail = 1u;
+        more = 1u;
         code = lead & 0x1Fu;
     } else if (lead >= 0xE0u && lead < 0xF0u) {
-        tail = 2u;
+        more = 2u;
         code = lead & 0x0Fu;
     } else if (lead >= 0xF0u && lead < 0xF8u) {
-        tail = 3u;
+        more = 3u;
         code = lead & 0x07u;
     } else {
         return NO_CHAR;
     }
-    if (end - at <= tail) {
+    if (end - at <= more) {
         return NO_CHAR;
     }
-    for (uint i = 1u; i <= tail; ++i) {
+    for (uint i = 1u; i <= more; ++i) {
         uint next = byte_at(at + i);
         if ((next & 0xC0u) != 0x80u) {
             return NO_CHAR;
@@ -150,7 +150,7 @@ uint char_at(uint at, uint end) {
         code = code << 6 | (next & 0x3Fu);
     }
     // Overlong, surrogate, or past the last code point.
-    uint least = tail == 1u ? 0x80u : tail == 2u ? 0x800u : 0x10000u;
+    uint least = more == 1u ? 0x80u : more == 2u ? 0x800u : 0x10000u;
     if (code < least || (code >= 0xD800u && code <= 0xDFFFu) || code > 0x10FFFFu) {
         return NO_CHAR;
     }

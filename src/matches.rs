@@ -56,11 +56,11 @@ impl Unsettled {
     }
 }
 
-/// A match that a tail told of, and the least start from which its front leads to the tail.
+/// A match that a suffix told of, and the least start from which its prefix leads to the suffix.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Told {
     pub(crate) pattern_id: u32,
-    pub(crate) tail: u32,
+    pub(crate) suffix: u32,
     pub(crate) start: u32,
     pub(crate) end: u32,
 }
@@ -262,7 +262,7 @@ impl Chains {
         pool().install(|| borders.par_windows(2).all(is_settled))
     }
 
-    /// The ranges of starts of which `candidates`, sorted, may not hold all that counts, where tails have
+    /// The ranges of starts of which `candidates`, sorted, may not hold all that counts, where suffixes have
     /// been reported with their least start alone: one start has two ends, or a start that is covered would
     /// have later ones that are not. `is_direct` tells the patterns that this may be so of.
     ///
@@ -309,12 +309,12 @@ impl Chains {
         })
     }
 
-    /// Appends the matches that count of one pattern whose front is a run of bytes of one class, or of none, from
-    /// all that its tails `told`, in the order of the tails, as far as they start before `end_start`.
+    /// Appends the matches that count of one pattern whose prefix is a run of bytes of one class, or of none, from
+    /// all that its suffixes `told`, in the order of the suffixes, as far as they start before `end_start`.
     ///
-    /// Such a front that leads from a start to a tail leads there from every start between, too, and the least
-    /// starts ascend with the tails. So the next match begins at the least start of the first tail behind the
-    /// last match, or at that match's end; and of the tails that this start leads to, the front prefers the
+    /// Such a prefix that leads from a start to a suffix leads there from every start between, too, and the least
+    /// starts ascend with the suffixes. So the next match begins at the least start of the first suffix behind the
+    /// last match, or at that match's end; and of the suffixes that this start leads to, the prefix prefers the
     /// first, or the last.
     pub(crate) fn pick_run(
         &self,
@@ -327,7 +327,7 @@ impl Chains {
         let mut free = self.free(pattern_id).saturating_sub(base);
         let mut rest = told;
         loop {
-            let is_behind = |told: &Told| u64::from(told.tail) >= free;
+            let is_behind = |told: &Told| u64::from(told.suffix) >= free;
             let Some(at) = rest.iter().position(is_behind) else { return };
             rest = &rest[at..];
             let first = &rest[0];
@@ -342,8 +342,8 @@ impl Chains {
                 Run::Greedy => reached.last().expect("the first one, at least"),
             };
             matches.push(Match { pattern_id, start, end: preferred.end });
-            // Beyond the tail, whatever tables tell.
-            free = u64::from(preferred.end.max(preferred.tail + 1));
+            // Beyond the suffix, whatever tables tell.
+            free = u64::from(preferred.end.max(preferred.suffix + 1));
         }
     }
 
@@ -446,37 +446,37 @@ mod tests {
     }
 
     proptest! {
-        /// Against the meaning of a run in front of tails: from each start in turn, to the first or the last tail.
+        /// Against the meaning of a run in front of suffixes: from each start in turn, to the first or the last suffix.
         #[test]
         fn picks_what_runs_prefer(
             is_in_class in prop::collection::vec(prop::bool::weighted(0.8), 60),
-            tails in prop::collection::btree_map(0_usize..60, 1_u32..20, 0..20),
+            suffixes in prop::collection::btree_map(0_usize..60, 1_u32..20, 0..20),
             most in 0_usize..12,
             is_lazy in prop::bool::ANY,
             [free, base] in [0_usize..30, 0_usize..9],
             [first_start, end_start] in [0_usize..20, 30_usize..70],
         ) {
-            let leads = |start: usize, tail: usize| {
-                start <= tail && tail - start <= most && is_in_class[start..tail].iter().all(|&is| is)
+            let leads = |start: usize, suffix: usize| {
+                start <= suffix && suffix - start <= most && is_in_class[start..suffix].iter().all(|&is| is)
             };
             let mut told = Vec::new();
-            for (&tail, &len) in &tails {
-                let start = (first_start..end_start.min(tail + 1)).find(|&start| leads(start, tail));
+            for (&suffix, &len) in &suffixes {
+                let start = (first_start..end_start.min(suffix + 1)).find(|&start| leads(start, suffix));
                 let told_of = |start| {
-                    let [tail, start] = [tail, start].map(|at| at as u32);
-                    Told { pattern_id: 0, tail, start, end: tail + len }
+                    let [suffix, start] = [suffix, start].map(|at| at as u32);
+                    Told { pattern_id: 0, suffix, start, end: suffix + len }
                 };
-                // Some grams lead to the same tail.
-                told.extend(start.into_iter().flat_map(|start| vec![told_of(start); 1 + tail % 2]));
+                // Some grams lead to the same suffix.
+                told.extend(start.into_iter().flat_map(|start| vec![told_of(start); 1 + suffix % 2]));
             }
             let mut expected = Vec::new();
             let mut at = first_start.max(free.saturating_sub(base));
             while at < end_start {
-                let mut ends = tails.iter().filter(|(tail, _)| leads(at, **tail));
+                let mut ends = suffixes.iter().filter(|(suffix, _)| leads(at, **suffix));
                 let preferred = if is_lazy { ends.next() } else { ends.next_back() };
                 match preferred {
-                    Some((&tail, &len)) => {
-                        let end = tail as u32 + len;
+                    Some((&suffix, &len)) => {
+                        let end = suffix as u32 + len;
                         expected.push(Match { pattern_id: 0, start: at as u32, end });
                         at = end as usize;
                     }
@@ -495,7 +495,7 @@ mod tests {
         }
     }
 
-    /// `x[a-z]*?abcd` over `xqqabcdxqqabcd`: the second tail's least start is that of the first match, beyond which it tells
+    /// `x[a-z]*?abcd` over `xqqabcdxqqabcd`: the second suffix's least start is that of the first match, beyond which it tells
     /// of another.
     #[test]
     fn what_was_dropped_tells_of_more() {
@@ -514,26 +514,26 @@ mod tests {
     }
 
     proptest! {
-        /// Against the meaning: tails that many starts lead to, of which each start prefers any, are told with the least of
+        /// Against the meaning: suffixes that many starts lead to, of which each start prefers any, are told with the least of
         /// them; and what that leaves open is verified start by start.
         #[test]
         fn settling_finds_what_counts(
-            tails in prop::collection::btree_map(0_usize..40, 1_u32..9, 0..12),
+            suffixes in prop::collection::btree_map(0_usize..40, 1_u32..9, 0..12),
             leads in prop::collection::vec(prop::collection::vec(prop::bool::weighted(0.3), 40), 40),
             preferences in prop::collection::vec(any::<prop::sample::Index>(), 40),
         ) {
             let of_start = |start: usize| -> Vec<u32> {
-                let reached = tails.iter().filter(|(tail, _)| start <= **tail && leads[start][**tail]);
-                reached.map(|(&tail, &len)| tail as u32 + len).collect()
+                let reached = suffixes.iter().filter(|(suffix, _)| start <= **suffix && leads[start][**suffix]);
+                reached.map(|(&suffix, &len)| suffix as u32 + len).collect()
             };
             let verified = |start: usize| {
                 let ends = of_start(start);
                 let end = (!ends.is_empty()).then(|| ends[preferences[start].index(ends.len())]);
                 end.map(|end| Match { pattern_id: 0, start: start as u32, end })
             };
-            let told = tails.iter().filter_map(|(&tail, &len)| {
-                let start = (0..=tail).find(|&start| leads[start][tail])? as u32;
-                Some(Match { pattern_id: 0, start, end: tail as u32 + len })
+            let told = suffixes.iter().filter_map(|(&suffix, &len)| {
+                let start = (0..=suffix).find(|&start| leads[start][suffix])? as u32;
+                Some(Match { pattern_id: 0, start, end: suffix as u32 + len })
             });
             let mut candidates: Vec<Match> = told.collect();
             candidates.sort_unstable();

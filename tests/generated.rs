@@ -38,7 +38,7 @@ fn generated_rules_match_as_the_oracle_says() {
 }
 
 /// Rules that are looked for by rare bytes, with all kinds of things before and behind these, over haystacks full of such
-/// bytes: what tails tell, and what they leave open.
+/// bytes: what suffixes tell, and what they leave open.
 #[test]
 fn generated_rules_with_rare_bytes() {
     let gpu = gpu();
@@ -66,7 +66,7 @@ fn generated_rules_with_rare_bytes() {
     assert!(found.get() > 1000);
 }
 
-/// Rare bytes between a front and a tail.
+/// Rare bytes between a prefix and a suffix.
 fn cut_pattern() -> impl Strategy<Value = String> {
     let one_of = |choices: &[&'static str]| prop::sample::select(choices.to_vec());
     let part = one_of(&[
@@ -89,7 +89,7 @@ fn cut_pattern() -> impl Strategy<Value = String> {
     let rare = one_of(&["abcd", "(?:abcd|bcda)", "key7", "(?i:abcd)", "abcd(?:key7)?"]);
     let look = one_of(&[r"\b", r"\B", "(?m:$)", "^", ""]);
     let one = (parts.clone()(4), rare, parts(3), look)
-        .prop_map(|(front, rare, tail, look)| format!("{front}{rare}{tail}{look}"));
+        .prop_map(|(prefix, rare, suffix, look)| format!("{prefix}{rare}{suffix}{look}"));
     vec(one, 1..3).prop_map(|alternatives| alternatives.join("|"))
 }
 

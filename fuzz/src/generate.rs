@@ -160,12 +160,12 @@ fn expression(source: &mut Source, depth: usize) -> String {
 /// Few bytes of which typical text has few, with runs around them.
 fn rare_bytes(source: &mut Source) -> String {
     let run = |source: &mut Source| format!("(?:{}){}", leaf(source), repeat(source, 40));
-    let front = list(source, 0..=2, run).concat();
-    let tail = list(source, 0..=2, run).concat();
+    let prefix = list(source, 0..=2, run).concat();
+    let suffix = list(source, 0..=2, run).concat();
     let rare =
         source.one_of(&["abcd", "(?:abcd|bcda)", "key7", "(?i:abcd)", "abcd(?:key7)?", "zqxj"]);
     let ends = [source.once_in(4), source.once_in(4)].map(|is| if is { look(source) } else { "" });
-    format!("{}{front}{rare}{tail}{}", ends[0], ends[1])
+    format!("{}{prefix}{rare}{suffix}{}", ends[0], ends[1])
 }
 
 /// A string of bytes of which some have a nibble that may be anything, as in YARA's hexadecimal strings.
@@ -195,12 +195,12 @@ fn short_literal(source: &mut Source) -> String {
         source.one_of(&["a", "b", "e", " ", "0", "q", r"\x00", r"\xff", r"\n", "Z"]).to_owned()
     });
     let literal = literal.concat();
-    let tail = match source.within(0..=3) {
+    let suffix = match source.within(0..=3) {
         0 => leaf(source),
         1 => format!("(?:{}){}", leaf(source), repeat(source, 30)),
         _ => String::new(),
     };
-    format!("(?-u:{literal}){tail}")
+    format!("(?-u:{literal}){suffix}")
 }
 
 fn many_alternatives(source: &mut Source) -> String {
@@ -215,9 +215,9 @@ fn many_alternatives(source: &mut Source) -> String {
         (0..len).map(letter).fold(String::new(), |word, letter| word + &byte(letter.into()))
     });
     let words: Vec<String> = words.collect();
-    let front = source.one_of(&["", "", "[a-z]", r"\b", ".{0,5}?", r"\s*"]);
-    let tail = source.one_of(&["", "", "x", r"\d+", "[^a]{3,9}", r"\b"]);
-    format!("{front}(?:{}){tail}", words.join("|"))
+    let prefix = source.one_of(&["", "", "[a-z]", r"\b", ".{0,5}?", r"\s*"]);
+    let suffix = source.one_of(&["", "", "x", r"\d+", "[^a]{3,9}", r"\b"]);
+    format!("{prefix}(?:{}){suffix}", words.join("|"))
 }
 
 /// Steele, Lea and Flood's SplitMix, 2014.

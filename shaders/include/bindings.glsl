@@ -32,7 +32,7 @@ layout(set = 0, binding = BINDING_QUEUE) buffer Queue {
 } queue;
 
 layout(set = 0, binding = BINDING_CANDIDATES) buffer Candidates {
-    Candidate tails_then_items[];
+    Candidate suffixes_then_items[];
 } candidates;
 
 // A kernel of which invocations write segments that others read says so before it includes this.
@@ -200,18 +200,18 @@ bool has_lists(PassHeader header) {
         || (params.use_prefilter == PREFILTER_ALL ? header.has_rest : header.has_long) != 0u;
 }
 
-// The OVERFLOW_* bits of a pass whose tails have been looked at.
+// The OVERFLOW_* bits of a pass whose suffixes have been looked at.
 uint overflows() {
     bool fits = control.candidate_count <= params.candidate_capacity && control.item_count <= params.item_capacity;
     return control.overflowed | (fits ? 0u : OVERFLOW_CANDIDATES);
 }
 
-// Whether the tails of a pass have left nothing to do.
+// Whether the suffixes of a pass have left nothing to do.
 bool is_settled(PassHeader header) {
     return overflows() == 0u && control.item_count == 0u && !has_lists(header);
 }
 
-// Whether a scan is over, where a run ends: with SCHEDULE_CONFIRMED, the only pass's tails have yet to be judged.
+// Whether a scan is over, where a run ends: with SCHEDULE_CONFIRMED, the only pass's suffixes have yet to be judged.
 bool is_over(PassHeader header) {
     bool is_done = control.pass >= params.pass_count;
     return params.stage == SCHEDULE_CONFIRMED ? overflows() != 0u || is_settled(header) : is_done;
@@ -228,14 +228,14 @@ uint spread(uint invocations, uint count) {
     return 1u << clamp(findMSB(invocations / max(count, 1u)), 0, int(MOST_SPREAD_LOG2));
 }
 
-// Reports a hit, and the tail that told of it. False if the scan has been given up.
-bool emit_told(uint pattern_id, uint start, uint end, uint tail) {
+// Reports a hit, and the suffix that told of it. False if the scan has been given up.
+bool emit_told(uint pattern_id, uint start, uint end, uint suffix) {
     uint at = atomicAdd(hits.count, 1u);
     if (at < params.hit_capacity) {
         hits.words[at * 3u] = pattern_id;
         hits.words[at * 3u + 1u] = start;
         hits.words[at * 3u + 2u] = end;
-        hits.words[params.hit_capacity * 3u + at] = tail;
+        hits.words[params.hit_capacity * 3u + at] = suffix;
     }
     // The counter cannot wrap: each invocation adds to it once more at most after it has passed hit_stop.
     return at <= params.hit_stop;
@@ -243,5 +243,5 @@ bool emit_told(uint pattern_id, uint start, uint end, uint tail) {
 
 // Reports a hit. False if the scan has been given up.
 bool emit(uint pattern_id, uint start, uint end) {
-    return emit_told(pattern_id, start, end, NO_TAIL);
+    return emit_told(pattern_id, start, end, NO_SUFFIX);
 }

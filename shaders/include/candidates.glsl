@@ -1,4 +1,4 @@
-// How the kernels that look through the haystack hand candidate tails on.
+// How the kernels that look through the haystack hand candidate suffixes on.
 
 // Candidates and look-ups that are left to this invocation.
 uint steps_left = PREFILTER_STEPS;
@@ -13,7 +13,7 @@ bool is_inside(uint at) {
     return at >= params.prefilter_first && at < params.prefilter_end;
 }
 
-// Whether the tail of an item whose gram is at `at` can be a candidate at all.
+// Whether the suffix of an item whose gram is at `at` can be a candidate at all.
 bool is_possible(uint item, uint at) {
     return (item >> GRAM_OFFSET_SHIFT & GRAM_MOST_OFFSET) <= at + 1u
         && !is_left_out(item & ((1u << GRAM_OFFSET_SHIFT) - 1u));
@@ -25,13 +25,13 @@ void write_candidate(uint index, uint item, uint at) {
     if (index < params.candidate_capacity) {
         uint offset = item >> GRAM_OFFSET_SHIFT & GRAM_MOST_OFFSET;
         uint split = item & ((1u << GRAM_OFFSET_SHIFT) - 1u);
-        candidates.tails_then_items[index] = Candidate(split, at + 1u - offset);
+        candidates.suffixes_then_items[index] = Candidate(split, at + 1u - offset);
     } else {
         steps_left = 0u;
     }
 }
 
-// Hands on the tails of a list of splits, of which this invocation has found what is looked for at `at`.
+// Hands on the suffixes of a list of splits, of which this invocation has found what is looked for at `at`.
 void hand_on(uint list, uint at) {
     uint end = list + tables.words[list];
     while (list < end && steps_left != 0u) {

@@ -112,7 +112,7 @@ const uint CLASS_WINDOW_CLASS_BITS = 2u;
 const uint CLASS_WINDOW_WORDS = 2048u;
 
 // An item of a gram's or a class window's list is a split, and above it how far the gram lies from the byte
-// before the tail's start, at most this. In the place of a gram's list that has but one item there is that
+// before the suffix's start, at most this. In the place of a gram's list that has but one item there is that
 // item, with this flag.
 const uint GRAM_OFFSET_SHIFT = 24u;
 const uint GRAM_MOST_OFFSET = 127u;
@@ -136,30 +136,30 @@ const uint PREFILTER_TURNS = 4u;
 // Candidates and look-ups of an invocation of `gram_prefilter`; one that has more says that they do not fit.
 const uint PREFILTER_STEPS = 0x1000u;
 
-// ScanParams::use_prefilter. Where the haystack goes on elsewhere, or the fronts of too many rules turn out long, all
-// rules with unbounded fronts are verified from every start.
+// ScanParams::use_prefilter. Where the haystack goes on elsewhere, or the prefixes of too many rules turn out long, all
+// rules with unbounded prefixes are verified from every start.
 const uint PREFILTER_NONE = 0u;
 const uint PREFILTER_BOUNDED = 1u;
 const uint PREFILTER_ALL = 2u;
 
 // Control::overflowed, a bit each: more candidates than there is room for; rules that have been listed, because a
-// front of theirs is too long to be walked over; more of these than there is room for.
+// prefix of theirs is too long to be walked over; more of these than there is room for.
 const uint OVERFLOW_CANDIDATES = 1u;
 const uint OVERFLOW_LISTED = 2u;
-const uint OVERFLOW_FRONTS = 4u;
+const uint OVERFLOW_PREFIXES = 4u;
 const uint MOST_LISTED = 32u;
 
-// Bytes of a tail that are walked before it passes unchecked, and of a front before it counts as long.
-const uint TAIL_STEPS = 256u;
-const uint FRONT_STEPS = 1024u;
-// Long fronts are walked on over, up to so many bytes, before which a tail that may match is walked on over for up to so
+// Bytes of a suffix that are walked before it passes unchecked, and of a prefix before it counts as long.
+const uint SUFFIX_STEPS = 256u;
+const uint PREFIX_STEPS = 1024u;
+// Long prefixes are walked on over, up to so many bytes, before which a suffix that may match is walked on over for up to so
 // many: by pieces of so many bytes, of which an invocation has params.most_pieces, and all of them together no more than
-// one has, or the haystack. A front that tells starts to be verified, instead of a match, may have so many of them, and is
+// one has, or the haystack. A prefix that tells starts to be verified, instead of a match, may have so many of them, and is
 // walked over by single bytes, not words, so that its pieces count four times.
 const uint PIECE_STEPS = 1024u;
-const uint LONG_FRONT_STEPS = 16u * PIECE_STEPS;
-const uint LONG_TAIL_STEPS = 24u * PIECE_STEPS;
-const uint LONG_FRONT_STARTS = 64u;
+const uint LONG_PREFIX_STEPS = 16u * PIECE_STEPS;
+const uint LONG_SUFFIX_STEPS = 24u * PIECE_STEPS;
+const uint LONG_PREFIX_STARTS = 64u;
 
 // Invocations that there are for each of few items, of which one works, at most: a power of two.
 const uint MOST_SPREAD_LOG2 = 5u;
@@ -201,7 +201,7 @@ const uint SEGMENT_ROW_BITS = 16u;
 const uint SEGMENT_BEGIN_ROW = 0xFFFFu;
 const uint SEGMENT_NO_ROW = SEGMENT_BEGIN_ROW;
 
-// SplitRecord::front_max of a front, and RuleRecord::longest of a rule, whose length has no bound.
+// SplitRecord::prefix_max of a prefix, and RuleRecord::longest of a rule, whose length has no bound.
 const uint UNBOUNDED = 0xFFFFFFFFu;
 
 // Second bytes of a candidate, and the end of the haystack.
@@ -252,7 +252,7 @@ struct PassHeader {
     uint rest_firsts;
     uint rest_pairs;
     uint has_rest;
-    // As these, for rules with unbounded fronts too.
+    // As these, for rules with unbounded prefixes too.
     uint long_firsts;
     uint long_pairs;
     uint has_long;
@@ -322,23 +322,23 @@ struct GlushkovWord {
     uint doubtful;
 };
 
-// One alternative of a rule: where its matches begin, seen from a tail, and DFAs that tell most of those
+// One alternative of a rule: where its matches begin, seen from a suffix, and DFAs that tell most of those
 // that do not match.
 struct SplitRecord {
     uint rule;
-    // Least and greatest distance of a match's start from the tail's, which may be UNBOUNDED. If they are
-    // the same, the DFA is the rule's, and walks begin at the start; else it is the tail's.
-    uint front_min;
-    uint front_max;
+    // Least and greatest distance of a match's start from the suffix's, which may be UNBOUNDED. If they are
+    // the same, the DFA is the rule's, and walks begin at the start; else it is the suffix's.
+    uint prefix_min;
+    uint prefix_max;
     // As in RuleRecord.
     uint classes;
     uint first_entry;
     uint stride;
-    // The DFA that walks back from the tail over the front; stride 0 if there is none.
-    uint back_classes;
-    uint back_first_entry;
-    uint back_stride;
-    // 1 if that DFA tells exactly where the front begins, and the tail's the preferred match's end.
+    // The DFA that walks back from the suffix over the prefix; stride 0 if there is none.
+    uint reverse_prefix_classes;
+    uint reverse_prefix_first_entry;
+    uint reverse_prefix_stride;
+    // 1 if that DFA tells exactly where the prefix begins, and the suffix's the preferred match's end.
     uint is_exact;
 };
 
@@ -389,12 +389,12 @@ struct ScanParams {
     uint prefilter_end;
     uint prefilter_workgroup;
     uint prefilter_turns;
-    // Candidate tails, and candidate starts, that there is room for.
+    // Candidate suffixes, and candidate starts, that there is room for.
     uint candidate_capacity;
     uint item_capacity;
-    // 1 to report right away what the tails tell exactly. Where front and tail are exact that is the least
-    // start of a tail. Two tails may then tell different ends of one start, and starts other than the least are
-    // left out: where the front is a run the host sees by the tails which count, and else it verifies them.
+    // 1 to report right away what the suffixes tell exactly. Where prefix and suffix are exact that is the least
+    // start of a suffix. Two suffixes may then tell different ends of one start, and starts other than the least are
+    // left out: where the prefix is a run the host sees by the suffixes which count, and else it verifies them.
     uint is_direct;
     // Pieces that an invocation of `confirm` may walk on over.
     uint most_pieces;
@@ -428,14 +428,14 @@ struct Control {
     // queue_head when the round began.
     uint queue_base;
     uint rounds;
-    // Candidate tails and starts of the pass. More than there is room for end the scan.
+    // Candidate suffixes and starts of the pass. More than there is room for end the scan.
     uint candidate_count;
     uint item_count;
-    // 1 once the pass has been prefiltered and its tails looked at.
+    // 1 once the pass has been prefiltered and its suffixes looked at.
     uint prefiltered;
     // OVERFLOW_* bits.
     uint overflowed;
-    // Pieces that walks of tails have gone on for, or tried to.
+    // Pieces that walks of suffixes have gone on for, or tried to.
     uint pieces;
     // Slots that workgroups have claimed, or tried to.
     uint claimed;
@@ -562,7 +562,7 @@ struct StartWalker {
     uint from;
 };
 
-// A tail that may match: a split, and the tail's start. Or, behind all tails, a start that may match: a
+// A suffix that may match: a split, and the suffix's start. Or, behind all suffixes, a start that may match: a
 // rule, and the start.
 struct Candidate {
     uint of;
@@ -643,8 +643,8 @@ struct Hit {
 };
 
 // Behind all hits that there is room for, in the hit buffer and, if params.is_direct, in what is read back, is a word
-// for each: the tail that told of it, from which its front was walked back, or this.
-const uint NO_TAIL = 0xFFFFFFFFu;
+// for each: the suffix that told of it, from which its prefix was walked back, or this.
+const uint NO_SUFFIX = 0xFFFFFFFFu;
 
 // The head of the readback buffer; the hits follow once the scan is done.
 struct ReadbackHeader {

@@ -29,7 +29,7 @@ fn small() -> MegakernelConfig {
 }
 
 /// Rules that look at the ends of an item, behind them and far ahead; that match across whatever lies between two
-/// items; with fronts of any length and without anything to look for.
+/// items; with prefixes of any length and without anything to look for.
 const PATTERNS: [&str; 12] = [
     r"^\w+",
     r"\w+$",
@@ -523,7 +523,7 @@ fn tables_may_take_several_passes() {
     }
 }
 
-/// Rules that are all looked for by their grams, so that a round may end with its tails; and whose fronts turn out long,
+/// Rules that are all looked for by their grams, so that a round may end with its suffixes; and whose prefixes turn out long,
 /// so that it is done again.
 #[test]
 fn rounds_end_early_or_begin_again() {

@@ -91,7 +91,7 @@ fn factor(splits: &[Split]) -> Factor {
     grams.dedup();
     let frequency: f64 = splits.iter().map(|split| split.frequency).sum();
     let is_bounded = !splits.iter().any(Split::is_unbounded);
-    let starts = splits.iter().map(|split| (split.front[1] - split.front[0]).saturating_add(1));
+    let starts = splits.iter().map(|split| (split.prefix[1] - split.prefix[0]).saturating_add(1));
     Factor {
         grams,
         expected_per_mib: frequency * f64::from(1 << 20),

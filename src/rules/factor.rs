@@ -1,8 +1,8 @@
 //! Factors: what every match of a rule has to contain.
 //!
-//! Running automata from every byte is slow; finding the few bytes where a match could be is fast. So rule is split in two: a *front*, and a *tail*, whose first bytes are one of few strings of byte classes.
-//! Four bytes in a row of each such string, its *gram*, are chosen to be rare. A match can only be where
-//! one of the grams is, at a known distance from the tail's start; how far the front reaches back from
+//! Running automata from every byte is slow; finding the few bytes where a match could be is fast. So a rule
+//! is split in two: a *prefix*, and a *suffix*, whose first bytes are one of few strings of byte classes. Four
+//! bytes in a row of each such string, its *gram*, are chosen to be rare. A match can only be where one of the grams is, at a known distance from the suffix's start; how far the prefix reaches back from
 //! there is known too, or walked backwards. This is the required-literal analysis of RE2's
 //! `prefilter.cc` and Hyperscan's `ng_literal_analysis.cpp`, with byte classes in the place of characters.
 //!
@@ -26,13 +26,13 @@ use crate::shaders::layout;
 /// Bytes of a gram.
 pub(crate) const GRAM: usize = 4;
 
-/// Bytes of a tail that are looked at for a gram: the fewer, the fewer strings there are to it.
-const TAIL_BYTES: [usize; 3] = [12, 8, 5];
+/// Bytes of a suffix that are looked at for a gram: the fewer, the fewer strings there are to it.
+const SUFFIX_BYTES: [usize; 3] = [12, 8, 5];
 
 /// Where a gram may lie: a literal among alternatives is one string, however long it is.
 const MOST_OFFSET: usize = layout::GRAM_MOST_OFFSET as usize;
 
-/// Strings of byte classes that a tail may begin with, and grams of one of them and of a rule, at most.
+/// Strings of byte classes that a suffix may begin with, and grams of one of them and of a rule, at most.
 pub(super) const MOST_PATHS: usize = 512;
 const MOST_WINDOW_GRAMS: usize = 1 << 12;
 pub(super) const MOST_GRAMS: usize = 1 << 14;
@@ -43,22 +43,22 @@ const MOST_PARTS: usize = 256;
 /// Steps that finding the strings may take: nested repetitions have many ways to match nothing.
 const MOST_STEPS: usize = 32 * MOST_PATHS;
 
-/// Bytes that a front's length may vary by to count as bounded.
+/// Bytes that a prefix's length may vary by to count as bounded.
 pub(super) const MOST_SPREAD: usize = 512;
 
 /// Candidates for each byte of typical data beyond which looking for grams does not pay.
 const MOST_FREQUENT: f64 = 5e-2;
 
-/// One alternative of a rule, split into front and tail.
+/// One alternative of a rule, split into prefix and suffix.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SplitHir {
-    /// Least and greatest length of the front, in bytes; [`UNBOUNDED`] if there is no greatest.
-    pub(crate) front: [usize; 2],
-    /// What the front matches, and more if it has assertions, which are left out.
-    pub(crate) front_hir: Hir,
-    pub(crate) front_is_exact: bool,
-    pub(crate) tail: Hir,
-    /// The tail begins with one of these: grams or, where there are no rare ones, class windows.
+    /// Least and greatest length of the prefix, in bytes; [`UNBOUNDED`] if there is no greatest.
+    pub(crate) prefix: [usize; 2],
+    /// What the prefix matches, and more if it has assertions, which are left out.
+    pub(crate) prefix_hir: Hir,
+    pub(crate) prefix_is_exact: bool,
+    pub(crate) suffix: Hir,
+    /// The suffix begins with one of these: grams or, where there are no rare ones, class windows.
     pub(crate) grams: Vec<Gram>,
     /// And with one of these, which lie an odd number of bytes away from the former: of both, every other
     /// byte has one. None if they would be too many or too common.
@@ -70,7 +70,7 @@ pub(crate) struct SplitHir {
 
 pub(crate) const UNBOUNDED: usize = usize::MAX;
 
-/// Four bytes, letters in lower case, and where they lie, counted from the byte before the tail's start.
+/// Four bytes, letters in lower case, and where they lie, counted from the byte before the suffix's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Gram {
     pub(crate) bytes: [u8; GRAM],
@@ -82,7 +82,7 @@ pub(crate) struct Gram {
 /// Bytes of a class window.
 pub(crate) const CLASS_WINDOW: usize = layout::CLASS_WINDOW_BYTES as usize;
 
-/// A byte of each of these sets in a row, and where they lie from the tail's start.
+/// A byte of each of these sets in a row, and where they lie from the suffix's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ClassWindow {
     pub(crate) sets: [ByteSet; CLASS_WINDOW],
@@ -160,22 +160,22 @@ impl SplitCandidates {
     ) -> SplitCandidates {
         /// Ten candidates a MiB.
         const GOOD_ENOUGH: f64 = 1e-4;
-        /// What it is worth to look for something else than what is behind an endless front: where it occurs at all, more
+        /// What it is worth to look for something else than what is behind an endless prefix: where it occurs at all, more
         /// often than bytes that have nothing to do with each other would have it, every start is verified.
         const OF_RISK: f64 = 3e-2;
 
         let parts = parts(hir, MOST_PARTS);
         let mut alphabet = Alphabet::new();
         let mut list = Vec::new();
-        let mut front = [0_usize; 2];
+        let mut prefix = [0_usize; 2];
         let walks = Walks::of(&parts);
         let shapes: Vec<Shape> = parts.iter().map(|part| Shape::of(part, &mut alphabet)).collect();
         for (at, part) in parts.iter().enumerate().take(MOST_PARTS) {
             if let Some(windows) = windows(&shapes[at..], &mut alphabet, effort) {
-                let walked = walks.of_candidate(at, front, windows.end());
+                let walked = walks.of_candidate(at, prefix, windows.end());
                 let cost = cost(windows.frequency, windows.gram_count, walked);
                 let risk = if walks.is_endless[..at].contains(&true) { OF_RISK } else { 0.0 };
-                list.push(SplitCandidate { score: cost + risk, at, front, windows });
+                list.push(SplitCandidate { score: cost + risk, at, prefix, windows });
                 // Behind an endless part all others are at risk too.
                 if cost <= GOOD_ENOUGH {
                     break;
@@ -183,10 +183,10 @@ impl SplitCandidates {
             }
             let properties = part.properties();
             let Some(least) = properties.minimum_len() else { break };
-            front[0] = front[0].saturating_add(least);
-            front[1] = front[1].saturating_add(properties.maximum_len().unwrap_or(UNBOUNDED));
-            if front[1] - front[0] > MOST_SPREAD {
-                front[1] = UNBOUNDED;
+            prefix[0] = prefix[0].saturating_add(least);
+            prefix[1] = prefix[1].saturating_add(properties.maximum_len().unwrap_or(UNBOUNDED));
+            if prefix[1] - prefix[0] > MOST_SPREAD {
+                prefix[1] = UNBOUNDED;
             }
         }
         list.sort_by(|one, other| one.score.total_cmp(&other.score));
@@ -202,7 +202,7 @@ impl SplitCandidates {
     }
 
     pub(crate) fn split(&self, candidate: &SplitCandidate) -> SplitHir {
-        let SplitCandidate { at, front, windows, .. } = candidate;
+        let SplitCandidate { at, prefix, windows, .. } = candidate;
         let of_paths = &windows.of_paths;
         let mut grams = Vec::new();
         let mut other_grams = Some(Vec::new());
@@ -217,12 +217,12 @@ impl SplitCandidates {
                 .map(|others| self.grams(others.into_iter()))
                 .filter(|grams| grams.len() <= MOST_GRAMS);
         }
-        let front_hir = Hir::concat(self.parts[..*at].to_vec());
+        let prefix_hir = Hir::concat(self.parts[..*at].to_vec());
         SplitHir {
-            front: *front,
-            front_is_exact: front_hir.properties().look_set().is_empty(),
-            front_hir: without_looks(&front_hir),
-            tail: Hir::concat(self.parts[*at..].to_vec()),
+            prefix: *prefix,
+            prefix_is_exact: prefix_hir.properties().look_set().is_empty(),
+            prefix_hir: without_looks(&prefix_hir),
+            suffix: Hir::concat(self.parts[*at..].to_vec()),
             grams,
             other_grams,
             class_windows,
@@ -322,35 +322,35 @@ impl Walks {
     }
 
     /// Bytes that are walked for a candidate where the rule is split before part `at`, and what is looked for
-    /// ends so many bytes into the tail.
-    fn of_candidate(&self, at: usize, front: [usize; 2], known_end: usize) -> f64 {
-        /// A front without bounds is longer, once in a while, than is walked; then a scan begins again, and
+    /// ends so many bytes into the suffix.
+    fn of_candidate(&self, at: usize, prefix: [usize; 2], known_end: usize) -> f64 {
+        /// A prefix without bounds is longer, once in a while, than is walked; then a scan begins again, and
         /// verifies such rules from every start. Where hardly any byte ends it, that is to be expected.
         const OF_LONG: f64 = 1000.0;
         const OF_ENDLESS: f64 = 64e6;
         /// Long walks forwards share what is behind them.
-        const OF_TAIL: f64 = 256.0;
+        const OF_SUFFIX: f64 = 256.0;
 
         let mut length = 0_usize;
-        let tail = self.forwards[at..].iter().zip(&self.least[at..]).map(|(walk, least)| {
+        let suffix = self.forwards[at..].iter().zip(&self.least[at..]).map(|(walk, least)| {
             let known = known_end.saturating_sub(length).min(*least);
             length = length.saturating_add(*least);
             walk.known(known as f64 / (*least).max(1) as f64)
         });
-        if front[0] == front[1] {
-            // Walked from the front's start.
-            let walk = Walk::over(self.forwards[..at].iter().copied().chain(tail));
-            return walk.bytes.min(OF_TAIL);
+        if prefix[0] == prefix[1] {
+            // Walked from the prefix's start.
+            let walk = Walk::over(self.forwards[..at].iter().copied().chain(suffix));
+            return walk.bytes.min(OF_SUFFIX);
         }
-        let tail = Walk::over(tail);
-        let tail_bytes = tail.bytes.min(OF_TAIL);
-        let back = Walk::over(self.backwards[..at].iter().rev().copied());
-        let of_long = match front[1] {
+        let suffix = Walk::over(suffix);
+        let suffix_bytes = suffix.bytes.min(OF_SUFFIX);
+        let reverse_prefix = Walk::over(self.backwards[..at].iter().rev().copied());
+        let of_long = match prefix[1] {
             UNBOUNDED if self.runs_on[..at].contains(&true) => OF_ENDLESS,
             UNBOUNDED => OF_LONG,
             _ => 0.0,
         };
-        tail_bytes + tail.chance() * (back.bytes + of_long)
+        suffix_bytes + suffix.chance() * (reverse_prefix.bytes + of_long)
     }
 }
 
@@ -363,11 +363,11 @@ fn is_wide(class: &Class) -> bool {
     (0..128).filter(|&byte| holds(byte)).count() >= NEARLY_ALL
 }
 
-/// Whether typical text goes on in the class for longer than fronts are walked over at little cost.
+/// Whether typical text goes on in the class for longer than prefixes are walked over at little cost.
 fn is_endless(class: &Class) -> bool {
     let holds = walk::holds(class);
     let ends: f64 = (0..=255).filter(|&byte| !holds(byte)).map(byte_probability).sum();
-    ends * f64::from(layout::FRONT_STEPS) < 1.0
+    ends * f64::from(layout::PREFIX_STEPS) < 1.0
 }
 
 /// Whether something repeats such a class without end.
@@ -389,13 +389,13 @@ fn repeats(hir: &Hir, is_such: &impl Fn(&Class) -> bool) -> bool {
 pub(crate) struct SplitCandidate {
     score: f64,
     at: usize,
-    front: [usize; 2],
+    prefix: [usize; 2],
     windows: Windows,
 }
 
 impl SplitCandidate {
     pub(crate) fn is_unbounded(&self) -> bool {
-        self.front[1] == UNBOUNDED
+        self.prefix[1] == UNBOUNDED
     }
 }
 
@@ -452,7 +452,7 @@ impl Alphabet {
 /// Every byte.
 const ANY: ByteSet = [u32::MAX; 8];
 
-/// Where the grams lie in each string that a tail may begin with; or the class windows, if there are no grams.
+/// Where the grams lie in each string that a suffix may begin with; or the class windows, if there are no grams.
 struct Windows {
     of_paths: Vec<OfPath>,
     gram_count: usize,
@@ -460,7 +460,7 @@ struct Windows {
 }
 
 impl Windows {
-    /// The least bytes of a tail that end with what is looked for.
+    /// The least bytes of a suffix that end with what is looked for.
     fn end(&self) -> usize {
         let bytes = if self.gram_count == 0 { CLASS_WINDOW } else { GRAM - 1 };
         self.of_paths.iter().map(|of_path| of_path.offset + bytes).min().unwrap_or(0)
@@ -469,7 +469,7 @@ impl Windows {
 
 struct OfPath {
     path: Path,
-    /// Where its gram lies, as [`Gram::offset`] counts; or its class window, from the tail's start.
+    /// Where its gram lies, as [`Gram::offset`] counts; or its class window, from the suffix's start.
     offset: usize,
     /// Where its other gram lies, if there is one.
     other: Option<usize>,
@@ -502,7 +502,7 @@ fn parts(hir: &Hir, most: usize) -> Vec<Hir> {
 
 /// How many copies of a repetition come first, as far as a gram needs them, and what is left of it.
 fn unroll(repetition: &Repetition) -> (u32, Option<Hir>) {
-    let copies = repetition.min.min(narrow(TAIL_BYTES[0]));
+    let copies = repetition.min.min(narrow(SUFFIX_BYTES[0]));
     let rest = Repetition {
         min: repetition.min - copies,
         max: repetition.max.map(|max| max - copies),
@@ -514,7 +514,7 @@ fn unroll(repetition: &Repetition) -> (u32, Option<Hir>) {
 
 /// The rarest grams that what `parts` match has to begin with; none if they are too many or too common.
 fn windows(parts: &[Shape], alphabet: &mut Alphabet, effort: &Effort) -> Option<Windows> {
-    TAIL_BYTES.into_iter().find_map(|bytes| {
+    SUFFIX_BYTES.into_iter().find_map(|bytes| {
         let mut windows = Windows { of_paths: Vec::new(), gram_count: 0, frequency: 0.0 };
         // Paths often share a window.
         let mut known = HashSet::new();
@@ -555,7 +555,7 @@ fn best_class_windows(
 ) -> Option<Windows> {
     let mut windows = Windows { of_paths: Vec::new(), gram_count: 0, frequency: 0.0 };
     let mut known = HashSet::new();
-    for path in paths(parts, TAIL_BYTES[0], effort)? {
+    for path in paths(parts, SUFFIX_BYTES[0], effort)? {
         if !effort.spend(path.len() * CLASS_WINDOW) {
             return None;
         }
@@ -828,27 +828,27 @@ mod tests {
     #[test]
     fn cuts_before_the_rarest_bytes() {
         let split = one(r"[\w.-]{0,50}?(?i:adafruit)[ \t\w.-]{0,20}=");
-        assert_eq!(split.front, [0, 50]);
+        assert_eq!(split.prefix, [0, 50]);
         assert_eq!(split.grams.len(), 1);
         assert!("adafruit".contains(&texts(&split)[0]));
 
         let split = one(r"\bghp_[0-9A-Za-z]{36}\b");
-        assert_eq!((split.front[1], texts(&split)), (0, vec!["ghp_".to_owned()]));
+        assert_eq!((split.prefix[1], texts(&split)), (0, vec!["ghp_".to_owned()]));
 
         let split = one("(?:foo|bar)[xy]z");
-        assert_eq!(split.front, [0, 0]);
+        assert_eq!(split.prefix, [0, 0]);
         assert_eq!(split.grams.len(), 4);
     }
 
-    /// Rare as what follows may be: where it occurs, the front goes on to nobody knows where.
+    /// Rare as what follows may be: where it occurs, the prefix goes on to nobody knows where.
     #[test]
     fn does_not_cut_behind_what_nothing_ends() {
-        assert_eq!(one(r"filename=[^\n]*\.chm").front, [2, 2]);
+        assert_eq!(one(r"filename=[^\n]*\.chm").prefix, [2, 2]);
         // Never in typical text, and where it is all the same it is everywhere.
-        let front = one(r"(?is)table=.*%0d%0a.*HTTP/1").front;
-        assert_eq!(front[0], front[1]);
+        let prefix = one(r"(?is)table=.*%0d%0a.*HTTP/1").prefix;
+        assert_eq!(prefix[0], prefix[1]);
         // Typical text ends this soon.
-        assert_eq!(one(r"[a-z0-9]+\.azconfig\.io").front[1], UNBOUNDED);
+        assert_eq!(one(r"[a-z0-9]+\.azconfig\.io").prefix[1], UNBOUNDED);
     }
 
     #[test]
@@ -875,7 +875,7 @@ mod tests {
     }
 
     proptest! {
-        /// Every match has, in some split, a front of allowed length, then the tail, with one of the
+        /// Every match has, in some split, a prefix of allowed length, then the suffix, with one of the
         /// grams at its place.
         #[test]
         fn every_match_contains_a_factor(
@@ -893,27 +893,27 @@ mod tests {
             let build =
                 |hir: &Hir| meta::Builder::new().configure(config()).build_from_hir(hir).unwrap();
             let whole = build(&hir);
-            let tails: Vec<_> =
-                splits.iter().map(|split| build(&split.tail)).collect();
+            let suffixes: Vec<_> =
+                splits.iter().map(|split| build(&split.suffix)).collect();
             let ended = |hir: &Hir| Hir::concat(vec![hir.clone(), Hir::look(Look::End)]);
-            let fronts: Vec<_> =
-                splits.iter().map(|split| build(&ended(&split.front_hir))).collect();
+            let prefixes: Vec<_> =
+                splits.iter().map(|split| build(&ended(&split.prefix_hir))).collect();
             for start in 0..haystack.len() {
                 let input = Input::new(&haystack).range(start..).anchored(Anchored::Yes);
                 let Some(found) = whole.find(input) else { continue };
                 // Before the start and past the end, three bytes are met by anything.
-                let is_at = |gram: &Gram, tail: usize| {
+                let is_at = |gram: &Gram, suffix: usize| {
                     (0..GRAM).all(|byte| {
-                        let at = (tail + usize::from(gram.offset) + byte).checked_sub(1);
+                        let at = (suffix + usize::from(gram.offset) + byte).checked_sub(1);
                         match at.and_then(|at| haystack.get(at)) {
                             Some(found) => found.to_ascii_lowercase() == gram.bytes[byte],
                             None => byte == 0 || byte == GRAM - 1,
                         }
                     })
                 };
-                let is_confirmed = |gram: &Gram, tail: usize| {
+                let is_confirmed = |gram: &Gram, suffix: usize| {
                     let distance = gram.confirm_mask >> layout::CONFIRM_BITS;
-                    let at = tail + usize::from(gram.offset) + distance as usize;
+                    let at = suffix + usize::from(gram.offset) + distance as usize;
                     let at = at.checked_sub(1 + layout::CONFIRM_ZERO as usize);
                     let confirm_mask = at.and_then(|at| haystack.get(at..at + GRAM)).map(|bytes| {
                         let bytes = bytes.to_ascii_lowercase().try_into().unwrap();
@@ -922,23 +922,23 @@ mod tests {
                     gram.confirm_mask == layout::CONFIRM_ANY
                         || confirm_mask.is_some_and(|bit| bit >= layout::CONFIRM_BITS || gram.confirm_mask >> bit & 1 == 1)
                 };
-                let is_at = |gram: &Gram, tail: usize| is_at(gram, tail) && is_confirmed(gram, tail);
-                let gram_at = |split: &SplitHir, tail: usize| {
-                    split.grams.iter().filter(|gram| is_at(gram, tail)).any(|gram| {
+                let is_at = |gram: &Gram, suffix: usize| is_at(gram, suffix) && is_confirmed(gram, suffix);
+                let gram_at = |split: &SplitHir, suffix: usize| {
+                    split.grams.iter().filter(|gram| is_at(gram, suffix)).any(|gram| {
                         let is_other = |other: &Gram| {
-                            (gram.offset + other.offset) % 2 == 1 && is_at(other, tail)
+                            (gram.offset + other.offset) % 2 == 1 && is_at(other, suffix)
                         };
                         split.other_grams.as_ref().is_none_or(|grams| grams.iter().any(is_other))
                     })
                 };
-                let explained = splits.iter().zip(&tails).zip(&fronts).any(|((split, tail_regex), front_regex)| {
-                    let most = split.front[1].min(haystack.len() - start);
-                    (split.front[0]..=most).map(|front| start + front).any(|tail| {
-                        let input = Input::new(&haystack).range(tail..).anchored(Anchored::Yes);
-                        let front = Input::new(&haystack[start..tail]).anchored(Anchored::Yes);
-                        gram_at(split, tail)
-                            && tail_regex.is_match(input)
-                            && front_regex.is_match(front)
+                let explained = splits.iter().zip(&suffixes).zip(&prefixes).any(|((split, suffix_regex), prefix_regex)| {
+                    let most = split.prefix[1].min(haystack.len() - start);
+                    (split.prefix[0]..=most).map(|prefix| start + prefix).any(|suffix| {
+                        let input = Input::new(&haystack).range(suffix..).anchored(Anchored::Yes);
+                        let prefix = Input::new(&haystack[start..suffix]).anchored(Anchored::Yes);
+                        gram_at(split, suffix)
+                            && suffix_regex.is_match(input)
+                            && prefix_regex.is_match(prefix)
                     })
                 });
                 prop_assert!(explained, "{} at {:?}: {:?}", pattern, found, splits);

@@ -75,7 +75,7 @@ pub struct PipelineOptions {
     pub line_terminator: u8,
     /// Most bytes that the NFA of one pattern may take, 10 MiB by default.
     pub size_limit: usize,
-    /// Most bytes of DFA table a rule may take, 32 KiB by default; what candidates are walked on, a tail or the
+    /// Most bytes of DFA table a rule may take, 32 KiB by default; what candidates are walked on, a suffix or the
     /// rule itself, may take eight times as much, and so may the rule without its counts, where it may well be the whole
     /// DFA then or the set's tables take no more than 56 KiB a rule. Less is never wrong: it moves work from the DFA to
     /// the slower NFA.
@@ -89,7 +89,7 @@ impl PipelineOptions {
     }
 
     /// For what candidates are walked on, and for a rule without its counts.
-    fn tail_budget(&self, room: Room) -> Budget {
+    fn suffix_budget(&self, room: Room) -> Budget {
         let entries = self.budget().most;
         let most = entries.saturating_mul(8);
         Budget { least: if room == Room::Enough { most } else { entries / 2 }, most }
@@ -167,34 +167,34 @@ pub(crate) struct Spent {
     pub(crate) tables: bool,
 }
 
-/// One alternative of a rule: a front, and a tail that begins with one of few grams or class windows, or, if
+/// One alternative of a rule: a prefix, and a suffix that begins with one of few grams or class windows, or, if
 /// there are none, at the start of the haystack.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Split {
-    /// Least and greatest length of the front, in bytes; [`layout::UNBOUNDED`] if there is no greatest.
-    pub(crate) front: [u32; 2],
+    /// Least and greatest length of the prefix, in bytes; [`layout::UNBOUNDED`] if there is no greatest.
+    pub(crate) prefix: [u32; 2],
     pub(crate) grams: Vec<Gram>,
     /// Grams at an odd distance from those, if there are any: of both, every other byte has one.
     pub(crate) other_grams: Option<Vec<Gram>>,
     pub(crate) class_windows: Vec<ClassWindow>,
     /// Expected candidates for each byte of typical data.
     pub(crate) frequency: f64,
-    /// Tells most candidates of which the tail cannot match. None where the front has but one length: the
+    /// Tells most candidates of which the suffix cannot match. None where the prefix has but one length: the
     /// rule's own DFA tells then.
-    pub(crate) tail: Option<PartialDfa>,
-    /// Tells, walking backwards from the tail, where the front may begin. None where that is in one place
+    pub(crate) suffix: Option<PartialDfa>,
+    /// Tells, walking backwards from the suffix, where the prefix may begin. None where that is in one place
     /// only, or this is no cheaper than trying all.
-    pub(crate) back: Option<PartialDfa>,
-    /// Whether `back` is exact, so that it and `tail` tell a match without the rule's own automata.
+    pub(crate) reverse_prefix: Option<PartialDfa>,
+    /// Whether `reverse_prefix` is exact, so that it and `suffix` tell a match without the rule's own automata.
     pub(crate) is_exact: bool,
-    /// Where the front is a run of bytes of one class, or of none: which of several tails behind a start it prefers.
+    /// Where the prefix is a run of bytes of one class, or of none: which of several suffixes behind a start it prefers.
     pub(crate) run: Option<Run>,
 }
 
 /// What a run of bytes prefers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Run {
-    /// To end with the first tail.
+    /// To end with the first suffix.
     Lazy,
     /// To end with the last one.
     Greedy,
@@ -204,13 +204,13 @@ impl Split {
     /// What matches at the start of the haystack only needs nothing to look for.
     fn anchored() -> Split {
         Split {
-            front: [0; 2],
+            prefix: [0; 2],
             grams: Vec::new(),
             other_grams: Some(Vec::new()),
             class_windows: Vec::new(),
             frequency: 0.0,
-            tail: None,
-            back: None,
+            suffix: None,
+            reverse_prefix: None,
             is_exact: false,
             run: None,
         }
@@ -221,7 +221,7 @@ impl Split {
     }
 
     pub(crate) fn is_unbounded(&self) -> bool {
-        self.front[1] == layout::UNBOUNDED
+        self.prefix[1] == layout::UNBOUNDED
     }
 }
 
@@ -381,15 +381,15 @@ impl Rule {
         let nfa = PositionNfa::new(&thompson);
         let efforts = Efforts::new();
         let splits = choose_splits(&hir, options, room, &efforts).unwrap_or_default();
-        // Where a front has but one length, candidates are walked on the rule's own DFA.
-        let is_tail = |split: &Split| split.tail.is_none() && !split.is_anchored();
-        let budget = match splits.iter().any(is_tail) {
-            true => options.tail_budget(room),
+        // Where a prefix has but one length, candidates are walked on the rule's own DFA.
+        let is_suffix = |split: &Split| split.suffix.is_none() && !split.is_anchored();
+        let budget = match splits.iter().any(is_suffix) {
+            true => options.suffix_budget(room),
             false => options.budget(),
         };
         let dfa = PartialDfa::new(&nfa, options.match_kind, budget, &efforts.tables);
         let relaxed =
-            || relaxed::dfa(&hir, compiler(options), options.tail_budget(room), &efforts.tables);
+            || relaxed::dfa(&hir, compiler(options), options.suffix_budget(room), &efforts.tables);
         let relaxed = dfa.escapes().then(relaxed).flatten();
         let spent = efforts.spent();
         let rule = Rule { pattern: pattern.to_owned(), nfa, dfa, relaxed, splits, spent };
@@ -413,7 +413,7 @@ fn without_empty(hir: Hir) -> Hir {
 }
 
 /// Splits every alternative of a rule where it costs least, among the places where automata can tell what
-/// front and tail may be; none if there is no such place.
+/// prefix and suffix may be; none if there is no such place.
 fn choose_splits(
     hir: &Hir,
     options: &PipelineOptions,
@@ -444,23 +444,23 @@ fn choose_splits(
 }
 
 impl Split {
-    /// None if tail or front take too large an automaton, though the rule does not.
+    /// None if suffix or prefix take too large an automaton, though the rule does not.
     fn new(
         hirs: factor::SplitHir,
         options: &PipelineOptions,
         room: Room,
         effort: &Effort,
     ) -> Option<Split> {
-        let front = hirs.front.map(|length| u32::try_from(length).unwrap_or(layout::UNBOUNDED));
+        let prefix = hirs.prefix.map(|length| u32::try_from(length).unwrap_or(layout::UNBOUNDED));
         let mut split = Split {
-            front,
+            prefix,
             grams: hirs.grams,
             other_grams: hirs.other_grams,
             class_windows: hirs.class_windows.into_iter().collect(),
             frequency: hirs.frequency,
             ..Split::anchored()
         };
-        if front[0] == front[1] {
+        if prefix[0] == prefix[1] {
             return Some(split);
         }
         let dfa = |compiler: &thompson::Compiler, hir, kind, budget| {
@@ -469,27 +469,27 @@ impl Split {
         };
         let mut backwards = compiler(options);
         backwards.configure(thompson::Config::new().reverse(true));
-        // Where the front may begin is all that counts, and that takes no order of preference.
-        let back = dfa(&backwards, &hirs.front_hir, MatchKind::All, options.budget());
-        split.back = back.filter(|back| !back.escapes());
-        if split.back.is_none() && split.is_unbounded() {
+        // Where the prefix may begin is all that counts, and that takes no order of preference.
+        let reverse_prefix = dfa(&backwards, &hirs.prefix_hir, MatchKind::All, options.budget());
+        split.reverse_prefix = reverse_prefix.filter(|dfa| !dfa.escapes());
+        if split.reverse_prefix.is_none() && split.is_unbounded() {
             return None;
         }
-        split.is_exact = hirs.front_is_exact && split.back.is_some();
-        split.run = if split.is_exact { run(&hirs.front_hir) } else { None };
-        split.tail = Some(dfa(
+        split.is_exact = hirs.prefix_is_exact && split.reverse_prefix.is_some();
+        split.run = if split.is_exact { run(&hirs.prefix_hir) } else { None };
+        split.suffix = Some(dfa(
             &compiler(options),
-            &hirs.tail,
+            &hirs.suffix,
             options.match_kind,
-            options.tail_budget(room),
+            options.suffix_budget(room),
         )?);
         Some(split)
     }
 }
 
-/// Which tail a front prefers; none if it is more than a run.
-fn run(front: &Hir) -> Option<Run> {
-    let HirKind::Repetition(repetition) = front.kind() else { return None };
+/// Which suffix a prefix prefers; none if it is more than a run.
+fn run(prefix: &Hir) -> Option<Run> {
+    let HirKind::Repetition(repetition) = prefix.kind() else { return None };
     let of_byte = repetition.sub.properties();
     let is_byte = [of_byte.minimum_len(), of_byte.maximum_len()] == [Some(1); 2];
     (is_byte && repetition.min == 0).then_some(if repetition.greedy {

@@ -129,14 +129,14 @@ pub(super) fn own_bytes(rule: &Rule) -> u64 {
         .splits
         .iter()
         .map(|split| {
-            let dfas = split.tail.iter().chain(&split.back);
+            let dfas = split.suffix.iter().chain(&split.reverse_prefix);
             split.grams.len() * 24 + dfas.map(|dfa| dfa.entries.len() * 2).sum::<usize>()
         })
         .sum();
     (nfa + splits + rule.dfas().map(|dfa| dfa.entries.len() * 2).sum::<usize>()) as u64
 }
 
-/// Bytes from a match's start within which its gram ends, for every rule whose fronts are bounded; none if
+/// Bytes from a match's start within which its gram ends, for every rule whose prefixes are bounded; none if
 /// no rule has any grams.
 pub(crate) fn reach(rules: &[Rule]) -> Option<u32> {
     let splits = rules.iter().flat_map(|rule| &rule.splits);
@@ -150,7 +150,7 @@ pub(crate) fn reach(rules: &[Rule]) -> Option<u32> {
     };
     splits
         .filter(|split| !split.is_unbounded())
-        .map(|split| split.front[1].saturating_add(offsets(split).unwrap_or(0)))
+        .map(|split| split.prefix[1].saturating_add(offsets(split).unwrap_or(0)))
         .max()
 }
 
@@ -185,7 +185,8 @@ impl<'a> Layout<'a> {
             .collect();
         let own = rules.iter().map(|rule| &rule.dfa);
         let relaxed = rules.iter().flat_map(|rule| &rule.relaxed);
-        let of_splits = splits.iter().flat_map(|(_, split)| split.tail.iter().chain(&split.back));
+        let of_splits =
+            splits.iter().flat_map(|(_, split)| split.suffix.iter().chain(&split.reverse_prefix));
         let placed = self.dfas(&own.chain(relaxed).chain(of_splits).collect::<Vec<_>>());
         let (of_rules, others) = placed.split_at(rules.len());
         let record = |(pattern_id, &[classes, first_entry, stride]): (u32, &[u32; 3])| RuleRecord {
@@ -291,25 +292,26 @@ impl<'a> Layout<'a> {
         let records: Vec<SplitRecord> = splits
             .iter()
             .map(|(rule, split)| {
-                let [front_min, front_max] = split.front;
-                let [classes, first_entry, stride] = match split.tail {
+                let [prefix_min, prefix_max] = split.prefix;
+                let [classes, first_entry, stride] = match split.suffix {
                     Some(_) => take(),
                     None => of_rules[*rule as usize],
                 };
-                let [back_classes, back_first_entry, back_stride] = match split.back {
-                    Some(_) => take(),
-                    None => [0; 3],
-                };
+                let [reverse_prefix_classes, reverse_prefix_first_entry, reverse_prefix_stride] =
+                    match split.reverse_prefix {
+                        Some(_) => take(),
+                        None => [0; 3],
+                    };
                 SplitRecord {
                     rule: *rule,
-                    front_min,
-                    front_max,
+                    prefix_min,
+                    prefix_max,
                     classes,
                     first_entry,
                     stride,
-                    back_classes,
-                    back_first_entry,
-                    back_stride,
+                    reverse_prefix_classes,
+                    reverse_prefix_first_entry,
+                    reverse_prefix_stride,
                     is_exact: split.is_exact.into(),
                 }
             })

@@ -316,8 +316,8 @@ mod tests {
             prop::sample::select(counts),
             prop::sample::select(vec!["", "x", "a|b"]),
         )
-            .prop_map(|(front, sub, count, tail)| {
-                format!("(?s)(?:{front})?(?:{sub}){count}(?:{tail})")
+            .prop_map(|(prefix, sub, count, suffix)| {
+                format!("(?s)(?:{prefix})?(?:{sub}){count}(?:{suffix})")
             })
     }
 

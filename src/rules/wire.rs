@@ -67,8 +67,8 @@ impl RulePipeline {
             body.word(rule.spent.tables.into());
             body.word(narrow::<_, u32>(rule.splits.len()));
             for split in &rule.splits {
-                body.word(split.front[0]);
-                body.word(split.front[1]);
+                body.word(split.prefix[0]);
+                body.word(split.prefix[1]);
                 body.grams(&split.grams);
                 body.word(split.other_grams.is_some().into());
                 split.other_grams.iter().for_each(|grams| body.grams(grams));
@@ -79,8 +79,8 @@ impl RulePipeline {
                     split.class_windows.iter().map(|class_window| class_window.offset).collect();
                 body.bytes(&offsets);
                 body.long(split.frequency.to_bits());
-                body.some_dfa(&split.tail);
-                body.some_dfa(&split.back);
+                body.some_dfa(&split.suffix);
+                body.some_dfa(&split.reverse_prefix);
                 body.word(split.is_exact.into());
                 body.word(match split.run {
                     None => 0,
@@ -232,7 +232,7 @@ fn nfa(reader: &mut Reader) -> Result<PositionNfa, String> {
 }
 
 fn split(reader: &mut Reader) -> Result<Split, String> {
-    let front = [reader.word()?, reader.word()?];
+    let prefix = [reader.word()?, reader.word()?];
     let grams = reader.grams()?;
     let other_grams = if reader.flag()? { Some(reader.grams()?) } else { None };
     let sets: Vec<[ByteSet; CLASS_WINDOW]> = reader.array("class windows")?;
@@ -241,7 +241,7 @@ fn split(reader: &mut Reader) -> Result<Split, String> {
         return Err("its class windows are cut off".into());
     }
     if offsets.iter().any(|&offset| u32::from(offset) >= layout::GRAM_MOST_OFFSET) {
-        return Err("a class window lies too far from its tail's start".into());
+        return Err("a class window lies too far from its suffix's start".into());
     }
     let class_windows: Vec<ClassWindow> =
         sets.into_iter().zip(offsets).map(|(sets, offset)| ClassWindow { sets, offset }).collect();
@@ -254,8 +254,8 @@ fn split(reader: &mut Reader) -> Result<Split, String> {
     if !(0.0..=f64::MAX).contains(&frequency) {
         return Err(format!("a frequency of {frequency} makes no sense"));
     }
-    let tail = reader.some_dfa(HasCounterSteps(false))?;
-    let back = reader.some_dfa(HasCounterSteps(false))?;
+    let suffix = reader.some_dfa(HasCounterSteps(false))?;
+    let reverse_prefix = reader.some_dfa(HasCounterSteps(false))?;
     let is_exact = reader.flag()?;
     let run = match reader.word()? {
         0 => None,
@@ -263,10 +263,19 @@ fn split(reader: &mut Reader) -> Result<Split, String> {
         2 => Some(Run::Greedy),
         other => return Err(format!("a run of kind {other} is unknown")),
     };
-    let split =
-        Split { front, grams, other_grams, class_windows, frequency, tail, back, is_exact, run };
+    let split = Split {
+        prefix,
+        grams,
+        other_grams,
+        class_windows,
+        frequency,
+        suffix,
+        reverse_prefix,
+        is_exact,
+        run,
+    };
     check_factors(&split)?;
-    check_front(&split)?;
+    check_prefix(&split)?;
     Ok(split)
 }
 
@@ -295,33 +304,33 @@ fn check_factors(split: &Split) -> Result<(), String> {
     Ok(())
 }
 
-fn check_front(split: &Split) -> Result<(), String> {
-    let [least, most] = split.front;
-    let Split { tail, back, class_windows, .. } = split;
-    // Offsets of a haystack and a front are added up in 32 bits.
+fn check_prefix(split: &Split) -> Result<(), String> {
+    let [least, most] = split.prefix;
+    let Split { suffix, reverse_prefix, class_windows, .. } = split;
+    // Offsets of a haystack and a prefix are added up in 32 bits.
     let is_short = |length: u32| length as usize <= crate::MAX_HAYSTACK_BYTES;
     let fits = if split.is_unbounded() {
-        is_short(least) && tail.is_some() && back.is_some() && class_windows.is_empty()
+        is_short(least) && suffix.is_some() && reverse_prefix.is_some() && class_windows.is_empty()
     } else {
         let spread = most.checked_sub(least);
         let is_close = spread.is_some_and(|spread| spread as usize <= factor::MOST_SPREAD);
-        is_short(most) && is_close && tail.is_some() == (least != most)
+        is_short(most) && is_close && suffix.is_some() == (least != most)
     };
     if !fits {
-        return Err(format!("a front of {least} to {most} bytes makes no sense"));
+        return Err(format!("a prefix of {least} to {most} bytes makes no sense"));
     }
     if split.run.is_some() && !split.is_exact {
         return Err("a run is not exact".into());
     }
-    if back.is_none() && split.is_exact {
-        return Err("an exact front has no DFA".into());
+    if reverse_prefix.is_none() && split.is_exact {
+        return Err("an exact prefix has no DFA".into());
     }
-    if back.as_ref().is_some_and(|back| back.escapes() || least == most) {
-        return Err("a front's DFA is incomplete or of no use".into());
+    if reverse_prefix.as_ref().is_some_and(|dfa| dfa.escapes() || least == most) {
+        return Err("a prefix's DFA is incomplete or of no use".into());
     }
-    // It holds what is looked for; and what an empty front and an empty tail match is no match.
-    if tail.as_ref().is_some_and(matches_empty) {
-        return Err("a tail may be empty".into());
+    // It holds what is looked for; and what an empty prefix and an empty suffix match is no match.
+    if suffix.as_ref().is_some_and(matches_empty) {
+        return Err("a suffix may be empty".into());
     }
     Ok(())
 }
@@ -524,7 +533,7 @@ impl<'a> Reader<'a> {
         };
         let grams: Option<_> = grams.into_iter().map(gram).collect();
         grams.ok_or_else(|| {
-            "a gram lies too far from its tail's start, or from what its confirm mask asks for"
+            "a gram lies too far from its suffix's start, or from what its confirm mask asks for"
                 .to_owned()
         })
     }
@@ -606,9 +615,9 @@ mod tests {
     }
 
     #[test]
-    fn a_front_that_offsets_cannot_hold_is_refused() {
-        for front in [[u32::MAX; 2], [2, 1], [0, 5000], [0, layout::UNBOUNDED], [1, 2]] {
-            assert_refused(&["zebra"], "a front of", |rule| rule.splits[0].front = front);
+    fn a_prefix_that_offsets_cannot_hold_is_refused() {
+        for prefix in [[u32::MAX; 2], [2, 1], [0, 5000], [0, layout::UNBOUNDED], [1, 2]] {
+            assert_refused(&["zebra"], "a prefix of", |rule| rule.splits[0].prefix = prefix);
         }
     }
 
@@ -660,10 +669,10 @@ mod tests {
         });
         assert_refused(&["[a-y]z"], "an entry leads outside", |rule| rule.dfa.entries[0] = 1);
         let patterns = ["[ab]{0,9}zebra.+x"];
-        assert_refused(&patterns, "a tail may be empty", |rule| {
-            let tail = rule.splits[0].tail.as_mut().unwrap();
-            let initial = tail.entry(0, 0) >> 1;
-            tail.entries[(u32::from(initial) * tail.stride) as usize] |= 1;
+        assert_refused(&patterns, "a suffix may be empty", |rule| {
+            let suffix = rule.splits[0].suffix.as_mut().unwrap();
+            let initial = suffix.entry(0, 0) >> 1;
+            suffix.entries[(u32::from(initial) * suffix.stride) as usize] |= 1;
         });
     }
 

@@ -52,7 +52,7 @@ pub(crate) struct LaneShape {
     /// Whether the first pass looks for class windows.
     pub(crate) has_class_windows: bool,
     /// Whether the only pass has nothing to verify from every start, if all rules are looked for by their
-    /// grams, so that the tails may well leave nothing to do.
+    /// grams, so that the suffixes may well leave nothing to do.
     pub(crate) may_end_early: bool,
     /// A haystack is uploaded in chunks of so many bytes, or a multiple of it, and those before are looked
     /// through meanwhile.
@@ -173,10 +173,10 @@ fn segment_log2(haystack_bytes: u64) -> u32 {
 /// One candidate for an invocation as far as that makes no more workgroups than a device wants.
 fn confirm_groups(tuning: &Tuning, candidates: u32) -> u32 {
     let all = candidates.div_ceil(layout::WORKGROUP);
-    all.min(tuning.confirm_groups).max(all.div_ceil(tuning.tails_most))
+    all.min(tuning.confirm_groups).max(all.div_ceil(tuning.confirm_most))
 }
 
-/// Candidate tails that there is room for, at most.
+/// Candidate suffixes that there is room for, at most.
 const MOST_CANDIDATES: u64 = 1 << 23;
 
 pub(crate) struct Lane {
@@ -214,7 +214,7 @@ pub(crate) struct Lane {
     pub(super) staged: Option<StagingSpan>,
 }
 
-/// Words of a hit, with its tail.
+/// Words of a hit, with its suffix.
 pub(super) const HIT_WORDS: usize = Hit::WORDS + 1;
 
 /// The candidates among the buffers that only kernels use.
@@ -952,8 +952,12 @@ impl Lane {
         Ok(cast_slice(self.behind_header(0, words, stats)?))
     }
 
-    /// The tails that told of these hits, if the last run was direct; [`layout::NO_TAIL`] for the others.
-    pub(crate) fn tails(&self, count: u32, stats: &mut ScanStats) -> Result<&[u32], BackendError> {
+    /// The suffixes that told of these hits, if the last run was direct; [`layout::NO_SUFFIX`] for the others.
+    pub(crate) fn suffixes(
+        &self,
+        count: u32,
+        stats: &mut ScanStats,
+    ) -> Result<&[u32], BackendError> {
         self.behind_header(self.hit_words(Hit::WORDS), count.into(), stats)
     }
 
@@ -1145,7 +1149,7 @@ impl Resources {
         ScanParams { prefilter_first, prefilter_end, prefilter_turns, ..params }
     }
 
-    /// Rounds in a scan's first submission. Where little is looked through, the tails seldom leave anything to
+    /// Rounds in a scan's first submission. Where little is looked through, the suffixes seldom leave anything to
     /// do, and a submission more is cheaper than kernels that find nothing.
     fn first_rounds(&self, params: ScanParams) -> u32 {
         /// Bytes.
@@ -1238,7 +1242,7 @@ impl Resources {
 
     /// Records a scan from `params.pass` on, with so many rounds for each pass: what a round does not
     /// finish the next one does, and rounds of a pass that is done cost next to nothing. Without any rounds
-    /// it is for the next submission to judge the only pass's tails.
+    /// it is for the next submission to judge the only pass's suffixes.
     fn record_passes(
         &self,
         to: &mut Recorder,

@@ -45,14 +45,14 @@ pub struct ResidentRulePipeline {
     haystack_capacity: usize,
     pub(super) max_matches: usize,
     pub(super) pass_count: u32,
-    /// Bytes from a match's start within which its gram lies, if its rule's fronts are bounded; none if no
+    /// Bytes from a match's start within which its gram lies, if its rule's prefixes are bounded; none if no
     /// rule has any.
     pub(super) reach: Option<u32>,
-    /// Whether there are rules whose fronts are not bounded.
+    /// Whether there are rules whose prefixes are not bounded.
     pub(super) has_long: bool,
-    /// Of each rule, whether the tails kernel may report its matches.
+    /// Of each rule, whether the suffixes kernel may report its matches.
     pub(super) is_direct: Vec<bool>,
-    /// Of each rule whose front is a run, what it prefers.
+    /// Of each rule whose prefix is a run, what it prefers.
     pub(super) runs: Vec<Option<Run>>,
     pub(super) shape: LaneShape,
     tables: Vec<Buffer>,

@@ -9,12 +9,12 @@ use std::time::Duration;
 pub struct ScanStats {
     /// Bytes uploaded: the haystack, padded to a word, and the 4-byte hit counter.
     pub bytes_up: u64,
-    /// Bytes read back: a header of 16 bytes, and 12 for each hit; and 4 more where the tail that told of it counts.
+    /// Bytes read back: a header of 16 bytes, and 12 for each hit; and 4 more where the suffix that told of it counts.
     pub bytes_down: u64,
     /// Ranges uploaded: two for a scan.
     pub uploads: u32,
     /// Submissions that were waited for: one, unless walks went on for long, hits had to be fetched in parts,
-    /// or tails left something open. The chunks of a large haystack do not count.
+    /// or suffixes left something open. The chunks of a large haystack do not count.
     pub submissions: u32,
     /// Rounds of kernels that had work to do.
     pub rounds: u32,
@@ -36,7 +36,7 @@ pub struct StageTimes {
     pub upload: Duration,
     /// Every byte's gram against those of the rules.
     pub prefilter: Duration,
-    /// Tails and fronts of candidates.
+    /// Suffixes and prefixes of candidates.
     pub confirm: Duration,
     /// Candidate starts on partial DFAs, and the tracks that long walks share.
     pub verify_dfa: Duration,

@@ -748,7 +748,7 @@ fn a_candidate_flood_is_prefiltered_in_parts() {
         let mut scratch = ScanScratch::default();
         let stats = session.scan_into(&backend, &rare, &mut matches, &mut scratch).unwrap();
         assert_eq!(matches, rules.reference_scan(&rare));
-        // Tails tell leftmost-first matches right away; the ends of all matches take a round of walks.
+        // Suffixes tell leftmost-first matches right away; the ends of all matches take a round of walks.
         let expected = if kind == MatchKind::All { (2, 1) } else { (1, 0) };
         assert_eq!((stats.submissions, stats.rounds), expected);
         let stats = session.scan_into(&backend, &flood, &mut matches, &mut scratch).unwrap();
@@ -818,10 +818,10 @@ fn a_haystack_of_another_backend_is_refused() {
     assert_eq!(scan(&session, &backend, b"aba").len(), 2);
 }
 
-/// Where the least start of a tail is not the one that counts, or two tails tell different ends of one
+/// Where the least start of a suffix is not the one that counts, or two suffixes tell different ends of one
 /// start, a few starts are scanned again; or all of them, if they are many.
 #[test]
-fn what_tails_cannot_tell_is_settled() {
+fn what_suffixes_cannot_tell_is_settled() {
     let backend = TestBackend::new();
     let patterns = [
         "(?:[ab]|cd){0,3}?abcd[ab]?",
@@ -843,9 +843,9 @@ fn what_tails_cannot_tell_is_settled() {
     }
 }
 
-/// Fronts that prefer their first tail, and go on behind it: what a match leaves of them begins at its end.
+/// Prefixes that prefer their first suffix, and go on behind it: what a match leaves of them begins at its end.
 #[test]
-fn lazy_fronts_that_cross_tails() {
+fn lazy_prefixes_that_cross_suffixes() {
     let backend = TestBackend::new();
     let patterns = [
         "x[a-z]*?abcd",
@@ -878,9 +878,9 @@ fn lazy_fronts_that_cross_tails() {
     checked.unwrap();
 }
 
-/// Fronts that are runs of one class leave nothing open that takes another submission.
+/// Prefixes that are runs of one class leave nothing open that takes another submission.
 #[test]
-fn what_runs_leave_open_is_told_by_their_tails() {
+fn what_runs_leave_open_is_told_by_their_suffixes() {
     let backend = TestBackend::new();
     let patterns = [
         "[ab]{0,9}?abcd[ab]?",
@@ -910,9 +910,9 @@ fn what_runs_leave_open_is_told_by_their_tails() {
     checked.unwrap();
 }
 
-/// Rules whose fronts turn out long are verified from every start in a second run; the others are not.
+/// Rules whose prefixes turn out long are verified from every start in a second run; the others are not.
 #[test]
-fn long_fronts_cost_a_second_run() {
+fn long_prefixes_cost_a_second_run() {
     let backend = TestBackend::new();
     for kind in KINDS {
         let count = if kind == MatchKind::All { 1500 } else { 20_000 };
@@ -928,9 +928,9 @@ fn long_fronts_cost_a_second_run() {
     }
 }
 
-/// Fronts that are long, but bounded, are no reason to begin again.
+/// Prefixes that are long, but bounded, are no reason to begin again.
 #[test]
-fn long_bounded_fronts() {
+fn long_bounded_prefixes() {
     let backend = TestBackend::new();
     let haystack =
         [&b"x".repeat(1500)[..], b"key= abc", &b"y".repeat(900), b"key="].concat().repeat(4);

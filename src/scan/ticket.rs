@@ -57,7 +57,7 @@ struct Part {
     is_prefiltered: bool,
     /// Whether the part before had too many candidates.
     is_flood: bool,
-    /// Whether rules have been listed, whose fronts are long in this haystack.
+    /// Whether rules have been listed, whose prefixes are long in this haystack.
     has_listed: bool,
     is_direct: bool,
 }
@@ -399,7 +399,7 @@ impl ResidentRulePipeline {
         let count = outcome.hit_count;
         let starts = params.end_start - params.first_start;
         let is_prefiltered = params.use_prefilter != layout::PREFILTER_NONE;
-        if outcome.overflowed & layout::OVERFLOW_FRONTS != 0 {
+        if outcome.overflowed & layout::OVERFLOW_PREFIXES != 0 {
             part.prefilter = layout::PREFILTER_BOUNDED;
         } else if outcome.overflowed & layout::OVERFLOW_LISTED != 0 {
             part.has_listed = true;
@@ -448,7 +448,7 @@ impl ResidentRulePipeline {
         first
     }
 
-    /// Picks the matches of rules whose fronts are runs, where hits leave any open, from all that their tails told.
+    /// Picks the matches of rules whose prefixes are runs, where hits leave any open, from all that their suffixes told.
     fn settle_runs(
         &self,
         lane: &Lane,
@@ -470,17 +470,17 @@ impl ResidentRulePipeline {
             open.binary_search_by_key(&pattern_id, |range| range.pattern_id).is_ok()
         };
         told.clear();
-        let tails = lane.tails(narrow(hits.len()), stats)?;
-        for (&Hit { pattern_id, start, end }, &tail) in hits.iter().zip(tails) {
+        let suffixes = lane.suffixes(narrow(hits.len()), stats)?;
+        for (&Hit { pattern_id, start, end }, &suffix) in hits.iter().zip(suffixes) {
             if is_open(open, pattern_id) {
-                told.push(Told { pattern_id, tail, start, end });
+                told.push(Told { pattern_id, suffix, start, end });
             }
         }
-        told.sort_unstable_by_key(|told| u64::from(told.pattern_id) << 32 | u64::from(told.tail));
-        // What tails could not tell was verified from every start: that takes all starts.
+        told.sort_unstable_by_key(|told| u64::from(told.pattern_id) << 32 | u64::from(told.suffix));
+        // What suffixes could not tell was verified from every start: that takes all starts.
         open.retain(|range| {
             let behind = told.partition_point(|told| told.pattern_id <= range.pattern_id);
-            told[..behind].last().is_some_and(|last| last.tail != layout::NO_TAIL)
+            told[..behind].last().is_some_and(|last| last.suffix != layout::NO_SUFFIX)
         });
         told.retain(|told| is_open(open, told.pattern_id));
         for of_one in told.chunk_by(|one, next| one.pattern_id == next.pattern_id) {
@@ -493,7 +493,7 @@ impl ResidentRulePipeline {
         Ok(())
     }
 
-    /// Verifies what the hits of a part leave open where tails were reported with their least start alone.
+    /// Verifies what the hits of a part leave open where suffixes were reported with their least start alone.
     /// False if that is too much to do start by start.
     fn settle(
         &self,
@@ -573,7 +573,7 @@ impl ResidentRulePipeline {
         } else {
             end_start.saturating_add(self.reach.unwrap_or(0)).min(haystack_len)
         };
-        // A gram may begin a byte before its tail.
+        // A gram may begin a byte before its suffix.
         let prefilter_first = first_start.saturating_sub(1);
         let prefilter_turns = self.shape.prefilter_turns(prefilter_end - prefilter_first);
         ScanParams { prefilter_first, prefilter_end, prefilter_turns, ..params }

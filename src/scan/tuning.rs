@@ -25,7 +25,7 @@ pub(crate) struct Tuning {
     pub(crate) pass_bytes: u64,
     /// Least hits that the hit buffer holds where matches are picked among them on the host.
     pub(crate) candidate_hits: u32,
-    /// Bytes of the haystack for each candidate tail that there is room for, and room that there is at least. For
+    /// Bytes of the haystack for each candidate suffix that there is room for, and room that there is at least. For
     /// candidate starts, of which there are fewer, there is a fourth of it, and the same at least.
     pub(crate) bytes_per_candidate: u32,
     pub(crate) least_candidates: u32,
@@ -43,7 +43,7 @@ pub(crate) struct Tuning {
     /// walk on over. lavapipe ends the loops of all invocations that run together after 65,535 turns, whichever of them
     /// take those.
     pub(crate) confirm_groups: u32,
-    pub(crate) tails_most: u32,
+    pub(crate) confirm_most: u32,
     pub(crate) most_pieces: u32,
     /// Words of a pass's gram bitmap, as a power of two.
     pub(crate) bitmap_log2: u32,
@@ -69,7 +69,7 @@ impl Tuning {
             gram_prefilter_groups: 1 << 10,
             prefilter_workgroup: prefilter_workgroup(info),
             confirm_groups: 1 << 12,
-            tails_most: 32,
+            confirm_most: 32,
             most_pieces: 40,
             bitmap_log2: bitmap_log2(info.shared_memory_bytes),
         };
@@ -86,7 +86,7 @@ impl Tuning {
                 gram_prefilter_groups: 1 << 4,
                 prefilter_workgroup: 256,
                 confirm_groups: 1 << 4,
-                tails_most: 16,
+                confirm_most: 16,
                 most_pieces: 5,
                 ..gpu
             },
@@ -148,10 +148,10 @@ mod tests {
 
         let backend = TestBackend::new();
         let info = DeviceInfo { kind: DeviceKind::Cpu, ..backend.device_info().clone() };
-        let Tuning { tails_most, most_pieces, .. } = Tuning::for_device(&info);
-        let of_candidate = layout::TAIL_STEPS / 4 + 2 * layout::FRONT_STEPS;
+        let Tuning { confirm_most, most_pieces, .. } = Tuning::for_device(&info);
+        let of_candidate = layout::SUFFIX_STEPS / 4 + 2 * layout::PREFIX_STEPS;
         let of_pieces = LANES * most_pieces * layout::PIECE_STEPS / 4;
-        assert!(tails_most * (of_candidate + 3 * layout::MOST_LISTED) + of_pieces < TURNS);
+        assert!(confirm_most * (of_candidate + 3 * layout::MOST_LISTED) + of_pieces < TURNS);
     }
 
     #[test]

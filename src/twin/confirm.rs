@@ -73,10 +73,10 @@ fn hand_on_all(
     params: &ScanParams,
     text: Text,
     split: &SplitRecord,
-    tail: u32,
+    suffix: u32,
 ) {
-    let first = tail - split.front_max.min(tail - text.begin);
-    for start in first..=tail - split.front_min {
+    let first = suffix - split.prefix_max.min(suffix - text.begin);
+    for start in first..=suffix - split.prefix_min {
         if !hand_on(buffers, params, split.rule, start) {
             return;
         }
@@ -91,7 +91,7 @@ fn list_rule(buffers: &mut Buffers, params: &ScanParams, rule: u32) {
             listed[place] = rule + 1;
             buffers.control.overflowed |= layout::OVERFLOW_LISTED;
         }
-        None => buffers.control.overflowed |= layout::OVERFLOW_FRONTS,
+        None => buffers.control.overflowed |= layout::OVERFLOW_PREFIXES,
     }
 }
 
@@ -117,13 +117,13 @@ fn walk_back(
     params: &ScanParams,
     text: Text,
     split: &SplitRecord,
-    tail: u32,
+    suffix: u32,
     is_direct: bool,
     verdict: Verdict,
 ) {
-    let end_class = split.back_stride - 1;
+    let end_class = split.reverse_prefix_stride - 1;
     let entry_of = |buffers: &Buffers, row, class| {
-        buffers.dfa_entry(split.back_first_entry, split.back_stride, row, class)
+        buffers.dfa_entry(split.reverse_prefix_first_entry, split.reverse_prefix_stride, row, class)
     };
     let pieces_left = &mut { params.most_pieces };
     let mut told = match verdict {
@@ -131,28 +131,28 @@ fn walk_back(
         _ => None,
     };
     let mut row = entry_of(buffers, 0, end_class) >> 1;
-    let mut at = tail;
+    let mut at = suffix;
     let mut least = None;
     let mut starts = 0;
     while row != layout::ROW_DEAD {
-        let beyond = (tail - at).checked_sub(layout::FRONT_STEPS);
+        let beyond = (suffix - at).checked_sub(layout::PREFIX_STEPS);
         if beyond.is_some_and(|beyond| beyond.is_multiple_of(layout::PIECE_STEPS)) {
-            let of_tail = layout::LONG_TAIL_STEPS / layout::PIECE_STEPS;
+            let of_suffix = layout::LONG_SUFFIX_STEPS / layout::PIECE_STEPS;
             if beyond == Some(0)
                 && is_direct
                 && told.is_none()
-                && pays_for(buffers, params, pieces_left, of_tail)
+                && pays_for(buffers, params, pieces_left, of_suffix)
             {
-                let steps = layout::LONG_TAIL_STEPS;
-                match walk(buffers, params, text, split, tail, steps, true) {
+                let steps = layout::LONG_SUFFIX_STEPS;
+                match walk(buffers, params, text, split, suffix, steps, true) {
                     Verdict::NoMatch => return,
                     Verdict::MayMatch => {}
                     Verdict::Match { end } => told = Some(end),
                 }
             }
             let pieces = if told.is_some() { 1 } else { 4 };
-            let is_worth_it = tail - at < layout::LONG_FRONT_STEPS
-                && (told.is_some() || starts <= layout::LONG_FRONT_STARTS);
+            let is_worth_it = suffix - at < layout::LONG_PREFIX_STEPS
+                && (told.is_some() || starts <= layout::LONG_PREFIX_STARTS);
             if !is_worth_it || !pays_for(buffers, params, pieces_left, pieces) {
                 break;
             }
@@ -160,7 +160,7 @@ fn walk_back(
         let class = if at == text.begin {
             end_class
         } else {
-            buffers.class_of(split.back_classes, buffers.byte(at - 1))
+            buffers.class_of(split.reverse_prefix_classes, buffers.byte(at - 1))
         };
         let entry = entry_of(buffers, row, class);
         row = entry >> 1;
@@ -178,32 +178,32 @@ fn walk_back(
         }
     }
     if row != layout::ROW_DEAD {
-        match split.front_max {
+        match split.prefix_max {
             layout::UNBOUNDED => list_rule(buffers, params, split.rule),
-            _ => hand_on_all(buffers, params, text, split, tail),
+            _ => hand_on_all(buffers, params, text, split, suffix),
         }
     } else if let (Some(start), Some(end)) = (least, told) {
         let pattern_id = buffers.rule(split.rule).pattern_id;
-        buffers.emit_told(params, Hit { pattern_id, start, end }, tail);
+        buffers.emit_told(params, Hit { pattern_id, start, end }, suffix);
     }
 }
 
 fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     let candidate = buffers.candidates[id as usize];
     let split: SplitRecord = buffers.record(buffers.header().splits, candidate.of);
-    let tail = candidate.at;
+    let suffix = candidate.at;
     let is_listed = buffers.control.listed.contains(&(split.rule + 1));
-    let Some(text) = buffers.text(params, tail) else { return };
-    if tail - text.begin < split.front_min || params.has_listed != 0 && is_listed {
+    let Some(text) = buffers.text(params, suffix) else { return };
+    if suffix - text.begin < split.prefix_min || params.has_listed != 0 && is_listed {
         return;
     }
-    if split.front_min == split.front_max {
-        let start = tail - split.front_min;
+    if split.prefix_min == split.prefix_max {
+        let start = suffix - split.prefix_min;
         if !(params.first_start..params.end_start).contains(&start) {
             return;
         }
         let to_the_end = params.is_direct != 0;
-        match walk(buffers, params, text, &split, start, layout::TAIL_STEPS, to_the_end) {
+        match walk(buffers, params, text, &split, start, layout::SUFFIX_STEPS, to_the_end) {
             Verdict::NoMatch => {}
             Verdict::Match { end } if params.is_direct != 0 => {
                 let pattern_id = buffers.rule(split.rule).pattern_id;
@@ -218,13 +218,13 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
         return;
     }
     let is_direct = params.is_direct != 0 && split.is_exact != 0;
-    let verdict = walk(buffers, params, text, &split, tail, layout::TAIL_STEPS, is_direct);
+    let verdict = walk(buffers, params, text, &split, suffix, layout::SUFFIX_STEPS, is_direct);
     if verdict == Verdict::NoMatch {
         return;
     }
-    if split.back_stride != 0 {
-        walk_back(buffers, params, text, &split, tail, is_direct, verdict);
+    if split.reverse_prefix_stride != 0 {
+        walk_back(buffers, params, text, &split, suffix, is_direct, verdict);
         return;
     }
-    hand_on_all(buffers, params, text, &split, tail);
+    hand_on_all(buffers, params, text, &split, suffix);
 }

@@ -87,7 +87,7 @@ fn hand_on_item(buffers: &mut Buffers, params: &ScanParams, item: u32, at: u32) 
     let of = item & ((1 << layout::GRAM_OFFSET_SHIFT) - 1);
     let split: SplitRecord = buffers.record(buffers.header().splits, of);
     let is_left_out =
-        params.use_prefilter == layout::PREFILTER_BOUNDED && split.front_max == layout::UNBOUNDED;
+        params.use_prefilter == layout::PREFILTER_BOUNDED && split.prefix_max == layout::UNBOUNDED;
     if offset > at + 1 || is_left_out {
         return true;
     }

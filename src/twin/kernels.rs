@@ -31,7 +31,8 @@ struct OnDevice<'a> {
 impl<'a> OnDevice<'a> {
     fn new(backend: &'a Backend, twin: &Buffers) -> OnDevice<'a> {
         let tables = [bytes_of(twin.header()), cast_slice(&twin.tables.words)].concat();
-        let hits = [bytes_of(&twin.hit_count), cast_slice(&twin.hits), cast_slice(&twin.hit_tails)];
+        let hits =
+            [bytes_of(&twin.hit_count), cast_slice(&twin.hits), cast_slice(&twin.hit_suffixes)];
         let hits = hits.concat();
         let readback = vec![0xEE; 16 + 16 * twin.hits.len() + 4 * twin.slots.len()];
         let ring = [cast_slice(&twin.tallies), cast_slice::<_, u8>(&twin.slots)].concat();
@@ -119,7 +120,7 @@ impl<'a> OnDevice<'a> {
         Buffers {
             hit_count: pod_read_unaligned(&hits[..4]),
             hits: bytemuck::allocation::pod_collect_to_vec(&hits[4..4 + 12 * before.hits.len()]),
-            hit_tails: bytemuck::allocation::pod_collect_to_vec(
+            hit_suffixes: bytemuck::allocation::pod_collect_to_vec(
                 &hits[4 + 12 * before.hits.len()..],
             ),
             control: self.array(layout::BINDING_CONTROL, 1)[0],
@@ -175,15 +176,15 @@ fn compare(
     let mut ours = state.clone();
     let sort = |buffers: &mut Buffers| {
         let count = buffers.hit_count.min(params.hit_capacity) as usize;
-        let hits = buffers.hits.iter().copied().zip(buffers.hit_tails.iter().copied());
+        let hits = buffers.hits.iter().copied().zip(buffers.hit_suffixes.iter().copied());
         let mut hits: Vec<(Hit, u32)> = hits.take(count).collect();
-        hits.sort_unstable_by_key(|(hit, tail)| (hit.pattern_id, hit.start, hit.end, *tail));
-        for (at, (hit, tail)) in hits.into_iter().enumerate() {
-            (buffers.hits[at], buffers.hit_tails[at]) = (hit, tail);
+        hits.sort_unstable_by_key(|(hit, suffix)| (hit.pattern_id, hit.start, hit.end, *suffix));
+        for (at, (hit, suffix)) in hits.into_iter().enumerate() {
+            (buffers.hits[at], buffers.hit_suffixes[at]) = (hit, suffix);
         }
         buffers.queue.sort_unstable_by_key(|item| (item.rule, item.start, item.from));
-        let (tails, items) = buffers.candidates.split_at_mut(params.candidate_capacity as usize);
-        for list in [tails, items] {
+        let (suffixes, items) = buffers.candidates.split_at_mut(params.candidate_capacity as usize);
+        for list in [suffixes, items] {
             list.sort_unstable_by_key(|found| (found.of, found.at));
         }
         buffers.control.named.sort_unstable();
@@ -194,7 +195,7 @@ fn compare(
     sort(&mut theirs);
     assert_eq!(theirs.hit_count, ours.hit_count, "{stage}");
     assert_eq!(theirs.hits, ours.hits, "{stage}");
-    assert_eq!(theirs.hit_tails, ours.hit_tails, "{stage}");
+    assert_eq!(theirs.hit_suffixes, ours.hit_suffixes, "{stage}");
     assert_eq!(theirs.queue, ours.queue, "{stage}");
     assert_eq!(theirs.candidates, ours.candidates, "{stage}");
     assert_eq!(theirs.control, ours.control, "{stage}");
@@ -355,12 +356,12 @@ fn compare_readback(
     let device = OnDevice::new(backend, state);
     device.run(kernels, &kernels.readback, params, [2, 1]);
     let bytes = device.bytes(layout::BINDING_READBACK);
-    let (header, hits, tails) = readback(state, params);
+    let (header, hits, suffixes) = readback(state, params);
     assert_eq!(pod_read_unaligned::<ReadbackHeader>(&bytes[..16]), header);
     assert_eq!(&bytes[16..16 + 12 * hits.len()], cast_slice::<_, u8>(&hits));
-    let (of_hits, of_tails) = bytes[16..].split_at(12 * params.hit_capacity as usize);
-    assert_eq!(&of_tails[..4 * tails.len()], cast_slice::<_, u8>(&tails));
-    let mut untouched = of_hits[12 * hits.len()..].iter().chain(&of_tails[4 * tails.len()..]);
+    let (of_hits, of_suffixes) = bytes[16..].split_at(12 * params.hit_capacity as usize);
+    assert_eq!(&of_suffixes[..4 * suffixes.len()], cast_slice::<_, u8>(&suffixes));
+    let mut untouched = of_hits[12 * hits.len()..].iter().chain(&of_suffixes[4 * suffixes.len()..]);
     assert!(untouched.all(|&byte| byte == 0xEE), "more than the hits was written");
     hits.len()
 }
@@ -720,21 +721,21 @@ fn chains_end_with_parts() {
 }
 
 #[test]
-fn rules_with_long_fronts_are_listed() {
+fn rules_with_long_prefixes_are_listed() {
     let backend = TestBackend::new();
     let [long, endless] = [1500, 20_000].map(|count| vec![b'x'; count]);
-    let front = [&long, &b"5-22 abc9-22 abcd"[..]].concat();
+    let prefix = [&long, &b"5-22 abc9-22 abcd"[..]].concat();
     // Few starts each.
     let few = [b"y", &long[..], b"5-22 abcd"].concat();
     let beyond = [b"y", &endless[..], b"5-22 abcd"].concat();
-    let with_tail = |end: &[u8]| [b"y", &long[..], b"5-5-", &[b'A'; 400][..], end].concat();
-    let [tail, dead] = [b"2 abcd", b"3 abcd"].map(|end| with_tail(end));
-    // And whether the first rule is listed where tails tell matches, and where they do not.
+    let with_suffix = |end: &[u8]| [b"y", &long[..], b"5-5-", &[b'A'; 400][..], end].concat();
+    let [suffix, dead] = [b"2 abcd", b"3 abcd"].map(|end| with_suffix(end));
+    // And whether the first rule is listed where suffixes tell matches, and where they do not.
     let cases: [(_, &[u8], _); 6] = [
-        (r"[a-z]*\d-22", &front, [false, true]),
+        (r"[a-z]*\d-22", &prefix, [false, true]),
         (r"y[a-z]*\d-22", &few, [false, false]),
         (r"y[a-z]*\d-22", &beyond, [true, true]),
-        (r"y[a-z]*5-5-[A-Z]*[12]", &tail, [false, false]),
+        (r"y[a-z]*5-5-[A-Z]*[12]", &suffix, [false, false]),
         (r"y[a-z]*5-5-[A-Z]*[12]", &dead, [false, false]),
         (r"[a-z]*5-5-[A-Z]*[12]", &dead, [false, true]),
     ];

@@ -141,7 +141,8 @@ fn damage_nfa(source: &mut Source, rule: &mut Rule) {
 }
 
 fn any_dfa<'r>(source: &mut Source, rule: &'r mut Rule) -> Option<&'r mut PartialDfa> {
-    let of_splits = rule.splits.iter_mut().flat_map(|split| [&mut split.tail, &mut split.back]);
+    let of_splits =
+        rule.splits.iter_mut().flat_map(|split| [&mut split.suffix, &mut split.reverse_prefix]);
     let mut all: Vec<&mut PartialDfa> =
         [&mut rule.relaxed].into_iter().chain(of_splits).flatten().chain([&mut rule.dfa]).collect();
     let index = source.within(0..=all.len() - 1);
@@ -174,13 +175,13 @@ fn damage_splits(source: &mut Source, rule: &mut Rule) {
     let index = source.within(0..=rule.splits.len() - 1);
     let split = &mut rule.splits[index];
     match source.within(0..=11) {
-        0 => split.front[source.within(0..=1)] = source.within(0..=600) as u32,
+        0 => split.prefix[source.within(0..=1)] = source.within(0..=600) as u32,
         1 => {
             let length = source.one_of(&[0, 1, 40, 1 << 30, 1 << 31, layout::UNBOUNDED]);
-            split.front = [length, source.one_of(&[length, layout::UNBOUNDED])];
+            split.prefix = [length, source.one_of(&[length, layout::UNBOUNDED])];
         }
-        2 => split.tail = None,
-        3 => split.back = None,
+        2 => split.suffix = None,
+        3 => split.reverse_prefix = None,
         4 => (split.is_exact, split.run) = (!split.is_exact, None),
         5 => split.run = source.one_of(&[None, Some(Run::Lazy), Some(Run::Greedy)]),
         6 => split.other_grams = None,

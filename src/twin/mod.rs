@@ -67,7 +67,7 @@ pub(crate) struct Buffers {
     pub(crate) past_end: u8,
     pub(crate) hit_count: u32,
     pub(crate) hits: Vec<Hit>,
-    pub(crate) hit_tails: Vec<u32>,
+    pub(crate) hit_suffixes: Vec<u32>,
     pub(crate) control: Control,
     pub(crate) start_walkers: Vec<StartWalker>,
     pub(crate) queue: Vec<QueueItem>,
@@ -120,7 +120,7 @@ impl Buffers {
             past_end: 0,
             hit_count: 0,
             hits: vec![Hit::default(); params.hit_capacity as usize],
-            hit_tails: vec![0; params.hit_capacity as usize],
+            hit_suffixes: vec![0; params.hit_capacity as usize],
             control: Control::default(),
             start_walkers: vec![StartWalker::default(); params.start_walkers as usize],
             queue: vec![QueueItem::default(); params.queue_capacity as usize],
@@ -223,7 +223,7 @@ impl Buffers {
         }
     }
 
-    /// The `OVERFLOW_*` bits of a pass whose tails have been looked at.
+    /// The `OVERFLOW_*` bits of a pass whose suffixes have been looked at.
     fn overflows(&self, params: &ScanParams) -> u32 {
         let Control { candidate_count, item_count, overflowed, .. } = self.control;
         let fits =
@@ -255,7 +255,7 @@ impl Buffers {
         }
     }
 
-    /// Whether the tails of a pass have left nothing to do.
+    /// Whether the suffixes of a pass have left nothing to do.
     fn is_settled(&self, params: &ScanParams) -> bool {
         self.overflows(params) == 0 && self.control.item_count == 0 && !self.has_lists(params)
     }
@@ -268,15 +268,15 @@ impl Buffers {
 
     /// Reports a hit. False if the scan has been given up.
     fn emit(&mut self, params: &ScanParams, hit: Hit) -> bool {
-        self.emit_told(params, hit, layout::NO_TAIL)
+        self.emit_told(params, hit, layout::NO_SUFFIX)
     }
 
-    /// Reports a hit, and the tail that told of it. False if the scan has been given up.
-    fn emit_told(&mut self, params: &ScanParams, hit: Hit, tail: u32) -> bool {
+    /// Reports a hit, and the suffix that told of it. False if the scan has been given up.
+    fn emit_told(&mut self, params: &ScanParams, hit: Hit, suffix: u32) -> bool {
         let at = self.hit_count;
         if self.hit_count < params.hit_capacity {
             self.hits[self.hit_count as usize] = hit;
-            self.hit_tails[self.hit_count as usize] = tail;
+            self.hit_suffixes[self.hit_count as usize] = suffix;
         }
         self.hit_count += 1;
         at <= params.hit_stop

@@ -3,7 +3,7 @@
 use super::Buffers;
 use crate::shaders::layout::{Hit, ReadbackHeader, ScanParams};
 
-/// The head, the hits and, if they are read back, their tails.
+/// The head, the hits and, if they are read back, their suffixes.
 pub(crate) fn readback(
     buffers: &Buffers,
     params: &ScanParams,
@@ -17,6 +17,6 @@ pub(crate) fn readback(
     };
     let is_done = is_over && header.hit_count <= params.hit_capacity;
     let count = if is_done { header.hit_count as usize } else { 0 };
-    let tail_count = if params.is_direct != 0 { count } else { 0 };
-    (header, buffers.hits[..count].to_vec(), buffers.hit_tails[..tail_count].to_vec())
+    let suffix_count = if params.is_direct != 0 { count } else { 0 };
+    (header, buffers.hits[..count].to_vec(), buffers.hit_suffixes[..suffix_count].to_vec())
 }

@@ -286,10 +286,10 @@ proptest! {
     }
 }
 
-/// Fronts that overlap each other and the matches before them: the least start of a tail is not always the
-/// one that counts, and two tails may share a start.
+/// Prefixes that overlap each other and the matches before them: the least start of a suffix is not always the
+/// one that counts, and two suffixes may share a start.
 #[test]
-fn fronts_that_overlap() {
+fn prefixs_that_overlap() {
     let patterns = [
         "[ab]{0,3}?abcd[ab]?",
         "[abcd]{0,9}abcd(?:ab|a)",

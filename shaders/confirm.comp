@@ -140,10 +140,10 @@ void walk_back(SplitRecord split, uint suffix, bool is_direct, uint is, uint end
     uint first_start = max(params.first_start, text_begin());
     uint most = PREFIX_STEPS;
     uint starts = 0u;
-    bool is_told = is_direct && is == MATCH;
+    bool has_exact_end = is_direct && is == MATCH;
     bool goes_on = true;
     while (goes_on) {
-        if (is_told) {
+        if (has_exact_end) {
             uint stop = max(first_start, suffix - min(suffix, most));
             walk_words_back(Dfa(split.reverse_prefix_classes, split.reverse_prefix_first_entry, split.reverse_prefix_stride), stop,
                             params.end_start, row, at, least);
@@ -155,7 +155,7 @@ void walk_back(SplitRecord split, uint suffix, bool is_direct, uint is, uint end
             if ((entry & ENTRY_MATCH) != 0u) {
                 least = at < params.end_start ? at : least;
                 starts += 1u;
-                if (!is_told && !hand_on(split.rule, at)) {
+                if (!has_exact_end && !hand_on(split.rule, at)) {
                     return;
                 }
             }
@@ -165,16 +165,16 @@ void walk_back(SplitRecord split, uint suffix, bool is_direct, uint is, uint end
                 at -= 1u;
             }
         }
-        if (row != ROW_DEAD && most == PREFIX_STEPS && is_direct && !is_told
+        if (row != ROW_DEAD && most == PREFIX_STEPS && is_direct && !has_exact_end
             && pays_for(LONG_SUFFIX_STEPS / PIECE_STEPS)) {
             is = walk(split, suffix, LONG_SUFFIX_STEPS, true, end);
             if (is == NO_MATCH) {
                 return;
             }
-            is_told = is == MATCH;
+            has_exact_end = is == MATCH;
         }
-        bool is_worth_it = most < LONG_PREFIX_STEPS && (is_told || starts <= LONG_PREFIX_STARTS);
-        goes_on = row != ROW_DEAD && is_worth_it && pays_for(is_told ? 1u : 4u);
+        bool is_worth_it = most < LONG_PREFIX_STEPS && (has_exact_end || starts <= LONG_PREFIX_STARTS);
+        goes_on = row != ROW_DEAD && is_worth_it && pays_for(has_exact_end ? 1u : 4u);
         most += PIECE_STEPS;
     }
     if (row != ROW_DEAD) {
@@ -184,8 +184,8 @@ void walk_back(SplitRecord split, uint suffix, bool is_direct, uint is, uint end
         } else {
             hand_on_all(split, suffix);
         }
-    } else if (is_told && least != NO_START) {
-        emit_told(rule_record(split.rule).pattern_id, least, end, suffix);
+    } else if (has_exact_end && least != NO_START) {
+        emit_report(rule_record(split.rule).pattern_id, least, end, suffix);
     }
 }
 

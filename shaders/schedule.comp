@@ -123,7 +123,7 @@ void end_confirmed() {
     control.overflowed |= overflows();
     if (control.overflowed != 0u) {
         begin_pass(params.pass_count);
-    } else if (is_settled(tables.header)) {
+    } else if (leaves_nothing(tables.header)) {
         begin_pass(control.pass + 1u);
     }
 }

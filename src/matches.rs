@@ -44,12 +44,12 @@ pub(crate) struct Undecided {
 
 /// A range of starts, up to and without the second, of which all hits of a pattern have to be seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Unsettled {
+pub(crate) struct AmbiguousRange {
     pub(crate) pattern_id: u32,
     pub(crate) starts: [u32; 2],
 }
 
-impl Unsettled {
+impl AmbiguousRange {
     fn holds(&self, candidate: &Match) -> bool {
         let [first, end] = self.starts;
         candidate.pattern_id == self.pattern_id && (first..end).contains(&candidate.start)
@@ -58,7 +58,7 @@ impl Unsettled {
 
 /// A match that a suffix told of, and the least start from which its prefix leads to the suffix.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Told {
+pub(crate) struct SuffixReport {
     pub(crate) pattern_id: u32,
     pub(crate) suffix: u32,
     pub(crate) start: u32,
@@ -70,7 +70,7 @@ pub(crate) struct Told {
 pub(crate) fn remove_held(
     candidates: &mut Vec<Match>,
     dropped: &mut Vec<Match>,
-    mut ranges: &[Unsettled],
+    mut ranges: &[AmbiguousRange],
 ) {
     candidates.retain(|candidate| {
         while let [range, rest @ ..] = ranges
@@ -97,16 +97,16 @@ pub(crate) fn of_pattern(matches: &[Match], pattern_id: u32) -> Range<usize> {
 }
 
 /// The matches that count, in order, where candidates lay.
-pub(crate) struct Picked<'a> {
+pub(crate) struct Selected<'a> {
     pieces: [&'a [Match]; PIECES],
 }
 
-impl<'a> Picked<'a> {
+impl<'a> Selected<'a> {
     /// Leaves to `counts`, which gets the sorted candidates of a pattern in order, which of them count.
     fn new<F: FnMut(&Match) -> bool>(
         candidates: &'a mut [Match],
         counts: impl Fn() -> F + Sync,
-    ) -> Picked<'a> {
+    ) -> Selected<'a> {
         let is_many = candidates.len() >= MANY;
         let borders = borders(candidates);
         let mut rest = candidates;
@@ -114,16 +114,16 @@ impl<'a> Picked<'a> {
             let len = borders[index + 1] - borders[index];
             rest.split_off_mut(..len).expect("borders ascend")
         });
-        let pick = |piece: &mut &mut [Match]| {
+        let select = |piece: &mut &mut [Match]| {
             let kept = keep(piece, counts());
             *piece = &mut std::mem::take(piece)[..kept];
         };
         if is_many {
-            pool().install(|| pieces.par_iter_mut().for_each(pick));
+            pool().install(|| pieces.par_iter_mut().for_each(select));
         } else {
-            pieces.iter_mut().for_each(pick);
+            pieces.iter_mut().for_each(select);
         }
-        Picked { pieces: pieces.map(|piece| &*piece) }
+        Selected { pieces: pieces.map(|piece| &*piece) }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -165,8 +165,8 @@ fn keep(matches: &mut [Match], mut counts: impl FnMut(&Match) -> bool) -> usize 
 }
 
 /// Of sorted candidates each one once: a start that two of them led to was verified twice.
-pub(crate) fn distinct(candidates: &mut [Match]) -> Picked<'_> {
-    Picked::new(candidates, || {
+pub(crate) fn distinct(candidates: &mut [Match]) -> Selected<'_> {
+    Selected::new(candidates, || {
         let mut last = None;
         move |candidate| last.replace(*candidate) != Some(*candidate)
     })
@@ -178,22 +178,22 @@ pub(crate) fn distinct(candidates: &mut [Match]) -> Picked<'_> {
 /// matches that count form a chain: the first one, then the first one that starts at or after its end.
 /// Starts come in ascending order over all calls; a chain runs on from one call to the next.
 #[derive(Debug, Default)]
-pub(crate) struct Chains {
+pub(crate) struct LeftmostSelector {
     /// The haystack that is being looked through: chains of earlier ones do not count.
     haystack: u64,
     /// By pattern, as far as any has matched.
-    chains: Vec<Chain>,
+    patterns: Vec<LastSelected>,
 }
 
 /// What there is of a pattern's chain. Atomic, as threads share the list, though none of its items.
 #[derive(Debug, Default)]
-struct Chain {
+struct LastSelected {
     haystack: AtomicU64,
     /// Where its last match ended.
     end: AtomicU64,
 }
 
-impl Chains {
+impl LeftmostSelector {
     /// Begins with another haystack.
     pub(crate) fn clear(&mut self) {
         self.haystack += 1;
@@ -201,13 +201,13 @@ impl Chains {
 
     /// Where the next match of a pattern may start.
     fn free(&self, pattern_id: u32) -> u64 {
-        let chain = self.chains.get(pattern_id as usize);
-        let own = chain.filter(|chain| chain.haystack.load(Relaxed) == self.haystack);
-        own.map_or(0, |chain| chain.end.load(Relaxed))
+        let last = self.patterns.get(pattern_id as usize);
+        let own = last.filter(|last| last.haystack.load(Relaxed) == self.haystack);
+        own.map_or(0, |last| last.end.load(Relaxed))
     }
 
     /// The first of `undecided`, sorted starts of patterns, that no match covers: what lies before it is
-    /// settled. A start inside a match of its pattern does not count, decided or not. `candidates` are
+    /// reverified. A start inside a match of its pattern does not count, decided or not. `candidates` are
     /// sorted, and none of them counts before it has been selected.
     pub(crate) fn first_undecided<'a>(
         &self,
@@ -241,25 +241,26 @@ impl Chains {
             .min_by_key(|undecided| undecided.start)
     }
 
-    /// Whether `candidates`, sorted, hold all that counts, or leave nothing open but what is `settled`. As
-    /// [`unsettled`](Chains::unsettled).
-    pub(crate) fn is_settled(
+    /// Whether `candidates`, sorted, hold all that counts, or leave nothing open but what is `reverified`. As
+    /// [`ambiguous_ranges`](LeftmostSelector::ambiguous_ranges).
+    pub(crate) fn is_unambiguous(
         &self,
         candidates: &[Match],
         dropped: &[Match],
         base: u64,
         is_direct: impl Fn(u32) -> bool + Copy + Sync,
-        settled: &[Unsettled],
+        reverified: &[AmbiguousRange],
     ) -> bool {
-        let is_settled = |piece: &[Match]| {
-            self.unsettled(piece, dropped, base, is_direct).all(|range| settled.contains(&range))
+        let is_unambiguous = |piece: &[Match]| {
+            self.ambiguous_ranges(piece, dropped, base, is_direct)
+                .all(|range| reverified.contains(&range))
         };
         if candidates.len() < MANY {
-            return is_settled(candidates);
+            return is_unambiguous(candidates);
         }
         let borders = borders(candidates);
-        let is_settled = |border: &[usize]| is_settled(&candidates[border[0]..border[1]]);
-        pool().install(|| borders.par_windows(2).all(is_settled))
+        let is_unambiguous = |border: &[usize]| is_unambiguous(&candidates[border[0]..border[1]]);
+        pool().install(|| borders.par_windows(2).all(is_unambiguous))
     }
 
     /// The ranges of starts of which `candidates`, sorted, may not hold all that counts, where suffixes have
@@ -268,13 +269,13 @@ impl Chains {
     ///
     /// Candidates in such a range give way to the preferred match of each start there. What they told is not lost: those
     /// that have been `dropped`, sorted, still tell that beyond the match that covers their start there may be another.
-    pub(crate) fn unsettled(
+    pub(crate) fn ambiguous_ranges(
         &self,
         candidates: &[Match],
         dropped: &[Match],
         base: u64,
         is_direct: impl Fn(u32) -> bool,
-    ) -> impl Iterator<Item = Unsettled> {
+    ) -> impl Iterator<Item = AmbiguousRange> {
         let of_patterns = candidates.chunk_by(|one, next| one.pattern_id == next.pattern_id);
         let of_direct = of_patterns.filter(move |of_one| is_direct(of_one[0].pattern_id));
         of_direct.flat_map(move |of_one| {
@@ -304,30 +305,30 @@ impl Chains {
                     (base + u64::from(end) > free).then(|| [narrow(free - base), end])
                 })
             };
-            let unsettled = move |starts| Unsettled { pattern_id, starts };
-            std::iter::from_fn(move || next().map(|starts| starts.map(unsettled))).flatten()
+            let range = move |starts| AmbiguousRange { pattern_id, starts };
+            std::iter::from_fn(move || next().map(|starts| starts.map(range))).flatten()
         })
     }
 
     /// Appends the matches that count of one pattern whose prefix is a run of bytes of one class, or of none, from
-    /// all that its suffixes `told`, in the order of the suffixes, as far as they start before `end_start`.
+    /// all that its suffixes `reports`, in the order of the suffixes, as far as they start before `end_start`.
     ///
     /// Such a prefix that leads from a start to a suffix leads there from every start between, too, and the least
     /// starts ascend with the suffixes. So the next match begins at the least start of the first suffix behind the
     /// last match, or at that match's end; and of the suffixes that this start leads to, the prefix prefers the
     /// first, or the last.
-    pub(crate) fn pick_run(
+    pub(crate) fn select_run(
         &self,
-        told: &[Told],
+        reports: &[SuffixReport],
         run: Run,
         [base, end_start]: [u64; 2],
         matches: &mut Vec<Match>,
     ) {
-        let Some(&Told { pattern_id, .. }) = told.first() else { return };
+        let Some(&SuffixReport { pattern_id, .. }) = reports.first() else { return };
         let mut free = self.free(pattern_id).saturating_sub(base);
-        let mut rest = told;
+        let mut rest = reports;
         loop {
-            let is_behind = |told: &Told| u64::from(told.suffix) >= free;
+            let is_behind = |report: &SuffixReport| u64::from(report.suffix) >= free;
             let Some(at) = rest.iter().position(is_behind) else { return };
             rest = &rest[at..];
             let first = &rest[0];
@@ -336,7 +337,7 @@ impl Chains {
                 return;
             }
             let start = narrow(start);
-            let reached = rest.iter().take_while(|told| told.start <= start);
+            let reached = rest.iter().take_while(|report| report.start <= start);
             let preferred = match run {
                 Run::Lazy => first,
                 Run::Greedy => reached.last().expect("the first one, at least"),
@@ -349,22 +350,22 @@ impl Chains {
 
     /// Picks those of `candidates`, sorted, that are part of their pattern's chain. `base` is the offset of
     /// the haystack that their offsets count from.
-    pub(crate) fn select<'a>(&mut self, candidates: &'a mut [Match], base: u64) -> Picked<'a> {
+    pub(crate) fn select<'a>(&mut self, candidates: &'a mut [Match], base: u64) -> Selected<'a> {
         let patterns = candidates.last().map_or(0, |last| last.pattern_id as usize + 1);
-        if self.chains.len() < patterns {
-            self.chains.resize_with(patterns, Chain::default);
+        if self.patterns.len() < patterns {
+            self.patterns.resize_with(patterns, LastSelected::default);
         }
-        let chains = &*self;
-        Picked::new(candidates, || |candidate: &Match| chains.goes_on(candidate, base))
+        let selector = &*self;
+        Selected::new(candidates, || |candidate: &Match| selector.goes_on(candidate, base))
     }
 
     /// Whether a chain goes on with a candidate; if so, it does.
     fn goes_on(&self, candidate: &Match, base: u64) -> bool {
         let is_next = base + u64::from(candidate.start) >= self.free(candidate.pattern_id);
         if is_next {
-            let chain = &self.chains[candidate.pattern_id as usize];
-            chain.haystack.store(self.haystack, Relaxed);
-            chain.end.store(base + u64::from(candidate.end), Relaxed);
+            let last = &self.patterns[candidate.pattern_id as usize];
+            last.haystack.store(self.haystack, Relaxed);
+            last.end.store(base + u64::from(candidate.end), Relaxed);
         }
         is_next
     }
@@ -424,8 +425,12 @@ mod tests {
     }
 
     /// By definition: all that the candidates of one pattern leave open.
-    fn unsettled(ends: &HashMap<u32, u64>, candidates: &[Match], base: u64) -> Vec<Unsettled> {
-        let mut unsettled = Vec::new();
+    fn ambiguous_ranges(
+        ends: &HashMap<u32, u64>,
+        candidates: &[Match],
+        base: u64,
+    ) -> Vec<AmbiguousRange> {
+        let mut ambiguous = Vec::new();
         let mut ends = ends.clone();
         let mut candidates = candidates.to_vec();
         candidates.dedup();
@@ -435,14 +440,14 @@ mod tests {
             let before = index.checked_sub(1).map(|before| candidates[before]);
             if before.is_some_and(|before| (before.pattern_id, before.start) == (pattern_id, start))
             {
-                unsettled.push(Unsettled { pattern_id, starts: [start, start + 1] });
+                ambiguous.push(AmbiguousRange { pattern_id, starts: [start, start + 1] });
             } else if from >= *free {
                 *free = to;
             } else if to > *free {
-                unsettled.push(Unsettled { pattern_id, starts: [(*free - base) as u32, end] });
+                ambiguous.push(AmbiguousRange { pattern_id, starts: [(*free - base) as u32, end] });
             }
         }
-        unsettled
+        ambiguous
     }
 
     proptest! {
@@ -459,15 +464,15 @@ mod tests {
             let leads = |start: usize, suffix: usize| {
                 start <= suffix && suffix - start <= most && is_in_class[start..suffix].iter().all(|&is| is)
             };
-            let mut told = Vec::new();
+            let mut reports = Vec::new();
             for (&suffix, &len) in &suffixes {
                 let start = (first_start..end_start.min(suffix + 1)).find(|&start| leads(start, suffix));
-                let told_of = |start| {
+                let report_of = |start| {
                     let [suffix, start] = [suffix, start].map(|at| at as u32);
-                    Told { pattern_id: 0, suffix, start, end: suffix + len }
+                    SuffixReport { pattern_id: 0, suffix, start, end: suffix + len }
                 };
                 // Some grams lead to the same suffix.
-                told.extend(start.into_iter().flat_map(|start| vec![told_of(start); 1 + suffix % 2]));
+                reports.extend(start.into_iter().flat_map(|start| vec![report_of(start); 1 + suffix % 2]));
             }
             let mut expected = Vec::new();
             let mut at = first_start.max(free.saturating_sub(base));
@@ -483,15 +488,15 @@ mod tests {
                     None => at += 1,
                 }
             }
-            let mut chains = Chains::default();
-            chains.clear();
-            chains.chains.push(Chain::default());
-            chains.chains[0].haystack.store(chains.haystack, Relaxed);
-            chains.chains[0].end.store(free as u64, Relaxed);
+            let mut selector = LeftmostSelector::default();
+            selector.clear();
+            selector.patterns.push(LastSelected::default());
+            selector.patterns[0].haystack.store(selector.haystack, Relaxed);
+            selector.patterns[0].end.store(free as u64, Relaxed);
             let run = if is_lazy { Run::Lazy } else { Run::Greedy };
-            let mut picked = Vec::new();
-            chains.pick_run(&told, run, [base as u64, end_start as u64], &mut picked);
-            prop_assert_eq!(picked, expected);
+            let mut selected = Vec::new();
+            selector.select_run(&reports, run, [base as u64, end_start as u64], &mut selected);
+            prop_assert_eq!(selected, expected);
         }
     }
 
@@ -500,12 +505,12 @@ mod tests {
     #[test]
     fn what_was_dropped_tells_of_more() {
         let found = |start, end| Match { pattern_id: 3, start, end };
-        let range = |first, end| Unsettled { pattern_id: 3, starts: [first, end] };
-        let mut chains = Chains::default();
-        chains.clear();
+        let range = |first, end| AmbiguousRange { pattern_id: 3, starts: [first, end] };
+        let mut selector = LeftmostSelector::default();
+        selector.clear();
         let (mut candidates, mut dropped) = (vec![found(0, 7), found(0, 14)], Vec::new());
-        let open = |candidates: &[Match], dropped: &[Match]| -> Vec<Unsettled> {
-            chains.unsettled(candidates, dropped, 0, |_| true).collect()
+        let open = |candidates: &[Match], dropped: &[Match]| -> Vec<AmbiguousRange> {
+            selector.ambiguous_ranges(candidates, dropped, 0, |_| true).collect()
         };
         assert_eq!(open(&candidates, &dropped), [range(0, 1)]);
         remove_held(&mut candidates, &mut dropped, &[range(0, 1)]);
@@ -531,27 +536,27 @@ mod tests {
                 let end = (!ends.is_empty()).then(|| ends[preferences[start].index(ends.len())]);
                 end.map(|end| Match { pattern_id: 0, start: start as u32, end })
             };
-            let told = suffixes.iter().filter_map(|(&suffix, &len)| {
+            let reports = suffixes.iter().filter_map(|(&suffix, &len)| {
                 let start = (0..=suffix).find(|&start| leads[start][suffix])? as u32;
                 Some(Match { pattern_id: 0, start, end: suffix as u32 + len })
             });
-            let mut candidates: Vec<Match> = told.collect();
+            let mut candidates: Vec<Match> = reports.collect();
             candidates.sort_unstable();
-            let mut chains = Chains::default();
-            chains.clear();
-            let (mut dropped, mut settled) = (Vec::new(), Vec::new());
-            while !chains.is_settled(&candidates, &dropped, 0, |_| true, &settled) {
-                let mut open: Vec<_> = chains.unsettled(&candidates, &dropped, 0, |_| true).collect();
-                open.retain(|range| !settled.contains(range));
+            let mut selector = LeftmostSelector::default();
+            selector.clear();
+            let (mut dropped, mut reverified) = (Vec::new(), Vec::new());
+            while !selector.is_unambiguous(&candidates, &dropped, 0, |_| true, &reverified) {
+                let mut open: Vec<_> = selector.ambiguous_ranges(&candidates, &dropped, 0, |_| true).collect();
+                open.retain(|range| !reverified.contains(range));
                 remove_held(&mut candidates, &mut dropped, &open);
                 let starts = open.iter().flat_map(|range| range.starts[0]..range.starts[1].min(40));
                 candidates.extend(starts.filter_map(|start| verified(start as usize)));
                 candidates.sort_unstable();
-                settled.extend(open);
-                prop_assert!(settled.len() < 100);
+                reverified.extend(open);
+                prop_assert!(reverified.len() < 100);
             }
             let mut found = Vec::new();
-            chains.select(&mut candidates, 0).append_to(&mut found);
+            selector.select(&mut candidates, 0).append_to(&mut found);
             let mut expected = Vec::new();
             let mut at = 0;
             while let Some(next) = (at..40).find_map(verified) {
@@ -570,21 +575,21 @@ mod tests {
             haystacks in prop::collection::vec((calls(), 0_u32..300), 1..3),
             direct in any::<u8>(),
         ) {
-            let mut chains = Chains::default();
+            let mut selector = LeftmostSelector::default();
             let is_direct = |pattern_id: u32| direct >> (pattern_id % 8) & 1 == 1;
             for (calls, step) in haystacks {
-                chains.clear();
+                selector.clear();
                 let mut ends = HashMap::new();
                 let mut base = 0;
                 for mut candidates in calls {
-                    let mut expected = unsettled(&ends, &candidates, base);
+                    let mut expected = ambiguous_ranges(&ends, &candidates, base);
                     expected.retain(|range| is_direct(range.pattern_id));
-                    let found: Vec<_> = chains.unsettled(&candidates, &[], base, is_direct).collect();
+                    let found: Vec<_> = selector.ambiguous_ranges(&candidates, &[], base, is_direct).collect();
                     prop_assert!(found == expected);
-                    let is_settled = chains.is_settled(&candidates, &[], base, is_direct, &[]);
-                    prop_assert_eq!(is_settled, expected.is_empty());
+                    let is_unambiguous = selector.is_unambiguous(&candidates, &[], base, is_direct, &[]);
+                    prop_assert_eq!(is_unambiguous, expected.is_empty());
                     if expected.len() < 100 {
-                        prop_assert!(chains.is_settled(&candidates, &[], base, is_direct, &expected));
+                        prop_assert!(selector.is_unambiguous(&candidates, &[], base, is_direct, &expected));
                         let (mut rest, mut dropped) = (candidates.clone(), Vec::new());
                         remove_held(&mut rest, &mut dropped, &expected);
                         let is_held = |found: &Match| expected.iter().any(|range| range.holds(found));
@@ -595,17 +600,17 @@ mod tests {
                     }
 
                     let mut all = candidates.clone();
-                    let picked = distinct(&mut all);
+                    let selected = distinct(&mut all);
                     let mut matches = Vec::new();
-                    picked.append_to(&mut matches);
+                    selected.append_to(&mut matches);
                     let mut expected = candidates.clone();
                     expected.dedup();
                     prop_assert!(matches == expected);
 
                     let expected = select(&mut ends, &candidates, base);
-                    let picked = chains.select(&mut candidates, base);
-                    prop_assert_eq!(picked.len(), expected.len());
-                    picked.append_to(&mut matches);
+                    let selected = selector.select(&mut candidates, base);
+                    prop_assert_eq!(selected.len(), expected.len());
+                    selected.append_to(&mut matches);
                     prop_assert!(matches[matches.len() - expected.len()..] == expected);
                     base += u64::from(step);
                 }

@@ -207,14 +207,14 @@ uint overflows() {
 }
 
 // Whether the suffixes of a pass have left nothing to do.
-bool is_settled(PassHeader header) {
+bool leaves_nothing(PassHeader header) {
     return overflows() == 0u && control.item_count == 0u && !has_lists(header);
 }
 
 // Whether a scan is over, where a run ends: with SCHEDULE_CONFIRMED, the only pass's suffixes have yet to be judged.
 bool is_over(PassHeader header) {
     bool is_done = control.pass >= params.pass_count;
-    return params.stage == SCHEDULE_CONFIRMED ? overflows() != 0u || is_settled(header) : is_done;
+    return params.stage == SCHEDULE_CONFIRMED ? overflows() != 0u || leaves_nothing(header) : is_done;
 }
 
 // The OVERFLOW_* bits where a run ends.
@@ -229,7 +229,7 @@ uint spread(uint invocations, uint count) {
 }
 
 // Reports a hit, and the suffix that told of it. False if the scan has been given up.
-bool emit_told(uint pattern_id, uint start, uint end, uint suffix) {
+bool emit_report(uint pattern_id, uint start, uint end, uint suffix) {
     uint at = atomicAdd(hits.count, 1u);
     if (at < params.hit_capacity) {
         hits.words[at * 3u] = pattern_id;
@@ -243,5 +243,5 @@ bool emit_told(uint pattern_id, uint start, uint end, uint suffix) {
 
 // Reports a hit. False if the scan has been given up.
 bool emit(uint pattern_id, uint start, uint end) {
-    return emit_told(pattern_id, start, end, NO_SUFFIX);
+    return emit_report(pattern_id, start, end, NO_SUFFIX);
 }

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::batch::{PIECE_BYTES, Packed, Piece, RingBatch};
 use super::item::{ItemError, Outcome, RingResults, RingStats, WorkItem};
-use crate::matches::Picked;
+use crate::matches::Selected;
 use crate::narrow::narrow;
 use crate::parallel::{self, share_out};
 use crate::scan::{Scan, Sink};
@@ -355,8 +355,8 @@ impl Items<'_> {
 }
 
 impl Sink for Items<'_> {
-    fn take(&mut self, picked: &Picked, next_start: u32) -> Result<u32, ScanError> {
-        for found in picked.iter() {
+    fn take(&mut self, selected: &Selected, next_start: u32) -> Result<u32, ScanError> {
+        for found in selected.iter() {
             let index = self.item_at(found.start);
             self.counts[index] += 1;
             if !self.is_over(index) {

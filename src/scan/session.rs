@@ -13,7 +13,7 @@ use super::stats::ScanStats;
 use super::ticket::Ticket;
 use super::tuning::Tuning;
 use super::{ScanError, SessionOptions};
-use crate::matches::{Chains, Told, Undecided, Unsettled};
+use crate::matches::{AmbiguousRange, LeftmostSelector, SuffixReport, Undecided};
 use crate::narrow::narrow;
 use crate::rules::pass::{self, Pass};
 use crate::rules::{Rule, Run, Split};
@@ -67,11 +67,11 @@ pub struct ScanScratch {
     pub(super) candidates: Vec<Match>,
     pub(super) spare: Vec<Match>,
     pub(super) undecided: Vec<Undecided>,
-    pub(super) chains: Chains,
-    pub(super) settled: Vec<Unsettled>,
+    pub(super) selector: LeftmostSelector,
+    pub(super) reverified: Vec<AmbiguousRange>,
     pub(super) dropped: Vec<Match>,
-    pub(super) told: Vec<Told>,
-    pub(super) picked: Vec<Match>,
+    pub(super) reports: Vec<SuffixReport>,
+    pub(super) selected: Vec<Match>,
     pub(super) verified: Vec<Candidate>,
     pub(super) window: Vec<u8>,
 }
@@ -139,7 +139,7 @@ impl ResidentRulePipeline {
             "vkscan scans at once",
         )?;
 
-        // Leftmost-first matches are picked on the host among the preferred matches of all starts, which
+        // Leftmost-first matches are selected on the host among the preferred matches of all starts, which
         // may be many more. A single start has one for each rule at most, and so many undecided ones where a
         // haystack goes on elsewhere; they have to fit.
         let candidates = match match_kind {

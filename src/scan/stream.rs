@@ -63,7 +63,7 @@ impl ResidentRulePipeline {
     ) -> Result<ScanStats, StreamError> {
         let mut window = std::mem::take(&mut scratch.window);
         window.clear();
-        scratch.chains.clear();
+        scratch.selector.clear();
         let mut stream = Stream {
             session: self,
             backend,

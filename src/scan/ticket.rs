@@ -8,7 +8,7 @@ use super::haystack::Haystack;
 use super::lane::{Lane, Source};
 use super::session::{Range, ResidentRulePipeline, ScanScratch, Slots};
 use super::stats::ScanStats;
-use crate::matches::{self, Picked, Told, Undecided, Unsettled};
+use crate::matches::{self, AmbiguousRange, Selected, SuffixReport, Undecided};
 use crate::narrow::narrow;
 use crate::shaders::layout::{self, Candidate, Hit, ScanParams};
 use crate::vulkan::deadline::Deadline;
@@ -18,7 +18,7 @@ use crate::{Backend, Match, MatchKind, sort};
 const LEAST_PREFILTERED: u32 = 1 << 12;
 
 /// Ranges of starts, and starts in them, that are verified one by one before all of the part is.
-const MOST_SETTLED: usize = 256;
+const MOST_REVERIFIED: usize = 256;
 const MOST_VERIFIED: usize = 4096;
 
 /// Hits beyond capacity after which a scan that can only fail is given up instead of counted to its end.
@@ -109,7 +109,7 @@ impl<'a> Ticket<'a> {
         matches: &mut Vec<Match>,
         scratch: &mut ScanScratch,
     ) -> Result<ScanStats, ScanError> {
-        scratch.chains.clear();
+        scratch.selector.clear();
         let (stats, _) = self.finish(matches, scratch)?;
         Ok(stats)
     }
@@ -164,8 +164,8 @@ impl std::fmt::Debug for Ticket<'_> {
 
 /// Who takes the matches of a scan, part by part.
 pub(crate) trait Sink {
-    /// Takes what was picked of a part, and gives the least start of the next part, at or after `next_start`.
-    fn take(&mut self, picked: &Picked, next_start: u32) -> Result<u32, ScanError>;
+    /// Takes what was selected of a part, and gives the least start of the next part, at or after `next_start`.
+    fn take(&mut self, selected: &Selected, next_start: u32) -> Result<u32, ScanError>;
 
     /// Takes note that from a start there are `found` matches, or more than that, which are more than fit; and gives the
     /// least start of the next part.
@@ -197,11 +197,11 @@ impl Whole<'_> {
 }
 
 impl Sink for Whole<'_> {
-    fn take(&mut self, picked: &Picked, next_start: u32) -> Result<u32, ScanError> {
-        self.found += picked.len() as u64;
+    fn take(&mut self, selected: &Selected, next_start: u32) -> Result<u32, ScanError> {
+        self.found += selected.len() as u64;
         if self.found <= self.max_matches as u64 {
             self.is_sorted = self.matches.is_empty();
-            picked.append_to(self.matches);
+            selected.append_to(self.matches);
         } else if self.found > self.max_matches as u64 + u64::from(COUNTED_BEYOND) {
             return Err(self.too_many(self.found, true));
         }
@@ -223,8 +223,8 @@ impl ResidentRulePipeline {
         stats: &mut ScanStats,
     ) -> Result<Scan, ScanError> {
         let mut lane = self.lanes.take(self.device(), deadline)?;
-        let settled = lane.settle(deadline).map_err(ScanError::from);
-        match settled.and_then(|()| self.submit_on(&mut lane, haystack, range, stats)) {
+        let idle = lane.settle(deadline).map_err(ScanError::from);
+        match idle.and_then(|()| self.submit_on(&mut lane, haystack, range, stats)) {
             Ok((params, part)) => Ok(Scan { lane, range, params, part }),
             Err(error) => {
                 self.lanes.give_back(lane);
@@ -243,7 +243,7 @@ impl ResidentRulePipeline {
         stats: &mut ScanStats,
         slot_states: &mut Vec<u32>,
     ) -> Result<(), ScanError> {
-        scratch.chains.clear();
+        scratch.selector.clear();
         scan.lane.wait_until(deadline);
         let finished = self.finish_on(&mut scan, sink, scratch, stats).and_then(|_| {
             let count = scan.range.slots.map_or(0, |slots| slots.count);
@@ -360,13 +360,13 @@ impl ResidentRulePipeline {
                 }
                 Judged::Hits => {
                     undecided = self.first_undecided(range, scratch);
-                    let picked = match self.match_kind {
+                    let selected = match self.match_kind {
                         MatchKind::LeftmostFirst => {
-                            scratch.chains.select(&mut scratch.candidates, range.base)
+                            scratch.selector.select(&mut scratch.candidates, range.base)
                         }
                         MatchKind::All => matches::distinct(&mut scratch.candidates),
                     };
-                    Some(sink.take(&picked, params.end_start)?)
+                    Some(sink.take(&selected, params.end_start)?)
                 }
             };
             if let Some(next_start) = next_start {
@@ -424,8 +424,8 @@ impl ResidentRulePipeline {
             if !part.is_direct {
                 return Ok(Judged::Hits);
             }
-            self.settle_runs(lane, hits, *params, range.base, scratch, stats)?;
-            if self.settle(lane, *params, range.base, scratch, stats)? {
+            self.select_runs(lane, hits, *params, range.base, scratch, stats)?;
+            if self.reverify(lane, *params, range.base, scratch, stats)? {
                 return Ok(Judged::Hits);
             }
             part.is_direct = false;
@@ -435,10 +435,10 @@ impl ResidentRulePipeline {
 
     /// The first start that more bytes have to decide, and no candidates from there on.
     fn first_undecided(&self, range: Range, scratch: &mut ScanScratch) -> Option<Undecided> {
-        let ScanScratch { candidates, undecided, chains, .. } = scratch;
+        let ScanScratch { candidates, undecided, selector, .. } = scratch;
         let first = match self.match_kind {
             MatchKind::LeftmostFirst => {
-                chains.first_undecided(candidates, undecided, range.base).copied()
+                selector.first_undecided(candidates, undecided, range.base).copied()
             }
             MatchKind::All => undecided.iter().min_by_key(|undecided| undecided.start).copied(),
         };
@@ -448,8 +448,8 @@ impl ResidentRulePipeline {
         first
     }
 
-    /// Picks the matches of rules whose prefixes are runs, where hits leave any open, from all that their suffixes told.
-    fn settle_runs(
+    /// Selects the matches of rules whose prefixes are runs, where hits leave any open, from all that their suffixes told.
+    fn select_runs(
         &self,
         lane: &Lane,
         hits: &[Hit],
@@ -458,44 +458,46 @@ impl ResidentRulePipeline {
         scratch: &mut ScanScratch,
         stats: &mut ScanStats,
     ) -> Result<(), ScanError> {
-        let ScanScratch { candidates, chains, settled: open, told, picked, .. } = scratch;
+        let ScanScratch { candidates, selector, reverified: open, reports, selected, .. } = scratch;
         let is_run = |pattern_id: u32| self.runs[pattern_id as usize].is_some();
-        if chains.is_settled(candidates, &[], base, is_run, &[]) {
+        if selector.is_unambiguous(candidates, &[], base, is_run, &[]) {
             return Ok(());
         }
         open.clear();
-        open.extend(chains.unsettled(candidates, &[], base, is_run));
+        open.extend(selector.ambiguous_ranges(candidates, &[], base, is_run));
         open.dedup_by_key(|range| range.pattern_id);
-        let is_open = |open: &[Unsettled], pattern_id: u32| {
+        let is_open = |open: &[AmbiguousRange], pattern_id: u32| {
             open.binary_search_by_key(&pattern_id, |range| range.pattern_id).is_ok()
         };
-        told.clear();
+        reports.clear();
         let suffixes = lane.suffixes(narrow(hits.len()), stats)?;
         for (&Hit { pattern_id, start, end }, &suffix) in hits.iter().zip(suffixes) {
             if is_open(open, pattern_id) {
-                told.push(Told { pattern_id, suffix, start, end });
+                reports.push(SuffixReport { pattern_id, suffix, start, end });
             }
         }
-        told.sort_unstable_by_key(|told| u64::from(told.pattern_id) << 32 | u64::from(told.suffix));
+        reports.sort_unstable_by_key(|report| {
+            u64::from(report.pattern_id) << 32 | u64::from(report.suffix)
+        });
         // What suffixes could not tell was verified from every start: that takes all starts.
         open.retain(|range| {
-            let behind = told.partition_point(|told| told.pattern_id <= range.pattern_id);
-            told[..behind].last().is_some_and(|last| last.suffix != layout::NO_SUFFIX)
+            let behind = reports.partition_point(|report| report.pattern_id <= range.pattern_id);
+            reports[..behind].last().is_some_and(|last| last.suffix != layout::NO_SUFFIX)
         });
-        told.retain(|told| is_open(open, told.pattern_id));
-        for of_one in told.chunk_by(|one, next| one.pattern_id == next.pattern_id) {
+        reports.retain(|report| is_open(open, report.pattern_id));
+        for of_one in reports.chunk_by(|one, next| one.pattern_id == next.pattern_id) {
             let pattern_id = of_one[0].pattern_id;
             let run = self.runs[pattern_id as usize].expect("what is open of others is left out");
-            picked.clear();
-            chains.pick_run(of_one, run, [base, params.end_start.into()], picked);
-            candidates.splice(matches::of_pattern(candidates, pattern_id), picked.drain(..));
+            selected.clear();
+            selector.select_run(of_one, run, [base, params.end_start.into()], selected);
+            candidates.splice(matches::of_pattern(candidates, pattern_id), selected.drain(..));
         }
         Ok(())
     }
 
     /// Verifies what the hits of a part leave open where suffixes were reported with their least start alone.
     /// False if that is too much to do start by start.
-    fn settle(
+    fn reverify(
         &self,
         lane: &mut Lane,
         params: ScanParams,
@@ -504,28 +506,28 @@ impl ResidentRulePipeline {
         stats: &mut ScanStats,
     ) -> Result<bool, ScanError> {
         let may_be = |pattern_id: u32| self.is_direct[pattern_id as usize];
-        scratch.settled.clear();
+        scratch.reverified.clear();
         scratch.dropped.clear();
         loop {
-            let ScanScratch { candidates, dropped, chains, settled, verified, .. } = scratch;
-            if chains.is_settled(candidates, dropped, base, may_be, settled) {
+            let ScanScratch { candidates, dropped, selector, reverified, verified, .. } = scratch;
+            if selector.is_unambiguous(candidates, dropped, base, may_be, reverified) {
                 return Ok(true);
             }
-            let known = settled.len();
-            for range in chains.unsettled(candidates, dropped, base, may_be) {
-                if settled.contains(&range) {
+            let known = reverified.len();
+            for range in selector.ambiguous_ranges(candidates, dropped, base, may_be) {
+                if reverified.contains(&range) {
                     continue;
                 }
-                if settled.len() == MOST_SETTLED || self.pass_count > 1 {
+                if reverified.len() == MOST_REVERIFIED || self.pass_count > 1 {
                     return Ok(false);
                 }
-                settled.push(range);
+                reverified.push(range);
             }
-            let open = &settled[known..];
+            let open = &reverified[known..];
             // All of them at once: each of their starts in this part, for its pattern.
-            let starts = open.iter().flat_map(|unsettled| {
-                let [first, end] = unsettled.starts;
-                let of = unsettled.pattern_id;
+            let starts = open.iter().flat_map(|range| {
+                let [first, end] = range.starts;
+                let of = range.pattern_id;
                 (first..end.min(params.end_start)).map(move |at| Candidate { of, at })
             });
             verified.clear();

@@ -126,7 +126,7 @@ fn walk_back(
         buffers.dfa_entry(split.reverse_prefix_first_entry, split.reverse_prefix_stride, row, class)
     };
     let pieces_left = &mut { params.most_pieces };
-    let mut told = match verdict {
+    let mut exact_end = match verdict {
         Verdict::Match { end } if is_direct => Some(end),
         _ => None,
     };
@@ -140,19 +140,19 @@ fn walk_back(
             let of_suffix = layout::LONG_SUFFIX_STEPS / layout::PIECE_STEPS;
             if beyond == Some(0)
                 && is_direct
-                && told.is_none()
+                && exact_end.is_none()
                 && pays_for(buffers, params, pieces_left, of_suffix)
             {
                 let steps = layout::LONG_SUFFIX_STEPS;
                 match walk(buffers, params, text, split, suffix, steps, true) {
                     Verdict::NoMatch => return,
                     Verdict::MayMatch => {}
-                    Verdict::Match { end } => told = Some(end),
+                    Verdict::Match { end } => exact_end = Some(end),
                 }
             }
-            let pieces = if told.is_some() { 1 } else { 4 };
+            let pieces = if exact_end.is_some() { 1 } else { 4 };
             let is_worth_it = suffix - at < layout::LONG_PREFIX_STEPS
-                && (told.is_some() || starts <= layout::LONG_PREFIX_STARTS);
+                && (exact_end.is_some() || starts <= layout::LONG_PREFIX_STARTS);
             if !is_worth_it || !pays_for(buffers, params, pieces_left, pieces) {
                 break;
             }
@@ -167,7 +167,7 @@ fn walk_back(
         if entry & layout::ENTRY_MATCH != 0 {
             least = if at < params.end_start { Some(at) } else { least };
             starts += 1;
-            if told.is_none() && !hand_on(buffers, params, split.rule, at) {
+            if exact_end.is_none() && !hand_on(buffers, params, split.rule, at) {
                 return;
             }
         }
@@ -182,9 +182,9 @@ fn walk_back(
             layout::UNBOUNDED => list_rule(buffers, params, split.rule),
             _ => hand_on_all(buffers, params, text, split, suffix),
         }
-    } else if let (Some(start), Some(end)) = (least, told) {
+    } else if let (Some(start), Some(end)) = (least, exact_end) {
         let pattern_id = buffers.rule(split.rule).pattern_id;
-        buffers.emit_told(params, Hit { pattern_id, start, end }, suffix);
+        buffers.emit_report(params, Hit { pattern_id, start, end }, suffix);
     }
 }
 

@@ -242,7 +242,9 @@ impl Buffers {
     /// Whether a scan is over, where a run ends.
     fn is_over(&self, params: &ScanParams) -> bool {
         match params.stage {
-            layout::SCHEDULE_CONFIRMED => self.overflows(params) != 0 || self.is_settled(params),
+            layout::SCHEDULE_CONFIRMED => {
+                self.overflows(params) != 0 || self.leaves_nothing(params)
+            }
             _ => self.control.pass >= params.pass_count,
         }
     }
@@ -256,7 +258,7 @@ impl Buffers {
     }
 
     /// Whether the suffixes of a pass have left nothing to do.
-    fn is_settled(&self, params: &ScanParams) -> bool {
+    fn leaves_nothing(&self, params: &ScanParams) -> bool {
         self.overflows(params) == 0 && self.control.item_count == 0 && !self.has_lists(params)
     }
 
@@ -268,11 +270,11 @@ impl Buffers {
 
     /// Reports a hit. False if the scan has been given up.
     fn emit(&mut self, params: &ScanParams, hit: Hit) -> bool {
-        self.emit_told(params, hit, layout::NO_SUFFIX)
+        self.emit_report(params, hit, layout::NO_SUFFIX)
     }
 
     /// Reports a hit, and the suffix that told of it. False if the scan has been given up.
-    fn emit_told(&mut self, params: &ScanParams, hit: Hit, suffix: u32) -> bool {
+    fn emit_report(&mut self, params: &ScanParams, hit: Hit, suffix: u32) -> bool {
         let at = self.hit_count;
         if self.hit_count < params.hit_capacity {
             self.hits[self.hit_count as usize] = hit;

@@ -94,7 +94,7 @@ fn end_confirmed(buffers: &mut Buffers, params: &ScanParams) {
     buffers.control.overflowed = buffers.overflows(params);
     if buffers.control.overflowed != 0 {
         begin_pass(buffers, params, params.pass_count);
-    } else if buffers.is_settled(params) {
+    } else if buffers.leaves_nothing(params) {
         let next = buffers.control.pass + 1;
         begin_pass(buffers, params, next);
     }

@@ -108,16 +108,16 @@ pub(super) fn scan_with(
         control = buffers.control;
     }
     matches.sort_unstable();
-    let mut chains = crate::matches::Chains::default();
-    if params.is_direct != 0 && !chains.is_settled(&matches, &[], 0, |_| true, &[]) {
+    let mut selector = crate::matches::LeftmostSelector::default();
+    if params.is_direct != 0 && !selector.is_unambiguous(&matches, &[], 0, |_| true, &[]) {
         return scan_with(rules, haystack, ScanParams { is_direct: 0, ..params }, pass_bytes);
     }
-    let mut picked = Vec::new();
+    let mut selected = Vec::new();
     match kind {
-        MatchKind::All => crate::matches::distinct(&mut matches).append_to(&mut picked),
-        MatchKind::LeftmostFirst => chains.select(&mut matches, 0).append_to(&mut picked),
+        MatchKind::All => crate::matches::distinct(&mut matches).append_to(&mut selected),
+        MatchKind::LeftmostFirst => selector.select(&mut matches, 0).append_to(&mut selected),
     }
-    Ok(picked)
+    Ok(selected)
 }
 
 /// What no scan of a test takes.

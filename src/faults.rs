@@ -79,12 +79,12 @@ const PIECE: usize = 25;
 pub(crate) fn prepare(
     backend: &Backend,
     capacity: usize,
-    lanes: usize,
+    frames: usize,
 ) -> Failed<crate::ResidentRulePipeline> {
     let options = SessionOptions {
         haystack_capacity_bytes: capacity,
         max_matches: 1000,
-        scans_in_flight: Some(lanes),
+        scans_in_flight: Some(frames),
     };
     Ok(rules().prepare_resident_cramped(backend, &options)?)
 }

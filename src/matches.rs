@@ -207,7 +207,7 @@ impl LeftmostSelector {
     }
 
     /// The first of `undecided`, sorted starts of patterns, that no match covers: what lies before it is
-    /// reverified. A start inside a match of its pattern does not count, decided or not. `candidates` are
+    /// final. A start inside a match of its pattern does not count, decided or not. `candidates` are
     /// sorted, and none of them counts before it has been selected.
     pub(crate) fn first_undecided<'a>(
         &self,

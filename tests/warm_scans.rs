@@ -50,7 +50,7 @@ fn a_warm_scan_allocates_nothing() {
         let session = rules.prepare_resident(&backend, haystack.len(), 10_000).unwrap();
         let mut matches = Vec::new();
         let mut scratch = ScanScratch::default();
-        // Every lane in turn, with the longest haystack.
+        // Every frame in turn, with the longest haystack.
         for _ in 0..8 {
             session.scan_into(&backend, &haystack, &mut matches, &mut scratch).unwrap();
             assert_eq!(matches, rules.reference_scan(&haystack));

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use ash::vk;
 
 use super::ScanError;
-use super::lanes::Lanes;
+use super::frames::Frames;
 use crate::shaders::layout;
 use crate::vulkan::device::Device;
 use crate::vulkan::memory::{Buffer, Location, WatchedBuffer};
@@ -222,9 +222,9 @@ pub struct ResidentHaystack {
     users: Arc<Users>,
 }
 
-/// The lanes that may be bound to a haystack.
+/// The frames that may be bound to a haystack.
 #[derive(Default)]
-pub(super) struct Users(Mutex<Vec<Weak<Lanes>>>);
+pub(super) struct Users(Mutex<Vec<Weak<Frames>>>);
 
 impl ResidentHaystack {
     /// Moves `haystack` to the device.
@@ -270,12 +270,12 @@ impl ResidentHaystack {
         Arc::downgrade(&self.users)
     }
 
-    /// Takes note that one of these lanes scans it.
-    pub(super) fn add_user(&self, lanes: &Arc<Lanes>) {
+    /// Takes note that one of these frames scans it.
+    pub(super) fn add_user(&self, frames: &Arc<Frames>) {
         let mut users = self.users.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !users.iter().any(|known| Weak::as_ptr(known) == Arc::as_ptr(lanes)) {
+        if !users.iter().any(|known| Weak::as_ptr(known) == Arc::as_ptr(frames)) {
             users.retain(|known| known.strong_count() > 0);
-            users.push(Arc::downgrade(lanes));
+            users.push(Arc::downgrade(frames));
         }
     }
 
@@ -287,11 +287,11 @@ impl ResidentHaystack {
 
 impl Drop for ResidentHaystack {
     fn drop(&mut self) {
-        // From here on lanes see that nobody wants it; those that scan it see that when they are done.
+        // From here on frames see that nobody wants it; those that scan it see that when they are done.
         let users = std::mem::take(&mut self.users);
-        let lanes = std::mem::take(&mut *users.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let frames = std::mem::take(&mut *users.0.lock().unwrap_or_else(PoisonError::into_inner));
         drop(users);
-        lanes.iter().filter_map(Weak::upgrade).for_each(|lanes| lanes.let_go());
+        frames.iter().filter_map(Weak::upgrade).for_each(|frames| frames.let_go());
     }
 }
 

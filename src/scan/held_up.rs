@@ -67,7 +67,7 @@ fn a_session_that_is_freed_or_dropped_is_given_back_when_the_device_answers() {
         } else {
             drop(session);
         }
-        assert_eq!(hold.patiences(), 1, "once for all lanes and commands");
+        assert_eq!(hold.patiences(), 1, "once for all frames and commands");
         let HeldBack { bytes, objects: held } = backend.held_back();
         assert!(bytes > 0 && held > 0);
         drop(hold);
@@ -138,11 +138,11 @@ fn a_session_goes_on_when_the_device_answers() {
         },
     ];
     for call in calls {
-        // It takes a lane on which nothing runs, and does not wait for the others.
+        // It takes a frame on which nothing runs, and does not wait for the others.
         assert!(is_timeout(&call().unwrap_err()));
         assert_eq!(hold.patiences(), 1);
     }
-    // There is no other lane left.
+    // There is no other frame left.
     assert!(is_timeout(&session.submit(&backend, TEXT).unwrap_err()));
     assert_eq!(hold.patiences(), 1);
     drop(hold);
@@ -154,14 +154,14 @@ fn a_session_goes_on_when_the_device_answers() {
 }
 
 #[test]
-fn lanes_on_which_nothing_runs_are_taken_first() {
+fn frames_on_which_nothing_runs_are_taken_first() {
     let (backend, _) = with_pipelines();
     let session = session(&backend, 2);
     let hold = Hold::new(backend.device());
     assert!(is_timeout(&scan(&session, &backend, TEXT).unwrap_err()));
     assert_eq!(hold.patiences(), 1);
     let ticket = session.submit(&backend, TEXT).unwrap();
-    assert_eq!(hold.patiences(), 0, "it need not wait for the other lane");
+    assert_eq!(hold.patiences(), 0, "it need not wait for the other frame");
     drop(hold);
     let mut matches = Vec::new();
     ticket.wait_into(&mut matches, &mut ScanScratch::default()).unwrap();
@@ -266,7 +266,7 @@ fn lent_memory_is_trimmed() {
     assert_eq!(session.trim().unwrap(), 0);
 }
 
-/// Threads that wait for each other's lanes do not wait for one another's patience.
+/// Threads that wait for each other's frames do not wait for one another's patience.
 #[test]
 fn threads_time_out_together() {
     let (backend, _) = with_pipelines();

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use ash::vk;
 use bytemuck::{bytes_of, cast_slice};
 
+use super::frame::{Frame, FrameShape, HIT_WORDS};
+use super::frames::Frames;
 use super::haystack::{Haystack, StagedHaystack, StagingPool};
 use super::kernels::{Kernels, Specialisation};
-use super::lane::{HIT_WORDS, Lane, LaneShape};
-use super::lanes::Lanes;
 use super::stats::ScanStats;
 use super::ticket::Ticket;
 use super::tuning::Tuning;
@@ -27,16 +27,16 @@ use crate::{Backend, BackendError, Match, MatchKind, RulePipeline};
 /// Longest haystack that a session can be prepared for: 1 GiB.
 pub const MAX_HAYSTACK_BYTES: usize = 1 << 30;
 
-/// Most scans in flight: more lanes would only take memory.
-const MOST_LANES: usize = 256;
+/// Most scans in flight: more frames would only take memory.
+const MOST_FRAMES: usize = 256;
 
-/// Least staging memory of a lane, in bytes: tables go up through it, too.
+/// Least staging memory of a frame, in bytes: tables go up through it, too.
 const LEAST_STAGING: u64 = 1 << 20;
 
 /// A pipeline whose tables are resident on a device, ready to scan.
 ///
 /// It can be shared: many threads may scan through one session at the same time, as many at once as it
-/// has lanes ([`SessionOptions::scans_in_flight`]), and each gets exactly its own matches. Dropping it
+/// has frames ([`SessionOptions::scans_in_flight`]), and each gets exactly its own matches. Dropping it
 /// frees everything, once what runs has ended or [`BackendOptions::wait_timeout`](crate::BackendOptions::wait_timeout) has
 /// passed; [`ResidentRulePipeline::free`] does the same and reports what goes wrong.
 pub struct ResidentRulePipeline {
@@ -54,11 +54,11 @@ pub struct ResidentRulePipeline {
     pub(super) is_direct: Vec<bool>,
     /// Of each rule whose prefix is a run, what it prefers.
     pub(super) runs: Vec<Option<Run>>,
-    pub(super) shape: LaneShape,
+    pub(super) shape: FrameShape,
     tables: Vec<Buffer>,
     staging: Arc<StagingPool>,
-    pub(super) lanes: Arc<Lanes>,
-    lane_count: usize,
+    pub(super) frames: Arc<Frames>,
+    frame_count: usize,
 }
 
 /// Host memory that scans reuse, so that none of them allocates once warm. One for each thread.
@@ -173,7 +173,7 @@ impl ResidentRulePipeline {
         };
         let most_walks = haystack_bytes.saturating_mul(pipeline.rules().len() as u64);
         let shape =
-            LaneShape::new(tuning, haystack_bytes, segments, hit_capacity, nfa_words, most_walks);
+            FrameShape::new(tuning, haystack_bytes, segments, hit_capacity, nfa_words, most_walks);
         // However many passes there are, a submission stays about as long.
         let pass_count: u32 = narrow(passes.len());
         let rounds = tuning.rounds.map(|rounds| rounds.div_ceil(pass_count.max(1)));
@@ -181,10 +181,10 @@ impl ResidentRulePipeline {
             passes.first().is_some_and(|pass| pass.header.has_class_windows != 0);
         let may_end_early = matches!(&passes[..], [pass] if pass.header.has_rest == 0);
         let ring_slots = ring.map_or([0; 2], |ring| [ring.first, ring.slots]);
-        let shape = LaneShape { rounds, has_class_windows, may_end_early, ring_slots, ..shape };
-        let lane_count =
-            options.scans_in_flight.unwrap_or_else(|| default_lanes(haystack_bytes)).max(1);
-        limit("number of scans in flight", lane_count, MOST_LANES, "a session has lanes for")?;
+        let shape = FrameShape { rounds, has_class_windows, may_end_early, ring_slots, ..shape };
+        let frame_count =
+            options.scans_in_flight.unwrap_or_else(|| default_frames(haystack_bytes)).max(1);
+        limit("number of scans in flight", frame_count, MOST_FRAMES, "a session has frames for")?;
 
         let mut session = ResidentRulePipeline {
             device: device.clone(),
@@ -203,8 +203,8 @@ impl ResidentRulePipeline {
             shape,
             tables: Vec::new(),
             staging: Arc::default(),
-            lanes: Arc::default(),
-            lane_count,
+            frames: Arc::default(),
+            frame_count,
         };
         if passes.is_empty() {
             return Ok(session);
@@ -219,14 +219,14 @@ impl ResidentRulePipeline {
             slot_workgroup: ring.map(|ring| ring.workgroup),
         };
         let kernels = Arc::new(Kernels::new(backend, specialisation)?);
-        // One for each lane: whatever scans are in flight, none keeps another from its own.
+        // One for each frame: whatever scans are in flight, none keeps another from its own.
         let staging = |index: usize| {
-            let name = format!("lane {index}/staging");
+            let name = format!("frame {index}/staging");
             // Packed items are in memory of their own.
             let bytes = if ring.is_some() { 0 } else { haystack_bytes };
             StagingRing::new(device, &name, bytes.max(LEAST_STAGING))
         };
-        let rings = (0..session.lane_count).map(staging).collect::<Result<Vec<_>, _>>()?;
+        let rings = (0..session.frame_count).map(staging).collect::<Result<Vec<_>, _>>()?;
         session.tables = passes
             .iter()
             .map(|pass| upload_tables(device, &rings[0], pass))
@@ -235,16 +235,16 @@ impl ResidentRulePipeline {
         let free = (0..)
             .zip(rings)
             .map(|(index, staging)| {
-                let name = format!("lane {index}");
-                Lane::new(device, &kernels, &session.tables, &session.shape, slots, staging, &name)
+                let name = format!("frame {index}");
+                Frame::new(device, &kernels, &session.tables, &session.shape, slots, staging, &name)
             })
             .collect::<Result<_, _>>()?;
-        session.lanes = Arc::new(Lanes::new(free));
+        session.frames = Arc::new(Frames::new(free));
         tracing::debug!(
             rules = pipeline.rules().len(),
             passes = session.pass_count,
             table_bytes = session.table_bytes(),
-            lanes = session.lane_count,
+            frames = session.frame_count,
             "session prepared"
         );
         Ok(session)
@@ -257,7 +257,7 @@ impl ResidentRulePipeline {
 
     /// Scans that may be in flight.
     pub fn scans_in_flight(&self) -> usize {
-        self.lane_count
+        self.frame_count
     }
 
     /// Longest haystack, in bytes.
@@ -287,7 +287,7 @@ impl ResidentRulePipeline {
     /// # Errors
     ///
     /// A haystack over capacity, more matches than [`ResidentRulePipeline::max_matches`], another backend
-    /// than the session's, tickets that hold all its lanes ([`ScanError::AllInFlight`]), or a fault of the
+    /// than the session's, tickets that hold all its frames ([`ScanError::AllInFlight`]), or a fault of the
     /// device. `matches` is empty then, and except after the loss of the device the session goes on working.
     pub fn scan_into<'h>(
         &self,
@@ -401,7 +401,7 @@ impl ResidentRulePipeline {
 
     #[cfg(test)]
     pub(super) fn strand_staging(&self) {
-        self.lanes.strand_staging();
+        self.frames.strand_staging();
     }
 
     /// Frees staging memory that [`ResidentRulePipeline::staging`] has lent and that is not lent at the moment, which is kept
@@ -412,7 +412,7 @@ impl ResidentRulePipeline {
     ///
     /// A fault of the driver's; everything that can be freed is freed all the same.
     pub fn trim(&self) -> Result<u64, ScanError> {
-        self.lanes.let_go();
+        self.frames.let_go();
         let mut watched = Vec::new();
         let size = self.staging.free(&mut watched)?;
         self.device.sweep();
@@ -440,19 +440,19 @@ impl ResidentRulePipeline {
         deadline: Deadline,
         watched: &mut Vec<WatchedBuffer>,
     ) -> Result<(), BackendError> {
-        self.lanes.settle(deadline);
+        self.frames.wait_idle(deadline);
         let tables = std::mem::take(&mut self.tables);
         watched.extend(tables.iter().map(Buffer::watch));
-        let lanes = self.lanes.take_all().into_iter();
-        let lanes = lanes.map(|lane| lane.free(watched)).fold(Ok(()), Result::and);
+        let frames = self.frames.take_all().into_iter();
+        let frames = frames.map(|frame| frame.free(watched)).fold(Ok(()), Result::and);
         let tables = tables.into_iter().map(Buffer::destroy).fold(Ok(()), Result::and);
-        lanes.and(self.staging.free(watched).map(drop)).and(tables)
+        frames.and(self.staging.free(watched).map(drop)).and(tables)
     }
 }
 
 impl Drop for ResidentRulePipeline {
     fn drop(&mut self) {
-        self.lanes.settle(self.device.deadline());
+        self.frames.wait_idle(self.device.deadline());
     }
 }
 
@@ -502,7 +502,7 @@ fn limit(
 }
 
 /// Small sessions can afford to have several scans under way.
-fn default_lanes(haystack_bytes: u64) -> usize {
+fn default_frames(haystack_bytes: u64) -> usize {
     const MIB: u64 = 1 << 20;
     if haystack_bytes <= 4 * MIB {
         4

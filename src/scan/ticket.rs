@@ -4,8 +4,8 @@ use std::marker::PhantomData;
 use std::time::Instant;
 
 use super::ScanError;
+use super::frame::{Frame, Source};
 use super::haystack::Haystack;
-use super::lane::{Lane, Source};
 use super::session::{Range, ResidentRulePipeline, ScanScratch, Slots};
 use super::stats::ScanStats;
 use crate::matches::{self, AmbiguousRange, Selected, SuffixReport, Undecided};
@@ -38,9 +38,9 @@ pub struct Ticket<'a> {
     haystack: PhantomData<Haystack<'a>>,
 }
 
-/// A scan in flight, and the lane that it is on.
+/// A scan in flight, and the frame that it is on.
 pub(crate) struct Scan {
-    lane: Lane,
+    frame: Frame,
     range: Range,
     /// The same for all parts.
     params: ScanParams,
@@ -93,7 +93,7 @@ impl<'a> Ticket<'a> {
             let deadline = session.device().deadline();
             let scan = session.submit_scan(haystack, range, deadline, &mut ticket.stats)?;
             ticket.scan = Some(scan);
-            session.lanes.count_ticket(true);
+            session.frames.count_ticket(true);
         }
         ticket.stats.wall = began.elapsed();
         Ok(ticket)
@@ -128,13 +128,13 @@ impl<'a> Ticket<'a> {
         if let Some(mut scan) = self.take_scan() {
             let mut sink =
                 Whole { matches, found: 0, is_sorted: true, max_matches: self.session.max_matches };
-            scan.lane.wait_until(self.session.device().deadline());
+            scan.frame.wait_until(self.session.device().deadline());
             let finished = self.session.finish_on(&mut scan, &mut sink, scratch, &mut self.stats);
             let finished = finished.and_then(|undecided| {
                 sink.end(scratch)?;
                 Ok(undecided)
             });
-            self.session.lanes.give_back(scan.lane);
+            self.session.frames.give_back(scan.frame);
             undecided = finished.inspect_err(|_| matches.clear())?;
         }
         self.stats.wall += began.elapsed();
@@ -143,15 +143,15 @@ impl<'a> Ticket<'a> {
 
     /// What is in flight, which is nobody's to wait for any more.
     fn take_scan(&mut self) -> Option<Scan> {
-        self.scan.take().inspect(|_| self.session.lanes.count_ticket(false))
+        self.scan.take().inspect(|_| self.session.frames.count_ticket(false))
     }
 }
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
         if let Some(scan) = self.take_scan() {
-            // Who takes the lane next waits for what runs on it.
-            self.session.lanes.give_back(scan.lane);
+            // Who takes the frame next waits for what runs on it.
+            self.session.frames.give_back(scan.frame);
         }
     }
 }
@@ -214,7 +214,7 @@ impl Sink for Whole<'_> {
 }
 
 impl ResidentRulePipeline {
-    /// Submits a scan of a range of starts, of which there are some, on a lane of its own.
+    /// Submits a scan of a range of starts, of which there are some, on a frame of its own.
     pub(crate) fn submit_scan(
         &self,
         haystack: Haystack,
@@ -222,12 +222,12 @@ impl ResidentRulePipeline {
         deadline: Deadline,
         stats: &mut ScanStats,
     ) -> Result<Scan, ScanError> {
-        let mut lane = self.lanes.take(self.device(), deadline)?;
-        let idle = lane.settle(deadline).map_err(ScanError::from);
-        match idle.and_then(|()| self.submit_on(&mut lane, haystack, range, stats)) {
-            Ok((params, part)) => Ok(Scan { lane, range, params, part }),
+        let mut frame = self.frames.take(self.device(), deadline)?;
+        let idle = frame.wait_idle(deadline).map_err(ScanError::from);
+        match idle.and_then(|()| self.submit_on(&mut frame, haystack, range, stats)) {
+            Ok((params, part)) => Ok(Scan { frame, range, params, part }),
             Err(error) => {
-                self.lanes.give_back(lane);
+                self.frames.give_back(frame);
                 Err(error)
             }
         }
@@ -244,29 +244,29 @@ impl ResidentRulePipeline {
         slot_states: &mut Vec<u32>,
     ) -> Result<(), ScanError> {
         scratch.selector.clear();
-        scan.lane.wait_until(deadline);
+        scan.frame.wait_until(deadline);
         let finished = self.finish_on(&mut scan, sink, scratch, stats).and_then(|_| {
             let count = scan.range.slots.map_or(0, |slots| slots.count);
             slot_states.clear();
-            slot_states.extend_from_slice(scan.lane.slot_states(count, stats)?);
+            slot_states.extend_from_slice(scan.frame.slot_states(count, stats)?);
             Ok(())
         });
-        self.lanes.give_back(scan.lane);
+        self.frames.give_back(scan.frame);
         finished
     }
 
     /// Waits for what runs of a scan, and drops what it finds.
     pub(crate) fn abandon(&self, mut scan: Scan, deadline: Deadline) {
-        if let Err(error) = scan.lane.settle(deadline) {
+        if let Err(error) = scan.frame.wait_idle(deadline) {
             tracing::debug!(%error, "an abandoned scan did not end");
         }
-        self.lanes.give_back(scan.lane);
+        self.frames.give_back(scan.frame);
     }
 
     /// Submits the scan of all of a range at once.
     fn submit_on(
         &self,
-        lane: &mut Lane,
+        frame: &mut Frame,
         haystack: Haystack,
         range: Range,
         stats: &mut ScanStats,
@@ -290,8 +290,8 @@ impl ResidentRulePipeline {
         let source = match haystack {
             Haystack::Bytes(bytes) => {
                 let padded = bytes.len().next_multiple_of(4) as u64;
-                let is_direct = lane.takes_directly(bytes.len());
-                let span = (!is_direct).then(|| lane.acquire_staging(padded)).transpose()?;
+                let is_direct = frame.takes_directly(bytes.len());
+                let span = (!is_direct).then(|| frame.acquire_staging(padded)).transpose()?;
                 Source::Host { bytes, span }
             }
             Haystack::Staged(staged) => Source::Staged {
@@ -300,7 +300,7 @@ impl ResidentRulePipeline {
                 resident: staged.resident(),
             },
             Haystack::Resident(resident) => {
-                resident.add_user(&self.lanes);
+                resident.add_user(&self.frames);
                 Source::Resident(resident)
             }
         };
@@ -314,7 +314,7 @@ impl ResidentRulePipeline {
             is_direct: self.match_kind == MatchKind::LeftmostFirst
                 && range.max_scan_bytes == u32::MAX,
         };
-        lane.begin(source, self.part_params(&params, &part, range), since, stats)?;
+        frame.begin(source, self.part_params(&params, &part, range), since, stats)?;
         Ok((params, part))
     }
 
@@ -347,11 +347,11 @@ impl ResidentRulePipeline {
         scratch: &mut ScanScratch,
         stats: &mut ScanStats,
     ) -> Result<Option<Undecided>, ScanError> {
-        let Scan { lane, range, params: all, part } = scan;
+        let Scan { frame, range, params: all, part } = scan;
         let range = *range;
         loop {
             let params = self.part_params(all, part, range);
-            let judged = self.judge(lane, &params, part, range, scratch, stats)?;
+            let judged = self.judge(frame, &params, part, range, scratch, stats)?;
             let mut undecided = None;
             let next_start = match judged {
                 Judged::Again => None,
@@ -380,7 +380,7 @@ impl ResidentRulePipeline {
                 part.size = part.size.saturating_mul(2);
             }
             let params = self.part_params(all, part, range);
-            lane.begin(Source::AsBefore, params, Instant::now(), stats)?;
+            frame.begin(Source::AsBefore, params, Instant::now(), stats)?;
         }
     }
 
@@ -388,14 +388,14 @@ impl ResidentRulePipeline {
     /// again, that is as it is `part` then.
     fn judge(
         &self,
-        lane: &mut Lane,
+        frame: &mut Frame,
         params: &ScanParams,
         part: &mut Part,
         range: Range,
         scratch: &mut ScanScratch,
         stats: &mut ScanStats,
     ) -> Result<Judged, ScanError> {
-        let outcome = lane.finish(*params, stats)?;
+        let outcome = frame.finish(*params, stats)?;
         let count = outcome.hit_count;
         let starts = params.end_start - params.first_start;
         let is_prefiltered = params.use_prefilter != layout::PREFILTER_NONE;
@@ -419,13 +419,13 @@ impl ResidentRulePipeline {
         } else {
             scratch.candidates.clear();
             scratch.undecided.clear();
-            let hits = lane.hits(count, stats)?;
+            let hits = frame.hits(count, stats)?;
             sort_hits(hits, range.is_final, scratch);
             if !part.is_direct {
                 return Ok(Judged::Hits);
             }
-            self.select_runs(lane, hits, *params, range.base, scratch, stats)?;
-            if self.reverify(lane, *params, range.base, scratch, stats)? {
+            self.select_runs(frame, hits, *params, range.base, scratch, stats)?;
+            if self.reverify(frame, *params, range.base, scratch, stats)? {
                 return Ok(Judged::Hits);
             }
             part.is_direct = false;
@@ -451,7 +451,7 @@ impl ResidentRulePipeline {
     /// Selects the matches of rules whose prefixes are runs, where hits leave any open, from all that their suffixes told.
     fn select_runs(
         &self,
-        lane: &Lane,
+        frame: &Frame,
         hits: &[Hit],
         params: ScanParams,
         base: u64,
@@ -470,7 +470,7 @@ impl ResidentRulePipeline {
             open.binary_search_by_key(&pattern_id, |range| range.pattern_id).is_ok()
         };
         reports.clear();
-        let suffixes = lane.suffixes(narrow(hits.len()), stats)?;
+        let suffixes = frame.suffixes(narrow(hits.len()), stats)?;
         for (&Hit { pattern_id, start, end }, &suffix) in hits.iter().zip(suffixes) {
             if is_open(open, pattern_id) {
                 reports.push(SuffixReport { pattern_id, suffix, start, end });
@@ -499,7 +499,7 @@ impl ResidentRulePipeline {
     /// False if that is too much to do start by start.
     fn reverify(
         &self,
-        lane: &mut Lane,
+        frame: &mut Frame,
         params: ScanParams,
         base: u64,
         scratch: &mut ScanScratch,
@@ -539,11 +539,11 @@ impl ResidentRulePipeline {
             if verified.is_empty() {
                 continue;
             }
-            let outcome = lane.verify(verified, params, stats)?;
+            let outcome = frame.verify(verified, params, stats)?;
             if outcome.hit_count > self.shape.hit_capacity {
                 return Ok(false);
             }
-            sort_hits(lane.hits(outcome.hit_count, stats)?, params.is_final != 0, scratch);
+            sort_hits(frame.hits(outcome.hit_count, stats)?, params.is_final != 0, scratch);
         }
     }
 

@@ -64,13 +64,13 @@ impl Commands {
     /// Arguments that Vulkan forbids (out of range, unaligned, over a limit in `DeviceInfo`) panic:
     /// they are mistakes of the caller, not conditions of the device.
     pub(crate) fn record(&mut self, body: impl FnOnce(&mut Recorder)) -> Result<()> {
-        self.settle()?;
+        self.wait_idle()?;
         self.clear();
         let device = &self.device;
         device.sweep();
         device.call("vkResetCommandPool", || {
             let flags = vk::CommandPoolResetFlags::empty();
-            // SAFETY: the command buffer is not pending: `settle`. `&mut self` keeps others out.
+            // SAFETY: the command buffer is not pending: `wait_idle`. `&mut self` keeps others out.
             unsafe { device.raw().reset_command_pool(self.work.pool, flags) }
         })?;
         device.call("vkBeginCommandBuffer", || {
@@ -107,7 +107,7 @@ impl Commands {
     }
 
     /// Waits until the last submission, if any, has run.
-    fn settle(&mut self) -> Result<()> {
+    fn wait_idle(&mut self) -> Result<()> {
         if let Some(Pending { timeline, value, .. }) = &self.work.pending {
             timeline.wait(*value, self.device.deadline())?;
             self.work.pending = None;
@@ -154,7 +154,7 @@ impl Device {
         let mut count = 0;
         for commands in commands {
             assert!(commands.recorded, "submitted before it was recorded");
-            commands.settle()?;
+            commands.wait_idle()?;
             buffers[count] = commands.raw;
             submitted[count] = Some(commands);
             count += 1;

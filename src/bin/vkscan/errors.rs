@@ -133,7 +133,7 @@ mod tests {
         let (bytes, capacity, found, at_least, max_matches) = (9, 9, 9, true, 9);
         let limit = |what| ScanError::Limit { what, asked: 9, limit: 8, whose: "this device has" };
         let waited = Duration::from_secs(60);
-        let timeout = BackendError::Timeout { waited, what: "a lane".to_owned() };
+        let timeout = BackendError::Timeout { waited, what: "a frame".to_owned() };
         let memory = Memory::Device;
         let out_of = BackendError::OutOfMemory { memory, bytes: None, what: "hits".to_owned() };
         let scan_errors = [

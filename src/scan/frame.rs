@@ -1,4 +1,4 @@
-//! A lane: what one scan in flight needs of its own.
+//! A frame: what one scan in flight needs of its own.
 
 use std::ffi::CStr;
 use std::mem::offset_of;
@@ -31,9 +31,9 @@ use crate::vulkan::query::Timestamps;
 use crate::vulkan::staging::{MappedBuffer, StagingRing, StagingSpan};
 use crate::vulkan::timeline::Timeline;
 
-/// Sizes of a lane's buffers, alike for all lanes of a session.
+/// Sizes of a frame's buffers, alike for all frames of a session.
 #[derive(Clone, Debug)]
-pub(crate) struct LaneShape {
+pub(crate) struct FrameShape {
     /// Bytes, whole units of the prefilter.
     pub(crate) haystack_bytes: u64,
     /// Storage buffers that the haystack is bound as.
@@ -69,7 +69,7 @@ pub(crate) struct LaneShape {
     pub(crate) ring_slots: [u32; 2],
 }
 
-impl LaneShape {
+impl FrameShape {
     /// The part of the parameters that is the same for every scan.
     pub(crate) fn params(&self, pass_count: u32) -> ScanParams {
         ScanParams {
@@ -100,7 +100,7 @@ impl LaneShape {
         turns.clamp(layout::PREFILTER_TURNS, MOST)
     }
 
-    /// Sizes a lane for rules that need `nfa_words` of scratch for a walker, or no NFA at all, and that can
+    /// Sizes a frame for rules that need `nfa_words` of scratch for a walker, or no NFA at all, and that can
     /// have `most_walks` under way at once.
     pub(crate) fn new(
         tuning: &Tuning,
@@ -109,7 +109,7 @@ impl LaneShape {
         hit_capacity: u32,
         nfa_words: u32,
         most_walks: u64,
-    ) -> LaneShape {
+    ) -> FrameShape {
         let nfa_walkers = match nfa_words {
             0 => 0,
             words => narrow(
@@ -124,7 +124,7 @@ impl LaneShape {
         let starts = haystack_bytes.next_multiple_of(u64::from(layout::WORKGROUP));
         let candidates = haystack_bytes.div_ceil(tuning.bytes_per_candidate.into());
         let candidates = narrow(candidates.clamp(tuning.least_candidates.into(), MOST_CANDIDATES));
-        LaneShape {
+        FrameShape {
             haystack_bytes,
             segments,
             hit_capacity,
@@ -179,7 +179,7 @@ fn confirm_groups(tuning: &Tuning, candidates: u32) -> u32 {
 /// Candidate suffixes that there is room for, at most.
 const MOST_CANDIDATES: u64 = 1 << 23;
 
-pub(crate) struct Lane {
+pub(crate) struct Frame {
     device: Arc<Device>,
     /// Staging memory, for one haystack at a time.
     ring: Arc<StagingRing>,
@@ -239,8 +239,8 @@ struct Chunk {
 struct Resources {
     kernels: Arc<Kernels>,
     tables: Vec<Buffer>,
-    shape: LaneShape,
-    /// One for each pass, with the lane's own haystack, or with the resident one that was scanned last.
+    shape: FrameShape,
+    /// One for each pass, with the frame's own haystack, or with the resident one that was scanned last.
     own_sets: Vec<Arc<DescriptorSet>>,
     resident: Option<Resident>,
     is_resident: bool,
@@ -391,22 +391,22 @@ enum Stage {
 
 /// How a run ended.
 pub(crate) struct Outcome {
-    /// Hits counted. If they are more than the lane holds, none are there to read.
+    /// Hits counted. If they are more than the frame holds, none are there to read.
     pub(crate) hit_count: u32,
     /// `layout::OVERFLOW_*` bits: nothing was found out if there are any.
     pub(crate) overflowed: u32,
 }
 
-impl Lane {
+impl Frame {
     pub(crate) fn new(
         device: &Arc<Device>,
         kernels: &Arc<Kernels>,
         tables: &[Buffer],
-        shape: &LaneShape,
+        shape: &FrameShape,
         slots: Option<&Buffer>,
         ring: Arc<StagingRing>,
         name: &str,
-    ) -> Result<Lane, BackendError> {
+    ) -> Result<Frame, BackendError> {
         let storage = vk::BufferUsageFlags::STORAGE_BUFFER;
         let local = |what: &str, bytes: u64, usage| {
             let name = format!("{name}/{what}");
@@ -473,7 +473,7 @@ impl Lane {
             })
         };
         let window = MappedBuffer::of(&haystack);
-        let mut lane = Lane {
+        let mut frame = Frame {
             device: device.clone(),
             ring,
             resources: Resources {
@@ -511,8 +511,8 @@ impl Lane {
             nanoseconds: Vec::new(),
             staged: None,
         };
-        lane.clear()?;
-        Ok(lane)
+        frame.clear()?;
+        Ok(frame)
     }
 
     /// Zeroes what kernels rely on across scans: generations and stamps.
@@ -532,7 +532,7 @@ impl Lane {
     }
 
     /// Waits for an earlier scan that timed out, if there was one, and gives its staging memory back.
-    pub(crate) fn settle(&mut self, deadline: Deadline) -> Result<(), BackendError> {
+    pub(crate) fn wait_idle(&mut self, deadline: Deadline) -> Result<(), BackendError> {
         self.uploads.wait(self.transferred, deadline)?;
         self.timeline.wait(self.submitted, deadline)?;
         self.staged = None;
@@ -582,7 +582,7 @@ impl Lane {
         self.recordings().for_each(|recording| recording.key = None);
     }
 
-    /// Staging memory for a haystack. There is room, once what was scanned before is settled.
+    /// Staging memory for a haystack. There is room, once what was scanned before has ended.
     pub(super) fn acquire_staging(&self, bytes: u64) -> Result<StagingSpan, BackendError> {
         self.ring.acquire(bytes, Duration::ZERO)
     }
@@ -662,7 +662,7 @@ impl Lane {
         rounds: u32,
         stats: &mut ScanStats,
     ) -> Result<(), BackendError> {
-        let Lane { device, resources, open, copy, whole, stages, staged, .. } = self;
+        let Frame { device, resources, open, copy, whole, stages, staged, .. } = self;
         let marks = resources.timestamps.clone();
         let is_prefiltered = params.use_prefilter != layout::PREFILTER_NONE;
         let key = Key { is_same, ..Key::new(params, 1) };
@@ -764,7 +764,7 @@ impl Lane {
         rounds: u32,
         stats: &mut ScanStats,
     ) -> Result<(), BackendError> {
-        let Lane { device, resources, chunks, open, start, rest, stages, .. } = self;
+        let Frame { device, resources, chunks, open, start, rest, stages, .. } = self;
         let [is_first, is_last] = [index == 0, part.end == upload.len];
         let chunk = &mut chunks[index];
         let marks = resources.timestamps.clone();
@@ -866,7 +866,7 @@ impl Lane {
             has_listed: 0,
             ..params
         };
-        let Lane { device, resources, open, start, rest, stages, .. } = self;
+        let Frame { device, resources, open, start, rest, stages, .. } = self;
         let candidates = &self.others[CANDIDATES];
         let marks = resources.timestamps.clone();
         start.key = None;
@@ -909,7 +909,7 @@ impl Lane {
             let since = Instant::now();
             let params = ScanParams { pass: header.pass, stage: self.resumes_at, ..params };
             self.resumes_at = layout::SCHEDULE_ROUND;
-            let Lane { device, resources, open, resume, stages, .. } = self;
+            let Frame { device, resources, open, resume, stages, .. } = self;
             let marks = resources.timestamps.clone();
             stages.clear();
             stages.push(Stage::Begin);
@@ -930,7 +930,7 @@ impl Lane {
     /// Waits for the last submission, and says how far the scan has come.
     fn header(&mut self, stats: &mut ScanStats) -> Result<ReadbackHeader, BackendError> {
         let waiting = Instant::now();
-        self.settle(self.deadline)?;
+        self.wait_idle(self.deadline)?;
         self.deadline = self.device.deadline();
         stats.wait += waiting.elapsed();
         stats.submissions += 1;
@@ -946,7 +946,7 @@ impl Lane {
         Ok(pod_read_unaligned(readback.mapped(head)))
     }
 
-    /// The hits of the last run, which counted `count` and no more than the lane holds.
+    /// The hits of the last run, which counted `count` and no more than the frame holds.
     pub(crate) fn hits(&self, count: u32, stats: &mut ScanStats) -> Result<&[Hit], BackendError> {
         let words = u64::from(count) * Hit::WORDS as u64;
         Ok(cast_slice(self.behind_header(0, words, stats)?))
@@ -970,7 +970,7 @@ impl Lane {
         self.behind_header(self.hit_words(HIT_WORDS), count.into(), stats)
     }
 
-    /// The words that as many hits as the lane holds take, at `each` words a hit.
+    /// The words that as many hits as the frame holds take, at `each` words a hit.
     fn hit_words(&self, each: usize) -> u64 {
         u64::from(self.resources.shape.hit_capacity) * each as u64
     }
@@ -998,7 +998,7 @@ impl Lane {
 
     /// Frees everything, and says what went wrong first. What the device still holds is in `watched` then.
     pub(super) fn free(self, watched: &mut Vec<WatchedBuffer>) -> Result<(), BackendError> {
-        let Lane {
+        let Frame {
             ring,
             resources,
             others,
@@ -1032,7 +1032,7 @@ fn descriptor_sets(
     kernels: &Kernels,
     tables: &[Buffer],
     bound: &[(u32, Buffer)],
-    shape: &LaneShape,
+    shape: &FrameShape,
     haystack: &Buffer,
 ) -> Result<Vec<Arc<DescriptorSet>>, BackendError> {
     let of_pass = |tables: &Buffer| {
@@ -1052,14 +1052,14 @@ fn descriptor_sets(
             let binding = layout::BINDING_HAYSTACK;
             Binding { binding, array_index: index, buffer: haystack, offset, range }
         }));
-        DescriptorSet::new(device, "lane", &kernels.set_layout, &bindings)
+        DescriptorSet::new(device, "frame", &kernels.set_layout, &bindings)
     };
     tables.iter().map(of_pass).collect()
 }
 
 /// Offset and length of the part of the haystack that is bound at `index` of the array. Elements that no
 /// kernel indexes are bound to the first part.
-fn segment(shape: &LaneShape, haystack: &Buffer, index: u32) -> (u64, u64) {
+fn segment(shape: &FrameShape, haystack: &Buffer, index: u32) -> (u64, u64) {
     if shape.segments == 1 {
         return (0, haystack.size());
     }
@@ -1070,7 +1070,7 @@ fn segment(shape: &LaneShape, haystack: &Buffer, index: u32) -> (u64, u64) {
 }
 
 /// Enough workgroups that the copying loop stays far below 65,535 turns for any hit buffer.
-fn readback_groups(shape: &LaneShape) -> u32 {
+fn readback_groups(shape: &FrameShape) -> u32 {
     const MOST: u32 = 1024;
     let words = u64::from(shape.hit_capacity) * HIT_WORDS as u64;
     narrow(words.div_ceil(u64::from(layout::WORKGROUP) * 4).clamp(1, u64::from(MOST)))

@@ -1,14 +1,14 @@
-//! The lanes of a session: which are free, and who waits for one.
+//! The frames of a session: which are free, and who waits for one.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::ScanError;
-use super::lane::Lane;
+use super::frame::Frame;
 use crate::vulkan::deadline::Deadline;
 use crate::vulkan::device::Device;
 
 #[derive(Default)]
-pub(super) struct Lanes {
+pub(super) struct Frames {
     state: Mutex<State>,
     returned: Condvar,
 }
@@ -16,25 +16,25 @@ pub(super) struct Lanes {
 #[derive(Default)]
 struct State {
     /// Those that were returned last are last.
-    free: Vec<Lane>,
+    free: Vec<Frame>,
     count: usize,
     /// How many of those that are not free tickets hold that nobody waits for.
     ticketed: usize,
 }
 
-impl Lanes {
-    pub(super) fn new(free: Vec<Lane>) -> Lanes {
+impl Frames {
+    pub(super) fn new(free: Vec<Frame>) -> Frames {
         let state = State { count: free.len(), free, ticketed: 0 };
-        Lanes { state: Mutex::new(state), returned: Condvar::new() }
+        Frames { state: Mutex::new(state), returned: Condvar::new() }
     }
 
-    /// Waits for a lane. Scans end, if only by their own time-out, but tickets need not.
-    pub(super) fn take(&self, device: &Device, deadline: Deadline) -> Result<Lane, ScanError> {
+    /// Waits for a frame. Scans end, if only by their own time-out, but tickets need not.
+    pub(super) fn take(&self, device: &Device, deadline: Deadline) -> Result<Frame, ScanError> {
         let mut patience = deadline;
         let mut state = self.lock();
         loop {
-            if let Some(lane) = state.take_free() {
-                return Ok(lane);
+            if let Some(frame) = state.take_free() {
+                return Ok(frame);
             }
             let waited = self.returned.wait_timeout(state, patience.left());
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -47,10 +47,10 @@ impl Lanes {
         }
     }
 
-    pub(super) fn give_back(&self, mut lane: Lane) {
+    pub(super) fn give_back(&self, mut frame: Frame) {
         let mut state = self.lock();
-        lane.let_go();
-        state.free.push(lane);
+        frame.let_go();
+        state.free.push(frame);
         drop(state);
         self.returned.notify_one();
     }
@@ -65,30 +65,30 @@ impl Lanes {
         }
     }
 
-    /// Has free lanes let go of what they need no more.
+    /// Has free frames let go of what they need no more.
     pub(super) fn let_go(&self) {
-        self.lock().free.iter_mut().for_each(Lane::let_go);
+        self.lock().free.iter_mut().for_each(Frame::let_go);
     }
 
-    /// Waits for what still runs on free lanes.
-    pub(super) fn settle(&self, deadline: Deadline) {
-        for lane in &mut self.lock().free {
-            if let Err(error) = lane.settle(deadline) {
-                tracing::debug!(%error, "what ran on a lane did not end");
+    /// Waits for what still runs on free frames.
+    pub(super) fn wait_idle(&self, deadline: Deadline) {
+        for frame in &mut self.lock().free {
+            if let Err(error) = frame.wait_idle(deadline) {
+                tracing::debug!(%error, "what ran on a frame did not end");
             }
         }
     }
 
     /// Takes all that are free.
-    pub(super) fn take_all(&self) -> Vec<Lane> {
+    pub(super) fn take_all(&self) -> Vec<Frame> {
         std::mem::take(&mut self.lock().free)
     }
 
-    /// Leaves every lane as a scan does that has timed out: its staging memory is still taken.
+    /// Leaves every frame as a scan does that has timed out: its staging memory is still taken.
     #[cfg(test)]
     pub(super) fn strand_staging(&self) {
-        for lane in &mut self.lock().free {
-            lane.staged = Some(lane.acquire_staging(lane.staging_capacity()).unwrap());
+        for frame in &mut self.lock().free {
+            frame.staged = Some(frame.acquire_staging(frame.staging_capacity()).unwrap());
         }
     }
 
@@ -99,8 +99,8 @@ impl Lanes {
 
 impl State {
     /// One on which nothing runs, the warmest of them; or else the one on which something has been running for longest.
-    fn take_free(&mut self) -> Option<Lane> {
-        match self.free.iter().rposition(Lane::is_ready) {
+    fn take_free(&mut self) -> Option<Frame> {
+        match self.free.iter().rposition(Frame::is_ready) {
             Some(index) => Some(self.free.remove(index)),
             None if self.free.is_empty() => None,
             None => Some(self.free.remove(0)),

@@ -59,8 +59,8 @@ void main() {
             for (uint k = i; k < i + CLASS_WINDOW_BYTES; ++k) {
                 class_window = class_window << CLASS_WINDOW_CLASS_BITS | byte_classes[(words[k >> 2] >> ((k & 3u) * 8u)) & 0xFFu];
             }
-            hand_on(tables.words[tables.header.class_window_lists + class_window], at + i);
+            push_candidates(tables.words[tables.header.class_window_lists + class_window], at + i);
         }
     }
-    own_up();
+    flag_overflow();
 }

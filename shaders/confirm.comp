@@ -86,7 +86,7 @@ bool pays_for(uint pieces) {
 
 // Hands a start on. False if there is no room for more, and then every invocation stops, which keeps the
 // counter from wrapping.
-bool hand_on(uint rule, uint start) {
+bool push_start(uint rule, uint start) {
     if (start < params.first_start || start >= params.end_start) {
         return true;
     }
@@ -98,11 +98,11 @@ bool hand_on(uint rule, uint start) {
 }
 
 // Hands on all starts of a prefix whose length is bounded.
-void hand_on_all(SplitRecord split, uint suffix) {
+void push_all_starts(SplitRecord split, uint suffix) {
     uint before = suffix - text_begin();
     uint first = before < split.prefix_max ? text_begin() : suffix - split.prefix_max;
     for (uint start = first; start <= suffix - split.prefix_min; ++start) {
-        if (!hand_on(split.rule, start)) {
+        if (!push_start(split.rule, start)) {
             return;
         }
     }
@@ -114,11 +114,11 @@ void list_rule(uint rule) {
     for (uint place = 0u; place < most; ++place) {
         uint before = atomicCompSwap(control.listed[place], 0u, rule + 1u);
         if (before == 0u || before == rule + 1u) {
-            atomicOr(control.overflowed, OVERFLOW_LISTED);
+            atomicOr(control.retry_reasons, RETRY_LISTED);
             return;
         }
     }
-    atomicOr(control.overflowed, OVERFLOW_PREFIXES);
+    atomicOr(control.retry_reasons, RETRY_PREFIXES);
 }
 
 bool is_listed(uint rule) {
@@ -155,7 +155,7 @@ void walk_back(SplitRecord split, uint suffix, bool is_direct, uint is, uint end
             if ((entry & ENTRY_MATCH) != 0u) {
                 least = at < params.end_start ? at : least;
                 starts += 1u;
-                if (!has_exact_end && !hand_on(split.rule, at)) {
+                if (!has_exact_end && !push_start(split.rule, at)) {
                     return;
                 }
             }
@@ -182,14 +182,14 @@ void walk_back(SplitRecord split, uint suffix, bool is_direct, uint is, uint end
         if (split.prefix_max == UNBOUNDED) {
             list_rule(split.rule);
         } else {
-            hand_on_all(split, suffix);
+            push_all_starts(split, suffix);
         }
     } else if (has_exact_end && least != NO_START) {
         emit_report(rule_record(split.rule).pattern_id, least, end, suffix);
     }
 }
 
-void look_at(Candidate candidate) {
+void confirm_one(Candidate candidate) {
     SplitRecord split = split_record(candidate.of);
     uint suffix = candidate.at;
     if (!enter_text(suffix) || suffix - text_begin() < split.prefix_min || (params.has_listed != 0u && is_listed(split.rule))) {
@@ -208,7 +208,7 @@ void look_at(Candidate candidate) {
                 emit(rule_record(split.rule).pattern_id, start, end);
             }
         } else if (verdict != NO_MATCH) {
-            hand_on(split.rule, start);
+            push_start(split.rule, start);
         }
         return;
     }
@@ -221,7 +221,7 @@ void look_at(Candidate candidate) {
         walk_back(split, suffix, is_direct, verdict, end);
         return;
     }
-    hand_on_all(split, suffix);
+    push_all_starts(split, suffix);
 }
 
 void main() {
@@ -235,6 +235,6 @@ void main() {
         return;
     }
     for (uint id = gl_GlobalInvocationID.x / spread; id < count; id += width) {
-        look_at(candidates.suffixes_then_items[id]);
+        confirm_one(candidates.suffixes_then_items[id]);
     }
 }

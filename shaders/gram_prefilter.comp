@@ -125,7 +125,7 @@ uint look_up(uint first, uint count) {
 
 // Hands on the suffixes of survivors whose confirm mask is met. Their items are dealt out evenly, however they are
 // spread over the survivors.
-void hand_on_survivors(uint first, uint count) {
+void push_survivors(uint first, uint count) {
     uint all = look_up(first, count);
     for (uint base = 0u; base < all; base += lanes) {
         uint index = base + lane;
@@ -233,7 +233,7 @@ void queue_survivors(uint tests, uint at, uint turn_bytes) {
         subgroupBarrier();
         if (queued >= lanes) {
             queued -= lanes;
-            hand_on_survivors(queued, lanes);
+            push_survivors(queued, lanes);
         }
         return;
     }
@@ -250,13 +250,13 @@ void queue_survivors(uint tests, uint at, uint turn_bytes) {
         subgroupBarrier();
         if (queued >= lanes) {
             queued -= lanes;
-            hand_on_survivors(queued, lanes);
+            push_survivors(queued, lanes);
         }
     }
 }
 
 // Hands on the splits that match at the start of the haystack only, or of each packed item.
-void hand_on_anchored() {
+void push_anchored() {
     uint width = gl_NumWorkGroups.x * params.prefilter_workgroup;
     uint count = PACKED == 1u ? params.slot_count : 1u;
     for (uint index = gl_GlobalInvocationID.x; index < count && steps_left != 0u; index += width) {
@@ -269,7 +269,7 @@ void hand_on_anchored() {
         }
         steps_left -= 1u;
         if (is_start && start >= params.first_start && start < params.end_start) {
-            hand_on(tables.header.anchored, start);
+            push_candidates(tables.header.anchored, start);
         }
     }
 }
@@ -294,7 +294,7 @@ void main() {
     load_bitmap();
     salt = tables.header.gram_salt;
     if (params.prefilter_first + 1u == max(params.first_start, 1u)) {
-        hand_on_anchored();
+        push_anchored();
     }
     uvec4 all = subgroupBallot(true);
     lanes = subgroupBallotBitCount(all);
@@ -318,6 +318,6 @@ void main() {
         }
         queue_survivors(tests, first, turn_bytes);
     }
-    hand_on_survivors(0u, queued);
-    own_up();
+    push_survivors(0u, queued);
+    flag_overflow();
 }

@@ -24,7 +24,7 @@ void main() {
     bool is_done = is_over(tables.header);
     if (id == 0u) {
         uint pass = is_done ? params.pass_count : control.pass;
-        readback.header = ReadbackHeader(pass, count, control.rounds, run_overflows());
+        readback.header = ReadbackHeader(pass, count, control.rounds, run_retry_reasons());
     }
     if (!is_done || count > params.hit_capacity) {
         return;

@@ -18,7 +18,7 @@ layout(set = 0, binding = BINDING_READBACK) writeonly buffer Readback {
 } readback;
 
 void main() {
-    if (!is_over(tables.header) || run_overflows() != 0u || hits.count > params.hit_capacity) {
+    if (!is_over(tables.header) || run_retry_reasons() != 0u || hits.count > params.hit_capacity) {
         return;
     }
     uint index = gl_GlobalInvocationID.x;

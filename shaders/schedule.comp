@@ -120,8 +120,8 @@ void end_round() {
 void end_confirmed() {
     control.prefiltered = 1u;
     control.generation += 1u;
-    control.overflowed |= overflows();
-    if (control.overflowed != 0u) {
+    control.retry_reasons |= retry_reasons();
+    if (control.retry_reasons != 0u) {
         begin_pass(params.pass_count);
     } else if (leaves_nothing(tables.header)) {
         begin_pass(control.pass + 1u);

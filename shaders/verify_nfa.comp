@@ -570,7 +570,7 @@ void follow(uint target) {
 }
 
 // Looks at edges, as many as there are invocations. False if the scan has been given up.
-bool look_at_edges() {
+bool visit_edges() {
     uint index = walker.edge + lane;
     bool is_edge = index < walker.edge_end;
     uint edge = EDGE_MATCH;
@@ -653,7 +653,7 @@ bool step_on() {
             walker.mode = NFA_WALKING;
         }
     } else if (walker.edge < walker.edge_end) {
-        return look_at_edges();
+        return visit_edges();
     } else if (walker.stack_len > 0u) {
         walker.stack_len -= 1u;
         walker.edge = scratch.words[stack + 2u * walker.stack_len];

@@ -200,26 +200,26 @@ bool has_lists(PassHeader header) {
         || (params.use_prefilter == PREFILTER_ALL ? header.has_rest : header.has_long) != 0u;
 }
 
-// The OVERFLOW_* bits of a pass whose suffixes have been looked at.
-uint overflows() {
+// The RETRY_* bits of a pass whose suffixes have been looked at.
+uint retry_reasons() {
     bool fits = control.candidate_count <= params.candidate_capacity && control.item_count <= params.item_capacity;
-    return control.overflowed | (fits ? 0u : OVERFLOW_CANDIDATES);
+    return control.retry_reasons | (fits ? 0u : RETRY_CANDIDATES);
 }
 
 // Whether the suffixes of a pass have left nothing to do.
 bool leaves_nothing(PassHeader header) {
-    return overflows() == 0u && control.item_count == 0u && !has_lists(header);
+    return retry_reasons() == 0u && control.item_count == 0u && !has_lists(header);
 }
 
 // Whether a scan is over, where a run ends: with SCHEDULE_CONFIRMED, the only pass's suffixes have yet to be judged.
 bool is_over(PassHeader header) {
     bool is_done = control.pass >= params.pass_count;
-    return params.stage == SCHEDULE_CONFIRMED ? overflows() != 0u || leaves_nothing(header) : is_done;
+    return params.stage == SCHEDULE_CONFIRMED ? retry_reasons() != 0u || leaves_nothing(header) : is_done;
 }
 
-// The OVERFLOW_* bits where a run ends.
-uint run_overflows() {
-    return params.stage == SCHEDULE_CONFIRMED ? overflows() : control.overflowed;
+// The RETRY_* bits where a run ends.
+uint run_retry_reasons() {
+    return params.stage == SCHEDULE_CONFIRMED ? retry_reasons() : control.retry_reasons;
 }
 
 // Of so many invocations, how many there are for each of `count` items, as a power of two: few items are spread

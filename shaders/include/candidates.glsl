@@ -32,7 +32,7 @@ void write_candidate(uint index, uint item, uint at) {
 }
 
 // Hands on the suffixes of a list of splits, of which this invocation has found what is looked for at `at`.
-void hand_on(uint list, uint at) {
+void push_candidates(uint list, uint at) {
     uint end = list + tables.words[list];
     while (list < end && steps_left != 0u) {
         list += 1u;
@@ -44,7 +44,7 @@ void hand_on(uint list, uint at) {
 }
 
 // Ends the scan if this invocation has not handed all on.
-void own_up() {
+void flag_overflow() {
     if (steps_left == 0u) {
         atomicMax(control.candidate_count, params.candidate_capacity + 1u);
     }

@@ -142,11 +142,11 @@ const uint PREFILTER_NONE = 0u;
 const uint PREFILTER_BOUNDED = 1u;
 const uint PREFILTER_ALL = 2u;
 
-// Control::overflowed, a bit each: more candidates than there is room for; rules that have been listed, because a
+// Control::retry_reasons, a bit each: more candidates than there is room for; rules that have been listed, because a
 // prefix of theirs is too long to be walked over; more of these than there is room for.
-const uint OVERFLOW_CANDIDATES = 1u;
-const uint OVERFLOW_LISTED = 2u;
-const uint OVERFLOW_PREFIXES = 4u;
+const uint RETRY_CANDIDATES = 1u;
+const uint RETRY_LISTED = 2u;
+const uint RETRY_PREFIXES = 4u;
 const uint MOST_LISTED = 32u;
 
 // Bytes of a suffix that are walked before it passes unchecked, and of a prefix before it counts as long.
@@ -433,8 +433,8 @@ struct Control {
     uint item_count;
     // 1 once the pass has been prefiltered and its suffixes looked at.
     uint prefiltered;
-    // OVERFLOW_* bits.
-    uint overflowed;
+    // RETRY_* bits.
+    uint retry_reasons;
     // Pieces that walks of suffixes have gone on for, or tried to.
     uint pieces;
     // Slots that workgroups have claimed, or tried to.
@@ -651,6 +651,6 @@ struct ReadbackHeader {
     uint pass;
     uint hit_count;
     uint rounds;
-    // OVERFLOW_* bits: nothing has been found out if there are any.
-    uint overflowed;
+    // RETRY_* bits: nothing has been found out if there are any.
+    uint retry_reasons;
 };

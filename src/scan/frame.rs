@@ -393,8 +393,8 @@ enum Stage {
 pub(crate) struct Outcome {
     /// Hits counted. If they are more than the frame holds, none are there to read.
     pub(crate) hit_count: u32,
-    /// `layout::OVERFLOW_*` bits: nothing was found out if there are any.
-    pub(crate) overflowed: u32,
+    /// `layout::RETRY_*` bits: nothing was found out if there are any.
+    pub(crate) retry_reasons: u32,
 }
 
 impl Frame {
@@ -924,7 +924,7 @@ impl Frame {
             header = self.header(stats)?;
         }
         stats.rounds += header.rounds;
-        Ok(Outcome { hit_count: header.hit_count, overflowed: header.overflowed })
+        Ok(Outcome { hit_count: header.hit_count, retry_reasons: header.retry_reasons })
     }
 
     /// Waits for the last submission, and says how far the scan has come.
@@ -1190,7 +1190,7 @@ impl Resources {
         self.reset(to, is_same);
         to.transfer_to_compute();
         if let Some(slots) = &self.kernels.slots {
-            self.look_at_slots(to, c"claim", &slots.claim, params);
+            self.visit_slots(to, c"claim", &slots.claim, params);
             to.compute_to_compute();
         }
         if params.use_prefilter == layout::PREFILTER_NONE {
@@ -1324,14 +1324,14 @@ impl Resources {
         to.dispatch([self.readback_groups, 1]);
         to.label_end();
         if let Some(slots) = &self.kernels.slots {
-            self.look_at_slots(to, c"retire", &slots.retire, params);
+            self.visit_slots(to, c"retire", &slots.retire, params);
         }
         to.compute_to_host();
         marks.mark(to, Stage::Readback);
     }
 
     /// Records a kernel that looks at each slot of packed items.
-    fn look_at_slots(
+    fn visit_slots(
         &self,
         to: &mut Recorder,
         label: &CStr,

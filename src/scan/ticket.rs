@@ -399,11 +399,12 @@ impl ResidentRulePipeline {
         let count = outcome.hit_count;
         let starts = params.end_start - params.first_start;
         let is_prefiltered = params.use_prefilter != layout::PREFILTER_NONE;
-        if outcome.overflowed & layout::OVERFLOW_PREFIXES != 0 {
+        if outcome.retry_reasons & layout::RETRY_PREFIXES != 0 {
             part.prefilter = layout::PREFILTER_BOUNDED;
-        } else if outcome.overflowed & layout::OVERFLOW_LISTED != 0 {
+        } else if outcome.retry_reasons & layout::RETRY_LISTED != 0 {
             part.has_listed = true;
-        } else if is_prefiltered && (outcome.overflowed != 0 || count > self.shape.hit_capacity) {
+        } else if is_prefiltered && (outcome.retry_reasons != 0 || count > self.shape.hit_capacity)
+        {
             // Starts that several candidates lead to make several hits: counts are not right here.
             if starts > LEAST_PREFILTERED && !part.is_flood {
                 part.size = starts / 2;

@@ -1,7 +1,7 @@
 //! The twin of `shaders/class_prefilter.comp`.
 
 use super::Buffers;
-use super::gram_prefilter::hand_on;
+use super::gram_prefilter::push_candidates;
 use crate::shaders::layout::{self, ScanParams};
 
 pub(crate) fn class_prefilter(buffers: &mut Buffers, params: &ScanParams) {
@@ -18,7 +18,7 @@ pub(crate) fn class_prefilter(buffers: &mut Buffers, params: &ScanParams) {
             continue;
         }
         let list = buffers.word(header.class_window_lists + class_window);
-        if !hand_on(buffers, params, list, at) {
+        if !push_candidates(buffers, params, list, at) {
             return;
         }
     }

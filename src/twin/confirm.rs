@@ -56,7 +56,7 @@ fn walk(
     Verdict::MayMatch
 }
 
-fn hand_on(buffers: &mut Buffers, params: &ScanParams, of: u32, at: u32) -> bool {
+fn push_start(buffers: &mut Buffers, params: &ScanParams, of: u32, at: u32) -> bool {
     if at < params.first_start || at >= params.end_start {
         return true;
     }
@@ -68,7 +68,7 @@ fn hand_on(buffers: &mut Buffers, params: &ScanParams, of: u32, at: u32) -> bool
     index < params.item_capacity
 }
 
-fn hand_on_all(
+fn push_all_starts(
     buffers: &mut Buffers,
     params: &ScanParams,
     text: Text,
@@ -77,7 +77,7 @@ fn hand_on_all(
 ) {
     let first = suffix - split.prefix_max.min(suffix - text.begin);
     for start in first..=suffix - split.prefix_min {
-        if !hand_on(buffers, params, split.rule, start) {
+        if !push_start(buffers, params, split.rule, start) {
             return;
         }
     }
@@ -89,9 +89,9 @@ fn list_rule(buffers: &mut Buffers, params: &ScanParams, rule: u32) {
     match place.filter(|_| params.pass_count == 1) {
         Some(place) => {
             listed[place] = rule + 1;
-            buffers.control.overflowed |= layout::OVERFLOW_LISTED;
+            buffers.control.retry_reasons |= layout::RETRY_LISTED;
         }
-        None => buffers.control.overflowed |= layout::OVERFLOW_PREFIXES,
+        None => buffers.control.retry_reasons |= layout::RETRY_PREFIXES,
     }
 }
 
@@ -167,7 +167,7 @@ fn walk_back(
         if entry & layout::ENTRY_MATCH != 0 {
             least = if at < params.end_start { Some(at) } else { least };
             starts += 1;
-            if exact_end.is_none() && !hand_on(buffers, params, split.rule, at) {
+            if exact_end.is_none() && !push_start(buffers, params, split.rule, at) {
                 return;
             }
         }
@@ -180,7 +180,7 @@ fn walk_back(
     if row != layout::ROW_DEAD {
         match split.prefix_max {
             layout::UNBOUNDED => list_rule(buffers, params, split.rule),
-            _ => hand_on_all(buffers, params, text, split, suffix),
+            _ => push_all_starts(buffers, params, text, split, suffix),
         }
     } else if let (Some(start), Some(end)) = (least, exact_end) {
         let pattern_id = buffers.rule(split.rule).pattern_id;
@@ -212,7 +212,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 }
             }
             _ => {
-                hand_on(buffers, params, split.rule, start);
+                push_start(buffers, params, split.rule, start);
             }
         }
         return;
@@ -226,5 +226,5 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
         walk_back(buffers, params, text, &split, suffix, is_direct, verdict);
         return;
     }
-    hand_on_all(buffers, params, text, &split, suffix);
+    push_all_starts(buffers, params, text, &split, suffix);
 }

@@ -12,7 +12,7 @@ pub(crate) fn gram_prefilter(buffers: &mut Buffers, params: &ScanParams) {
         let starts = if params.ring_slots == 0 { vec![0] } else { claimed.collect() };
         let range = params.first_start..params.end_start;
         for start in starts.into_iter().filter(|start| range.contains(start)) {
-            if !hand_on(buffers, params, header.anchored, start) {
+            if !push_candidates(buffers, params, header.anchored, start) {
                 return;
             }
         }
@@ -47,12 +47,12 @@ fn look_up(buffers: &mut Buffers, params: &ScanParams, gram: u32, at: u32) -> bo
         if found == gram {
             if list & layout::GRAM_ONLY_ITEM != 0 {
                 return !meets_mask(buffers, params, confirm_mask, at)
-                    || hand_on_item(buffers, params, list, at);
+                    || push_candidate(buffers, params, list, at);
             }
             return (0..buffers.word(list)).all(|index| {
                 let [item, confirm_mask] = [1, 2].map(|word| buffers.word(list + 2 * index + word));
                 !meets_mask(buffers, params, confirm_mask, at)
-                    || hand_on_item(buffers, params, item, at)
+                    || push_candidate(buffers, params, item, at)
             });
         }
         slot = (slot + 1) & ((1 << log2) - 1);
@@ -75,14 +75,19 @@ fn meets_mask(buffers: &Buffers, params: &ScanParams, confirm_mask: u32, at: u32
 }
 
 /// The twin of the function in `shaders/include/candidates.glsl`.
-pub(super) fn hand_on(buffers: &mut Buffers, params: &ScanParams, list: u32, at: u32) -> bool {
+pub(super) fn push_candidates(
+    buffers: &mut Buffers,
+    params: &ScanParams,
+    list: u32,
+    at: u32,
+) -> bool {
     (1..=buffers.word(list)).all(|index| {
         let item = buffers.word(list + index);
-        hand_on_item(buffers, params, item, at)
+        push_candidate(buffers, params, item, at)
     })
 }
 
-fn hand_on_item(buffers: &mut Buffers, params: &ScanParams, item: u32, at: u32) -> bool {
+fn push_candidate(buffers: &mut Buffers, params: &ScanParams, item: u32, at: u32) -> bool {
     let offset = item >> layout::GRAM_OFFSET_SHIFT & layout::GRAM_MOST_OFFSET;
     let of = item & ((1 << layout::GRAM_OFFSET_SHIFT) - 1);
     let split: SplitRecord = buffers.record(buffers.header().splits, of);

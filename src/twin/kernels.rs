@@ -273,7 +273,7 @@ fn compare_tables(
         for stage in &before_rounds {
             compare(backend, &kernels, &mut state, &params, stage);
         }
-        if state.control.overflowed == layout::OVERFLOW_LISTED {
+        if state.control.retry_reasons == layout::RETRY_LISTED {
             // As the next run begins.
             let listed = state.control.listed;
             state = used_buffers(kind, tables, haystack, &params);
@@ -288,7 +288,7 @@ fn compare_tables(
         compare_readback(backend, &kernels, &state, &end_confirmed);
         compare_retire(backend, &kernels, &mut state.clone(), &end_confirmed);
         compare(backend, &kernels, &mut state, &end_confirmed, "schedule");
-        assert_eq!(state.control.overflowed, 0);
+        assert_eq!(state.control.retry_reasons, 0);
         let has_more = params.is_direct != 0 || params.has_listed != 0;
         assert!(state.control.item_count > 0 || has_more);
     }

@@ -223,12 +223,12 @@ impl Buffers {
         }
     }
 
-    /// The `OVERFLOW_*` bits of a pass whose suffixes have been looked at.
-    fn overflows(&self, params: &ScanParams) -> u32 {
-        let Control { candidate_count, item_count, overflowed, .. } = self.control;
+    /// The `RETRY_*` bits of a pass whose suffixes have been looked at.
+    fn retry_reasons(&self, params: &ScanParams) -> u32 {
+        let Control { candidate_count, item_count, retry_reasons, .. } = self.control;
         let fits =
             candidate_count <= params.candidate_capacity && item_count <= params.item_capacity;
-        overflowed | if fits { 0 } else { layout::OVERFLOW_CANDIDATES }
+        retry_reasons | if fits { 0 } else { layout::RETRY_CANDIDATES }
     }
 
     /// Adds to a counter of the tenant.
@@ -243,23 +243,23 @@ impl Buffers {
     fn is_over(&self, params: &ScanParams) -> bool {
         match params.stage {
             layout::SCHEDULE_CONFIRMED => {
-                self.overflows(params) != 0 || self.leaves_nothing(params)
+                self.retry_reasons(params) != 0 || self.leaves_nothing(params)
             }
             _ => self.control.pass >= params.pass_count,
         }
     }
 
-    /// The `OVERFLOW_*` bits where a run ends.
-    fn run_overflows(&self, params: &ScanParams) -> u32 {
+    /// The `RETRY_*` bits where a run ends.
+    fn run_retry_reasons(&self, params: &ScanParams) -> u32 {
         match params.stage {
-            layout::SCHEDULE_CONFIRMED => self.overflows(params),
-            _ => self.control.overflowed,
+            layout::SCHEDULE_CONFIRMED => self.retry_reasons(params),
+            _ => self.control.retry_reasons,
         }
     }
 
     /// Whether the suffixes of a pass have left nothing to do.
     fn leaves_nothing(&self, params: &ScanParams) -> bool {
-        self.overflows(params) == 0 && self.control.item_count == 0 && !self.has_lists(params)
+        self.retry_reasons(params) == 0 && self.control.item_count == 0 && !self.has_lists(params)
     }
 
     /// How many of the start walkers there are for each item.

@@ -13,7 +13,7 @@ pub(crate) fn readback(
         pass: if is_over { params.pass_count } else { buffers.control.pass },
         hit_count: buffers.hit_count,
         rounds: buffers.control.rounds,
-        overflowed: buffers.run_overflows(params),
+        retry_reasons: buffers.run_retry_reasons(params),
     };
     let is_done = is_over && header.hit_count <= params.hit_capacity;
     let count = if is_done { header.hit_count as usize } else { 0 };

@@ -5,7 +5,7 @@ use crate::shaders::layout::{self, ScanParams};
 
 /// What has become of each slot, if the scan is over.
 pub(crate) fn retire(buffers: &mut Buffers, params: &ScanParams) -> Option<Vec<u32>> {
-    let is_over = buffers.is_over(params) && buffers.run_overflows(params) == 0;
+    let is_over = buffers.is_over(params) && buffers.run_retry_reasons(params) == 0;
     if !is_over || buffers.hit_count > params.hit_capacity {
         return None;
     }

@@ -91,8 +91,8 @@ fn end_round(buffers: &mut Buffers, params: &ScanParams) {
 fn end_confirmed(buffers: &mut Buffers, params: &ScanParams) {
     buffers.control.prefiltered = 1;
     buffers.control.generation = buffers.control.generation.wrapping_add(1);
-    buffers.control.overflowed = buffers.overflows(params);
-    if buffers.control.overflowed != 0 {
+    buffers.control.retry_reasons = buffers.retry_reasons(params);
+    if buffers.control.retry_reasons != 0 {
         begin_pass(buffers, params, params.pass_count);
     } else if buffers.leaves_nothing(params) {
         let next = buffers.control.pass + 1;

@@ -45,7 +45,7 @@ fn scan(
     scan_with(rules, haystack, params, pass_bytes).expect("nothing overflows")
 }
 
-/// As a session scans. An error has the `OVERFLOW_*` bits of what it would do over.
+/// As a session scans. An error has the `RETRY_*` bits of what it would do over.
 pub(super) fn scan_with(
     rules: &RulePipeline,
     haystack: &[u8],
@@ -96,8 +96,8 @@ pub(super) fn scan_with(
         let last = ScanParams { pass_count: index as u32 + 1, ..params };
         let (header, hits, _) = readback(&buffers, &last);
         // Where there are more hits than there is room for, the host has the scan done again, too.
-        if header.overflowed != 0 || header.hit_count > params.hit_capacity {
-            return Err(header.overflowed);
+        if header.retry_reasons != 0 || header.hit_count > params.hit_capacity {
+            return Err(header.retry_reasons);
         }
         assert_eq!(header.hit_count as usize, hits.len());
         matches.extend(hits.iter().map(|hit| Match {

@@ -1,13 +1,13 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 
-// Walks over all segments of the haystack at once, for the rules and rows that long walks have named.
+// Walks over all chunks of the haystack at once, for the rules and rows that long walks have named.
 //
-// Reads Control, the tables and the haystack; writes what each segment begins and ends with. Grid:
-// Control::tracks_*, a row of workgroups for each track that has been made, and an invocation for each segment. A
-// segment that needs the NFA or, where all matches are asked for, has any, or lies in several items, is left to the
-// walks. Loops: the quads of a segment, and of TRACK_WARM_UP before, and once the bytes of a word. Each invocation is in
-// a segment of its own, so a look at the haystack costs the same for a word as for a quad.
+// Reads Control, the tables and the haystack; writes what each chunk begins and ends with. Grid:
+// Control::chunk_summaries_*, a row of workgroups for each summary that has been made, and an invocation for each chunk. A
+// chunk that needs the NFA or, where all matches are asked for, has any, or lies in several items, is left to the
+// walks. Loops: the quads of a chunk, and of SUMMARY_WARM_UP before, and once the bytes of a word. Each invocation is in
+// a chunk of its own, so a look at the haystack costs the same for a word as for a quad.
 // CPU twin: src/twin/chunk_summaries.rs.
 
 #define HAYSTACK_UNIT uvec4
@@ -85,26 +85,26 @@ void main() {
     if (control.pass != params.pass || gl_WorkGroupID.y >= control.made_count) {
         return;
     }
-    uint track = control.made[gl_WorkGroupID.y];
-    uint name = control.tracks[track];
-    RuleRecord rule = rule_record(rule_of_track(name));
+    uint summary = control.made[gl_WorkGroupID.y];
+    uint name = control.summaries[summary];
+    RuleRecord rule = rule_record(rule_of_summary(name));
     load_places(rule);
-    uint segment = gl_GlobalInvocationID.x;
-    if (segment >= segment_count()) {
+    uint chunk = gl_GlobalInvocationID.x;
+    if (chunk >= chunk_count()) {
         return;
     }
-    uint named = name - 1u & ((1u << TRACK_ROW_BITS) - 1u);
-    uint begin = segment << params.segment_log2;
-    uint end = begin + (1u << params.segment_log2);
+    uint named = name - 1u & ((1u << SUMMARY_ROW_BITS) - 1u);
+    uint begin = chunk << params.chunk_log2;
+    uint end = begin + (1u << params.chunk_log2);
     uint row = named;
     uint last;
-    walk(rule, begin < TRACK_WARM_UP ? 0u : begin - TRACK_WARM_UP, begin, row, last);
+    walk(rule, begin < SUMMARY_WARM_UP ? 0u : begin - SUMMARY_WARM_UP, begin, row, last);
     // A row that comes to nothing says nothing about others.
     row = row == ROW_DEAD || row == ROW_ESCAPE ? named : row;
     uint first = row;
     walk(rule, begin, end, row, last);
     bool is_inside = enter_text(begin) && end <= text_end();
     bool is_known = is_inside && row != ROW_ESCAPE && (MATCH_ALL == 0u || last == 0u);
-    tracks.segments[track * segment_count() + segment] =
-        TrackSegment((is_known ? first : SEGMENT_NO_ROW) | row << SEGMENT_ROW_BITS, segment + 1u, last);
+    summaries.chunks[summary * chunk_count() + chunk] =
+        ChunkSummary((is_known ? first : CHUNK_NO_ROW) | row << CHUNK_ROW_BITS, chunk + 1u, last);
 }

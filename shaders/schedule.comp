@@ -6,8 +6,8 @@
 // One invocation. Reads the tables' head, reads and writes Control. After a round it judges the round, if one
 // ran, by putting the queue's counters right and going on to the next pass once no walker and no queue item
 // is left; after the suffixes it sees whether candidates fit, and whether they left anything to do. Before a
-// round it makes tracks of what long walks have named. It sets the grids of what follows, which are empty if
-// that belongs to a pass that is over or not yet begun. Loops: MOST_TRACKS and TRACK_LISTS.
+// round it makes summaries of what long walks have named. It sets the grids of what follows, which are empty if
+// that belongs to a pass that is over or not yet begun. Loops: MOST_SUMMARIES and SUMMARY_LISTS.
 // CPU twin: src/twin/schedule.rs.
 
 #include "bindings.glsl"
@@ -19,49 +19,49 @@ uint groups(uint walkers) {
 }
 
 void forget_names() {
-    for (uint slot = 0u; control.has_named != 0u && slot < MOST_TRACKS; ++slot) {
+    for (uint slot = 0u; control.has_named != 0u && slot < MOST_SUMMARIES; ++slot) {
         control.named[slot] = 0u;
     }
     control.has_named = 0u;
 }
 
-// Tracks that take as many steps as all rounds so far.
+// Summaries that take as many steps as all rounds so far.
 uint most_tracks() {
     uint steps = (params.start_walkers >> 6) * params.step_budget;
-    uint of_round = min(steps / max(params.haystack_len >> 6, 1u), MOST_TRACKS);
-    return clamp(of_round * clamp(control.rounds, 1u, MOST_TRACKS), 4u, MOST_TRACKS);
+    uint of_round = min(steps / max(params.haystack_len >> 6, 1u), MOST_SUMMARIES);
+    return clamp(of_round * clamp(control.rounds, 1u, MOST_SUMMARIES), 4u, MOST_SUMMARIES);
 }
 
 void forget_use() {
-    for (uint word = 0u; word < TRACK_WORDS; ++word) {
-        control.used_tracks[word] = 0u;
+    for (uint word = 0u; word < SUMMARY_WORDS; ++word) {
+        control.used_summaries[word] = 0u;
     }
 }
 
 void list_tracks() {
-    for (uint list = 0u; list < TRACK_LISTS; ++list) {
-        control.first_tracks[list] = 0u;
+    for (uint list = 0u; list < SUMMARY_LISTS; ++list) {
+        control.first_summaries[list] = 0u;
     }
-    for (uint track = 0u; track < control.track_count; ++track) {
-        uint list = rule_of_track(control.tracks[track]) % TRACK_LISTS;
-        control.next_tracks[track] = control.first_tracks[list];
-        control.first_tracks[list] = track + 1u;
+    for (uint summary = 0u; summary < control.summary_count; ++summary) {
+        uint list = rule_of_summary(control.summaries[summary]) % SUMMARY_LISTS;
+        control.next_summaries[summary] = control.first_summaries[list];
+        control.first_summaries[list] = summary + 1u;
     }
 }
 
-// Makes tracks of what has been named, as far as there is room beside those that are of use.
+// Makes summaries of what has been named, as far as there is room beside those that are of use.
 void make_tracks() {
     uint most = most_tracks();
     uint unused = 0u;
-    for (uint slot = 0u; slot < MOST_TRACKS; ++slot) {
+    for (uint slot = 0u; slot < MOST_SUMMARIES; ++slot) {
         if (control.named[slot] == 0u) {
             continue;
         }
-        uint place = control.track_count;
+        uint place = control.summary_count;
         if (place < most) {
-            control.track_count += 1u;
+            control.summary_count += 1u;
         } else {
-            while (unused < place && (control.used_tracks[unused / 32u] >> unused % 32u & 1u) != 0u) {
+            while (unused < place && (control.used_summaries[unused / 32u] >> unused % 32u & 1u) != 0u) {
                 unused += 1u;
             }
             if (unused == place) {
@@ -70,9 +70,9 @@ void make_tracks() {
             place = unused;
             unused += 1u;
         }
-        control.tracks[place] = control.named[slot];
+        control.summaries[place] = control.named[slot];
         // Not to be taken for unused.
-        control.used_tracks[place / 32u] |= 1u << place % 32u;
+        control.used_summaries[place / 32u] |= 1u << place % 32u;
         control.made[control.made_count] = place;
         control.made_count += 1u;
     }
@@ -92,9 +92,9 @@ void begin_pass(uint pass) {
     control.item_count = 0u;
     control.prefiltered = 0u;
     forget_names();
-    if (pass < params.pass_count && pass != control.track_pass) {
-        control.track_count = 0u;
-        control.track_pass = pass;
+    if (pass < params.pass_count && pass != control.summary_pass) {
+        control.summary_count = 0u;
+        control.summary_pass = pass;
         list_tracks();
     }
     forget_use();
@@ -156,9 +156,9 @@ void main() {
         make_tracks();
     }
     bool has_new = walks && control.made_count != 0u;
-    control.chunk_summaries_x = has_new ? groups(segment_count()) : 0u;
+    control.chunk_summaries_x = has_new ? groups(chunk_count()) : 0u;
     control.chunk_summaries_y = control.made_count;
-    control.compose_summaries_x = has_new ? chain_parts() : 0u;
+    control.compose_summaries_x = has_new ? compose_parts() : 0u;
     control.gram_prefilter_y = control.class_prefilter_y = control.verify_dfa_y = control.verify_nfa_y = 1u;
     control.gram_prefilter_z = control.class_prefilter_z = control.verify_dfa_z = control.verify_nfa_z = 1u;
     control.chunk_summaries_z = control.compose_summaries_y = control.compose_summaries_z = 1u;

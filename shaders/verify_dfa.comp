@@ -9,9 +9,9 @@
 // takes one), then for the rules that cannot be
 // prefiltered the starts first_start + i, first_start + i + start_walkers, ... and for each the rules of its two
 // lists, and those that have been listed for their long prefixes. A walk that leaves its rule's DFA begins again on
-// that of RuleRecord::relaxed, if there is one, and is left to the NFA where that one matches. A long walk that comes to a segment as a
-// track does leaps over it, and the chain behind it; else it names its rule and row. The main loop is bounded
-// by params.step_budget, and the search among tracks is charged to it (that among names is not, and has
+// that of RuleRecord::relaxed, if there is one, and is left to the NFA where that one matches. A long walk that comes to a chunk as a
+// summary does leaps over it, and the chain behind it; else it names its rule and row. The main loop is bounded
+// by params.step_budget, and the search among summaries is charged to it (that among names is not, and has
 // NAME_PROBES turns at a border), and the search for the item that a start lies in; what is left then, and a walk that finds the queue full, goes on in the
 // next round.
 // CPU twin: src/twin/verify_dfa.rs.
@@ -37,33 +37,33 @@ const uint SOURCE = START_PAIRS | START_LISTED | START_ITEMS;
 
 // Whether a walk may share what is behind it.
 bool is_long(StartWalker walker, RuleRecord rule) {
-    return params.segment_log2 != 0u && rule.longest == UNBOUNDED
-        && (walker.at & ((1u << params.segment_log2) - 1u)) == 0u
-        && walker.at - walker.start >= LONG_STEPS && text_end() - walker.at >> params.segment_log2 != 0u;
+    return params.chunk_log2 != 0u && rule.longest == UNBOUNDED
+        && (walker.at & ((1u << params.chunk_log2) - 1u)) == 0u
+        && walker.at - walker.start >= LONG_STEPS && text_end() - walker.at >> params.chunk_log2 != 0u;
 }
 
-// Leaps over the segments that a track knows. False if there is none, and then the walk names a new one.
+// Leaps over the chunks that a summary knows. False if there is none, and then the walk names a new one.
 bool leap(inout StartWalker walker, uint rule, inout uint step) {
-    uint name = track_name(rule, walker.row);
+    uint name = summary_name(rule, walker.row);
     bool is_known = false;
-    uint segment = walker.at >> params.segment_log2;
-    uint next = control.first_tracks[rule % TRACK_LISTS];
+    uint chunk = walker.at >> params.chunk_log2;
+    uint next = control.first_summaries[rule % SUMMARY_LISTS];
     while (next != 0u) {
         step += 1u;
-        uint track = next - 1u;
-        next = control.next_tracks[track];
-        uint other = control.tracks[track];
+        uint summary = next - 1u;
+        next = control.next_summaries[summary];
+        uint other = control.summaries[summary];
         is_known = is_known || other == name;
-        if (rule_of_track(other) != rule) {
+        if (rule_of_summary(other) != rule) {
             continue;
         }
-        TrackSegment found = tracks.segments[track * segment_count() + segment];
-        if ((found.rows & SEGMENT_BEGIN_ROW) == walker.row) {
-            if ((control.used_tracks[track / 32u] >> track % 32u & 1u) == 0u) {
-                atomicOr(control.used_tracks[track / 32u], 1u << track % 32u);
+        ChunkSummary found = summaries.chunks[summary * chunk_count() + chunk];
+        if ((found.rows & CHUNK_BEGIN_ROW) == walker.row) {
+            if ((control.used_summaries[summary / 32u] >> summary % 32u & 1u) == 0u) {
+                atomicOr(control.used_summaries[summary / 32u], 1u << summary % 32u);
             }
-            walker.at = found.stop << params.segment_log2;
-            walker.row = found.rows >> SEGMENT_ROW_BITS;
+            walker.at = found.stop << params.chunk_log2;
+            walker.row = found.rows >> CHUNK_ROW_BITS;
             walker.mode &= ~START_WAITED;
             if ((walker.mode & START_RELAXED) == 0u) {
                 walker.last = max(walker.last, found.last);
@@ -75,7 +75,7 @@ bool leap(inout StartWalker walker, uint rule, inout uint step) {
     }
     uint slot = rule + walker.row;
     for (uint probe = 0u; !is_known && probe < NAME_PROBES; ++probe) {
-        slot %= MOST_TRACKS;
+        slot %= MOST_SUMMARIES;
         // Most find it there: a look is cheaper.
         is_known = control.named[slot] == name;
         if (!is_known) {
@@ -93,7 +93,7 @@ Dfa dfa_of(RuleRecord rule) {
 }
 
 // Walks on by words, unless the walk is short yet, or takes a counter step. Charges every word. True where the walk has
-// come to what may be a segment.
+// come to what may be a chunk.
 bool walk_on(inout StartWalker walker, RuleRecord rule, bool is_relaxed, uint most, inout uint step) {
     bool takes_step = rule.has_counter_steps != 0u && (walker.at & (COUNTER_STEP_BYTES - 1u)) == 0u;
     // Where there is a match before every byte, words are of no use.
@@ -183,7 +183,7 @@ void main() {
                 QueueItem(rule_index, walker.start, walker.from);
             walker.mode &= SOURCE;
         } else if ((walker.mode & START_WALKING) != 0u) {
-            if (is_long(walker, rule) && record < TRACK_MOST_RULES) {
+            if (is_long(walker, rule) && record < SUMMARY_MOST_RULES) {
                 if (leap(walker, record, step)) {
                     if (walker.row == ROW_DEAD && (walker.mode & START_ESCAPED) == 0u) {
                         finish(walker, rule.pattern_id);

@@ -35,15 +35,15 @@ layout(set = 0, binding = BINDING_CANDIDATES) buffer Candidates {
     Candidate suffixes_then_items[];
 } candidates;
 
-// A kernel of which invocations write segments that others read says so before it includes this.
+// A kernel of which invocations write summaries that others read says so before it includes this.
 #ifndef TRACKS_ACCESS
 #define TRACKS_ACCESS
 #endif
 
-// The segments of each track, one track after the other.
-layout(set = 0, binding = BINDING_TRACKS) TRACKS_ACCESS buffer Tracks {
-    TrackSegment segments[];
-} tracks;
+// The chunks of each summary, one summary after the other.
+layout(set = 0, binding = BINDING_SUMMARIES) TRACKS_ACCESS buffer Tracks {
+    ChunkSummary chunks[];
+} summaries;
 
 layout(set = 0, binding = BINDING_RING) buffer Ring {
     Tally tallies[MOST_TENANTS];
@@ -111,24 +111,24 @@ bool enter_text(uint at) {
     return is_claimed(slot) && at <= slot.end;
 }
 
-// The name of a track.
-uint track_name(uint rule, uint row) {
-    return (rule << TRACK_ROW_BITS | row) + 1u;
+// The name of a summary.
+uint summary_name(uint rule, uint row) {
+    return (rule << SUMMARY_ROW_BITS | row) + 1u;
 }
 
-// The rule that a track is named by.
-uint rule_of_track(uint name) {
-    return name - 1u >> TRACK_ROW_BITS;
+// The rule that a summary is named by.
+uint rule_of_summary(uint name) {
+    return name - 1u >> SUMMARY_ROW_BITS;
 }
 
-// Segments that lie in the haystack as a whole.
-uint segment_count() {
-    return params.segment_log2 == 0u ? 0u : params.haystack_len >> params.segment_log2;
+// Chunks that lie in the haystack as a whole.
+uint chunk_count() {
+    return params.chunk_log2 == 0u ? 0u : params.haystack_len >> params.chunk_log2;
 }
 
-// Parts of the haystack that chains end with.
-uint chain_parts() {
-    return max(CHAIN_PARTS, (segment_count() + CHAIN_SEGMENTS - 1u) / CHAIN_SEGMENTS);
+// Parts of the haystack that compositions end with.
+uint compose_parts() {
+    return max(COMPOSE_PARTS, (chunk_count() + COMPOSE_CHUNKS - 1u) / COMPOSE_CHUNKS);
 }
 
 // Kernels that read the haystack in other pieces say so before they include this.

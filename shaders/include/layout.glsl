@@ -11,7 +11,7 @@ const uint BINDING_NFA_WALKERS = 5u;
 const uint BINDING_SCRATCH = 6u;
 const uint BINDING_READBACK = 7u;
 const uint BINDING_CANDIDATES = 8u;
-const uint BINDING_TRACKS = 9u;
+const uint BINDING_SUMMARIES = 9u;
 const uint BINDING_RING = 10u;
 const uint BINDING_HAYSTACK = 11u;
 
@@ -165,41 +165,41 @@ const uint LONG_PREFIX_STARTS = 64u;
 const uint MOST_SPREAD_LOG2 = 5u;
 
 // A walk on the DFA of a rule whose matches may have any length is long after so many bytes. What loops
-// forgets where it began, so long walks share what is behind them: the haystack is divided into segments, and
-// a track says for each of them what a walk that comes to it in a certain row does there.
+// forgets where it began, so long walks share what is behind them: the haystack is divided into chunks, and
+// a summary says for each of them what a walk that comes to it in a certain row does there.
 const uint LONG_STEPS = 256u;
-// In a run's first round, walks wait for a track once they have gone so far, or sooner where all candidate starts
+// In a run's first round, walks wait for a summary once they have gone so far, or sooner where all candidate starts
 // together would take more steps than this.
 const uint PATIENT_STEPS = 0x2000u;
 const uint PATIENT_SUM = 0x8000000u;
 // Most walks are over after fewer bytes than this. Those that are not go on by words, up to the next multiple of
-// WALK_BYTES, which divides COUNTER_STEP_BYTES and the segments of tracks.
+// WALK_BYTES, which divides COUNTER_STEP_BYTES and the chunks of summaries.
 const uint SHORT_STEPS = 16u;
 const uint WALK_BYTES = 64u;
-// Words of a bit for each track.
-const uint TRACK_WORDS = 4u;
-const uint MOST_TRACKS = 32u * TRACK_WORDS;
-// Lists of tracks, by their rules' numbers.
-const uint TRACK_LISTS = 64u;
+// Words of a bit for each summary.
+const uint SUMMARY_WORDS = 4u;
+const uint MOST_SUMMARIES = 32u * SUMMARY_WORDS;
+// Lists of summaries, by their rules' numbers.
+const uint SUMMARY_LISTS = 64u;
 // Places that are looked at for a name.
 const uint NAME_PROBES = 16u;
-// Tracks are made so often, and then once more whenever the rounds have doubled: so that they take a bounded part of a
+// Summaries are made so often, and then once more whenever the rounds have doubled: so that they take a bounded part of a
 // scan's time, however little use they are.
 const uint FREE_MAKES = 8u;
-// A track is named by a rule and a row, which is below ROW_ESCAPE: the row in its lowest bits, the rule above
+// A summary is named by a rule and a row, which is below ROW_ESCAPE: the row in its lowest bits, the rule above
 // these, and 1 added, for 0 is none.
-const uint TRACK_ROW_BITS = 15u;
-const uint TRACK_MOST_RULES = 0x1FFFFu;
-// A segment is begun in the row that the track's leads to within so many bytes before; of quads, as segments and these steps are.
-const uint TRACK_WARM_UP = 64u;
-// A segment is chained to the next one of any track of the rule that begins as it ends. Chains end where parts of the
-// haystack do: there are so many parts, or more, so that none has more segments than this.
-const uint CHAIN_PARTS = 64u;
-const uint CHAIN_SEGMENTS = 128u;
-// TrackSegment::rows: the bits of the row that it begins in, and in the place of that row what no walk is in.
-const uint SEGMENT_ROW_BITS = 16u;
-const uint SEGMENT_BEGIN_ROW = 0xFFFFu;
-const uint SEGMENT_NO_ROW = SEGMENT_BEGIN_ROW;
+const uint SUMMARY_ROW_BITS = 15u;
+const uint SUMMARY_MOST_RULES = 0x1FFFFu;
+// A chunk is begun in the row that the summary's leads to within so many bytes before; of quads, as chunks and these steps are.
+const uint SUMMARY_WARM_UP = 64u;
+// A chunk is composed with the next one of any summary of the rule that begins as it ends. Compositions end where parts of the
+// haystack do: there are so many parts, or more, so that none has more chunks than this.
+const uint COMPOSE_PARTS = 64u;
+const uint COMPOSE_CHUNKS = 128u;
+// ChunkSummary::rows: the bits of the row that it begins in, and in the place of that row what no walk is in.
+const uint CHUNK_ROW_BITS = 16u;
+const uint CHUNK_BEGIN_ROW = 0xFFFFu;
+const uint CHUNK_NO_ROW = CHUNK_BEGIN_ROW;
 
 // SplitRecord::prefix_max of a prefix, and RuleRecord::longest of a rule, whose length has no bound.
 const uint UNBOUNDED = 0xFFFFFFFFu;
@@ -377,8 +377,8 @@ struct ScanParams {
     uint nfa_step_budget;
     // What an `schedule` comes after: SCHEDULE_*.
     uint stage;
-    // Bytes of a track's segment, as a power of two; 0 if long walks share nothing.
-    uint segment_log2;
+    // Bytes of a chunk, as a power of two; 0 if long walks share nothing.
+    uint chunk_log2;
     // 1 to verify the rules that have been listed from every start.
     uint has_listed;
     // Which rules to look for by their grams: PREFILTER_*. The others are verified from every start.
@@ -439,14 +439,14 @@ struct Control {
     uint pieces;
     // Slots that workgroups have claimed, or tried to.
     uint claimed;
-    // What long walks have named, by hash, since tracks were walked last; and whether there is any: 0 or 1.
-    uint named[MOST_TRACKS];
+    // What long walks have named, by hash, since summaries were walked last; and whether there is any: 0 or 1.
+    uint named[MOST_SUMMARIES];
     uint has_named;
-    // How many tracks have been made that the round's first kernels have yet to walk.
+    // How many summaries have been made that the round's first kernels have yet to walk.
     uint made_count;
-    // Tracks that walks have begun to leap on since then, a bit each.
-    uint used_tracks[TRACK_WORDS];
-    // How often tracks have been made in this pass, and after how many rounds the last time; and 1 while that is not
+    // Summaries that walks have begun to leap on since then, a bit each.
+    uint used_summaries[SUMMARY_WORDS];
+    // How often summaries have been made in this pass, and after how many rounds the last time; and 1 while that is not
     // to be done again: then walks do not wait for theirs.
     uint make_count;
     uint made_at;
@@ -469,17 +469,17 @@ struct Control {
     uint compose_summaries_x;
     uint compose_summaries_y;
     uint compose_summaries_z;
-    // Which tracks these are.
-    uint made[MOST_TRACKS];
+    // Which summaries these are.
+    uint made[MOST_SUMMARIES];
     // All that follows is kept from run to run of a scan with one pass: the rules that have been listed, with 1 added,
-    // and then 0; the tracks' names, how many there are, and the pass that they belong to.
+    // and then 0; the summaries' names, how many there are, and the pass that they belong to.
     uint listed[MOST_LISTED];
-    uint tracks[MOST_TRACKS];
-    uint track_count;
-    // The first track of each list, and the one behind each track, with 1 added; 0 if there is none.
-    uint first_tracks[TRACK_LISTS];
-    uint next_tracks[MOST_TRACKS];
-    uint track_pass;
+    uint summaries[MOST_SUMMARIES];
+    uint summary_count;
+    // The first summary of each list, and the one behind each summary, with 1 added; 0 if there is none.
+    uint first_summaries[SUMMARY_LISTS];
+    uint next_summaries[MOST_SUMMARIES];
+    uint summary_pass;
 };
 
 // Byte offsets of the grids in Control, for indirect dispatch.
@@ -538,7 +538,7 @@ const uint START_WALKING = 2u;
 const uint START_ESCAPED = 4u;
 const uint START_DONE = 8u;
 const uint START_ITEMS = 16u;
-// A walk has waited for a track; then it goes on as best it can.
+// A walk has waited for a summary; then it goes on as best it can.
 const uint START_WAITED = 32u;
 const uint START_LISTED = 64u;
 // A walk that has left its rule's DFA is on that of RuleRecord::relaxed, from its start on.
@@ -569,11 +569,11 @@ struct Candidate {
     uint at;
 };
 
-// What a walk does in a segment, which lies in the haystack as a whole, and in those that it is chained to.
-struct TrackSegment {
-    // The row that it begins in and, above SEGMENT_ROW_BITS, the one that the last of them ends in.
+// What a walk does in a chunk, which lies in the haystack as a whole, and in those that it is composed with.
+struct ChunkSummary {
+    // The row that it begins in and, above CHUNK_ROW_BITS, the one that the last of them ends in.
     uint rows;
-    // The first segment behind them.
+    // The first chunk behind them.
     uint stop;
     // End of their last match; 0 if there is none.
     uint last;

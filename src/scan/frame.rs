@@ -18,8 +18,8 @@ use crate::BackendError;
 use crate::narrow::narrow;
 use crate::parallel::pool;
 use crate::shaders::layout::{
-    self, Candidate, Control, Hit, NfaWalker, QueueItem, ReadbackHeader, ScanParams, StartWalker,
-    TrackSegment,
+    self, Candidate, ChunkSummary, Control, Hit, NfaWalker, QueueItem, ReadbackHeader, ScanParams,
+    StartWalker,
 };
 use crate::vulkan::command::{Commands, Recorder, Scope};
 use crate::vulkan::copy::{ParallelCopy, copy_with_help};
@@ -54,16 +54,16 @@ pub(crate) struct FrameShape {
     /// Whether the only pass has nothing to verify from every start, if all rules are looked for by their
     /// grams, so that the suffixes may well leave nothing to do.
     pub(crate) may_end_early: bool,
-    /// A haystack is uploaded in chunks of so many bytes, or a multiple of it, and those before are looked
+    /// A haystack is uploaded in slices of so many bytes, or a multiple of it, and those before are looked
     /// through meanwhile.
-    pub(crate) chunk_bytes: u32,
+    pub(crate) slice_bytes: u32,
     /// Bytes up to which the host writes a haystack to the device's memory itself, where it can.
     pub(crate) direct_bytes: u32,
     pub(crate) step_budget: u32,
     pub(crate) nfa_step_budget: u32,
     pub(crate) rounds: [u32; 2],
-    /// Bytes of a track's segment, as a power of two.
-    pub(crate) segment_log2: u32,
+    /// Bytes of a chunk, as a power of two.
+    pub(crate) chunk_log2: u32,
     /// The first slot of the ring that is the session's, and how many those are; 0 where haystacks are not made of
     /// packed items.
     pub(crate) ring_slots: [u32; 2],
@@ -140,31 +140,31 @@ impl FrameShape {
             most_pieces: tuning.most_pieces,
             has_class_windows: false,
             may_end_early: false,
-            chunk_bytes: tuning.chunk_bytes,
+            slice_bytes: tuning.slice_bytes,
             direct_bytes: tuning.direct_bytes,
             step_budget: tuning.step_budget,
             nfa_step_budget: tuning.nfa_step_budget,
             rounds: tuning.rounds,
-            segment_log2: segment_log2(haystack_bytes),
+            chunk_log2: chunk_log2(haystack_bytes),
             ring_slots: [0; 2],
         }
     }
 
-    /// Bytes of all tracks' segments.
-    fn track_bytes(&self) -> u64 {
-        let segments = (self.haystack_bytes >> self.segment_log2) * u64::from(layout::MOST_TRACKS);
-        segments * size_of::<TrackSegment>() as u64
+    /// Bytes of all summaries.
+    fn summary_bytes(&self) -> u64 {
+        let chunks = (self.haystack_bytes >> self.chunk_log2) * u64::from(layout::MOST_SUMMARIES);
+        chunks * size_of::<ChunkSummary>() as u64
     }
 }
 
-/// The shortest segments of which the tracks' take no more memory than the haystack, within what every device
+/// The shortest chunks whose summaries take no more memory than the haystack, within what every device
 /// binds as one buffer.
-fn segment_log2(haystack_bytes: u64) -> u32 {
+fn chunk_log2(haystack_bytes: u64) -> u32 {
     const SHORTEST: u32 = 8;
     const FEW_BYTES: u64 = 32 << 20;
     const MOST_BYTES: u64 = 128 << 20;
 
-    let of_byte = u64::from(layout::MOST_TRACKS) * size_of::<TrackSegment>() as u64;
+    let of_byte = u64::from(layout::MOST_SUMMARIES) * size_of::<ChunkSummary>() as u64;
     let most_bytes = haystack_bytes.clamp(FEW_BYTES, MOST_BYTES);
     let shortest = (haystack_bytes * of_byte).div_ceil(most_bytes).next_power_of_two();
     shortest.ilog2().max(SHORTEST)
@@ -200,8 +200,8 @@ pub(crate) struct Frame {
     copy: Commands,
     whole: Recording,
     start: Recording,
-    chunks: Vec<Chunk>,
-    /// Bytes of each chunk that have been copied to staging memory.
+    slices: Vec<Slice>,
+    /// Bytes of each slice that have been copied to staging memory.
     copied: Vec<AtomicUsize>,
     rest: Recording,
     resume: Recording,
@@ -220,15 +220,15 @@ pub(super) const HIT_WORDS: usize = Hit::WORDS + 1;
 /// The candidates among the buffers that only kernels use.
 const CANDIDATES: usize = 4;
 
-/// Chunks of a haystack, at most, and as how many of the smallest it is not cut.
-const MOST_CHUNKS: usize = 16;
+/// Slices of a haystack, at most, and as how many of the smallest it is not cut.
+const MOST_SLICES: usize = 16;
 const CUT: usize = 4;
 
 /// Bytes that a thread copies to staging memory before it looks for more.
 const COPY_PIECE: usize = 128 << 10;
 
 /// A part of the haystack, on its way.
-struct Chunk {
+struct Slice {
     /// Copies on the queue of the kernels, and on that of the transfers.
     copy: Commands,
     transfer: Commands,
@@ -431,7 +431,7 @@ impl Frame {
         let queue = local("queue", records(shape.queue_capacity, QueueItem::WORDS), none)?;
         let candidates = shape.candidate_capacity + shape.item_capacity;
         let candidates = local("candidates", records(candidates, Candidate::WORDS), copied)?;
-        let tracks = local("tracks", shape.track_bytes(), none)?;
+        let summaries = local("summaries", shape.summary_bytes(), none)?;
         let nfa = local("nfa walkers", records(shape.nfa_walkers, NfaWalker::WORDS), copied)?;
         let scratch = local("scratch", records(shape.nfa_scratch_words, 1), copied)?;
         let readback_bytes =
@@ -454,19 +454,19 @@ impl Frame {
             (layout::BINDING_SCRATCH, &scratch),
             (layout::BINDING_READBACK, &readback),
             (layout::BINDING_CANDIDATES, &candidates),
-            (layout::BINDING_TRACKS, &tracks),
+            (layout::BINDING_SUMMARIES, &summaries),
             // Without slots no kernel looks there.
             (layout::BINDING_RING, slots.unwrap_or(&control)),
         ];
         let bound = bound.map(|(binding, buffer)| (binding, buffer.clone())).to_vec();
         let own_sets = descriptor_sets(device, kernels, tables, &bound, shape, &haystack)?;
         let rounds = shape.rounds[0].max(shape.rounds[1]) * narrow::<_, u32>(tables.len());
-        let chunk_count = shape.haystack_bytes.div_ceil(shape.chunk_bytes.into());
-        let chunk_count: u32 = narrow(chunk_count.clamp(1, MOST_CHUNKS as u64));
-        let marks = 3 + 2 * rounds + 2 * narrow::<_, u32>(tables.len()) + 2 * chunk_count;
-        let chunk = |index: u32| {
-            let name = |what: &str| format!("{name}/chunk {index}/{what}");
-            Ok(Chunk {
+        let slice_count = shape.haystack_bytes.div_ceil(shape.slice_bytes.into());
+        let slice_count: u32 = narrow(slice_count.clamp(1, MOST_SLICES as u64));
+        let marks = 3 + 2 * rounds + 2 * narrow::<_, u32>(tables.len()) + 2 * slice_count;
+        let slice = |index: u32| {
+            let name = |what: &str| format!("{name}/slice {index}/{what}");
+            Ok(Slice {
                 copy: Commands::new(device, &name("copy"))?,
                 transfer: Commands::for_queue(device, QueueRole::Transfer, &name("transfer"))?,
                 prefilter: Recording::new(device, &name("prefilter"))?,
@@ -491,7 +491,7 @@ impl Frame {
                 readback_groups: readback_groups(shape),
                 timestamps: Timestamps::new(device, name, marks)?,
             },
-            others: [starts, nfa, scratch, queue, candidates, tracks],
+            others: [starts, nfa, scratch, queue, candidates, summaries],
             timeline: Timeline::new(device, name)?,
             submitted: 0,
             uploads: Timeline::new(device, &format!("{name}/uploads"))?,
@@ -501,9 +501,9 @@ impl Frame {
             open: Commands::new(device, &format!("{name}/open"))?,
             copy: Commands::new(device, &format!("{name}/copy"))?,
             whole: Recording::new(device, &format!("{name}/whole"))?,
-            copied: (0..chunk_count).map(|_| AtomicUsize::new(0)).collect(),
+            copied: (0..slice_count).map(|_| AtomicUsize::new(0)).collect(),
             start: Recording::new(device, &format!("{name}/start"))?,
-            chunks: (0..chunk_count).map(chunk).collect::<Result<_, BackendError>>()?,
+            slices: (0..slice_count).map(slice).collect::<Result<_, BackendError>>()?,
             rest: Recording::new(device, &format!("{name}/rest"))?,
             resume: Recording::new(device, &format!("{name}/resume"))?,
             resumes_at: layout::SCHEDULE_ROUND,
@@ -564,7 +564,7 @@ impl Frame {
     /// Copies name memory that is others', and are recorded for each scan anyway.
     fn forget_copies(&mut self) {
         self.copy.forget();
-        for Chunk { copy, transfer, .. } in &mut self.chunks {
+        for Slice { copy, transfer, .. } in &mut self.slices {
             copy.forget();
             transfer.forget();
         }
@@ -572,7 +572,7 @@ impl Frame {
 
     /// What names the haystack.
     fn recordings(&mut self) -> impl Iterator<Item = &mut Recording> {
-        let prefilters = self.chunks.iter_mut().map(|chunk| &mut chunk.prefilter);
+        let prefilters = self.slices.iter_mut().map(|slice| &mut slice.prefilter);
         let others = [&mut self.whole, &mut self.start, &mut self.rest, &mut self.resume];
         prefilters.chain(others)
     }
@@ -647,9 +647,9 @@ impl Frame {
         Ok(())
     }
 
-    /// Whether a haystack goes up in chunks. What is copied over it has to wait for all of it.
+    /// Whether a haystack goes up in slices. What is copied over it has to wait for all of it.
     fn is_cut(&self, upload: &Upload) -> bool {
-        let is_large = upload.len > CUT * self.resources.shape.chunk_bytes as usize;
+        let is_large = upload.len > CUT * self.resources.shape.slice_bytes as usize;
         is_large && upload.resident.is_empty()
     }
 
@@ -695,7 +695,7 @@ impl Frame {
         Ok(())
     }
 
-    /// Uploads the haystack in chunks, each while the prefilter looks through the ones before.
+    /// Uploads the haystack in slices, each while the prefilter looks through the ones before.
     fn begin_in_chunks(
         &mut self,
         upload: Upload,
@@ -704,25 +704,25 @@ impl Frame {
         stats: &mut ScanStats,
     ) -> Result<(), BackendError> {
         stats.uploads += 1;
-        let chunk_bytes = self.resources.shape.chunk_bytes as usize;
+        let slice_bytes = self.resources.shape.slice_bytes as usize;
         let Some(bytes) = upload.bytes else {
-            // All is there: as few chunks as will keep the last one short.
+            // All is there: as few slices as will keep the last one short.
             let mut begin = 0;
             for index in 0.. {
                 let rest = upload.len - begin;
-                let is_cut = rest > CUT * chunk_bytes && index + 1 < MOST_CHUNKS;
+                let is_cut = rest > CUT * slice_bytes && index + 1 < MOST_SLICES;
                 let size = if is_cut { rest / 2 } else { rest };
-                let part = begin..begin + size.next_multiple_of(chunk_bytes).min(rest);
+                let part = begin..begin + size.next_multiple_of(slice_bytes).min(rest);
                 begin = part.end;
-                self.submit_chunk(&upload, index, part, params, rounds, stats)?;
+                self.submit_slice(&upload, index, part, params, rounds, stats)?;
                 if begin == upload.len {
                     break;
                 }
             }
             return Ok(());
         };
-        let size = upload.len.div_ceil(MOST_CHUNKS).next_multiple_of(chunk_bytes);
-        let piece_bytes = if size.is_multiple_of(COPY_PIECE) { COPY_PIECE } else { chunk_bytes };
+        let size = upload.len.div_ceil(MOST_SLICES).next_multiple_of(slice_bytes);
+        let piece_bytes = if size.is_multiple_of(COPY_PIECE) { COPY_PIECE } else { slice_bytes };
         let mut span = self.staged.take().expect("taken by `begin`");
         let copy = ParallelCopy::new(bytes, &mut span, piece_bytes);
         let counts = std::mem::take(&mut self.copied);
@@ -745,7 +745,7 @@ impl Frame {
                         std::thread::yield_now();
                     }
                 }
-                self.submit_chunk(&upload, index, part, params, rounds, stats)
+                self.submit_slice(&upload, index, part, params, rounds, stats)
             })
         });
         self.copied = counts;
@@ -755,7 +755,7 @@ impl Frame {
 
     /// Submits the copy of a part that is in staging memory, the prefilter for what can be looked through then
     /// and, with the last part, all that follows.
-    fn submit_chunk(
+    fn submit_slice(
         &mut self,
         upload: &Upload,
         index: usize,
@@ -764,9 +764,9 @@ impl Frame {
         rounds: u32,
         stats: &mut ScanStats,
     ) -> Result<(), BackendError> {
-        let Frame { device, resources, chunks, open, start, rest, stages, .. } = self;
+        let Frame { device, resources, slices, open, start, rest, stages, .. } = self;
         let [is_first, is_last] = [index == 0, part.end == upload.len];
-        let chunk = &mut chunks[index];
+        let slice = &mut slices[index];
         let marks = resources.timestamps.clone();
         let is_prefiltered = params.use_prefilter != layout::PREFILTER_NONE;
         let by_transfer_queue = device.has_transfer_queue();
@@ -780,7 +780,7 @@ impl Frame {
         }
         let region = upload.region(part.clone())?;
         stats.bytes_up += region.size;
-        let copy = if by_transfer_queue { &mut chunk.transfer } else { &mut chunk.copy };
+        let copy = if by_transfer_queue { &mut slice.transfer } else { &mut slice.copy };
         copy.record(|to| {
             resources.record_upload(to, upload, region);
             if !by_transfer_queue {
@@ -794,15 +794,15 @@ impl Frame {
         } else {
             commands[1] = Some(copy);
         }
-        let range = resources.chunk_params(params, part, is_first, is_last);
+        let range = resources.slice_params(params, part, is_first, is_last);
         // Where nothing is prefiltered, nothing can be done before all of it is there.
         if is_prefiltered && range.prefilter_first < range.prefilter_end {
             let key = Key::new(range, narrow(stages.len()));
-            chunk.prefilter.record(key, marks.as_ref(), |to, marks| {
+            slice.prefilter.record(key, marks.as_ref(), |to, marks| {
                 resources.record_prefilter(to, marks, range);
             })?;
-            stages.extend_from_slice(&chunk.prefilter.stages);
-            commands[3] = Some(&mut chunk.prefilter.commands);
+            stages.extend_from_slice(&slice.prefilter.stages);
+            commands[3] = Some(&mut slice.prefilter.commands);
         }
         if is_last {
             rest.record(Key::new(params, narrow(stages.len())), marks.as_ref(), |to, marks| {
@@ -1007,7 +1007,7 @@ impl Frame {
             copy,
             whole,
             start,
-            chunks,
+            slices,
             rest,
             resume,
             staged,
@@ -1019,7 +1019,7 @@ impl Frame {
         watched.push(ring.watch());
         let own = [&haystack, &hits, &control, &readback].into_iter().chain(&others);
         watched.extend(own.map(Buffer::watch));
-        drop((open, copy, whole, start, chunks, rest, resume));
+        drop((open, copy, whole, start, slices, rest, resume));
         drop((window, own_sets, resident, tables, bound, staged));
         let buffers = [haystack, hits, control, readback].into_iter().chain(others);
         buffers.map(Buffer::destroy).fold(ring.destroy(), Result::and)
@@ -1131,7 +1131,7 @@ impl Resources {
     }
 
     /// What of the prefilter's range can be looked through once the bytes in `part` are there, and all before.
-    fn chunk_params(
+    fn slice_params(
         &self,
         params: ScanParams,
         part: Range<usize>,
@@ -1297,7 +1297,7 @@ impl Resources {
     ) {
         for round in 0..rounds {
             // Before its first round a pass has no long walks.
-            let may_share = params.segment_log2 != 0;
+            let may_share = params.chunk_log2 != 0;
             if may_share && (round > 0 || first == FirstPass::Resumed) {
                 let grid = layout::CONTROL_CHUNK_SUMMARIES_GRID;
                 self.walk(to, c"chunk_summaries", &self.kernels.chunk_summaries, params, grid);

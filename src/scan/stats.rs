@@ -14,7 +14,7 @@ pub struct ScanStats {
     /// Ranges uploaded: two for a scan.
     pub uploads: u32,
     /// Submissions that were waited for: one, unless walks went on for long, hits had to be fetched in parts,
-    /// or suffixes left something open. The chunks of a large haystack do not count.
+    /// or suffixes left something open. The slices of a large haystack do not count.
     pub submissions: u32,
     /// Rounds of kernels that had work to do.
     pub rounds: u32,
@@ -38,7 +38,7 @@ pub struct StageTimes {
     pub prefilter: Duration,
     /// Suffixes and prefixes of candidates.
     pub confirm: Duration,
-    /// Candidate starts on partial DFAs, and the tracks that long walks share.
+    /// Candidate starts on partial DFAs, and the summaries that long walks share.
     pub verify_dfa: Duration,
     /// Position NFAs, and the kernel that ends a round.
     pub verify_nfa: Duration,

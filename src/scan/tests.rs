@@ -607,7 +607,7 @@ fn windows_of_a_few_bytes_are_an_error_that_says_how_many_it_takes() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
-    /// Walks so long that they share tracks find what walks find that go alone.
+    /// Walks so long that they share summaries find what walks find that go alone.
     #[test]
     fn long_walks_are_exact(
         patterns in prop::collection::vec(prop::sample::select(LOOPS), 1..6),
@@ -641,7 +641,7 @@ proptest! {
     }
 }
 
-/// Tracks are made when the next submission begins, and there is more to come before they are walked.
+/// Summaries are made when the next submission begins, and there is more to come before they are walked.
 #[test]
 fn tracks_are_walked_before_they_are_used() {
     let backend = TestBackend::new();
@@ -765,15 +765,15 @@ fn it_does_not_matter_where_a_haystack_is() {
     let haystack = TEXT.repeat(24);
     for kind in KINDS {
         let rules = rules(kind, PATTERNS);
-        for [chunk_bytes, direct_bytes] in [[32, 0], [48, 100], [64, 0], [1 << 20, 0], [64, 1000]] {
+        for [slice_bytes, direct_bytes] in [[32, 0], [48, 100], [64, 0], [1 << 20, 0], [64, 1000]] {
             let tuning =
-                Tuning { chunk_bytes, direct_bytes, ..Tuning::for_device(backend.device_info()) };
+                Tuning { slice_bytes, direct_bytes, ..Tuning::for_device(backend.device_info()) };
             let options = options(haystack.len(), 100_000);
             let session = ResidentRulePipeline::new(&rules, &backend, &options, &tuning).unwrap();
             let mut staged = session.staging(&backend, haystack.len()).unwrap();
             staged.copy_from_slice(&haystack);
             let whole = ResidentHaystack::new(&backend, &haystack).unwrap();
-            // Some are a byte longer than as many chunks as there may be.
+            // Some are a byte longer than as many slices as there may be.
             for len in [haystack.len(), 33, 31, 1, 0, 49, 513, 769, haystack.len() - 1] {
                 let expected = rules.reference_scan(&haystack[..len]);
                 let resident = ResidentHaystack::new(&backend, &haystack[..len]).unwrap();

@@ -278,7 +278,7 @@ impl ResidentRulePipeline {
             is_final: range.is_final.into(),
             max_scan: range.max_scan_bytes,
             hit_stop: self.shape.hit_capacity.saturating_add(counted_beyond),
-            segment_log2: self.segment_log2(haystack.len(), range),
+            chunk_log2: self.chunk_log2(haystack.len(), range),
             ..self.shape.params(self.pass_count)
         };
         let params = match range.slots {
@@ -549,10 +549,10 @@ impl ResidentRulePipeline {
     }
 
     /// As in [`ScanParams`]. Walks that may end anywhere share nothing.
-    fn segment_log2(&self, haystack_len: usize, range: Range) -> u32 {
-        let segment_log2 = self.shape.segment_log2;
-        let has_segments = haystack_len >> segment_log2 > 0;
-        if has_segments && range.max_scan_bytes == u32::MAX { segment_log2 } else { 0 }
+    fn chunk_log2(&self, haystack_len: usize, range: Range) -> u32 {
+        let chunk_log2 = self.shape.chunk_log2;
+        let has_chunks = haystack_len >> chunk_log2 > 0;
+        if has_chunks && range.max_scan_bytes == u32::MAX { chunk_log2 } else { 0 }
     }
 
     /// Which rules to look for by their grams: those whose grams have to be in the haystack.

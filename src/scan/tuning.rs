@@ -31,7 +31,7 @@ pub(crate) struct Tuning {
     pub(crate) least_candidates: u32,
     /// Bytes of the haystack that are uploaded at a time, or a multiple of it; a multiple of the prefilter's unit,
     /// and more than one.
-    pub(crate) chunk_bytes: u32,
+    pub(crate) slice_bytes: u32,
     /// Bytes up to which the host writes a haystack to the device's memory itself, where it can: that saves a
     /// copy on the device, and is slower where it is much.
     pub(crate) direct_bytes: u32,
@@ -64,7 +64,7 @@ impl Tuning {
             candidate_hits: 1 << 18,
             bytes_per_candidate: 8,
             least_candidates: 1 << 10,
-            chunk_bytes: 1 << 20,
+            slice_bytes: 1 << 20,
             direct_bytes: 32 << 20,
             gram_prefilter_groups: 1 << 10,
             prefilter_workgroup: prefilter_workgroup(info),
@@ -114,7 +114,7 @@ impl Tuning {
             candidate_hits: 1,
             bytes_per_candidate: 256,
             least_candidates: 2,
-            chunk_bytes: 32,
+            slice_bytes: 32,
             direct_bytes: 0,
             ..Tuning::for_device(info)
         }

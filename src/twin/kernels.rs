@@ -48,7 +48,7 @@ impl<'a> OnDevice<'a> {
             (layout::BINDING_SCRATCH, cast_slice(&twin.scratch)),
             (layout::BINDING_READBACK, &readback),
             (layout::BINDING_CANDIDATES, cast_slice(&twin.candidates)),
-            (layout::BINDING_TRACKS, cast_slice(&twin.tracks)),
+            (layout::BINDING_SUMMARIES, cast_slice(&twin.summaries)),
             (layout::BINDING_RING, &ring),
             (layout::BINDING_HAYSTACK, &haystack),
         ];
@@ -127,7 +127,7 @@ impl<'a> OnDevice<'a> {
             start_walkers: self.array(layout::BINDING_START_WALKERS, before.start_walkers.len()),
             queue: self.array(layout::BINDING_QUEUE, before.queue.len()),
             candidates: self.array(layout::BINDING_CANDIDATES, before.candidates.len()),
-            tracks: self.array(layout::BINDING_TRACKS, before.tracks.len()),
+            summaries: self.array(layout::BINDING_SUMMARIES, before.summaries.len()),
             nfa_walkers: self.array(layout::BINDING_NFA_WALKERS, before.nfa_walkers.len()),
             scratch: self.array(layout::BINDING_SCRATCH, before.scratch.len()),
             tallies: self.array(layout::BINDING_RING, before.tallies.len()),
@@ -200,7 +200,7 @@ fn compare(
     assert_eq!(theirs.candidates, ours.candidates, "{stage}");
     assert_eq!(theirs.control, ours.control, "{stage}");
     assert_eq!(theirs.start_walkers, ours.start_walkers, "{stage}");
-    assert_eq!(theirs.tracks, ours.tracks, "{stage}");
+    assert_eq!(theirs.summaries, ours.summaries, "{stage}");
     assert_eq!(theirs.nfa_walkers, ours.nfa_walkers, "{stage}");
     assert_eq!(theirs.scratch, ours.scratch, "{stage}");
     assert_eq!(theirs.tallies, ours.tallies, "{stage}");
@@ -292,12 +292,12 @@ fn compare_tables(
         let has_more = params.is_direct != 0 || params.has_listed != 0;
         assert!(state.control.item_count > 0 || has_more);
     }
-    let mut track_count = 0;
+    let mut summary_count = 0;
     while state.control.pass == 0 {
         if state.control.compose_summaries_x > 0 {
             compare(backend, &kernels, &mut state, &params, "chunk_summaries");
             compare(backend, &kernels, &mut state, &params, "compose_summaries");
-            track_count += state.control.compose_summaries_x;
+            summary_count += state.control.compose_summaries_x;
         }
         compare(backend, &kernels, &mut state, &params, "verify_dfa");
         compare_nfa(backend, &kernels, &mut state, &params);
@@ -306,7 +306,7 @@ fn compare_tables(
     let hits = compare_readback(backend, &kernels, &state, &params);
     compare_retire(backend, &kernels, &mut state, &params);
     assert!(hits > 0);
-    assert_eq!(track_count > 0, params.segment_log2 != 0, "{track_count} tracks");
+    assert_eq!(summary_count > 0, params.chunk_log2 != 0, "{summary_count} summaries");
     state
 }
 
@@ -482,13 +482,13 @@ fn packed_items_are_looked_at_alone() {
 
 /// Long walks share what is behind them within an item, and leave it at the item's end.
 #[test]
-fn tracks_end_with_their_item() {
+fn summaries_end_with_their_item() {
     let backend = TestBackend::new();
     let [long, other] = [b"abc".repeat(500), b"abc".repeat(300)];
     let (haystack, slots, params) = ring(&[b"abc", &long, &other, b"1"]);
     let params = ScanParams {
         step_budget: 600,
-        segment_log2: 6,
+        chunk_log2: 6,
         use_prefilter: layout::PREFILTER_NONE,
         hit_capacity: 1 << 13,
         hit_stop: 1 << 13,
@@ -664,7 +664,7 @@ fn long_walks_share_tracks() {
         hit_stop: 1 << 13,
         start_walkers: 64,
         step_budget: 500,
-        segment_log2: 6,
+        chunk_log2: 6,
         ..whole(&haystack)
     };
     let options = PipelineOptions::default();
@@ -681,42 +681,42 @@ fn long_walks_share_tracks() {
     compare_scan(&backend, &rules, &haystack, params);
 }
 
-/// Rows of which each is known only once walks have leapt over the one before: chains go on where they broke off.
+/// Rows of which each is known only once walks have leapt over the one before: compositions go on where they broke off.
 #[test]
-fn chains_go_on_from_track_to_track() {
+fn compositions_go_on_from_summary_to_summary() {
     let backend = TestBackend::new();
     let stage = b"abc".repeat(4000);
     let haystack = [b"xx", &stage[..], b"y", &stage, b"x", &stage, b"y", &stage, b"z"].concat();
     let params =
-        ScanParams { start_walkers: 64, step_budget: 3000, segment_log2: 6, ..whole(&haystack) };
+        ScanParams { start_walkers: 64, step_budget: 3000, chunk_log2: 6, ..whole(&haystack) };
     let rules = RulePipeline::new(&["x[a-x]*y[a-x]*y[a-x]*z", "y[a-z]+"]).unwrap();
     let state = compare_scan(&backend, &rules, &haystack, params);
-    let count = segment_count(&params) as usize;
-    // The part of which a segment has the first `y`, behind the others of an `x`'s track.
-    let share = count.div_ceil(chain_parts(&params) as usize);
-    let border = (2 + stage.len()) >> params.segment_log2;
+    let count = chunk_count(&params) as usize;
+    // The part of which a chunk has the first `y`, behind the others of an `x`'s summary.
+    let share = count.div_ceil(compose_parts(&params) as usize);
+    let border = (2 + stage.len()) >> params.chunk_log2;
     let part = border / share * share..(border / share + 1) * share;
     assert!(part.start < border && border + 1 < part.end);
-    let mut chained = state.tracks.chunks(count).map(|of_track| of_track[part.start]);
-    assert!(chained.any(|found| found.stop as usize == part.end && found.last == 0));
+    let mut composed = state.summaries.chunks(count).map(|of_summary| of_summary[part.start]);
+    assert!(composed.any(|found| found.stop as usize == part.end && found.last == 0));
 }
 
-/// A haystack of more segments than as few parts have.
+/// A haystack of more chunks than as few parts have.
 #[test]
-fn chains_end_with_parts() {
+fn compositions_end_with_parts() {
     let backend = TestBackend::new();
-    let segments = (layout::CHAIN_PARTS + 2) * layout::CHAIN_SEGMENTS;
-    let haystack = [b"x", &b"abc".repeat(64 * segments as usize / 3)[..], b"y"].concat();
+    let chunks = (layout::COMPOSE_PARTS + 2) * layout::COMPOSE_CHUNKS;
+    let haystack = [b"x", &b"abc".repeat(64 * chunks as usize / 3)[..], b"y"].concat();
     let params =
-        ScanParams { start_walkers: 64, step_budget: 3000, segment_log2: 6, ..whole(&haystack) };
-    assert!(chain_parts(&params) > layout::CHAIN_PARTS);
+        ScanParams { start_walkers: 64, step_budget: 3000, chunk_log2: 6, ..whole(&haystack) };
+    assert!(compose_parts(&params) > layout::COMPOSE_PARTS);
     let rules = RulePipeline::new(&["x[a-c]*y"]).unwrap();
     let state = compare_scan(&backend, &rules, &haystack, params);
-    // The first part's segments behind the `x` are chained to where it ends.
-    let count = segment_count(&params);
-    let end = count.div_ceil(chain_parts(&params));
-    assert!(end <= layout::CHAIN_SEGMENTS);
-    let part = &state.tracks[1..end as usize];
+    // The first part's chunks behind the `x` are composed up to where it ends.
+    let count = chunk_count(&params);
+    let end = count.div_ceil(compose_parts(&params));
+    assert!(end <= layout::COMPOSE_CHUNKS);
+    let part = &state.summaries[1..end as usize];
     assert!(part.iter().all(|found| found.stop == end));
 }
 

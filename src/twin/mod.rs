@@ -33,28 +33,28 @@ pub(crate) use verify_nfa::verify_nfa;
 use crate::MatchKind;
 use crate::rules::pass::Pass;
 use crate::shaders::layout::{
-    self, Candidate, Control, Hit, NfaNode, NfaWalker, PassHeader, QueueItem, RuleRecord,
-    ScanParams, Slot, StartWalker, Tally, TrackSegment,
+    self, Candidate, ChunkSummary, Control, Hit, NfaNode, NfaWalker, PassHeader, QueueItem,
+    RuleRecord, ScanParams, Slot, StartWalker, Tally,
 };
 
-/// The name of a track.
-fn track_name(rule: u32, row: u32) -> u32 {
-    (rule << layout::TRACK_ROW_BITS | row) + 1
+/// The name of a summary.
+fn summary_name(rule: u32, row: u32) -> u32 {
+    (rule << layout::SUMMARY_ROW_BITS | row) + 1
 }
 
-/// The rule that a track is named by.
-fn rule_of_track(name: u32) -> u32 {
-    (name - 1) >> layout::TRACK_ROW_BITS
+/// The rule that a summary is named by.
+fn rule_of_summary(name: u32) -> u32 {
+    (name - 1) >> layout::SUMMARY_ROW_BITS
 }
 
-/// Segments that lie in the haystack as a whole.
-fn segment_count(params: &ScanParams) -> u32 {
-    if params.segment_log2 == 0 { 0 } else { params.haystack_len >> params.segment_log2 }
+/// Chunks that lie in the haystack as a whole.
+fn chunk_count(params: &ScanParams) -> u32 {
+    if params.chunk_log2 == 0 { 0 } else { params.haystack_len >> params.chunk_log2 }
 }
 
-/// Parts of the haystack that chains end with.
-fn chain_parts(params: &ScanParams) -> u32 {
-    layout::CHAIN_PARTS.max(segment_count(params).div_ceil(layout::CHAIN_SEGMENTS))
+/// Parts of the haystack that compositions end with.
+fn compose_parts(params: &ScanParams) -> u32 {
+    layout::COMPOSE_PARTS.max(chunk_count(params).div_ceil(layout::COMPOSE_CHUNKS))
 }
 
 /// What the kernels bind.
@@ -72,7 +72,7 @@ pub(crate) struct Buffers {
     pub(crate) start_walkers: Vec<StartWalker>,
     pub(crate) queue: Vec<QueueItem>,
     pub(crate) candidates: Vec<Candidate>,
-    pub(crate) tracks: Vec<TrackSegment>,
+    pub(crate) summaries: Vec<ChunkSummary>,
     pub(crate) nfa_walkers: Vec<NfaWalker>,
     pub(crate) scratch: Vec<u32>,
     /// The ring; empty unless items are packed.
@@ -128,9 +128,9 @@ impl Buffers {
                 Candidate::default();
                 (params.candidate_capacity + params.item_capacity) as usize
             ],
-            tracks: vec![
-                TrackSegment::default();
-                (layout::MOST_TRACKS * segment_count(params)) as usize
+            summaries: vec![
+                ChunkSummary::default();
+                (layout::MOST_SUMMARIES * chunk_count(params)) as usize
             ],
             nfa_walkers: vec![NfaWalker::default(); params.nfa_walkers as usize],
             scratch: vec![0; (walker_words * params.nfa_walkers) as usize],

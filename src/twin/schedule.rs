@@ -1,6 +1,6 @@
 //! The twin of `shaders/schedule.comp`.
 
-use super::{Buffers, chain_parts, rule_of_track, segment_count};
+use super::{Buffers, chunk_count, compose_parts, rule_of_summary};
 use crate::shaders::layout::{self, Control, ScanParams};
 
 fn begin_pass(buffers: &mut Buffers, params: &ScanParams, pass: u32) {
@@ -13,45 +13,45 @@ fn begin_pass(buffers: &mut Buffers, params: &ScanParams, pass: u32) {
     control.item_count = 0;
     control.prefiltered = 0;
     forget_names(control);
-    if pass < params.pass_count && pass != control.track_pass {
-        control.track_count = 0;
-        control.track_pass = pass;
+    if pass < params.pass_count && pass != control.summary_pass {
+        control.summary_count = 0;
+        control.summary_pass = pass;
         list_tracks(control);
     }
-    control.used_tracks.fill(0);
+    control.used_summaries.fill(0);
     control.make_count = 0;
     control.made_at = control.rounds;
 }
 
 fn forget_names(control: &mut Control) {
-    control.named = [0; layout::MOST_TRACKS as usize];
+    control.named = [0; layout::MOST_SUMMARIES as usize];
     control.has_named = 0;
 }
 
 fn most_tracks(params: &ScanParams, rounds: u32) -> u32 {
     let steps = (params.start_walkers >> 6) * params.step_budget;
-    let of_round = (steps / (params.haystack_len >> 6).max(1)).min(layout::MOST_TRACKS);
-    (of_round * rounds.clamp(1, layout::MOST_TRACKS)).clamp(4, layout::MOST_TRACKS)
+    let of_round = (steps / (params.haystack_len >> 6).max(1)).min(layout::MOST_SUMMARIES);
+    (of_round * rounds.clamp(1, layout::MOST_SUMMARIES)).clamp(4, layout::MOST_SUMMARIES)
 }
 
 fn list_tracks(control: &mut Control) {
-    control.first_tracks = [0; layout::TRACK_LISTS as usize];
-    for track in 0..control.track_count {
-        let list = rule_of_track(control.tracks[track as usize]) % layout::TRACK_LISTS;
-        let first = &mut control.first_tracks[list as usize];
-        control.next_tracks[track as usize] = std::mem::replace(first, track + 1);
+    control.first_summaries = [0; layout::SUMMARY_LISTS as usize];
+    for summary in 0..control.summary_count {
+        let list = rule_of_summary(control.summaries[summary as usize]) % layout::SUMMARY_LISTS;
+        let first = &mut control.first_summaries[list as usize];
+        control.next_summaries[summary as usize] = std::mem::replace(first, summary + 1);
     }
 }
 
 fn make_tracks(control: &mut Control, most: u32) {
     let mut unused = 0;
     for name in control.named.into_iter().filter(|&name| name != 0) {
-        let mut place = control.track_count;
+        let mut place = control.summary_count;
         if place < most {
-            control.track_count += 1;
+            control.summary_count += 1;
         } else {
             while unused < place
-                && control.used_tracks[unused as usize / 32] >> (unused % 32) & 1 != 0
+                && control.used_summaries[unused as usize / 32] >> (unused % 32) & 1 != 0
             {
                 unused += 1;
             }
@@ -61,13 +61,13 @@ fn make_tracks(control: &mut Control, most: u32) {
             place = unused;
             unused += 1;
         }
-        control.tracks[place as usize] = name;
-        control.used_tracks[place as usize / 32] |= 1 << (place % 32);
+        control.summaries[place as usize] = name;
+        control.used_summaries[place as usize / 32] |= 1 << (place % 32);
         control.made[control.made_count as usize] = place;
         control.made_count += 1;
     }
     list_tracks(control);
-    control.used_tracks.fill(0);
+    control.used_summaries.fill(0);
     control.make_count += 1;
     control.made_at = control.rounds;
     forget_names(control);
@@ -135,9 +135,9 @@ pub(crate) fn schedule(buffers: &mut Buffers, params: &ScanParams) {
         make_tracks(control, most_tracks(params, control.rounds));
     }
     let has_new = walks && control.made_count != 0;
-    control.chunk_summaries_x = groups(has_new, segment_count(params));
+    control.chunk_summaries_x = groups(has_new, chunk_count(params));
     control.chunk_summaries_y = control.made_count;
-    control.compose_summaries_x = if has_new { chain_parts(params) } else { 0 };
+    control.compose_summaries_x = if has_new { compose_parts(params) } else { 0 };
     [control.chunk_summaries_z, control.compose_summaries_y, control.compose_summaries_z] = [1; 3];
     [
         control.gram_prefilter_y,

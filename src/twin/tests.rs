@@ -22,7 +22,7 @@ pub(super) fn tight(haystack: &[u8], pass_count: usize) -> ScanParams {
         pass_count: pass_count as u32,
         step_budget: 7,
         nfa_step_budget: 7,
-        segment_log2: 8,
+        chunk_log2: 8,
         prefilter_end: haystack.len() as u32,
         prefilter_workgroup: 64,
         prefilter_turns: 4,

@@ -1,6 +1,6 @@
 //! The twin of `shaders/verify_dfa.comp`.
 
-use super::{Buffers, Text, enter_steps, rule_of_track, segment_count, track_name};
+use super::{Buffers, Text, chunk_count, enter_steps, rule_of_summary, summary_name};
 use crate::MatchKind;
 use crate::shaders::layout::{self, Control, Hit, QueueItem, RuleRecord, ScanParams, StartWalker};
 
@@ -27,14 +27,14 @@ fn listed_in(buffers: &Buffers, walker: &StartWalker, entry: u32) -> u32 {
 
 /// Whether a walk may share what is behind it.
 fn is_long(params: &ScanParams, text: Text, walker: &StartWalker, rule: &RuleRecord) -> bool {
-    params.segment_log2 != 0
+    params.chunk_log2 != 0
         && rule.longest == layout::UNBOUNDED
-        && walker.at.is_multiple_of(1 << params.segment_log2)
+        && walker.at.is_multiple_of(1 << params.chunk_log2)
         && walker.at - walker.start >= layout::LONG_STEPS
-        && (text.end - walker.at) >> params.segment_log2 != 0
+        && (text.end - walker.at) >> params.chunk_log2 != 0
 }
 
-/// Leaps over the segments that a track knows. False if there is none, and then the walk names a new one.
+/// Leaps over the chunks that a summary knows. False if there is none, and then the walk names a new one.
 fn leap(
     buffers: &mut Buffers,
     params: &ScanParams,
@@ -42,25 +42,25 @@ fn leap(
     rule: u32,
     step: &mut u32,
 ) -> bool {
-    let name = track_name(rule, walker.row);
+    let name = summary_name(rule, walker.row);
     let mut is_known = false;
-    let segment = walker.at >> params.segment_log2;
+    let chunk = walker.at >> params.chunk_log2;
     let control = &mut buffers.control;
-    let mut next = control.first_tracks[(rule % layout::TRACK_LISTS) as usize];
+    let mut next = control.first_summaries[(rule % layout::SUMMARY_LISTS) as usize];
     while next != 0 {
         *step += 1;
-        let track = next - 1;
-        next = control.next_tracks[track as usize];
-        let other = control.tracks[track as usize];
+        let summary = next - 1;
+        next = control.next_summaries[summary as usize];
+        let other = control.summaries[summary as usize];
         is_known |= other == name;
-        if rule_of_track(other) != rule {
+        if rule_of_summary(other) != rule {
             continue;
         }
-        let found = buffers.tracks[(track * segment_count(params) + segment) as usize];
-        if found.rows & layout::SEGMENT_BEGIN_ROW == walker.row {
-            control.used_tracks[(track / 32) as usize] |= 1 << (track % 32);
-            walker.at = found.stop << params.segment_log2;
-            walker.row = found.rows >> layout::SEGMENT_ROW_BITS;
+        let found = buffers.summaries[(summary * chunk_count(params) + chunk) as usize];
+        if found.rows & layout::CHUNK_BEGIN_ROW == walker.row {
+            control.used_summaries[(summary / 32) as usize] |= 1 << (summary % 32);
+            walker.at = found.stop << params.chunk_log2;
+            walker.row = found.rows >> layout::CHUNK_ROW_BITS;
             walker.mode &= !layout::START_WAITED;
             if walker.mode & layout::START_RELAXED == 0 {
                 walker.last = walker.last.max(found.last);
@@ -73,7 +73,7 @@ fn leap(
     let mut slot = rule + walker.row;
     let mut probe = 0;
     while !is_known && probe < layout::NAME_PROBES {
-        slot %= layout::MOST_TRACKS;
+        slot %= layout::MOST_SUMMARIES;
         let named = &mut control.named[slot as usize];
         is_known = *named == name;
         if !is_known {
@@ -88,7 +88,7 @@ fn leap(
 }
 
 /// Walks on by words, unless the walk is short yet, or takes a counter step. Charges every word. True where the walk has
-/// come to what may be a segment.
+/// come to what may be a chunk.
 fn walk_on(
     buffers: &Buffers,
     params: &ScanParams,
@@ -203,7 +203,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 QueueItem { rule: rule_index, start: walker.start, from: walker.from };
             walker.mode &= SOURCE;
         } else if walker.mode & layout::START_WALKING != 0 {
-            if is_long(params, text, &walker, &rule) && record < layout::TRACK_MOST_RULES {
+            if is_long(params, text, &walker, &rule) && record < layout::SUMMARY_MOST_RULES {
                 if leap(buffers, params, &mut walker, record, &mut step) {
                     if walker.row == layout::ROW_DEAD && walker.mode & layout::START_ESCAPED == 0 {
                         finish(buffers, params, &mut walker, rule.pattern_id);

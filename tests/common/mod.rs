@@ -366,7 +366,7 @@ impl Gpu {
         gpu
     }
 
-    /// Another engine: the prefilter's scratch and all else overflows, and chunks of a haystack end within matches.
+    /// Another engine: the prefilter's scratch and all else overflows, and slices of a haystack end within matches.
     pub fn cramped(self) -> Gpu {
         let mut gpu = self;
         gpu.name += ", with too little room";

@@ -7,7 +7,7 @@
 // workgroup for each part of the haystack, which takes the part's chunks from the last to the first, with an invocation
 // for each summary. Loops: a part's chunks, and for each of them the summaries. CPU twin: src/twin/compose_summaries.rs.
 
-#define TRACKS_ACCESS coherent
+#define SUMMARIES_ACCESS coherent
 #include "bindings.glsl"
 
 layout(local_size_x = MOST_SUMMARIES) in;

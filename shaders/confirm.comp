@@ -90,11 +90,11 @@ bool push_start(uint rule, uint start) {
     if (start < params.first_start || start >= params.end_start) {
         return true;
     }
-    uint index = atomicAdd(control.item_count, 1u);
-    if (index < params.item_capacity) {
-        candidates.suffixes_then_items[params.candidate_capacity + index] = Candidate(rule, start);
+    uint index = atomicAdd(control.start_count, 1u);
+    if (index < params.start_capacity) {
+        candidates.suffixes_then_starts[params.candidate_capacity + index] = Candidate(rule, start);
     }
-    return index < params.item_capacity;
+    return index < params.start_capacity;
 }
 
 // Hands on all starts of a prefix whose length is bounded.
@@ -235,6 +235,6 @@ void main() {
         return;
     }
     for (uint id = gl_GlobalInvocationID.x / spread; id < count; id += width) {
-        confirm_one(candidates.suffixes_then_items[id]);
+        confirm_one(candidates.suffixes_then_starts[id]);
     }
 }

@@ -14,7 +14,7 @@
 // invocations it looks them up in the hash table, where each split that has the gram, and whose confirm mask is met, gets a
 // candidate. Splits that match at the start of the haystack only, or of a packed item, get theirs where the prefilter's
 // range begins.
-// Loops: the turns, with at most PREFILTER_BYTES survivors each; look-ups and items, which count down from
+// Loops: the turns, with at most PREFILTER_BYTES survivors each; look-ups and postings, which count down from
 // PREFILTER_STEPS. CPU twin: src/twin/gram_prefilter.rs.
 
 #define HAYSTACK_UNIT uvec4
@@ -31,7 +31,7 @@ layout(local_size_x = 256, local_size_x_id = 3) in;
 shared uint bitmap[BITMAP_WORDS];
 // Where they are.
 shared uint survivors[2u * PREFILTER_LANES];
-// What has been looked up of each: how many items it and those before it have, where it is, its first item or
+// What has been looked up of each: how many postings it and those before it have, where it is, its first posting or
 // the only one, and that one's confirm mask.
 shared uvec4 looked_up[PREFILTER_LANES];
 
@@ -100,11 +100,11 @@ bool meets_mask(uint confirm_mask, uint at) {
     return bit >= CONFIRM_BITS || (confirm_mask >> bit & 1u) != 0u;
 }
 
-// Looks up `count` survivors from `first` on, one for each invocation of the subgroup. Says how many items all
+// Looks up `count` survivors from `first` on, one for each invocation of the subgroup. Says how many postings all
 // of them have.
 uint look_up(uint first, uint count) {
     uint at = 0u;
-    uint items = 0u;
+    uint postings = 0u;
     uint list = 0u;
     uint confirm_mask = 0u;
     if (lane < count) {
@@ -113,23 +113,23 @@ uint look_up(uint first, uint count) {
         if (slot != 0u) {
             list = tables.words[slot + 1u];
             confirm_mask = tables.words[slot + 2u];
-            items = (list & GRAM_ONLY_ITEM) != 0u ? 1u : tables.words[list];
+            postings = (list & GRAM_ONLY_POSTING) != 0u ? 1u : tables.words[list];
         }
     }
-    items = min(items, steps_left);
-    steps_left -= items;
-    looked_up[own_lanes + lane] = uvec4(subgroupInclusiveAdd(items), at, list, confirm_mask);
+    postings = min(postings, steps_left);
+    steps_left -= postings;
+    looked_up[own_lanes + lane] = uvec4(subgroupInclusiveAdd(postings), at, list, confirm_mask);
     subgroupBarrier();
-    return subgroupAdd(items);
+    return subgroupAdd(postings);
 }
 
-// Hands on the suffixes of survivors whose confirm mask is met. Their items are dealt out evenly, however they are
+// Hands on the suffixes of survivors whose confirm mask is met. Their postings are dealt out evenly, however they are
 // spread over the survivors.
 void push_survivors(uint first, uint count) {
     uint all = look_up(first, count);
     for (uint base = 0u; base < all; base += lanes) {
         uint index = base + lane;
-        // The survivor that this item belongs to: the first one that does not end before.
+        // The survivor that this posting belongs to: the first one that does not end before.
         uint low = 0u;
         uint high = lanes - 1u;
         while (low < high) {
@@ -141,15 +141,15 @@ void push_survivors(uint first, uint count) {
             }
         }
         uvec4 survivor = looked_up[own_lanes + low];
-        uint item = survivor.z;
+        uint posting = survivor.z;
         uint confirm_mask = survivor.w;
-        if ((item & GRAM_ONLY_ITEM) == 0u) {
+        if ((posting & GRAM_ONLY_POSTING) == 0u) {
             uint before = low == 0u ? 0u : looked_up[own_lanes + low - 1u].x;
-            uint pair = item + 1u + 2u * (min(index, all - 1u) - before);
-            item = tables.words[pair];
+            uint pair = posting + 1u + 2u * (min(index, all - 1u) - before);
+            posting = tables.words[pair];
             confirm_mask = tables.words[pair + 1u];
         }
-        bool passes = index < all && is_possible(item, survivor.y) && meets_mask(confirm_mask, survivor.y);
+        bool passes = index < all && is_possible(posting, survivor.y) && meets_mask(confirm_mask, survivor.y);
         uvec4 ballot = subgroupBallot(passes);
         uint passing = subgroupBallotBitCount(ballot);
         if (passing != 0u) {
@@ -159,7 +159,7 @@ void push_survivors(uint first, uint count) {
             }
             place = subgroupBroadcastFirst(place) + subgroupBallotExclusiveBitCount(ballot);
             if (passes) {
-                write_candidate(place, item, survivor.y);
+                write_candidate(place, posting, survivor.y);
             }
         }
     }

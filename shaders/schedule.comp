@@ -4,7 +4,7 @@
 // Decides what comes next: when a scan begins without a prefilter, after the candidates are confirmed, and after a round.
 //
 // One invocation. Reads the tables' head, reads and writes Control. After a round it judges the round, if one
-// ran, by putting the queue's counters right and going on to the next pass once no walker and no queue item
+// ran, by putting the queue's counters right and going on to the next pass once no walker and no task
 // is left; after the suffixes it sees whether candidates fit, and whether they left anything to do. Before a
 // round it makes summaries of what long walks have named. It sets the grids of what follows, which are empty if
 // that belongs to a pass that is over or not yet begun. Loops: MOST_SUMMARIES and SUMMARY_LISTS.
@@ -89,7 +89,7 @@ void begin_pass(uint pass) {
     control.queue_tail = 0u;
     control.queue_head = 0u;
     control.candidate_count = 0u;
-    control.item_count = 0u;
+    control.start_count = 0u;
     control.prefiltered = 0u;
     forget_names();
     if (pass < params.pass_count && pass != control.summary_pass) {
@@ -146,8 +146,8 @@ void main() {
     control.gram_prefilter_x = prefilters ? (params.prefilter_end - begin + bytes - 1u) / bytes : 0u;
     control.class_prefilter_x = tables.header.has_class_windows != 0u ? control.gram_prefilter_x : 0u;
     bool walks = runs && !prefilters;
-    uint of_items = control.item_count * spread(params.start_walkers, control.item_count);
-    uint walkers = has_lists(tables.header) ? params.start_walkers : min(of_items, params.start_walkers);
+    uint of_starts = control.start_count * spread(params.start_walkers, control.start_count);
+    uint walkers = has_lists(tables.header) ? params.start_walkers : min(of_starts, params.start_walkers);
     // Never 0 in a round that runs: that is how the next `schedule` knows.
     control.verify_dfa_x = walks ? groups(max(walkers, 1u)) : 0u;
     control.verify_nfa_x = walks ? params.nfa_walkers : 0u;

@@ -3,14 +3,14 @@
 
 // Verifies candidate starts on the partial DFAs.
 //
-// Reads the tables, the haystack and the queue's fill; writes hits, queue items for walks that leave the DFA,
+// Reads the tables, the haystack and the queue's fill; writes hits, tasks for walks that leave the DFA,
 // and its own walkers. Grid: Control::starts_*, params.start_walkers invocations; invocation i takes the
 // candidate starts i, i + start_walkers, ..., if there is a prefilter (where they are few, every so manyth invocation
 // takes one), then for the rules that cannot be
 // prefiltered the starts first_start + i, first_start + i + start_walkers, ... and for each the rules of its two
 // lists, and those that have been listed for their long prefixes. A walk that leaves its rule's DFA begins again on
 // that of RuleRecord::relaxed, if there is one, and is left to the NFA where that one matches. A long walk that comes to a chunk as a
-// summary does leaps over it, and the chain behind it; else it names its rule and row. The main loop is bounded
+// summary does leaps over it, and what it is composed with; else it names its rule and row. The main loop is bounded
 // by params.step_budget, and the search among summaries is charged to it (that among names is not, and has
 // NAME_PROBES turns at a border), and the search for the item that a start lies in; what is left then, and a walk that finds the queue full, goes on in the
 // next round.
@@ -33,7 +33,7 @@ void open_list(inout StartWalker walker, uint index) {
 }
 
 // What a walker takes its starts from.
-const uint SOURCE = START_PAIRS | START_LISTED | START_ITEMS;
+const uint SOURCE = START_PAIRS | START_LISTED | START_CANDIDATES;
 
 // Whether a walk may share what is behind it.
 bool is_long(StartWalker walker, RuleRecord rule) {
@@ -126,9 +126,9 @@ void main() {
     }
     StartWalker walker = state.walkers[id];
     if (walker.generation != control.generation) {
-        uint spread = spread(params.start_walkers, control.item_count);
+        uint spread = spread(params.start_walkers, control.start_count);
         uint first = id % spread == 0u ? id / spread : params.start_walkers;
-        walker = StartWalker(control.generation, START_ITEMS, 0u, first, 0u, 0u, 0u, 0u, 0u);
+        walker = StartWalker(control.generation, START_CANDIDATES, 0u, first, 0u, 0u, 0u, 0u, 0u);
     }
     if ((walker.mode & START_DONE) != 0u) {
         return;
@@ -145,7 +145,7 @@ void main() {
         pairs = tables.header.long_pairs;
         has_pairs = tables.header.has_long != 0u;
     }
-    uint item_count = control.item_count;
+    uint start_count = control.start_count;
     uint listed_count = 0u;
     while (params.has_listed != 0u && listed_count < MOST_LISTED && control.listed[listed_count] != 0u) {
         listed_count += 1u;
@@ -156,8 +156,8 @@ void main() {
     RuleRecord rule;
     bool has_text = enter_text(walker.start);
     if ((walker.mode & START_WALKING) != 0u) {
-        rule_index = (walker.mode & START_ITEMS) != 0u
-            ? candidates.suffixes_then_items[params.candidate_capacity + walker.entry - params.start_walkers].of
+        rule_index = (walker.mode & START_CANDIDATES) != 0u
+            ? candidates.suffixes_then_starts[params.candidate_capacity + walker.entry - params.start_walkers].of
             : (walker.mode & START_LISTED) != 0u ? control.listed[walker.entry - 1u] - 1u
             : tables.words[walker.entry - 1u];
         record = rule_index;
@@ -179,8 +179,8 @@ void main() {
             if (at - control.queue_base >= params.queue_capacity) {
                 break;
             }
-            queue.items[at & (params.queue_capacity - 1u)] =
-                QueueItem(rule_index, walker.start, walker.from);
+            queue.tasks[at & (params.queue_capacity - 1u)] =
+                Task(rule_index, walker.start, walker.from);
             walker.mode &= SOURCE;
         } else if ((walker.mode & START_WALKING) != 0u) {
             if (is_long(walker, rule) && record < SUMMARY_MOST_RULES) {
@@ -191,7 +191,7 @@ void main() {
                     continue;
                 }
                 // In the first round most walks come to an end without. Then it pays to wait for the next.
-                uint patience = min(PATIENT_STEPS, PATIENT_SUM / max(item_count, 1u));
+                uint patience = min(PATIENT_STEPS, PATIENT_SUM / max(start_count, 1u));
                 bool waits = control.rounds > 0u || walker.at - walker.start >= patience;
                 if (waits && control.is_crowded == 0u && (walker.mode & START_WAITED) == 0u) {
                     walker.mode |= START_WAITED;
@@ -251,12 +251,12 @@ void main() {
             } else {
                 walker.at += 1u;
             }
-        } else if ((walker.mode & START_ITEMS) != 0u
-                   ? walker.entry < item_count : walker.entry < walker.entry_end) {
-            if ((walker.mode & START_ITEMS) != 0u) {
-                Candidate item = candidates.suffixes_then_items[params.candidate_capacity + walker.entry];
-                rule_index = item.of;
-                walker.start = item.at;
+        } else if ((walker.mode & START_CANDIDATES) != 0u
+                   ? walker.entry < start_count : walker.entry < walker.entry_end) {
+            if ((walker.mode & START_CANDIDATES) != 0u) {
+                Candidate candidate = candidates.suffixes_then_starts[params.candidate_capacity + walker.entry];
+                rule_index = candidate.of;
+                walker.start = candidate.at;
                 walker.entry += params.start_walkers;
                 has_text = enter_text(walker.start);
                 step += enter_steps();
@@ -273,7 +273,7 @@ void main() {
             if (walker.row != ROW_DEAD) {
                 walker.mode |= START_WALKING;
             }
-        } else if ((walker.mode & START_ITEMS) != 0u) {
+        } else if ((walker.mode & START_CANDIDATES) != 0u) {
             // Before the first start, with all lists behind it. The addition may wrap, and wraps back.
             walker.mode = has_lists(tables.header) ? START_LISTED : START_DONE;
             walker.start = params.first_start + id - params.start_walkers;

@@ -7,7 +7,7 @@
 
 // Finishes the walks that left a DFA, on position NFAs.
 //
-// Takes items from the queue; reads the tables and the haystack; writes hits and its own walkers. Grid:
+// Takes tasks from the queue; reads the tables and the haystack; writes hits and its own walkers. Grid:
 // Control::nfa_*, a workgroup for each walker, of which one subgroup works. The main loop is bounded by
 // params.nfa_step_budget, and what is left goes on in the next round.
 //
@@ -308,13 +308,13 @@ uint load_edge(uint edge) {
 
 // Begins a walk of the rule in the order of preference. The stamps that walks before left in scratch are of older
 // epochs; those in shared memory may be anything.
-void begin_in_order(QueueItem item) {
+void begin_in_order(Task task) {
     load_edges();
     // Node 0 leads to where the rule starts.
     NfaNode root = node_record(rule.first_node);
     uint epoch = walker.epoch + 1u;
     uint mode = is_small() || epoch == NFA_EPOCH_LIMIT ? NFA_CLEARING : NFA_WALKING;
-    walker = NfaWalker(walker.generation, mode, item.rule, item.start, item.from, item.start, item.start,
+    walker = NfaWalker(walker.generation, mode, task.rule, task.start, task.from, task.start, task.start,
                        0u, 0u, 0u, 0u, 0u, root.edges_begin, root.edges_end, 0u, 0u, 0u, epoch, 0u);
 }
 
@@ -342,8 +342,8 @@ void load_bits_record() {
 }
 
 // Begins a walk of the rule on glushkov.
-void begin_glushkov(QueueItem item) {
-    walker = NfaWalker(walker.generation, NFA_GLUSHKOV, item.rule, item.start, item.from, item.start, item.start,
+void begin_glushkov(Task task) {
+    walker = NfaWalker(walker.generation, NFA_GLUSHKOV, task.rule, task.start, task.from, task.start, task.start,
                        0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, walker.epoch, 0u);
     load_bits_record();
     for (uint word = lane; word < glushkov.word_count; word += lanes) {
@@ -455,7 +455,7 @@ bool step_glushkov() {
         subgroupBarrier();
     }
     if (MATCH_ALL == 0u && walker.emitted != 0u && walker.at >= walker.emitted) {
-        begin_in_order(QueueItem(walker.rule, walker.start, walker.from));
+        begin_in_order(Task(walker.rule, walker.start, walker.from));
         return true;
     }
     bool goes_on = false;
@@ -472,7 +472,7 @@ bool step_glushkov() {
     if (is_alive && subgroupAny(goes_on) && !can_judge(walker.at + 1u, rule.lookahead)) {
         if (MATCH_ALL == 0u && walker.emitted != 0u) {
             // What is left may be pruned.
-            begin_in_order(QueueItem(walker.rule, walker.start, walker.from));
+            begin_in_order(Task(walker.rule, walker.start, walker.from));
             return true;
         }
         walker.mode = NFA_IDLE;
@@ -486,7 +486,7 @@ bool step_glushkov() {
     return true;
 }
 
-// Takes an item from the queue. False if there is none.
+// Takes a task from the queue. False if there is none.
 bool take(uint queue_end) {
     uint taken = 0u;
     if (subgroupElect()) {
@@ -501,16 +501,16 @@ bool take(uint queue_end) {
     if (int(queue_end - taken) <= 0) {
         return false;
     }
-    QueueItem item = queue.items[taken & (params.queue_capacity - 1u)];
-    rule = rule_record(item.rule);
-    if (!enter_text(item.start)) {
+    Task task = queue.tasks[taken & (params.queue_capacity - 1u)];
+    rule = rule_record(task.rule);
+    if (!enter_text(task.start)) {
         return true;
     }
     step_count += enter_steps();
     if (rule.glushkov != 0u) {
-        begin_glushkov(item);
+        begin_glushkov(task);
     } else {
-        begin_in_order(item);
+        begin_in_order(task);
     }
     return true;
 }

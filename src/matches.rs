@@ -29,7 +29,7 @@ pub struct Match {
 pub enum MatchKind {
     /// Every non-empty range that the pattern matches, overlapping ones included.
     All,
-    /// For each pattern on its own, the non-empty items of `regex::bytes::Regex::find_iter`: leftmost
+    /// For each pattern on its own, the non-empty matches that `regex::bytes::Regex::find_iter` yields: leftmost
     /// first, preferring earlier alternatives and greedy repeats, without overlaps.
     #[default]
     LeftmostFirst,
@@ -175,17 +175,17 @@ pub(crate) fn distinct(candidates: &mut [Match]) -> Selected<'_> {
 /// Picks leftmost-first matches out of the preferred match of every start.
 ///
 /// `find_iter` looks for the least start at or after the end of its last match. So, for each pattern, the
-/// matches that count form a chain: the first one, then the first one that starts at or after its end.
-/// Starts come in ascending order over all calls; a chain runs on from one call to the next.
+/// matches that count are: the first one, then the first one that starts at or after its end.
+/// Starts come in ascending order over all calls; a selection runs on from one call to the next.
 #[derive(Debug, Default)]
 pub(crate) struct LeftmostSelector {
-    /// The haystack that is being looked through: chains of earlier ones do not count.
+    /// The haystack that is being looked through: selections from earlier ones do not count.
     haystack: u64,
     /// By pattern, as far as any has matched.
     patterns: Vec<LastSelected>,
 }
 
-/// What there is of a pattern's chain. Atomic, as threads share the list, though none of its items.
+/// What has been selected of a pattern. Atomic, as threads share the list, though none of its members.
 #[derive(Debug, Default)]
 struct LastSelected {
     haystack: AtomicU64,
@@ -348,7 +348,7 @@ impl LeftmostSelector {
         }
     }
 
-    /// Picks those of `candidates`, sorted, that are part of their pattern's chain. `base` is the offset of
+    /// Selects those of `candidates`, sorted, that are selected of their pattern. `base` is the offset of
     /// the haystack that their offsets count from.
     pub(crate) fn select<'a>(&mut self, candidates: &'a mut [Match], base: u64) -> Selected<'a> {
         let patterns = candidates.last().map_or(0, |last| last.pattern_id as usize + 1);
@@ -359,7 +359,7 @@ impl LeftmostSelector {
         Selected::new(candidates, || |candidate: &Match| selector.goes_on(candidate, base))
     }
 
-    /// Whether a chain goes on with a candidate; if so, it does.
+    /// Whether a candidate is the next one that is selected; if so, it is.
     fn goes_on(&self, candidate: &Match, base: u64) -> bool {
         let is_next = base + u64::from(candidate.start) >= self.free(candidate.pattern_id);
         if is_next {

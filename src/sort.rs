@@ -46,16 +46,16 @@ pub(crate) fn sort(matches: &mut Vec<Match>, spare: &mut Vec<Match>) {
     std::mem::swap(matches, spare);
 }
 
-/// Appends what `to_match` makes of `items`.
+/// Appends what `to_match` makes of `hits`.
 pub(crate) fn append<T: Sync>(
     matches: &mut Vec<Match>,
-    items: &[T],
+    hits: &[T],
     to_match: impl Fn(&T) -> Match + Send + Sync,
 ) {
-    if items.len() < MANY {
-        matches.extend(items.iter().map(to_match));
+    if hits.len() < MANY {
+        matches.extend(hits.iter().map(to_match));
     } else {
-        pool().install(|| matches.par_extend(items.par_iter().map(to_match)));
+        pool().install(|| matches.par_extend(hits.par_iter().map(to_match)));
     }
 }
 

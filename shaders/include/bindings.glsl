@@ -28,20 +28,20 @@ layout(set = 0, binding = BINDING_CONTROL) buffer ControlBuffer {
 };
 
 layout(set = 0, binding = BINDING_QUEUE) buffer Queue {
-    QueueItem items[];
+    Task tasks[];
 } queue;
 
 layout(set = 0, binding = BINDING_CANDIDATES) buffer Candidates {
-    Candidate suffixes_then_items[];
+    Candidate suffixes_then_starts[];
 } candidates;
 
 // A kernel of which invocations write summaries that others read says so before it includes this.
-#ifndef TRACKS_ACCESS
-#define TRACKS_ACCESS
+#ifndef SUMMARIES_ACCESS
+#define SUMMARIES_ACCESS
 #endif
 
 // The chunks of each summary, one summary after the other.
-layout(set = 0, binding = BINDING_SUMMARIES) TRACKS_ACCESS buffer Tracks {
+layout(set = 0, binding = BINDING_SUMMARIES) SUMMARIES_ACCESS buffer Summaries {
     ChunkSummary chunks[];
 } summaries;
 
@@ -202,13 +202,13 @@ bool has_lists(PassHeader header) {
 
 // The RETRY_* bits of a pass whose suffixes have been looked at.
 uint retry_reasons() {
-    bool fits = control.candidate_count <= params.candidate_capacity && control.item_count <= params.item_capacity;
+    bool fits = control.candidate_count <= params.candidate_capacity && control.start_count <= params.start_capacity;
     return control.retry_reasons | (fits ? 0u : RETRY_CANDIDATES);
 }
 
 // Whether the suffixes of a pass have left nothing to do.
 bool leaves_nothing(PassHeader header) {
-    return retry_reasons() == 0u && control.item_count == 0u && !has_lists(header);
+    return retry_reasons() == 0u && control.start_count == 0u && !has_lists(header);
 }
 
 // Whether a scan is over, where a run ends: with SCHEDULE_CONFIRMED, the only pass's suffixes have yet to be judged.
@@ -222,7 +222,7 @@ uint run_retry_reasons() {
     return params.stage == SCHEDULE_CONFIRMED ? retry_reasons() : control.retry_reasons;
 }
 
-// Of so many invocations, how many there are for each of `count` items, as a power of two: few items are spread
+// Of so many invocations, how many there are for each of `count` things to do, as a power of two: few are spread
 // out, so that no two of them share a subgroup, whose invocations wait for each other.
 uint spread(uint invocations, uint count) {
     return 1u << clamp(findMSB(invocations / max(count, 1u)), 0, int(MOST_SPREAD_LOG2));

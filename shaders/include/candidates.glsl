@@ -13,19 +13,19 @@ bool is_inside(uint at) {
     return at >= params.prefilter_first && at < params.prefilter_end;
 }
 
-// Whether the suffix of an item whose gram is at `at` can be a candidate at all.
-bool is_possible(uint item, uint at) {
-    return (item >> GRAM_OFFSET_SHIFT & GRAM_MOST_OFFSET) <= at + 1u
-        && !is_left_out(item & ((1u << GRAM_OFFSET_SHIFT) - 1u));
+// Whether the suffix of an posting whose gram is at `at` can be a candidate at all.
+bool is_possible(uint posting, uint at) {
+    return (posting >> GRAM_OFFSET_SHIFT & GRAM_MOST_OFFSET) <= at + 1u
+        && !is_left_out(posting & ((1u << GRAM_OFFSET_SHIFT) - 1u));
 }
 
-// Writes the candidate of an item. Once there are more than there is room for, every invocation stops, which
+// Writes the candidate of an posting. Once there are more than there is room for, every invocation stops, which
 // keeps the counter from wrapping.
-void write_candidate(uint index, uint item, uint at) {
+void write_candidate(uint index, uint posting, uint at) {
     if (index < params.candidate_capacity) {
-        uint offset = item >> GRAM_OFFSET_SHIFT & GRAM_MOST_OFFSET;
-        uint split = item & ((1u << GRAM_OFFSET_SHIFT) - 1u);
-        candidates.suffixes_then_items[index] = Candidate(split, at + 1u - offset);
+        uint offset = posting >> GRAM_OFFSET_SHIFT & GRAM_MOST_OFFSET;
+        uint split = posting & ((1u << GRAM_OFFSET_SHIFT) - 1u);
+        candidates.suffixes_then_starts[index] = Candidate(split, at + 1u - offset);
     } else {
         steps_left = 0u;
     }

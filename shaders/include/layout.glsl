@@ -111,14 +111,14 @@ const uint CLASS_WINDOW_BYTES = 8u;
 const uint CLASS_WINDOW_CLASS_BITS = 2u;
 const uint CLASS_WINDOW_WORDS = 2048u;
 
-// An item of a gram's or a class window's list is a split, and above it how far the gram lies from the byte
-// before the suffix's start, at most this. In the place of a gram's list that has but one item there is that
-// item, with this flag.
+// A posting of a gram's or a class window's list is a split, and above it how far the gram lies from the byte
+// before the suffix's start, at most this. In the place of a gram's list that has but one posting there is that
+// posting, with this flag.
 const uint GRAM_OFFSET_SHIFT = 24u;
 const uint GRAM_MOST_OFFSET = 127u;
-const uint GRAM_ONLY_ITEM = 0x80000000u;
+const uint GRAM_ONLY_POSTING = 0x80000000u;
 
-// Beside each of a gram's items is its confirm mask: four bytes, so far away, of whose product with GRAM_HASH the
+// Beside each of a gram's postings is its confirm mask: four bytes, so far away, of whose product with GRAM_HASH the
 // bits from GRAM_BIT on choose a bit here that has to be set; beyond CONFIRM_BITS any will do. Above
 // those bits is the distance, plus CONFIRM_ZERO.
 const uint CONFIRM_BITS = 27u;
@@ -161,7 +161,7 @@ const uint LONG_PREFIX_STEPS = 16u * PIECE_STEPS;
 const uint LONG_SUFFIX_STEPS = 24u * PIECE_STEPS;
 const uint LONG_PREFIX_STARTS = 64u;
 
-// Invocations that there are for each of few items, of which one works, at most: a power of two.
+// Invocations that there are for each of few things to do, of which one works, at most: a power of two.
 const uint MOST_SPREAD_LOG2 = 5u;
 
 // A walk on the DFA of a rule whose matches may have any length is long after so many bytes. What loops
@@ -233,8 +233,8 @@ struct PassHeader {
     uint bitmap_log2;
     uint gram_salt;
     // Hash table of grams, of 2^gram_table_log2 slots of GRAM_SLOT_WORDS words: the gram; the offset of its
-    // list (its length, and then pairs of an item and its confirm mask), its only item, or 0; and the confirm mask of
-    // the only item.
+    // list (its length, and then pairs of a posting and its confirm mask), its only posting, or 0; and the confirm mask of
+    // the only posting.
     uint gram_table;
     uint gram_table_log2;
     // 1, or 2 if each rule has a gram among every two bytes in a row, so that every other byte will do.
@@ -365,7 +365,7 @@ struct ScanParams {
     uint hit_capacity;
     // The scan is given up once there are more hits than this.
     uint hit_stop;
-    // Items that the queue holds; a power of two.
+    // Tasks that the queue holds; a power of two.
     uint queue_capacity;
     uint start_walkers;
     uint nfa_walkers;
@@ -391,7 +391,7 @@ struct ScanParams {
     uint prefilter_turns;
     // Candidate suffixes, and candidate starts, that there is room for.
     uint candidate_capacity;
-    uint item_capacity;
+    uint start_capacity;
     // 1 to report right away what the suffixes tell exactly. Where prefix and suffix are exact that is the least
     // start of a suffix. Two suffixes may then tell different ends of one start, and starts other than the least are
     // left out: where the prefix is a run the host sees by the suffixes which count, and else it verifies them.
@@ -422,7 +422,7 @@ struct Control {
     uint pass;
     // Walkers that stopped before they were done, in this round.
     uint unfinished;
-    // Items reserved and taken. Both may overshoot within a round; `schedule` puts that right.
+    // Tasks reserved and taken. Both may overshoot within a round; `schedule` puts that right.
     uint queue_tail;
     uint queue_head;
     // queue_head when the round began.
@@ -430,7 +430,7 @@ struct Control {
     uint rounds;
     // Candidate suffixes and starts of the pass. More than there is room for end the scan.
     uint candidate_count;
-    uint item_count;
+    uint start_count;
     // 1 once the pass has been prefiltered and its suffixes looked at.
     uint prefiltered;
     // RETRY_* bits.
@@ -537,7 +537,7 @@ const uint START_PAIRS = 1u;
 const uint START_WALKING = 2u;
 const uint START_ESCAPED = 4u;
 const uint START_DONE = 8u;
-const uint START_ITEMS = 16u;
+const uint START_CANDIDATES = 16u;
 // A walk has waited for a summary; then it goes on as best it can.
 const uint START_WAITED = 32u;
 const uint START_LISTED = 64u;
@@ -547,10 +547,10 @@ const uint START_RELAXED = 128u;
 // An invocation of `verify_dfa`: where it stopped.
 struct StartWalker {
     uint generation;
-    // The list that `entry` runs through (START_FIRSTS, START_PAIRS, START_LISTED or START_ITEMS), and flags.
+    // The list that `entry` runs through (START_FIRSTS, START_PAIRS, START_LISTED or START_CANDIDATES), and flags.
     uint mode;
     uint start;
-    // Word offsets in the tables: the next entry of the list, and the list's end. For START_ITEMS the next
+    // Word offsets in the tables: the next entry of the list, and the list's end. For START_CANDIDATES the next
     // candidate start's index, for START_LISTED the next rule's.
     uint entry;
     uint entry_end;
@@ -580,7 +580,7 @@ struct ChunkSummary {
 };
 
 // A walk for the NFA: matches that end before `from` are out already.
-struct QueueItem {
+struct Task {
     uint rule;
     uint start;
     uint from;

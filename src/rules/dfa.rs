@@ -133,9 +133,9 @@ struct Determiniser<'a> {
     pending: Vec<&'a [u32]>,
     /// What the last row took.
     steps: usize,
-    /// Rooms that serve again for each state: its items, those of one that it leads to, what is judged, what is read,
+    /// Rooms that serve again for each state: its members, those of one that it leads to, what is judged, what is read,
     /// and threads of the readings.
-    items: Vec<u32>,
+    members: Vec<u32>,
     next: Vec<u32>,
     judged: Vec<Judged>,
     readings: Vec<Reading>,
@@ -213,7 +213,7 @@ impl<'a> Determiniser<'a> {
             closure: 0,
             pending: Vec::new(),
             steps: 0,
-            items: Vec::new(),
+            members: Vec::new(),
             next: Vec::new(),
             judged: Vec::new(),
             readings: Vec::new(),
@@ -275,9 +275,9 @@ impl<'a> Determiniser<'a> {
     fn row(&mut self, index: usize, number: u32, states: &mut States) -> Vec<Target> {
         states.rows[index] = Some(number);
         let weights = states.weights[index];
-        self.items.clear();
-        self.items.extend_from_slice(states.items_of(index));
-        self.steps = self.samples.len() + self.items.len();
+        self.members.clear();
+        self.members.extend_from_slice(states.members_of(index));
+        self.steps = self.samples.len() + self.members.len();
         let of_classes = self.read_all(states.before[index]);
         let live = self.readings.iter().filter(|reading| !reading.threads.is_empty()).count();
         let mut targets = Vec::with_capacity(self.readings.len());
@@ -298,12 +298,12 @@ impl<'a> Determiniser<'a> {
         let of_class = |at: Option<usize>| at.map_or(Target::ESCAPE, |at| targets[at]);
         let mut row: Vec<Target> = of_classes.into_iter().map(of_class).collect();
         if let Some(counter_steps) = &self.counter_steps {
-            let older = |&item: &u32| match counter_steps.next.get(item as usize) {
-                None => Some(item),
+            let older = |&member: &u32| match counter_steps.next.get(member as usize) {
+                None => Some(member),
                 Some(&next) => (next != CounterSteps::GONE).then_some(next),
             };
             self.next.clear();
-            self.next.extend(self.items.iter().filter_map(older));
+            self.next.extend(self.members.iter().filter_map(older));
             let weights = weights.map(|weight| weight / f64::from(layout::COUNTER_STEP_BYTES));
             let counter_step = self.reach(states.before[index], weights, states);
             row.insert(row.len() - 1, counter_step);
@@ -311,12 +311,12 @@ impl<'a> Determiniser<'a> {
         row
     }
 
-    /// Leaves what every class of bytes is to the state whose items there are, and says of each class, and of the end
+    /// Leaves what every class of bytes is to the state whose members there are, and says of each class, and of the end
     /// of the haystack, which reading it is; none where one byte to each side does not tell.
     fn read_all(&mut self, before: Option<u8>) -> Vec<Option<usize>> {
         self.readings.clear();
         self.threads.clear();
-        let waits = self.waits(&self.items);
+        let waits = self.waits(&self.members);
         let mut judged_count = 0;
         let mut of_classes = Vec::with_capacity(self.samples.len() + 1);
         for class in 0..=self.samples.len() {
@@ -368,7 +368,7 @@ impl<'a> Determiniser<'a> {
         self.judged[at] = judged;
     }
 
-    /// Appends the threads that the state's items are, most preferred first, and says whether one of those matches;
+    /// Appends the threads that the state's members are, most preferred first, and says whether one of those matches;
     /// none if one byte to each side does not tell.
     fn follow(
         &mut self,
@@ -379,24 +379,24 @@ impl<'a> Determiniser<'a> {
         self.closure += 1;
         self.pending.clear();
         let mut matched = false;
-        for &root in &self.items {
+        for &root in &self.members {
             let mut node = Some(root);
-            while let Some(item) = node {
-                let is_met = item != layout::EDGE_MATCH
-                    && std::mem::replace(&mut self.met[item as usize], self.closure)
+            while let Some(member) = node {
+                let is_met = member != layout::EDGE_MATCH
+                    && std::mem::replace(&mut self.met[member as usize], self.closure)
                         == self.closure;
-                if item == layout::EDGE_MATCH {
+                if member == layout::EDGE_MATCH {
                     matched = true;
                     if self.kind == MatchKind::LeftmostFirst {
                         return Some(true);
                     }
                 } else if !is_met {
-                    match self.nfa.nodes[item as usize].kind {
-                        layout::NODE_BYTE => threads.push(item),
-                        layout::NODE_JUMP => self.pending.push(self.nfa.edges_of(item)),
+                    match self.nfa.nodes[member as usize].kind {
+                        layout::NODE_BYTE => threads.push(member),
+                        layout::NODE_JUMP => self.pending.push(self.nfa.edges_of(member)),
                         kind => {
                             if self.holds(kind, before, next)? {
-                                self.pending.push(self.nfa.edges_of(item));
+                                self.pending.push(self.nfa.edges_of(member));
                             }
                         }
                     }
@@ -460,8 +460,8 @@ impl<'a> Determiniser<'a> {
         if let Some(counter_steps) = &self.counter_steps {
             self.closure += 1;
             let (met, closure) = (&mut self.met, self.closure);
-            self.next.retain(|&item| {
-                let youngest = counter_steps.youngest.get(item as usize);
+            self.next.retain(|&member| {
+                let youngest = counter_steps.youngest.get(member as usize);
                 youngest.is_none_or(|&node| {
                     std::mem::replace(&mut met[node as usize], closure) != closure
                 })
@@ -475,11 +475,12 @@ impl<'a> Determiniser<'a> {
     }
 
     /// Whether something has to be judged before a byte is read.
-    fn waits(&self, items: &[u32]) -> bool {
-        let waits = |item: &u32| {
-            *item != layout::EDGE_MATCH && self.nfa.nodes[*item as usize].kind != layout::NODE_BYTE
+    fn waits(&self, members: &[u32]) -> bool {
+        let waits = |member: &u32| {
+            *member != layout::EDGE_MATCH
+                && self.nfa.nodes[*member as usize].kind != layout::NODE_BYTE
         };
-        self.has_looks && items.iter().any(waits)
+        self.has_looks && members.iter().any(waits)
     }
 
     /// Appends what the edges of `node` lead to to what comes next, look-arounds unjudged. Where there are look-arounds,
@@ -548,11 +549,11 @@ impl Target {
 
 /// States, and what is known of each.
 ///
-/// A state is a list of items (nodes, or `EDGE_MATCH`, most preferred first) and, where an item asks for it, the byte
+/// A state is a list of members (nodes, or `EDGE_MATCH`, most preferred first) and, where an member asks for it, the byte
 /// before: one that stands for all that look-arounds do not tell apart, none at the haystack's start.
 struct States {
-    /// The items of all states, one state's after the other's, and where each ends.
-    items: Vec<u32>,
+    /// The members of all states, one state's after the other's, and where each ends.
+    members: Vec<u32>,
     ends: Vec<usize>,
     before: Vec<Option<u8>>,
     /// By hash the newest state, and by state the one before it with the same hash.
@@ -570,7 +571,7 @@ struct States {
 impl States {
     fn new() -> States {
         States {
-            items: Vec::new(),
+            members: Vec::new(),
             ends: Vec::new(),
             before: Vec::new(),
             newest: HashMap::default(),
@@ -585,14 +586,14 @@ impl States {
         self.ends.len()
     }
 
-    fn items_of(&self, state: usize) -> &[u32] {
+    fn members_of(&self, state: usize) -> &[u32] {
         let begin = state.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.items[begin..self.ends[state]]
+        &self.members[begin..self.ends[state]]
     }
 
-    /// Leads to the state that these items are, with weights more than it had.
-    fn reach(&mut self, items: &[u32], before: Option<u8>, weights: [f64; 2]) -> Target {
-        let state = self.state(items, before);
+    /// Leads to the state that these members are, with weights more than it had.
+    fn reach(&mut self, members: &[u32], before: Option<u8>, weights: [f64; 2]) -> Target {
+        let state = self.state(members, before);
         let known = &mut self.weights[state];
         known.iter_mut().zip(weights).for_each(|(known, weight)| *known += weight);
         if self.rows[state].is_none() {
@@ -603,23 +604,23 @@ impl States {
         Target { state: narrow(state), matched: false }
     }
 
-    fn state(&mut self, items: &[u32], before: Option<u8>) -> usize {
+    fn state(&mut self, members: &[u32], before: Option<u8>) -> usize {
         let mut hasher = WordHasher::default();
-        items.iter().for_each(|&item| hasher.write_u64(item.into()));
+        members.iter().for_each(|&member| hasher.write_u64(member.into()));
         hasher.write_u64(before.map_or(256, u64::from));
         let newest = self.newest.get(&hasher.finish()).copied();
         let mut known = newest;
         while let Some(state) = known {
             let state = state as usize;
-            if self.before[state] == before && self.items_of(state) == items {
+            if self.before[state] == before && self.members_of(state) == members {
                 return state;
             }
             known = self.older[state];
         }
         let state = self.count();
         self.newest.insert(hasher.finish(), narrow(state));
-        self.items.extend_from_slice(items);
-        self.ends.push(self.items.len());
+        self.members.extend_from_slice(members);
+        self.ends.push(self.members.len());
         self.before.push(before);
         self.older.push(newest);
         self.weights.push([0.0; 2]);

@@ -226,7 +226,7 @@ impl<'a> Layout<'a> {
     /// The rules to look for by gram: those that have any, as long as there are not too many in all.
     fn prefiltered_rules(&self) -> Vec<bool> {
         const MOST_GRAMS: usize = 1 << 20;
-        /// An item has so many bits for its split.
+        /// A posting has so many bits for its split.
         const MOST_SPLITS: usize = 1 << layout::GRAM_OFFSET_SHIFT;
 
         let grams_of = |rule: &Rule| rule.splits.iter().map(|split| split.grams.len()).sum();
@@ -331,9 +331,9 @@ impl<'a> Layout<'a> {
         for (index, (_, split)) in (0..).zip(splits) {
             let others = if self.header.gram_stride == 1 { &None } else { &split.other_grams };
             for gram in split.grams.iter().chain(others.iter().flatten()) {
-                let item = index | u32::from(gram.offset) << layout::GRAM_OFFSET_SHIFT;
+                let posting = index | u32::from(gram.offset) << layout::GRAM_OFFSET_SHIFT;
                 let list = lists.entry(u32::from_le_bytes(gram.bytes)).or_default();
-                list.push([item, gram.confirm_mask]);
+                list.push([posting, gram.confirm_mask]);
             }
         }
         let (salt, bitmap) = self.bitmap(&lists.keys().copied().collect::<Vec<_>>());
@@ -348,7 +348,9 @@ impl<'a> Layout<'a> {
                 slot = (slot + 1) % table.len();
             }
             table[slot] = match list[..] {
-                [[item, confirm_mask]] => [gram, item | layout::GRAM_ONLY_ITEM, confirm_mask],
+                [[posting, confirm_mask]] => {
+                    [gram, posting | layout::GRAM_ONLY_POSTING, confirm_mask]
+                }
                 _ => [gram, self.pairs(list, &mut known), 0],
             };
         }
@@ -388,9 +390,9 @@ impl<'a> Layout<'a> {
             for class_window in &split.class_windows {
                 // Counted from the byte before, as grams' offsets are.
                 let offset = u32::from(class_window.offset) + 1;
-                let item = index | offset << layout::GRAM_OFFSET_SHIFT;
+                let posting = index | offset << layout::GRAM_OFFSET_SHIFT;
                 for number in byte_classes.spell(class_window) {
-                    lists.entry(number).or_default().push(item);
+                    lists.entry(number).or_default().push(posting);
                 }
             }
         }

@@ -18,8 +18,8 @@ use crate::BackendError;
 use crate::narrow::narrow;
 use crate::parallel::pool;
 use crate::shaders::layout::{
-    self, Candidate, ChunkSummary, Control, Hit, NfaWalker, QueueItem, ReadbackHeader, ScanParams,
-    StartWalker,
+    self, Candidate, ChunkSummary, Control, Hit, NfaWalker, ReadbackHeader, ScanParams,
+    StartWalker, Task,
 };
 use crate::vulkan::command::{Commands, Recorder, Scope};
 use crate::vulkan::copy::{ParallelCopy, copy_with_help};
@@ -44,7 +44,7 @@ pub(crate) struct FrameShape {
     pub(crate) nfa_scratch_words: u32,
     pub(crate) queue_capacity: u32,
     pub(crate) candidate_capacity: u32,
-    pub(crate) item_capacity: u32,
+    pub(crate) start_capacity: u32,
     pub(crate) gram_prefilter_groups: u32,
     pub(crate) prefilter_workgroup: u32,
     pub(crate) confirm_groups: u32,
@@ -76,7 +76,7 @@ impl FrameShape {
             hit_capacity: self.hit_capacity,
             queue_capacity: self.queue_capacity,
             candidate_capacity: self.candidate_capacity,
-            item_capacity: self.item_capacity,
+            start_capacity: self.start_capacity,
             start_walkers: self.start_walkers,
             nfa_walkers: self.nfa_walkers,
             prefilter_workgroup: self.prefilter_workgroup,
@@ -133,7 +133,7 @@ impl FrameShape {
             nfa_scratch_words: nfa_words * nfa_walkers,
             queue_capacity: if nfa_walkers == 0 { 1 } else { queue_capacity },
             candidate_capacity: candidates,
-            item_capacity: (candidates / 4).max(tuning.least_candidates),
+            start_capacity: (candidates / 4).max(tuning.least_candidates),
             gram_prefilter_groups: tuning.gram_prefilter_groups,
             prefilter_workgroup: tuning.prefilter_workgroup,
             confirm_groups: confirm_groups(tuning, candidates),
@@ -428,8 +428,8 @@ impl Frame {
         let control = local("control", Control::WORDS as u64 * 4, copied | grids)?;
         let starts =
             local("start walkers", records(shape.start_walkers, StartWalker::WORDS), copied)?;
-        let queue = local("queue", records(shape.queue_capacity, QueueItem::WORDS), none)?;
-        let candidates = shape.candidate_capacity + shape.item_capacity;
+        let queue = local("queue", records(shape.queue_capacity, Task::WORDS), none)?;
+        let candidates = shape.candidate_capacity + shape.start_capacity;
         let candidates = local("candidates", records(candidates, Candidate::WORDS), copied)?;
         let summaries = local("summaries", shape.summary_bytes(), none)?;
         let nfa = local("nfa walkers", records(shape.nfa_walkers, NfaWalker::WORDS), copied)?;
@@ -871,13 +871,13 @@ impl Frame {
         let marks = resources.timestamps.clone();
         start.key = None;
         start.commands.record(|to| {
-            let first_item = u64::from(params.candidate_capacity) * size_of::<Candidate>() as u64;
-            to.update_buffer(candidates, first_item, cast_slice(starts));
+            let first_start = u64::from(params.candidate_capacity) * size_of::<Candidate>() as u64;
+            to.update_buffer(candidates, first_start, cast_slice(starts));
             resources.reset(to, true);
             to.barrier(Scope::TRANSFER, Scope::TRANSFER);
             let count: u32 = narrow(starts.len());
-            let item_count = offset_of!(Control, item_count) as u64;
-            to.update_buffer(&resources.control, item_count, bytes_of(&count));
+            let start_count = offset_of!(Control, start_count) as u64;
+            to.update_buffer(&resources.control, start_count, bytes_of(&count));
             to.transfer_to_compute();
             resources.schedule(to, ScanParams { stage: layout::SCHEDULE_CONFIRMED, ..params });
         })?;

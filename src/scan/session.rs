@@ -83,7 +83,7 @@ pub(crate) struct Range {
     pub(crate) end_start: u32,
     pub(crate) is_final: bool,
     pub(crate) max_scan_bytes: u32,
-    /// The haystack's offset in what its matches are chained over.
+    /// The haystack's offset in what its matches are selected over.
     pub(crate) base: u64,
     /// Of the items that the haystack is made of, if it is.
     pub(crate) slots: Option<Slots>,

@@ -114,7 +114,7 @@ impl<'a> Ticket<'a> {
         Ok(stats)
     }
 
-    /// Waits for the scan's end, and chains the leftmost-first matches to those that `scratch` has seen. Where
+    /// Waits for the scan's end, and adds the leftmost-first matches to those that `scratch` has seen. Where
     /// the haystack goes on elsewhere, says the first start that has to be scanned again with more of it, and
     /// leaves out all that starts from there on.
     pub(super) fn finish(
@@ -533,7 +533,7 @@ impl ResidentRulePipeline {
             });
             verified.clear();
             verified.extend(starts.take(MOST_VERIFIED + 1));
-            if verified.len() > MOST_VERIFIED.min(self.shape.item_capacity as usize) {
+            if verified.len() > MOST_VERIFIED.min(self.shape.start_capacity as usize) {
                 return Ok(false);
             }
             matches::remove_held(candidates, dropped, open);

@@ -60,12 +60,12 @@ fn push_start(buffers: &mut Buffers, params: &ScanParams, of: u32, at: u32) -> b
     if at < params.first_start || at >= params.end_start {
         return true;
     }
-    let index = buffers.control.item_count;
-    buffers.control.item_count += 1;
-    if index < params.item_capacity {
+    let index = buffers.control.start_count;
+    buffers.control.start_count += 1;
+    if index < params.start_capacity {
         buffers.candidates[(params.candidate_capacity + index) as usize] = Candidate { of, at };
     }
-    index < params.item_capacity
+    index < params.start_capacity
 }
 
 fn push_all_starts(

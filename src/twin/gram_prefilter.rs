@@ -45,14 +45,15 @@ fn look_up(buffers: &mut Buffers, params: &ScanParams, gram: u32, at: u32) -> bo
             return true;
         }
         if found == gram {
-            if list & layout::GRAM_ONLY_ITEM != 0 {
+            if list & layout::GRAM_ONLY_POSTING != 0 {
                 return !meets_mask(buffers, params, confirm_mask, at)
                     || push_candidate(buffers, params, list, at);
             }
             return (0..buffers.word(list)).all(|index| {
-                let [item, confirm_mask] = [1, 2].map(|word| buffers.word(list + 2 * index + word));
+                let [posting, confirm_mask] =
+                    [1, 2].map(|word| buffers.word(list + 2 * index + word));
                 !meets_mask(buffers, params, confirm_mask, at)
-                    || push_candidate(buffers, params, item, at)
+                    || push_candidate(buffers, params, posting, at)
             });
         }
         slot = (slot + 1) & ((1 << log2) - 1);
@@ -82,14 +83,14 @@ pub(super) fn push_candidates(
     at: u32,
 ) -> bool {
     (1..=buffers.word(list)).all(|index| {
-        let item = buffers.word(list + index);
-        push_candidate(buffers, params, item, at)
+        let posting = buffers.word(list + index);
+        push_candidate(buffers, params, posting, at)
     })
 }
 
-fn push_candidate(buffers: &mut Buffers, params: &ScanParams, item: u32, at: u32) -> bool {
-    let offset = item >> layout::GRAM_OFFSET_SHIFT & layout::GRAM_MOST_OFFSET;
-    let of = item & ((1 << layout::GRAM_OFFSET_SHIFT) - 1);
+fn push_candidate(buffers: &mut Buffers, params: &ScanParams, posting: u32, at: u32) -> bool {
+    let offset = posting >> layout::GRAM_OFFSET_SHIFT & layout::GRAM_MOST_OFFSET;
+    let of = posting & ((1 << layout::GRAM_OFFSET_SHIFT) - 1);
     let split: SplitRecord = buffers.record(buffers.header().splits, of);
     let is_left_out =
         params.use_prefilter == layout::PREFILTER_BOUNDED && split.prefix_max == layout::UNBOUNDED;

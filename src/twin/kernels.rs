@@ -139,7 +139,7 @@ impl<'a> OnDevice<'a> {
     }
 }
 
-/// Runs kernel and twin on the same buffers and compares all that they leave. Hits and queue items may
+/// Runs kernel and twin on the same buffers and compares all that they leave. Hits and tasks may
 /// come in another order, for invocations race for them.
 fn compare(
     backend: &Backend,
@@ -182,9 +182,10 @@ fn compare(
         for (at, (hit, suffix)) in hits.into_iter().enumerate() {
             (buffers.hits[at], buffers.hit_suffixes[at]) = (hit, suffix);
         }
-        buffers.queue.sort_unstable_by_key(|item| (item.rule, item.start, item.from));
-        let (suffixes, items) = buffers.candidates.split_at_mut(params.candidate_capacity as usize);
-        for list in [suffixes, items] {
+        buffers.queue.sort_unstable_by_key(|task| (task.rule, task.start, task.from));
+        let (suffixes, starts) =
+            buffers.candidates.split_at_mut(params.candidate_capacity as usize);
+        for list in [suffixes, starts] {
             list.sort_unstable_by_key(|found| (found.of, found.at));
         }
         buffers.control.named.sort_unstable();
@@ -290,7 +291,7 @@ fn compare_tables(
         compare(backend, &kernels, &mut state, &end_confirmed, "schedule");
         assert_eq!(state.control.retry_reasons, 0);
         let has_more = params.is_direct != 0 || params.has_listed != 0;
-        assert!(state.control.item_count > 0 || has_more);
+        assert!(state.control.start_count > 0 || has_more);
     }
     let mut summary_count = 0;
     while state.control.pass == 0 {
@@ -310,8 +311,8 @@ fn compare_tables(
     state
 }
 
-/// Compares the hits once all items are through: the kernel's walkers stop elsewhere than the twin's, and
-/// take other items.
+/// Compares the hits once all tasks are through: the kernel's walkers stop elsewhere than the twin's, and
+/// take other tasks.
 fn compare_nfa(backend: &Backend, kernels: &Kernels, state: &mut Buffers, params: &ScanParams) {
     // Of the starts; the next `schedule` has to know.
     let unfinished = std::mem::take(&mut state.control.unfinished);
@@ -336,7 +337,7 @@ fn compare_nfa(backend: &Backend, kernels: &Kernels, state: &mut Buffers, params
     state.control.unfinished = unfinished;
 }
 
-/// Whether walkers or items are left; puts the counters right for another round, if so.
+/// Whether walkers or tasks are left; puts the counters right for another round, if so.
 fn nfa_is_left(buffers: &mut Buffers, params: &ScanParams) -> bool {
     let control = &mut buffers.control;
     let filled = (control.queue_tail - control.queue_base).min(params.queue_capacity);
@@ -515,7 +516,7 @@ fn whole(haystack: &[u8]) -> ScanParams {
         step_budget: 1 << 15,
         nfa_step_budget: 1 << 10,
         candidate_capacity: 1 << 10,
-        item_capacity: 1 << 10,
+        start_capacity: 1 << 10,
         prefilter_workgroup: PREFILTER_WORKGROUP,
         prefilter_turns: 4,
         prefilter_end: haystack.len() as u32,
@@ -745,7 +746,7 @@ fn rules_with_long_prefixes_are_listed() {
             hit_stop: 1 << 13,
             start_walkers: 64,
             step_budget: 999,
-            item_capacity: 1 << 12,
+            start_capacity: 1 << 12,
             use_prefilter: layout::PREFILTER_ALL,
             ..whole(haystack)
         };

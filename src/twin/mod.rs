@@ -1,8 +1,8 @@
 //! The kernels' CPU twins: one function for each file in `shaders/`, on the same buffers.
 //!
 //! They are what the kernels are compared with, stage by stage, and the easiest place to watch one at
-//! work. Invocations run one after the other here, so where kernels race for queue items the order of hits
-//! and items differs, and nothing else.
+//! work. Invocations run one after the other here, so where kernels race for tasks the order of hits
+//! and tasks differs, and nothing else.
 
 mod chunk_summaries;
 mod claim;
@@ -33,8 +33,8 @@ pub(crate) use verify_nfa::verify_nfa;
 use crate::MatchKind;
 use crate::rules::pass::Pass;
 use crate::shaders::layout::{
-    self, Candidate, ChunkSummary, Control, Hit, NfaNode, NfaWalker, PassHeader, QueueItem,
-    RuleRecord, ScanParams, Slot, StartWalker, Tally,
+    self, Candidate, ChunkSummary, Control, Hit, NfaNode, NfaWalker, PassHeader, RuleRecord,
+    ScanParams, Slot, StartWalker, Tally, Task,
 };
 
 /// The name of a summary.
@@ -70,7 +70,7 @@ pub(crate) struct Buffers {
     pub(crate) hit_suffixes: Vec<u32>,
     pub(crate) control: Control,
     pub(crate) start_walkers: Vec<StartWalker>,
-    pub(crate) queue: Vec<QueueItem>,
+    pub(crate) queue: Vec<Task>,
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) summaries: Vec<ChunkSummary>,
     pub(crate) nfa_walkers: Vec<NfaWalker>,
@@ -123,10 +123,10 @@ impl Buffers {
             hit_suffixes: vec![0; params.hit_capacity as usize],
             control: Control::default(),
             start_walkers: vec![StartWalker::default(); params.start_walkers as usize],
-            queue: vec![QueueItem::default(); params.queue_capacity as usize],
+            queue: vec![Task::default(); params.queue_capacity as usize],
             candidates: vec![
                 Candidate::default();
-                (params.candidate_capacity + params.item_capacity) as usize
+                (params.candidate_capacity + params.start_capacity) as usize
             ],
             summaries: vec![
                 ChunkSummary::default();
@@ -225,9 +225,9 @@ impl Buffers {
 
     /// The `RETRY_*` bits of a pass whose suffixes have been looked at.
     fn retry_reasons(&self, params: &ScanParams) -> u32 {
-        let Control { candidate_count, item_count, retry_reasons, .. } = self.control;
+        let Control { candidate_count, start_count, retry_reasons, .. } = self.control;
         let fits =
-            candidate_count <= params.candidate_capacity && item_count <= params.item_capacity;
+            candidate_count <= params.candidate_capacity && start_count <= params.start_capacity;
         retry_reasons | if fits { 0 } else { layout::RETRY_CANDIDATES }
     }
 
@@ -259,12 +259,12 @@ impl Buffers {
 
     /// Whether the suffixes of a pass have left nothing to do.
     fn leaves_nothing(&self, params: &ScanParams) -> bool {
-        self.retry_reasons(params) == 0 && self.control.item_count == 0 && !self.has_lists(params)
+        self.retry_reasons(params) == 0 && self.control.start_count == 0 && !self.has_lists(params)
     }
 
-    /// How many of the start walkers there are for each item.
+    /// How many of the start walkers there are for each candidate start.
     fn spread(&self, params: &ScanParams) -> u32 {
-        let for_each = params.start_walkers / self.control.item_count.max(1);
+        let for_each = params.start_walkers / self.control.start_count.max(1);
         1 << for_each.checked_ilog2().unwrap_or(0).min(layout::MOST_SPREAD_LOG2)
     }
 

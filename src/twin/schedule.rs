@@ -10,7 +10,7 @@ fn begin_pass(buffers: &mut Buffers, params: &ScanParams, pass: u32) {
     control.queue_tail = 0;
     control.queue_head = 0;
     control.candidate_count = 0;
-    control.item_count = 0;
+    control.start_count = 0;
     control.prefiltered = 0;
     forget_names(control);
     if pass < params.pass_count && pass != control.summary_pass {
@@ -124,8 +124,9 @@ pub(crate) fn schedule(buffers: &mut Buffers, params: &ScanParams) {
     control.gram_prefilter_x = if prefilters { params.gram_prefilter_groups() } else { 0 };
     control.class_prefilter_x = if has_class_windows { control.gram_prefilter_x } else { 0 };
     let walks = runs && !prefilters;
-    let of_items = control.item_count * spread;
-    let walkers = if has_lists { params.start_walkers } else { of_items.min(params.start_walkers) };
+    let of_starts = control.start_count * spread;
+    let walkers =
+        if has_lists { params.start_walkers } else { of_starts.min(params.start_walkers) };
     control.verify_dfa_x = groups(walks, walkers.max(1));
     control.verify_nfa_x = if walks { params.nfa_walkers } else { 0 };
     let is_crowded =

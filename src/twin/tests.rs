@@ -27,7 +27,7 @@ pub(super) fn tight(haystack: &[u8], pass_count: usize) -> ScanParams {
         prefilter_workgroup: 64,
         prefilter_turns: 4,
         candidate_capacity: 1 << 14,
-        item_capacity: 1 << 14,
+        start_capacity: 1 << 14,
         most_pieces: 40,
         ..ScanParams::default()
     }

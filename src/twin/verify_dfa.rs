@@ -2,7 +2,7 @@
 
 use super::{Buffers, Text, chunk_count, enter_steps, rule_of_summary, summary_name};
 use crate::MatchKind;
-use crate::shaders::layout::{self, Control, Hit, QueueItem, RuleRecord, ScanParams, StartWalker};
+use crate::shaders::layout::{self, Control, Hit, RuleRecord, ScanParams, StartWalker, Task};
 
 pub(crate) fn verify_dfa(buffers: &mut Buffers, params: &ScanParams) {
     (0..params.start_walkers).for_each(|id| invocation(buffers, params, id));
@@ -15,7 +15,7 @@ fn open_list(buffers: &Buffers, walker: &mut StartWalker, index: u32) {
 }
 
 /// What a walker takes its starts from.
-const SOURCE: u32 = layout::START_PAIRS | layout::START_LISTED | layout::START_ITEMS;
+const SOURCE: u32 = layout::START_PAIRS | layout::START_LISTED | layout::START_CANDIDATES;
 
 /// The rule at `entry` of the list that a walker runs through.
 fn listed_in(buffers: &Buffers, walker: &StartWalker, entry: u32) -> u32 {
@@ -144,7 +144,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
         let spread = buffers.spread(params);
         walker = StartWalker {
             generation: buffers.control.generation,
-            mode: layout::START_ITEMS,
+            mode: layout::START_CANDIDATES,
             entry: if id.is_multiple_of(spread) { id / spread } else { params.start_walkers },
             ..StartWalker::default()
         };
@@ -161,19 +161,19 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     let has_lists = buffers.has_lists(params);
     let listed = buffers.control.listed.iter().take_while(|&&rule| rule != 0);
     let listed_count = if params.has_listed != 0 { listed.count() as u32 } else { 0 };
-    let item_count = buffers.control.item_count;
-    let item_of = |buffers: &Buffers, entry: u32| {
+    let start_count = buffers.control.start_count;
+    let start_of = |buffers: &Buffers, entry: u32| {
         buffers.candidates[(params.candidate_capacity + entry) as usize]
     };
     let mut rule_index = 0;
     let mut record = 0;
     let mut rule = RuleRecord::default();
     let mut own_text = buffers.text(params, walker.start);
-    // Looked at only where there is a walk or a list, and so an item.
+    // Looked at only where there is a walk or a list, and so a rule.
     let mut text = own_text.unwrap_or(Text { begin: 0, end: 0 });
     if walker.mode & layout::START_WALKING != 0 {
-        rule_index = if walker.mode & layout::START_ITEMS != 0 {
-            item_of(buffers, walker.entry - params.start_walkers).of
+        rule_index = if walker.mode & layout::START_CANDIDATES != 0 {
+            start_of(buffers, walker.entry - params.start_walkers).of
         } else {
             listed_in(buffers, &walker, walker.entry - 1)
         };
@@ -200,7 +200,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 break;
             }
             buffers.queue[(at & (params.queue_capacity - 1)) as usize] =
-                QueueItem { rule: rule_index, start: walker.start, from: walker.from };
+                Task { rule: rule_index, start: walker.start, from: walker.from };
             walker.mode &= SOURCE;
         } else if walker.mode & layout::START_WALKING != 0 {
             if is_long(params, text, &walker, &rule) && record < layout::SUMMARY_MOST_RULES {
@@ -211,7 +211,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                     continue;
                 }
                 let Control { rounds, is_crowded, .. } = buffers.control;
-                let patience = layout::PATIENT_STEPS.min(layout::PATIENT_SUM / item_count.max(1));
+                let patience = layout::PATIENT_STEPS.min(layout::PATIENT_SUM / start_count.max(1));
                 let waits = rounds > 0 || walker.at - walker.start >= patience;
                 if waits && is_crowded == 0 && walker.mode & layout::START_WAITED == 0 {
                     walker.mode |= layout::START_WAITED;
@@ -272,13 +272,13 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             } else {
                 walker.at += 1;
             }
-        } else if walker.mode & layout::START_ITEMS != 0 && walker.entry < item_count
-            || walker.mode & layout::START_ITEMS == 0 && walker.entry < walker.entry_end
+        } else if walker.mode & layout::START_CANDIDATES != 0 && walker.entry < start_count
+            || walker.mode & layout::START_CANDIDATES == 0 && walker.entry < walker.entry_end
         {
-            if walker.mode & layout::START_ITEMS != 0 {
-                let item = item_of(buffers, walker.entry);
-                rule_index = item.of;
-                walker.start = item.at;
+            if walker.mode & layout::START_CANDIDATES != 0 {
+                let candidate = start_of(buffers, walker.entry);
+                rule_index = candidate.of;
+                walker.start = candidate.at;
                 walker.entry += params.start_walkers;
                 own_text = buffers.text(params, walker.start);
                 text = own_text.unwrap_or(text);
@@ -299,7 +299,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             if walker.row != layout::ROW_DEAD {
                 walker.mode |= layout::START_WALKING;
             }
-        } else if walker.mode & layout::START_ITEMS != 0 {
+        } else if walker.mode & layout::START_CANDIDATES != 0 {
             walker.mode = if has_lists { layout::START_LISTED } else { layout::START_DONE };
             walker.start = params.first_start.wrapping_add(id).wrapping_sub(params.start_walkers);
             walker.entry = 0;

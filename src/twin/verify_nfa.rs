@@ -118,19 +118,19 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 break;
             }
             buffers.control.queue_head += 1;
-            let item = buffers.queue[(taken & (params.queue_capacity - 1)) as usize];
-            rule = buffers.rule(item.rule);
-            text = text_of(buffers, item.start);
+            let task = buffers.queue[(taken & (params.queue_capacity - 1)) as usize];
+            rule = buffers.rule(task.rule);
+            text = text_of(buffers, task.start);
             step_count += enter_steps(params);
             walker = NfaWalker {
                 generation: walker.generation,
                 mode: layout::NFA_GLUSHKOV,
                 epoch: walker.epoch,
-                rule: item.rule,
-                start: item.start,
-                from: item.from,
-                last: item.start,
-                at: item.start,
+                rule: task.rule,
+                start: task.start,
+                from: task.from,
+                last: task.start,
+                at: task.start,
                 ..NfaWalker::default()
             };
             if rule.glushkov == 0 {
@@ -141,9 +141,9 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                     buffers.scratch[slot(lists + word)] = u32::from(word == 0);
                 }
             }
-            if !can_judge(params, text, item.start, rule.lookahead) {
+            if !can_judge(params, text, task.start, rule.lookahead) {
                 let end = layout::UNDECIDED;
-                let hit = Hit { pattern_id: rule.pattern_id, start: item.start, end };
+                let hit = Hit { pattern_id: rule.pattern_id, start: task.start, end };
                 given_up = !buffers.emit(params, hit);
                 walker.mode = layout::NFA_IDLE;
             }

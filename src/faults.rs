@@ -16,8 +16,9 @@ use crate::scan::tuning::Tuning;
 use crate::vulkan::layer::{self, Hook};
 use crate::vulkan::testing::TestBackend;
 use crate::{
-    Backend, BackendError, Match, MegakernelConfig, MegakernelSession, Memory, ResidentHaystack,
-    RingError, RulePipeline, ScanError, ScanScratch, SessionOptions, Validation, WorkItem,
+    Backend, BackendError, Match, MegakernelSession, MegakernelSessionConfig, Memory,
+    ResidentHaystack, RingError, RingItem, RulePipeline, ScanError, ScanScratch, SessionOptions,
+    Validation,
 };
 
 /// With rare bytes, for tables that are packed in no time.
@@ -217,13 +218,13 @@ impl Flow for Ring {
     type Session = MegakernelSession;
 
     fn begin(&self, backend: &Backend) -> Failed<Self::Session> {
-        let config = MegakernelConfig {
+        let config = MegakernelSessionConfig {
             slot_count: 8,
             workgroup_size_x: 8,
             round_bytes: 256,
             max_matches: 100,
             rounds_in_flight: 2,
-            ..MegakernelConfig::default()
+            ..MegakernelSessionConfig::default()
         };
         let session = MegakernelSession::with_tuning(backend, rules(), config, Tuning::cramped)?;
         Ok(session.expect("the device can run it"))
@@ -231,7 +232,7 @@ impl Flow for Ring {
 
     fn go_on(&self, _: &Backend, session: &mut Self::Session) -> Failed {
         let pieces = (0..).zip(TEXT.chunks(PIECE));
-        let items: Vec<WorkItem> = pieces.map(|(id, bytes)| WorkItem::new(id, bytes)).collect();
+        let items: Vec<RingItem> = pieces.map(|(id, bytes)| RingItem::new(id, bytes)).collect();
         let expected = &expected().pieces;
         for (found, expected) in session.submit_scan(&items)?.iter().zip(expected) {
             assert_eq!(found.matches.as_ref().unwrap(), expected);

@@ -64,9 +64,9 @@ extern crate self as vkscan;
 
 pub use matches::{Match, MatchKind};
 pub use ring::{
-    ItemBytes, ItemError, ItemMatches, ItemResult, MegakernelConfig, MegakernelSession,
-    NotPublished, Observable, Published, PublishedBatch, RingBatch, RingError, RingResults,
-    RingStats, WorkItem,
+    MegakernelSession, MegakernelSessionConfig, RingBatch, RingError, RingItem, RingItemBytes,
+    RingItemError, RingItemMatches, RingItemResult, RingNotPublished, RingObservable,
+    RingPublished, RingPublishedBatch, RingResults, RingSession, RingStats,
 };
 pub use rules::{
     BuildError, Factor, PipelineOptions, RuleBound, RulePipeline, RulePlan, UnicodePolicy,

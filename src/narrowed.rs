@@ -8,9 +8,9 @@ use crate::vulkan::layer;
 use crate::vulkan::narrowing::{SUITABLE, UNSUITABLE};
 use crate::vulkan::testing::TestBackend;
 use crate::{
-    Backend, BackendError, Haystack, MatchKind, MegakernelConfig, MegakernelSession,
-    PipelineOptions, ResidentHaystack, RulePipeline, ScanScratch, SessionOptions, Validation,
-    WorkItem,
+    Backend, BackendError, Haystack, MatchKind, MegakernelSession, MegakernelSessionConfig,
+    PipelineOptions, ResidentHaystack, RingItem, RulePipeline, ScanScratch, SessionOptions,
+    Validation,
 };
 
 /// With and without rare bytes, with long walks, and in need of the NFA.
@@ -74,17 +74,17 @@ fn check(backend: &Backend, name: &str) {
 }
 
 fn check_ring(backend: &Backend, rules: &RulePipeline, haystack: &[u8], what: &str) {
-    let config = MegakernelConfig {
+    let config = MegakernelSessionConfig {
         slot_count: 64,
         workgroup_size_x: 64,
         round_bytes: 1 << 13,
         max_matches: 1000,
-        ..MegakernelConfig::default()
+        ..MegakernelSessionConfig::default()
     };
     let session = MegakernelSession::with_tuning(backend, rules, config, Tuning::for_device);
     let mut session = session.unwrap().expect("the device can run it");
     let items: Vec<&[u8]> = haystack.chunks(61).collect();
-    let work: Vec<WorkItem> = (0..).zip(&items).map(|(id, item)| WorkItem::new(id, item)).collect();
+    let work: Vec<RingItem> = (0..).zip(&items).map(|(id, item)| RingItem::new(id, item)).collect();
     for (result, item) in session.submit_scan(&work).unwrap().into_iter().zip(items) {
         assert!(result.matches == Ok(rules.reference_scan(item)), "{what}, {}", result.id);
     }

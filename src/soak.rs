@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::faults::{self, Failed, Flow, PATTERNS, TEXT};
 use crate::{
-    Backend, BackendOptions, ResidentHaystack, RingError, RulePipeline, ScanError, ScanScratch,
-    Validation, WorkItem,
+    Backend, BackendOptions, ResidentHaystack, RingError, RingItem, RulePipeline, ScanError,
+    ScanScratch, Validation,
 };
 
 const THREADS: usize = 8;
@@ -114,7 +114,7 @@ fn leave_in_flight(backend: &Backend) -> Failed {
 /// A ring session that goes with a round that nobody has collected.
 fn leave_published(backend: &Backend) -> Result<(), RingError> {
     let mut session = faults::Ring.begin(backend)?;
-    let items = [WorkItem::new(1, TEXT)];
+    let items = [RingItem::new(1, TEXT)];
     let _published = session.publish(&items)?;
     drop(session);
     Ok(())

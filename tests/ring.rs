@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use common::{data, gpu, options, planted, regex_matches, regexes, say};
 use vkscan::{
-    ItemResult, Match, MatchKind, MegakernelConfig, MegakernelSession, RingResults, RulePipeline,
-    ScanScratch, SessionOptions, WorkItem,
+    Match, MatchKind, MegakernelSession, MegakernelSessionConfig, RingItem, RingItemResult,
+    RingResults, RulePipeline, ScanScratch, SessionOptions,
 };
 
 const ITEMS: usize = 20_000;
@@ -45,15 +45,16 @@ fn check(name: &str) {
         let clock = Instant::now();
         let rules = RulePipeline::with_options(&patterns, options(match_kind)).unwrap();
         // In slots of one workgroup, which come round and round; and in few rounds.
-        let one_workgroup = MegakernelConfig {
+        let one_workgroup = MegakernelSessionConfig {
             slot_count: 64,
             workgroup_size_x: 64,
             round_bytes: 2 * LONGEST,
-            ..MegakernelConfig::default()
+            ..MegakernelSessionConfig::default()
         };
-        let many_slots = MegakernelConfig { slot_count: 1 << 14, ..MegakernelConfig::default() };
-        let work: Vec<WorkItem> =
-            (0..).zip(&items).map(|(id, item)| WorkItem::new(id, item)).collect();
+        let many_slots =
+            MegakernelSessionConfig { slot_count: 1 << 14, ..MegakernelSessionConfig::default() };
+        let work: Vec<RingItem> =
+            (0..).zip(&items).map(|(id, item)| RingItem::new(id, item)).collect();
         let results = [one_workgroup, many_slots].map(|config| {
             let made = MegakernelSession::new(&gpu.backend, &rules, config).unwrap();
             let mut session = made.expect("the device can run it");
@@ -93,7 +94,7 @@ fn check(name: &str) {
     }
 }
 
-fn compare(name: &str, item: &[u8], result: ItemResult, expected: &[Match]) {
+fn compare(name: &str, item: &[u8], result: RingItemResult, expected: &[Match]) {
     let found = result.matches;
     assert!(
         found == Ok(expected),

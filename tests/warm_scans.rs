@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use vkscan::{
-    Backend, BackendOptions, MatchKind, MegakernelConfig, MegakernelSession, PipelineOptions,
-    RingResults, RulePipeline, ScanScratch, WorkItem,
+    Backend, BackendOptions, MatchKind, MegakernelSession, MegakernelSessionConfig,
+    PipelineOptions, RingItem, RingResults, RulePipeline, ScanScratch,
 };
 
 struct Counting;
@@ -70,12 +70,12 @@ fn a_warm_ring_allocates_nothing() {
     let _counted = COUNTED.lock();
     let backend = Backend::new(&BackendOptions::default()).unwrap();
     let rules = RulePipeline::new(&[r"\d+", r"[a-z]{3,5}"]).unwrap();
-    let config = MegakernelConfig { tenant_count: 2, ..MegakernelConfig::default() };
+    let config = MegakernelSessionConfig { tenant_count: 2, ..MegakernelSessionConfig::default() };
     let mut session = MegakernelSession::new(&backend, &rules, config).unwrap().unwrap();
     let bytes = b"one 2 three 44 five ".repeat(50);
     // More than fit a round.
-    let items: Vec<WorkItem> =
-        (0..500).map(|id| WorkItem::new(id, &bytes[..id as usize])).collect();
+    let items: Vec<RingItem> =
+        (0..500).map(|id| RingItem::new(id, &bytes[..id as usize])).collect();
     let mut results = RingResults::default();
     // In rounds of every size.
     for count in [500, 99, 7].repeat(8) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use vkscan::{
-    Backend, Match, MegakernelConfig, MegakernelSession, RingResults, RulePipeline, WorkItem,
+    Backend, Match, MegakernelSession, MegakernelSessionConfig, RingItem, RingResults, RulePipeline,
 };
 
 use crate::Result;
@@ -53,11 +53,12 @@ fn measure(
     rules: &RulePipeline,
     haystack: &[u8],
 ) -> Result<Measured> {
-    let work: Vec<WorkItem> = (0..)
+    let work: Vec<RingItem> = (0..)
         .zip(haystack.chunks_exact(items.bytes))
-        .map(|(id, item)| WorkItem::new(id, item))
+        .map(|(id, item)| RingItem::new(id, item))
         .collect();
-    let config = MegakernelConfig { slot_count: SLOTS, ..MegakernelConfig::default() };
+    let config =
+        MegakernelSessionConfig { slot_count: SLOTS, ..MegakernelSessionConfig::default() };
     let made = MegakernelSession::new(backend, rules, config)?;
     let mut session = made.ok_or("the device cannot run ring sessions")?;
     let mut results = RingResults::default();

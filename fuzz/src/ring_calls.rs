@@ -1,9 +1,9 @@
 //! Calls of a ring session in any order, of which every item gets what its rules find in it alone, or its own error.
 
 use vkscan::{
-    ItemBytes, ItemError, Match, MatchKind, MegakernelConfig, MegakernelSession, Observable,
-    PipelineOptions, Published, PublishedBatch, RingBatch, RingError, RingResults, RulePipeline,
-    WorkItem,
+    Match, MatchKind, MegakernelSession, MegakernelSessionConfig, PipelineOptions, RingBatch,
+    RingError, RingItem, RingItemBytes, RingItemError, RingObservable, RingPublished,
+    RingPublishedBatch, RingResults, RulePipeline,
 };
 
 use super::source::Source;
@@ -14,7 +14,7 @@ use super::{assert_valid, backend, generate};
 #[derive(Clone, Debug)]
 struct Expected {
     id: u64,
-    matches: Result<Vec<Match>, ItemError>,
+    matches: Result<Vec<Match>, RingItemError>,
 }
 
 /// Rules, and the most matches of an item.
@@ -46,26 +46,30 @@ impl Tenant {
         Tenant { rules, max_matches: source.one_of(&[1 << 14, 1 << 14, 40, 1, 0]) }
     }
 
-    fn expected(&self, bytes: &[u8], max_matches: u32) -> Result<Vec<Match>, ItemError> {
+    fn expected(&self, bytes: &[u8], max_matches: u32) -> Result<Vec<Match>, RingItemError> {
         let matches = self.rules.reference_scan(bytes);
         let max_matches = max_matches.min(self.max_matches);
         if matches.len() <= max_matches as usize {
             return Ok(matches);
         }
-        Err(ItemError::TooManyMatches { found: matches.len() as u64, at_least: false, max_matches })
+        Err(RingItemError::TooManyMatches {
+            found: matches.len() as u64,
+            at_least: false,
+            max_matches,
+        })
     }
 }
 
 /// What is in flight, and what has to come of it.
 enum Flight<'a> {
-    Items(Published<'a>, Vec<Expected>),
-    Batch(PublishedBatch, Vec<Expected>),
+    Items(RingPublished<'a>, Vec<Expected>),
+    Batch(RingPublishedBatch, Vec<Expected>),
 }
 
 /// Says how many items were compared.
 pub fn run(bytes: &[u8]) -> usize {
     let source = &mut Source::new(bytes);
-    let config = MegakernelConfig {
+    let config = MegakernelSessionConfig {
         slot_count: source.one_of(&[8, 64, 3]),
         workgroup_size_x: source.one_of(&[1, 4, 64]),
         tenant_count: source.within(1..=3) as u32,
@@ -79,17 +83,17 @@ pub fn run(bytes: &[u8]) -> usize {
         ["a", "b", "foo", "bar", "abcd", "zqxj1", r"\x00", "é", r"\n"].map(String::from).into();
     let items: Vec<Vec<u8>> =
         source.list(1..=12, |source| generate::haystack(source, &words, longest));
-    let rounds: Vec<Vec<WorkItem>> = source.list(1..=12, |source| {
-        source.list(0..=6, |source| WorkItem {
+    let rounds: Vec<Vec<RingItem>> = source.list(1..=12, |source| {
+        source.list(0..=6, |source| RingItem {
             id: source.within(0..=1000) as u64,
             // One more than there are.
             tenant: source.within(0..=config.tenant_count as usize) as u32,
             max_matches: source.one_of(&[u32::MAX, u32::MAX, 1, 0]),
-            bytes: ItemBytes::Host(&items[source.within(0..=items.len() - 1)]),
+            bytes: RingItemBytes::Host(&items[source.within(0..=items.len() - 1)]),
         })
     });
     let first = Tenant::any(source);
-    let config = MegakernelConfig { max_matches: first.max_matches, ..config };
+    let config = MegakernelSessionConfig { max_matches: first.max_matches, ..config };
     let what = || format!("to make a ring session: {config:?}");
     let session = watch(what, || MegakernelSession::new(backend(), &first.rules, config));
     let mut tenants: Vec<Option<Tenant>> = vec![Some(first)];
@@ -130,14 +134,14 @@ struct Packed {
 }
 
 impl Packed {
-    fn item(&self) -> WorkItem<'_> {
+    fn item(&self) -> RingItem<'_> {
         let Packed { id, tenant, max_matches, ref bytes } = *self;
-        WorkItem { id, tenant, max_matches, bytes: ItemBytes::Host(bytes) }
+        RingItem { id, tenant, max_matches, bytes: RingItemBytes::Host(bytes) }
     }
 }
 
 struct Ring<'a> {
-    config: MegakernelConfig,
+    config: MegakernelSessionConfig,
     session: MegakernelSession,
     tenants: Vec<Option<Tenant>>,
     in_flight: Vec<Flight<'a>>,
@@ -149,7 +153,7 @@ struct Ring<'a> {
 }
 
 impl<'a> Ring<'a> {
-    fn call(&mut self, source: &mut Source, items: &[Vec<u8>], left: &mut &'a [Vec<WorkItem<'a>>]) {
+    fn call(&mut self, source: &mut Source, items: &[Vec<u8>], left: &mut &'a [Vec<RingItem<'a>>]) {
         match source.within(0..=15) {
             0..4 => {
                 let Some((round, rest)) = left.split_first() else { return };
@@ -192,7 +196,7 @@ impl<'a> Ring<'a> {
                 self.is_open = false;
             }
             _ => {
-                let items = self.session.observe(Observable::Items);
+                let items = self.session.observe(RingObservable::Items);
                 assert_eq!(items.is_some(), self.config.observable_slots > 0);
                 assert_eq!(self.session.backend().is_some(), self.is_open);
                 assert!(self.session.next_slot() < self.session.slot_count());
@@ -208,21 +212,21 @@ impl<'a> Ring<'a> {
         self.session.shutdown().unwrap();
     }
 
-    fn expected(&self, item: &WorkItem) -> Expected {
-        let ItemBytes::Host(bytes) = item.bytes else { panic!("all are in host memory") };
+    fn expected(&self, item: &RingItem) -> Expected {
+        let RingItemBytes::Host(bytes) = item.bytes else { panic!("all are in host memory") };
         let most = self.config.round_bytes - self.config.round_bytes % 4 - 1;
         let tenant = self.tenants.get(item.tenant as usize).and_then(Option::as_ref);
         let matches = match tenant {
-            None => Err(ItemError::NoPipeline { tenant: item.tenant }),
+            None => Err(RingItemError::NoPipeline { tenant: item.tenant }),
             Some(_) if bytes.len() > most => {
-                Err(ItemError::TooLarge { bytes: bytes.len(), capacity: most })
+                Err(RingItemError::TooLarge { bytes: bytes.len(), capacity: most })
             }
             Some(tenant) => tenant.expected(bytes, item.max_matches),
         };
         Expected { id: item.id, matches }
     }
 
-    fn publish(&mut self, round: &'a [WorkItem<'a>]) {
+    fn publish(&mut self, round: &'a [RingItem<'a>]) {
         self.calls.push(format!("publish {} items", round.len()));
         match self.session.publish(round) {
             Ok(published) => {
@@ -234,7 +238,7 @@ impl<'a> Ring<'a> {
         }
     }
 
-    fn submit(&mut self, round: &[WorkItem]) {
+    fn submit(&mut self, round: &[RingItem]) {
         self.calls.push(format!("submit {} items", round.len()));
         let mut results = RingResults::default();
         let expected: Vec<Expected> = round.iter().map(|item| self.expected(item)).collect();
@@ -351,8 +355,8 @@ impl<'a> Ring<'a> {
             let is_right = match (&found, &expected.matches) {
                 // It may have given up counting.
                 (
-                    Err(ItemError::TooManyMatches { found, at_least, max_matches }),
-                    Err(ItemError::TooManyMatches { found: all, max_matches: most, .. }),
+                    Err(RingItemError::TooManyMatches { found, at_least, max_matches }),
+                    Err(RingItemError::TooManyMatches { found: all, max_matches: most, .. }),
                 ) => max_matches == most && (found == all || *at_least && found <= all),
                 (found, expected) => found == expected,
             };

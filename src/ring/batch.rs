@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::item::ItemBytes;
+use super::item::RingItemBytes;
 use crate::narrow::narrow;
 use crate::scan::{ResidentPart, StagedHaystack};
 use crate::shaders::layout;
@@ -131,10 +131,10 @@ impl RingBatch {
     }
 
     /// Takes note of which items are on the device, of those whose bytes `bytes` tells.
-    pub(super) fn set_resident<'i>(&mut self, bytes: impl Fn(usize) -> &'i ItemBytes<'i>) {
+    pub(super) fn set_resident<'i>(&mut self, bytes: impl Fn(usize) -> &'i RingItemBytes<'i>) {
         let items = self.items.iter().enumerate();
         let on_device = items.filter_map(|(index, item)| match bytes(index) {
-            ItemBytes::Resident { haystack, range } if !range.is_empty() => {
+            RingItemBytes::Resident { haystack, range } if !range.is_empty() => {
                 Some(ResidentPart::new(haystack, range.start, item.begin as usize, range.len()))
             }
             _ => None,
@@ -156,7 +156,7 @@ pub(super) struct Piece<'b> {
 
 impl Piece<'_> {
     /// Fills it with the bytes of items, which `bytes` tells, and gaps with zeros.
-    pub(super) fn fill<'i>(self, bytes: impl Fn(usize) -> &'i ItemBytes<'i>) {
+    pub(super) fn fill<'i>(self, bytes: impl Fn(usize) -> &'i RingItemBytes<'i>) {
         let Piece { first, bytes: piece, items } = self;
         let behind = first + piece.len();
         let from = items.partition_point(|item| item.end as usize <= first);
@@ -165,7 +165,7 @@ impl Piece<'_> {
         for (index, item) in items.iter().enumerate().skip(from).take_while(in_reach) {
             let [begin, end] = [item.begin, item.end].map(|at| (at as usize).clamp(first, behind));
             piece[at - first..begin - first].fill(0);
-            if let ItemBytes::Host(bytes) = bytes(index) {
+            if let RingItemBytes::Host(bytes) = bytes(index) {
                 let within = begin - item.begin as usize;
                 piece[begin - first..end - first]
                     .copy_from_slice(&bytes[within..within + (end - begin)]);
@@ -209,7 +209,7 @@ mod tests {
                 .collect();
             let bytes: Vec<Vec<u8>> =
                 lens.iter().enumerate().map(|(index, &len)| vec![index as u8 + 1; len]).collect();
-            let hosts: Vec<ItemBytes> = bytes.iter().map(|bytes| ItemBytes::Host(bytes)).collect();
+            let hosts: Vec<RingItemBytes> = bytes.iter().map(|bytes| RingItemBytes::Host(bytes)).collect();
             let mut memory = vec![0xEE; end.map_or(0, packed_len)];
             for (index, piece) in memory.chunks_mut(piece_bytes).enumerate() {
                 let piece = Piece { first: index * piece_bytes, bytes: piece, items: &items };

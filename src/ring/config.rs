@@ -1,13 +1,13 @@
 //! What a ring session is made for.
 
 use super::error::RingError;
-use super::tally::Observable;
+use super::tally::RingObservable;
 use crate::MAX_HAYSTACK_BYTES;
 use crate::shaders::layout;
 
 /// What a ring session is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MegakernelConfig {
+pub struct MegakernelSessionConfig {
     /// Items that may be in flight, of all tenants together: rounded up to a multiple of `workgroup_size_x`. At most
     /// 2^20.
     pub slot_count: u32,
@@ -15,7 +15,7 @@ pub struct MegakernelConfig {
     pub workgroup_size_x: u32,
     /// Tenants, each of which has an even share of the slots for itself. At most 64.
     pub tenant_count: u32,
-    /// How many of the counters that [`Observable`] lists can be read, the first ones first: up to 4.
+    /// How many of the counters that [`RingObservable`] lists can be read, the first ones first: up to 4.
     pub observable_slots: u32,
     /// Bytes of a tenant's items in one round, with the gaps between them, and so of the largest item: up to
     /// [`MAX_HAYSTACK_BYTES`]. Each round in flight takes device memory and staging memory of that size.
@@ -26,9 +26,9 @@ pub struct MegakernelConfig {
     pub max_matches: u32,
 }
 
-impl Default for MegakernelConfig {
-    fn default() -> MegakernelConfig {
-        MegakernelConfig {
+impl Default for MegakernelSessionConfig {
+    fn default() -> MegakernelSessionConfig {
+        MegakernelSessionConfig {
             slot_count: 256,
             workgroup_size_x: 256,
             tenant_count: 1,
@@ -43,20 +43,24 @@ impl Default for MegakernelConfig {
 /// Most slots of a ring.
 const MOST_SLOTS: u32 = 1 << 20;
 
-impl MegakernelConfig {
+impl MegakernelSessionConfig {
     /// The same with its slots rounded up.
-    pub(super) fn checked(self) -> Result<MegakernelConfig, RingError> {
-        let MegakernelConfig { slot_count, workgroup_size_x, tenant_count, .. } = self;
+    pub(super) fn checked(self) -> Result<MegakernelSessionConfig, RingError> {
+        let MegakernelSessionConfig { slot_count, workgroup_size_x, tenant_count, .. } = self;
         within("workgroup_size_x", workgroup_size_x.into(), [1, MOST_SLOTS.into()])?;
         within("slot_count", slot_count.into(), [1, MOST_SLOTS.into()])?;
         let slot_count = slot_count.next_multiple_of(workgroup_size_x);
         within("slot_count, rounded up,", slot_count.into(), [1, MOST_SLOTS.into()])?;
         let most_tenants = slot_count.min(layout::MOST_TENANTS);
         within("tenant_count", tenant_count.into(), [1, most_tenants.into()])?;
-        within("observable_slots", self.observable_slots.into(), [0, Observable::COUNT.into()])?;
+        within(
+            "observable_slots",
+            self.observable_slots.into(),
+            [0, RingObservable::COUNT.into()],
+        )?;
         within("round_bytes", self.round_bytes as u64, [16, MAX_HAYSTACK_BYTES as u64])?;
         within("rounds_in_flight", self.rounds_in_flight as u64, [1, 256])?;
-        Ok(MegakernelConfig { slot_count, ..self })
+        Ok(MegakernelSessionConfig { slot_count, ..self })
     }
 
     /// Slots that each tenant has.

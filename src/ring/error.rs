@@ -53,7 +53,7 @@ pub enum RingError {
 /// Why a batch was not published.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
-pub struct NotPublished {
+pub struct RingNotPublished {
     pub error: RingError,
     /// What was not published; none if it went with a lost device.
     pub batch: Option<RingBatch>,

@@ -7,38 +7,38 @@ use crate::{Match, ResidentHaystack, ScanStats};
 
 /// A small haystack: its matches are exactly those that a scan of its bytes alone has.
 #[derive(Clone, Debug)]
-pub struct WorkItem<'a> {
+pub struct RingItem<'a> {
     /// The caller's own; it comes back with the result.
     pub id: u64,
     /// Whose rules it is scanned with, from 0.
     pub tenant: u32,
     /// Most matches of this item, if that is fewer than its tenant's.
     pub max_matches: u32,
-    pub bytes: ItemBytes<'a>,
+    pub bytes: RingItemBytes<'a>,
 }
 
 /// Where an item's bytes are.
 #[derive(Clone, Debug)]
-pub enum ItemBytes<'a> {
+pub enum RingItemBytes<'a> {
     /// In ordinary memory.
     Host(&'a [u8]),
     /// On the device of the session already, where they are copied from.
     Resident { haystack: &'a ResidentHaystack, range: Range<usize> },
 }
 
-impl<'a> WorkItem<'a> {
+impl<'a> RingItem<'a> {
     /// An item of the first tenant, with as many matches as that has.
-    pub fn new(id: u64, bytes: &'a [u8]) -> WorkItem<'a> {
-        WorkItem { id, tenant: 0, max_matches: u32::MAX, bytes: ItemBytes::Host(bytes) }
+    pub fn new(id: u64, bytes: &'a [u8]) -> RingItem<'a> {
+        RingItem { id, tenant: 0, max_matches: u32::MAX, bytes: RingItemBytes::Host(bytes) }
     }
 }
 
-impl ItemBytes<'_> {
+impl RingItemBytes<'_> {
     /// Bytes; none if a range is not inside its haystack.
     pub(super) fn len(&self) -> Option<usize> {
         match self {
-            ItemBytes::Host(bytes) => Some(bytes.len()),
-            ItemBytes::Resident { haystack, range } => {
+            RingItemBytes::Host(bytes) => Some(bytes.len()),
+            RingItemBytes::Resident { haystack, range } => {
                 let is_inside = range.start <= range.end && range.end <= haystack.len();
                 is_inside.then_some(range.len())
             }
@@ -49,7 +49,7 @@ impl ItemBytes<'_> {
 /// Why an item has no matches to show. Those of the others stand.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum ItemError {
+pub enum RingItemError {
     /// There are more matches than the item, its tenant or the session may have.
     #[error(
         "there are {}{found} matches and the item may have {max_matches}: allow more",
@@ -83,18 +83,18 @@ pub enum ItemError {
 
 /// What has come of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ItemResult<'r> {
+pub struct RingItemResult<'r> {
     pub id: u64,
     /// Sorted; offsets count from the item's first byte.
-    pub matches: Result<&'r [Match], &'r ItemError>,
+    pub matches: Result<&'r [Match], &'r RingItemError>,
 }
 
 /// What has come of one item, on its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ItemMatches {
+pub struct RingItemMatches {
     pub id: u64,
-    /// As in [`ItemResult`].
-    pub matches: Result<Vec<Match>, ItemError>,
+    /// As in [`RingItemResult`].
+    pub matches: Result<Vec<Match>, RingItemError>,
 }
 
 /// What has come of items, in their order. It can be used again and again, and then nothing is
@@ -111,7 +111,7 @@ pub(super) struct Outcome {
     pub(super) id: u64,
     /// Where its matches are.
     pub(super) matches: Range<usize>,
-    pub(super) error: Option<Box<ItemError>>,
+    pub(super) error: Option<Box<RingItemError>>,
 }
 
 /// What it took.
@@ -151,21 +151,21 @@ impl RingResults {
     }
 
     /// The result of an item, by its place among those that were submitted.
-    pub fn get(&self, index: usize) -> Option<ItemResult<'_>> {
+    pub fn get(&self, index: usize) -> Option<RingItemResult<'_>> {
         self.items.get(index).map(|outcome| self.result(outcome))
     }
 
     /// In the order in which items were submitted.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = ItemResult<'_>> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = RingItemResult<'_>> {
         self.items.iter().map(|outcome| self.result(outcome))
     }
 
-    fn result<'r>(&'r self, outcome: &'r Outcome) -> ItemResult<'r> {
+    fn result<'r>(&'r self, outcome: &'r Outcome) -> RingItemResult<'r> {
         let matches = match &outcome.error {
             Some(error) => Err(&**error),
             None => Ok(&self.matches[outcome.matches.clone()]),
         };
-        ItemResult { id: outcome.id, matches }
+        RingItemResult { id: outcome.id, matches }
     }
 
     pub(super) fn clear(&mut self) {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::batch::RingBatch;
-use super::config::MegakernelConfig;
+use super::config::MegakernelSessionConfig;
 use super::error::RingError;
 use super::round::{Held, Part};
-use super::tally::Observable;
+use super::tally::RingObservable;
 use crate::narrow::narrow;
 use crate::scan::tuning::Tuning;
 use crate::scan::{self, RingShape, Slots};
@@ -22,7 +22,7 @@ pub(super) struct Live {
     /// Tells what it lent from what others did.
     id: Arc<()>,
     pub(super) backend: Backend,
-    config: MegakernelConfig,
+    config: MegakernelSessionConfig,
     tuning: fn(&DeviceInfo) -> Tuning,
     ring: SharedBuffer,
     /// Of each tenant that has rules.
@@ -39,7 +39,7 @@ pub(super) struct Live {
 impl Live {
     /// A ring without tenants; none where the device cannot have it.
     pub(super) fn new(
-        config: MegakernelConfig,
+        config: MegakernelSessionConfig,
         backend: Backend,
         tuning: fn(&DeviceInfo) -> Tuning,
     ) -> Result<Option<Live>, RingError> {
@@ -180,7 +180,7 @@ impl Live {
     }
 
     /// A tenant's counter, as the device has it.
-    pub(super) fn read(&self, what: Observable, tenant: u32) -> u64 {
+    pub(super) fn read(&self, what: RingObservable, tenant: u32) -> u64 {
         what.read(&self.ring, tenant)
     }
 

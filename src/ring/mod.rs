@@ -26,9 +26,11 @@ mod tally;
 mod tests;
 
 pub use batch::RingBatch;
-pub use config::MegakernelConfig;
-pub use error::{NotPublished, RingError};
-pub use item::{ItemBytes, ItemError, ItemMatches, ItemResult, RingResults, RingStats, WorkItem};
-pub use round::{Published, PublishedBatch};
-pub use session::MegakernelSession;
-pub use tally::Observable;
+pub use config::MegakernelSessionConfig;
+pub use error::{RingError, RingNotPublished};
+pub use item::{
+    RingItem, RingItemBytes, RingItemError, RingItemMatches, RingItemResult, RingResults, RingStats,
+};
+pub use round::{RingPublished, RingPublishedBatch};
+pub use session::{MegakernelSession, RingSession};
+pub use tally::RingObservable;

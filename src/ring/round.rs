@@ -6,7 +6,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use super::batch::{PIECE_BYTES, Packed, Piece, RingBatch};
-use super::item::{ItemError, Outcome, RingResults, RingStats, WorkItem};
+use super::item::{Outcome, RingItem, RingItemError, RingResults, RingStats};
 use crate::matches::Selected;
 use crate::narrow::narrow;
 use crate::parallel::{self, share_out};
@@ -22,16 +22,16 @@ use crate::{Match, ResidentRulePipeline, ScanError, ScanScratch, ScanStats};
 /// Dropping it drops what comes of them.
 #[must_use = "what comes of the items is dropped with it"]
 #[derive(Debug)]
-pub struct Published<'a> {
+pub struct RingPublished<'a> {
     pub(super) round: RoundId,
-    pub(super) items: &'a [WorkItem<'a>],
+    pub(super) items: &'a [RingItem<'a>],
 }
 
 /// A batch that was published, to be collected by
 /// [`MegakernelSession::collect_batch`](super::MegakernelSession::collect_batch).
 #[must_use = "what comes of the items is dropped with it"]
 #[derive(Debug)]
-pub struct PublishedBatch {
+pub struct RingPublishedBatch {
     pub(super) round: RoundId,
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Round {
     pub(super) held: Vec<Held>,
     pub(super) parts: Vec<Part>,
     /// What is wrong with items that take no slot, by their places.
-    pub(super) faults: Vec<(u32, u64, ItemError)>,
+    pub(super) faults: Vec<(u32, u64, RingItemError)>,
     /// What has come of the items, once that is known before somebody asks.
     pub(super) results: RingResults,
     pub(super) stats: RingStats,
@@ -162,7 +162,7 @@ impl Round {
 
     /// Fills the room made for items with their bytes, and does something else meanwhile. Of items on the device it
     /// only takes note.
-    pub(super) fn fill<R>(&mut self, items: &[WorkItem], meanwhile: impl FnOnce() -> R) -> R {
+    pub(super) fn fill<R>(&mut self, items: &[RingItem], meanwhile: impl FnOnce() -> R) -> R {
         /// Bytes up to which one thread is sooner done.
         const LITTLE: usize = 512 << 10;
 
@@ -308,10 +308,10 @@ impl Part {
             }
             outcome.matches = first..matches.len();
             if !is_done {
-                outcome.error = Some(Box::new(ItemError::Faulted));
+                outcome.error = Some(Box::new(RingItemError::Faulted));
             } else if is_over {
                 let (found, at_least) = (counts[index], cut.contains(&narrow(index)));
-                let error = ItemError::TooManyMatches { found, at_least, max_matches };
+                let error = RingItemError::TooManyMatches { found, at_least, max_matches };
                 outcome.error = Some(Box::new(error));
             }
         }

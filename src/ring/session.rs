@@ -6,12 +6,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::batch::{self, RingBatch};
-use super::config::{MegakernelConfig, within};
-use super::error::{NotPublished, RingError};
-use super::item::{ItemBytes, ItemError, ItemMatches, RingResults, RingStats, WorkItem};
+use super::config::{MegakernelSessionConfig, within};
+use super::error::{RingError, RingNotPublished};
+use super::item::{
+    RingItem, RingItemBytes, RingItemError, RingItemMatches, RingResults, RingStats,
+};
 use super::live::Live;
-use super::round::{Held, Part, Published, PublishedBatch, RingScratch, Round, RoundId, State};
-use super::tally::{Counters, Observable};
+use super::round::{
+    Held, Part, RingPublished, RingPublishedBatch, RingScratch, Round, RoundId, State,
+};
+use super::tally::{Counters, RingObservable};
 use crate::narrow::narrow;
 use crate::scan::tuning::Tuning;
 use crate::vulkan::deadline::Deadline;
@@ -21,15 +25,15 @@ use crate::{Backend, DeviceInfo, RulePipeline};
 /// item gets its own matches back, exactly those that a scan of its bytes alone would have.
 ///
 /// ```
-/// use vkscan::{Backend, BackendOptions, MegakernelConfig, MegakernelSession, RulePipeline, WorkItem};
+/// use vkscan::{Backend, BackendOptions, MegakernelSessionConfig, MegakernelSession, RulePipeline, RingItem};
 ///
 /// let backend = Backend::new(&BackendOptions::default())?;
 /// let rules = RulePipeline::new(&[r"^\w+", r"\d+$"])?;
-/// let config = MegakernelConfig::default();
+/// let config = MegakernelSessionConfig::default();
 /// let Some(mut session) = MegakernelSession::new(&backend, &rules, config)? else {
 ///     return Ok(()); // this device scans one haystack at a time
 /// };
-/// let items = [WorkItem::new(7, b"one 2"), WorkItem::new(8, b"three")];
+/// let items = [RingItem::new(7, b"one 2"), RingItem::new(8, b"three")];
 /// for result in session.submit_scan(&items)? {
 ///     println!("{}: {:?}", result.id, result.matches?);
 /// }
@@ -47,7 +51,7 @@ use crate::{Backend, DeviceInfo, RulePipeline};
 /// [publish]: MegakernelSession::publish
 /// [collect]: MegakernelSession::collect_into
 pub struct MegakernelSession {
-    config: MegakernelConfig,
+    config: MegakernelSessionConfig,
     /// None once it has been shut down, or the device is lost for good.
     live: Option<Live>,
     tenants: Vec<Option<Tenant>>,
@@ -74,6 +78,9 @@ struct Tenant {
     max_matches: u32,
 }
 
+/// [`MegakernelSession`] in the words of everything else about the ring.
+pub type RingSession = MegakernelSession;
+
 impl MegakernelSession {
     /// Makes the tables of `pipeline` resident for the first tenant, and a ring of slots.
     ///
@@ -87,7 +94,7 @@ impl MegakernelSession {
     pub fn new(
         backend: &Backend,
         pipeline: &RulePipeline,
-        config: MegakernelConfig,
+        config: MegakernelSessionConfig,
     ) -> Result<Option<MegakernelSession>, RingError> {
         MegakernelSession::with_tuning(backend, pipeline, config, Tuning::for_device)
     }
@@ -95,7 +102,7 @@ impl MegakernelSession {
     pub(crate) fn with_tuning(
         backend: &Backend,
         pipeline: &RulePipeline,
-        config: MegakernelConfig,
+        config: MegakernelSessionConfig,
         tuning: fn(&DeviceInfo) -> Tuning,
     ) -> Result<Option<MegakernelSession>, RingError> {
         let config = config.checked()?;
@@ -167,13 +174,13 @@ impl MegakernelSession {
     }
 
     /// A counter of all tenants together, as it is right now; `None` unless
-    /// [`MegakernelConfig::observable_slots`] makes it readable.
-    pub fn observe(&self, what: Observable) -> Option<u64> {
+    /// [`MegakernelSessionConfig::observable_slots`] makes it readable.
+    pub fn observe(&self, what: RingObservable) -> Option<u64> {
         (0..self.config.tenant_count).map(|tenant| self.observe_tenant(tenant, what)).sum()
     }
 
     /// As [`MegakernelSession::observe`], for one tenant.
-    pub fn observe_tenant(&self, tenant: u32, what: Observable) -> Option<u64> {
+    pub fn observe_tenant(&self, tenant: u32, what: RingObservable) -> Option<u64> {
         let is_readable = what.is_readable(self.config.observable_slots);
         (tenant < self.config.tenant_count && is_readable).then(|| self.count(tenant, what))
     }
@@ -183,10 +190,10 @@ impl MegakernelSession {
     /// # Errors
     ///
     /// A session that has been shut down, or a fault of the device. What is wrong with one item is its own error.
-    pub fn submit_scan(&mut self, items: &[WorkItem]) -> Result<Vec<ItemMatches>, RingError> {
+    pub fn submit_scan(&mut self, items: &[RingItem]) -> Result<Vec<RingItemMatches>, RingError> {
         let mut results = RingResults::default();
         let submitted = self.submit_scan_into(items, &mut results);
-        let own = |result: super::ItemResult| ItemMatches {
+        let own = |result: super::RingItemResult| RingItemMatches {
             id: result.id,
             matches: result.matches.map(<[_]>::to_vec).map_err(Clone::clone),
         };
@@ -196,7 +203,7 @@ impl MegakernelSession {
     /// As [`MegakernelSession::submit_scan`], into results that can be used again. They are empty after an error.
     pub fn submit_scan_into(
         &mut self,
-        items: &[WorkItem],
+        items: &[RingItem],
         results: &mut RingResults,
     ) -> Result<(), RingError> {
         results.clear();
@@ -214,13 +221,16 @@ impl MegakernelSession {
     }
 
     /// Publishes items in a run of slots and submits their scan, without waiting for it. Several rounds may be in
-    /// flight, as many as there are slots for, and [`MegakernelConfig::rounds_in_flight`].
+    /// flight, as many as there are slots for, and [`MegakernelSessionConfig::rounds_in_flight`].
     ///
     /// # Errors
     ///
     /// [`RingError::Full`] if what is in flight leaves no room, [`RingError::TooMany`] if items would not fit an empty
     /// ring, a session that has been shut down, or a fault of the device. What is wrong with one item is its own error.
-    pub fn publish<'a>(&mut self, items: &'a [WorkItem<'a>]) -> Result<Published<'a>, RingError> {
+    pub fn publish<'a>(
+        &mut self,
+        items: &'a [RingItem<'a>],
+    ) -> Result<RingPublished<'a>, RingError> {
         self.live()?;
         self.begin_call();
         let fit = self.fitting(items);
@@ -243,7 +253,7 @@ impl MegakernelSession {
         round.stats.recovered = self.has_recovered && !had_recovered;
         let id = round.id();
         self.rounds.push_back(round);
-        Ok(Published { round: id, items })
+        Ok(RingPublished { round: id, items })
     }
 
     /// Waits for what was published, and gives what has come of each item, in their order. Results are empty after an
@@ -254,7 +264,7 @@ impl MegakernelSession {
     /// A round of another session, or a fault of the device.
     pub fn collect_into(
         &mut self,
-        published: Published,
+        published: RingPublished,
         results: &mut RingResults,
     ) -> Result<(), RingError> {
         results.clear();
@@ -267,7 +277,7 @@ impl MegakernelSession {
     }
 
     /// Lends staging memory that a tenant's items can be read straight into: as many as its slots, and as
-    /// [`MegakernelConfig::round_bytes`] hold.
+    /// [`MegakernelSessionConfig::round_bytes`] hold.
     ///
     /// # Errors
     ///
@@ -305,10 +315,13 @@ impl MegakernelSession {
     /// As [`MegakernelSession::publish`], with what is left of the batch. After the loss of the device that is none
     /// ([`RingError::BatchLost`]), or nothing that can be published ([`RingError::ForeignBatch`]), and the session goes on
     /// where it can: read the items again.
-    pub fn publish_batch(&mut self, batch: RingBatch) -> Result<PublishedBatch, Box<NotPublished>> {
+    pub fn publish_batch(
+        &mut self,
+        batch: RingBatch,
+    ) -> Result<RingPublishedBatch, Box<RingNotPublished>> {
         self.begin_call();
         if let Err(error) = self.forget() {
-            return Err(Box::new(NotPublished { error, batch: Some(batch) }));
+            return Err(Box::new(RingNotPublished { error, batch: Some(batch) }));
         }
         let begun = match &self.live {
             Some(live) if live.has_lent(&batch) => Ok(()),
@@ -323,17 +336,17 @@ impl MegakernelSession {
             Ok(()) => {
                 let id = round.id();
                 self.rounds.push_back(round);
-                Ok(PublishedBatch { round: id })
+                Ok(RingPublishedBatch { round: id })
             }
             Err(error) if error.is_loss() => {
                 drop(round);
                 let error = self.recover(error).err().unwrap_or(RingError::BatchLost);
-                Err(Box::new(NotPublished { error, batch: None }))
+                Err(Box::new(RingNotPublished { error, batch: None }))
             }
             Err(error) => {
                 let batch = round.parts.pop().map(|part| part.batch);
                 self.retire(round);
-                Err(Box::new(NotPublished { error, batch }))
+                Err(Box::new(RingNotPublished { error, batch }))
             }
         }
     }
@@ -346,7 +359,7 @@ impl MegakernelSession {
     /// ([`RingError::BatchLost`]), and the session goes on where it can.
     pub fn collect_batch(
         &mut self,
-        published: PublishedBatch,
+        published: RingPublishedBatch,
         results: &mut RingResults,
     ) -> Result<RingBatch, RingError> {
         results.clear();
@@ -428,7 +441,7 @@ impl MegakernelSession {
     }
 
     /// A tenant's counter.
-    fn count(&self, tenant: u32, what: Observable) -> u64 {
+    fn count(&self, tenant: u32, what: RingObservable) -> u64 {
         let now = self.live.as_ref().map_or(0, |live| live.read(what, tenant));
         self.counters[tenant as usize].read(what, now)
     }
@@ -436,7 +449,7 @@ impl MegakernelSession {
     /// Takes note of what the counters have come to, for when the device is gone.
     fn see_counters(&self) {
         for tenant in 0..self.config.tenant_count {
-            for what in Observable::ALL {
+            for what in RingObservable::ALL {
                 self.count(tenant, what);
             }
         }
@@ -444,7 +457,7 @@ impl MegakernelSession {
 
     fn scan_all(
         &mut self,
-        items: &[WorkItem],
+        items: &[RingItem],
         under_way: &mut VecDeque<(RoundId, Range<usize>)>,
         results: &mut RingResults,
     ) -> Result<(), RingError> {
@@ -492,7 +505,7 @@ impl MegakernelSession {
     /// Begins a round that has been filled, as soon as those before it leave room.
     fn begin_next(
         &mut self,
-        items: &[WorkItem],
+        items: &[RingItem],
         mut round: Round,
         range: Range<usize>,
         under_way: &mut VecDeque<(RoundId, Range<usize>)>,
@@ -523,7 +536,7 @@ impl MegakernelSession {
     }
 
     /// Begins a round that has been filled, or fills it again where its memory went with a lost device.
-    fn begin(&mut self, items: &[WorkItem], round: &mut Round) -> Result<(), RingError> {
+    fn begin(&mut self, items: &[RingItem], round: &mut Round) -> Result<(), RingError> {
         self.despite_loss(|session| {
             let live = session.live()?;
             if !round.parts.iter().all(|part| live.has_lent(&part.batch)) {
@@ -538,9 +551,9 @@ impl MegakernelSession {
     }
 
     /// How many of the first items fit one round of an empty ring.
-    fn fitting(&self, items: &[WorkItem]) -> usize {
+    fn fitting(&self, items: &[RingItem]) -> usize {
         let mut room = vec![(self.config.share(), None); self.tenants.len()];
-        let mut fits = |item: &WorkItem| {
+        let mut fits = |item: &RingItem| {
             // What is wrong with an item takes no room.
             if self.fault(item).is_some() {
                 return true;
@@ -558,21 +571,24 @@ impl MegakernelSession {
     }
 
     /// What is wrong with an item before anybody looks at its bytes.
-    fn fault(&self, item: &WorkItem) -> Option<ItemError> {
+    fn fault(&self, item: &RingItem) -> Option<RingItemError> {
         if self.tenants.get(item.tenant as usize).is_none_or(Option::is_none) {
-            return Some(ItemError::NoPipeline { tenant: item.tenant });
+            return Some(RingItemError::NoPipeline { tenant: item.tenant });
         }
-        if let ItemBytes::Resident { haystack, range } = &item.bytes {
+        if let RingItemBytes::Resident { haystack, range } = &item.bytes {
             let device = self.live.as_ref().map(|live| live.backend.device());
             if device.is_some_and(|device| !haystack.is_on(device)) {
-                return Some(ItemError::WrongBackend);
+                return Some(RingItemError::WrongBackend);
             }
             if item.bytes.len().is_none() {
-                return Some(ItemError::OutOfRange { range: range.clone(), len: haystack.len() });
+                return Some(RingItemError::OutOfRange {
+                    range: range.clone(),
+                    len: haystack.len(),
+                });
             }
         }
         let (bytes, capacity) = (item.bytes.len().unwrap_or(0), self.config.most_bytes());
-        (bytes > capacity).then_some(ItemError::TooLarge { bytes, capacity })
+        (bytes > capacity).then_some(RingItemError::TooLarge { bytes, capacity })
     }
 
     fn round(&mut self) -> Round {
@@ -590,7 +606,7 @@ impl MegakernelSession {
     }
 
     /// Makes room for as many items as fit a round, each tenant's in memory of its own.
-    fn reserve(&mut self, items: &[WorkItem], round: &mut Round) -> Result<(), RingError> {
+    fn reserve(&mut self, items: &[RingItem], round: &mut Round) -> Result<(), RingError> {
         let began = Instant::now();
         round.faults.clear();
         round.parts.clear();
@@ -610,7 +626,7 @@ impl MegakernelSession {
                     break;
                 }
                 part.place_last(place);
-                part.has_resident |= matches!(item.bytes, ItemBytes::Resident { .. });
+                part.has_resident |= matches!(item.bytes, RingItemBytes::Resident { .. });
             }
             round.len += 1;
         }
@@ -718,7 +734,7 @@ impl MegakernelSession {
     fn finish_round(
         &mut self,
         id: &RoundId,
-        items: &[WorkItem],
+        items: &[RingItem],
         results: &mut RingResults,
     ) -> Result<(), RingError> {
         let mut index = self.index_of(id)?;

@@ -7,10 +7,10 @@ use crate::shaders::layout::{self, Tally};
 use crate::vulkan::shared::SharedBuffer;
 
 /// What a ring session's device counts, in the order in which
-/// [`MegakernelConfig::observable_slots`](super::MegakernelConfig::observable_slots) makes it readable. Counters never
+/// [`MegakernelSessionConfig::observable_slots`](super::MegakernelSessionConfig::observable_slots) makes it readable. Counters never
 /// go down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Observable {
+pub enum RingObservable {
     /// Items whose matches are known.
     Items,
     /// Bytes of these.
@@ -22,18 +22,22 @@ pub enum Observable {
     Faults,
 }
 
-impl Observable {
+impl RingObservable {
     pub(super) const COUNT: u32 = layout::TALLY_COUNTERS;
-    pub(super) const ALL: [Observable; Observable::COUNT as usize] =
-        [Observable::Items, Observable::Bytes, Observable::Hits, Observable::Faults];
+    pub(super) const ALL: [RingObservable; RingObservable::COUNT as usize] = [
+        RingObservable::Items,
+        RingObservable::Bytes,
+        RingObservable::Hits,
+        RingObservable::Faults,
+    ];
 
     /// Its place in [`Tally`].
     fn counter(self) -> u32 {
         match self {
-            Observable::Items => layout::TALLY_ITEMS,
-            Observable::Bytes => layout::TALLY_BYTES,
-            Observable::Hits => layout::TALLY_HITS,
-            Observable::Faults => layout::TALLY_FAULTS,
+            RingObservable::Items => layout::TALLY_ITEMS,
+            RingObservable::Bytes => layout::TALLY_BYTES,
+            RingObservable::Hits => layout::TALLY_HITS,
+            RingObservable::Faults => layout::TALLY_FAULTS,
         }
     }
 
@@ -61,14 +65,14 @@ impl Observable {
 #[derive(Default)]
 pub(super) struct Counters {
     /// What they came to on a device that was lost.
-    before: [u64; Observable::COUNT as usize],
+    before: [u64; RingObservable::COUNT as usize],
     /// The most that has been seen.
-    seen: [AtomicU64; Observable::COUNT as usize],
+    seen: [AtomicU64; RingObservable::COUNT as usize],
 }
 
 impl Counters {
     /// A counter, of which the device tells `now`.
-    pub(super) fn read(&self, what: Observable, now: u64) -> u64 {
+    pub(super) fn read(&self, what: RingObservable, now: u64) -> u64 {
         let index = what.counter() as usize;
         let now = self.before[index] + now;
         self.seen[index].fetch_max(now, Ordering::Relaxed).max(now)

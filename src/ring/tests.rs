@@ -13,18 +13,22 @@ fn rules(match_kind: MatchKind, patterns: &[&str]) -> RulePipeline {
     RulePipeline::with_options(patterns, options).unwrap()
 }
 
-fn session(backend: &Backend, rules: &RulePipeline, config: MegakernelConfig) -> MegakernelSession {
+fn session(
+    backend: &Backend,
+    rules: &RulePipeline,
+    config: MegakernelSessionConfig,
+) -> MegakernelSession {
     MegakernelSession::new(backend, rules, config).unwrap().expect("the device can run it")
 }
 
-fn small() -> MegakernelConfig {
-    MegakernelConfig {
+fn small() -> MegakernelSessionConfig {
+    MegakernelSessionConfig {
         slot_count: 64,
         workgroup_size_x: 64,
         round_bytes: 1 << 12,
         observable_slots: 4,
         max_matches: 1000,
-        ..MegakernelConfig::default()
+        ..MegakernelSessionConfig::default()
     }
 }
 
@@ -74,8 +78,8 @@ fn items() -> Vec<Vec<u8>> {
     items
 }
 
-fn work<'a>(items: &'a [Vec<u8>]) -> Vec<WorkItem<'a>> {
-    (0..).zip(items).map(|(id, bytes)| WorkItem::new(id * 3, bytes)).collect()
+fn work<'a>(items: &'a [Vec<u8>]) -> Vec<RingItem<'a>> {
+    (0..).zip(items).map(|(id, bytes)| RingItem::new(id * 3, bytes)).collect()
 }
 
 fn check(rules: &RulePipeline, items: &[Vec<u8>], results: &RingResults) {
@@ -85,7 +89,7 @@ fn check(rules: &RulePipeline, items: &[Vec<u8>], results: &RingResults) {
         let text = item.escape_ascii().to_string();
         let expected = rules.reference_scan(item);
         if expected.len() > small().max_matches as usize {
-            let Err(ItemError::TooManyMatches { found, .. }) = result.matches else {
+            let Err(RingItemError::TooManyMatches { found, .. }) = result.matches else {
                 panic!("{index}: {} of {} matches", result.matches.unwrap().len(), expected.len());
             };
             assert!((small().max_matches.into()..=expected.len() as u64).contains(found));
@@ -115,11 +119,13 @@ fn items_match_as_they_do_alone() {
                 session.submit_scan_into(&work, &mut results).unwrap();
                 check(&rules, &items, &results);
                 assert!(results.match_count() > 100 && results.stats().rounds > 4);
-                assert_eq!(session.observe(Observable::Items), Some(items.len() as u64));
+                assert_eq!(session.observe(RingObservable::Items), Some(items.len() as u64));
                 let bytes: usize = items.iter().map(Vec::len).sum();
-                assert_eq!(session.observe(Observable::Bytes), Some(bytes as u64));
-                assert!(session.observe(Observable::Hits) >= Some(results.match_count() as u64));
-                assert_eq!(session.observe(Observable::Faults), Some(0));
+                assert_eq!(session.observe(RingObservable::Bytes), Some(bytes as u64));
+                assert!(
+                    session.observe(RingObservable::Hits) >= Some(results.match_count() as u64)
+                );
+                assert_eq!(session.observe(RingObservable::Faults), Some(0));
                 session.shutdown().unwrap();
             }
         }
@@ -127,15 +133,15 @@ fn items_match_as_they_do_alone() {
     assert_eq!(backend.allocated_bytes(), 0);
 }
 
-fn texts<'a>(items: &[&'a str]) -> Vec<WorkItem<'a>> {
-    (0..).zip(items).map(|(id, item)| WorkItem::new(id, item.as_bytes())).collect()
+fn texts<'a>(items: &[&'a str]) -> Vec<RingItem<'a>> {
+    (0..).zip(items).map(|(id, item)| RingItem::new(id, item.as_bytes())).collect()
 }
 
 /// An item's matches as (pattern, start, end), or why there are none.
-type Shown = Result<Vec<(u32, u32, u32)>, ItemError>;
+type Shown = Result<Vec<(u32, u32, u32)>, RingItemError>;
 
-fn shown(results: &[ItemMatches]) -> Vec<Shown> {
-    let of_one = |result: &ItemMatches| {
+fn shown(results: &[RingItemMatches]) -> Vec<Shown> {
+    let of_one = |result: &RingItemMatches| {
         let matches = result.matches.clone()?;
         Ok(matches.iter().map(|found| (found.pattern_id, found.start, found.end)).collect())
     };
@@ -167,7 +173,7 @@ fn what_is_wrong_with_an_item_is_its_own_error() {
     let backend = TestBackend::new();
     for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {
         let rules = rules(match_kind, &["a", "b+"]);
-        let config = MegakernelConfig { tenant_count: 2, max_matches: 3, ..small() };
+        let config = MegakernelSessionConfig { tenant_count: 2, max_matches: 3, ..small() };
         let mut session = session(&backend, &rules, config);
         let large = "b".repeat(4096);
         let flood = "a ".repeat(1500);
@@ -178,31 +184,32 @@ fn what_is_wrong_with_an_item_is_its_own_error() {
         // The rest of an item of which too many matches are found at once is not counted where all matches are.
         let flooded = 1500;
         let too_many = |found, at_least, max_matches| {
-            Err(ItemError::TooManyMatches { found, at_least, max_matches })
+            Err(RingItemError::TooManyMatches { found, at_least, max_matches })
         };
         let expected = [
-            Err(ItemError::Faulted),
+            Err(RingItemError::Faulted),
             Ok(vec![(0, 0, 1), (0, 2, 3), (0, 4, 5)]),
             too_many(4, false, 3),
-            Err(ItemError::TooLarge { bytes: 4096, capacity: 4095 }),
-            Err(ItemError::NoPipeline { tenant: 1 }),
+            Err(RingItemError::TooLarge { bytes: 4096, capacity: 4095 }),
+            Err(RingItemError::NoPipeline { tenant: 1 }),
             too_many(flooded, match_kind == MatchKind::All, 3),
-            Err(ItemError::NoPipeline { tenant: 9 }),
+            Err(RingItemError::NoPipeline { tenant: 9 }),
             too_many(3, false, 2),
-            Err(ItemError::Faulted),
+            Err(RingItemError::Faulted),
         ];
         // Slots of items that are at fault by themselves are not counted: the flood is the fourth.
         session.live_mut().stale = vec![0, 5];
         let mut found = shown(&session.submit_scan(&items).unwrap());
-        if let Err(ItemError::TooManyMatches { found: found @ 4..1500, at_least: true, .. }) =
-            &mut found[5]
+        if let Err(RingItemError::TooManyMatches {
+            found: found @ 4..1500, at_least: true, ..
+        }) = &mut found[5]
         {
             *found = flooded;
         }
         assert_eq!(found, expected);
-        assert_eq!(session.observe(Observable::Faults), Some(2));
-        assert_eq!(session.observe_tenant(0, Observable::Items), Some(4));
-        assert_eq!(session.observe_tenant(1, Observable::Items), Some(0));
+        assert_eq!(session.observe(RingObservable::Faults), Some(2));
+        assert_eq!(session.observe_tenant(0, RingObservable::Items), Some(4));
+        assert_eq!(session.observe_tenant(1, RingObservable::Items), Some(0));
         let again = session.submit_scan(&items[8..]).unwrap();
         assert_eq!(shown(&again), [Ok(vec![(0, 0, 1), (1, 1, 2)])]);
         session.shutdown().unwrap();
@@ -215,7 +222,7 @@ fn what_is_wrong_with_an_item_is_its_own_error() {
 fn a_flood_from_one_start_leaves_the_others_alone() {
     let backend = TestBackend::new();
     let rules = rules(MatchKind::All, &["(?s)x.*", "a"]);
-    let config = MegakernelConfig { max_matches: 20, ..small() };
+    let config = MegakernelSessionConfig { max_matches: 20, ..small() };
     let made = MegakernelSession::with_tuning(&backend, &rules, config, Tuning::cramped);
     let mut session = made.unwrap().unwrap();
     let flood = format!("a{}xaaa", "x".repeat(200));
@@ -224,7 +231,8 @@ fn a_flood_from_one_start_leaves_the_others_alone() {
     assert_eq!(one, &Ok(vec![(1, 0, 1), (1, 1, 2)]));
     assert_eq!(three, &Ok(vec![(0, 2, 3), (0, 2, 4), (1, 0, 1), (1, 3, 4)]));
     for flooded in [two, four] {
-        let Err(ItemError::TooManyMatches { found: 21.., max_matches: 20, .. }) = flooded else {
+        let Err(RingItemError::TooManyMatches { found: 21.., max_matches: 20, .. }) = flooded
+        else {
             panic!("{flooded:?}");
         };
     }
@@ -234,27 +242,28 @@ fn a_flood_from_one_start_leaves_the_others_alone() {
 #[test]
 fn tenants_have_rules_and_slots_of_their_own() {
     let backend = TestBackend::new();
-    let config = MegakernelConfig { tenant_count: 2, rounds_in_flight: 2, ..small() };
+    let config = MegakernelSessionConfig { tenant_count: 2, rounds_in_flight: 2, ..small() };
     let mut session = session(&backend, &rules(MatchKind::LeftmostFirst, &["a"]), config);
     session.set_tenant(1, &rules(MatchKind::All, &["b", "ab?"]), 2).unwrap();
     let mut items = texts(&["ab", "ab", "b", "abab", "ab"]);
     (items[1].tenant, items[3].tenant) = (1, 1);
     let results = session.submit_scan(&items).unwrap();
     let a = || Ok(vec![(0, 0, 1)]);
-    let too_many = |at_least| Err(ItemError::TooManyMatches { found: 3, at_least, max_matches: 2 });
+    let too_many =
+        |at_least| Err(RingItemError::TooManyMatches { found: 3, at_least, max_matches: 2 });
     assert_eq!(shown(&results), [a(), too_many(false), Ok(vec![]), too_many(true), a()]);
-    assert_eq!(session.observe_tenant(0, Observable::Items), Some(3));
-    assert_eq!(session.observe_tenant(1, Observable::Items), Some(2));
-    assert_eq!(session.observe_tenant(2, Observable::Items), None);
+    assert_eq!(session.observe_tenant(0, RingObservable::Items), Some(3));
+    assert_eq!(session.observe_tenant(1, RingObservable::Items), Some(2));
+    assert_eq!(session.observe_tenant(2, RingObservable::Items), None);
 
     // One takes all that it may, and the other does not notice.
-    let many = vec![WorkItem::new(0, b"a"); 32];
+    let many = vec![RingItem::new(0, b"a"); 32];
     let crowd = session.publish(&many).unwrap();
     let full = session.publish(&many[..1]).unwrap_err();
     assert!(matches!(full, RingError::Full { what: "slots", tenant: 0 }), "{full}");
-    let too_many = session.publish(&vec![WorkItem::new(0, b"a"); 33]).unwrap_err();
+    let too_many = session.publish(&vec![RingItem::new(0, b"a"); 33]).unwrap_err();
     assert!(matches!(too_many, RingError::TooMany { items: 33, fit: 32 }), "{too_many}");
-    let other = [WorkItem { tenant: 1, ..WorkItem::new(5, b"b") }];
+    let other = [RingItem { tenant: 1, ..RingItem::new(5, b"b") }];
     assert_eq!(shown(&session.submit_scan(&other).unwrap()), [Ok(vec![(0, 0, 1)])]);
     let mut results = RingResults::default();
     session.collect_into(crowd, &mut results).unwrap();
@@ -274,7 +283,7 @@ fn tenants_have_rules_and_slots_of_their_own() {
 fn rounds_are_published_and_collected_in_any_order() {
     let backend = TestBackend::new();
     let rules = rules(MatchKind::LeftmostFirst, &["a+"]);
-    let config = MegakernelConfig { rounds_in_flight: 3, ..small() };
+    let config = MegakernelSessionConfig { rounds_in_flight: 3, ..small() };
     let mut session = session(&backend, &rules, config);
     let items = [texts(&["a", "b"]), texts(&["aa"]), texts(&["", "aaa", "a"]), texts(&["x"])];
     let mut results = RingResults::default();
@@ -290,7 +299,7 @@ fn rounds_are_published_and_collected_in_any_order() {
     // Others' rounds make room for these, and are not lost.
     assert_eq!(session.submit_scan(&items[2]).unwrap().len(), 3);
     session.flush().unwrap();
-    assert_eq!(session.observe(Observable::Items), Some(10));
+    assert_eq!(session.observe(RingObservable::Items), Some(10));
     assert_eq!(collect(&mut session, four), [0]);
     assert_eq!(collect(&mut session, three), [0, 1, 1]);
     assert_eq!(collect(&mut session, one), [1, 0]);
@@ -299,7 +308,7 @@ fn rounds_are_published_and_collected_in_any_order() {
     for _ in 0..9 {
         drop(session.publish(&items[0]).unwrap());
     }
-    let foreign = Published { round: round::Round::new().id(), items: &items[0] };
+    let foreign = RingPublished { round: round::Round::new().id(), items: &items[0] };
     let unknown = session.collect_into(foreign, &mut RingResults::default()).unwrap_err();
     assert!(matches!(unknown, RingError::UnknownRound), "{unknown}");
 
@@ -323,7 +332,7 @@ fn rounds_are_published_and_collected_in_any_order() {
 fn items_are_read_into_lent_memory() {
     let backend = TestBackend::new();
     let rules = rules(MatchKind::LeftmostFirst, &["a+$"]);
-    let config = MegakernelConfig { slot_count: 64, round_bytes: 1 << 10, ..small() };
+    let config = MegakernelSessionConfig { slot_count: 64, round_bytes: 1 << 10, ..small() };
     let mut session = session(&backend, &rules, config);
     let mut batch = session.lend(0).unwrap();
     for round in 0..3 {
@@ -359,14 +368,14 @@ fn items_may_be_on_the_device_already() {
     let text = [&b"xaaab"[..], &b"a".repeat(1000), b"b"].concat();
     let resident = ResidentHaystack::new(&backend, &text).unwrap();
     let foreign = ResidentHaystack::new(&other, b"a").unwrap();
-    let item = |haystack, range| WorkItem {
-        bytes: ItemBytes::Resident { haystack, range },
-        ..WorkItem::new(0, b"")
+    let item = |haystack, range| RingItem {
+        bytes: RingItemBytes::Resident { haystack, range },
+        ..RingItem::new(0, b"")
     };
     let items = [
         item(&resident, 0..5),
         item(&resident, 1..5),
-        WorkItem::new(0, b"ab"),
+        RingItem::new(0, b"ab"),
         item(&resident, 3..3),
         item(&resident, 5..1006),
         item(&resident, 1000..1007),
@@ -378,8 +387,8 @@ fn items_may_be_on_the_device_already() {
         Ok(vec![(0, 0, 1), (1, 1, 2)]),
         Ok(vec![]),
         Ok(vec![(0, 0, 1000), (1, 1000, 1001)]),
-        Err(ItemError::OutOfRange { range: 1000..1007, len: 1006 }),
-        Err(ItemError::WrongBackend),
+        Err(RingItemError::OutOfRange { range: 1000..1007, len: 1006 }),
+        Err(RingItemError::WrongBackend),
     ];
     assert_eq!(shown(&session.submit_scan(&items).unwrap()), expected);
     drop((resident, foreign));
@@ -435,7 +444,7 @@ fn a_lost_device_is_replaced_once() {
         assert!(!second.is_lost() && first.is_lost());
         // Items that were scanned again count again.
         let all = if case == 0 { 4 } else { 7 };
-        assert!(session.observe(Observable::Items) >= Some(all), "{case}");
+        assert!(session.observe(RingObservable::Items) >= Some(all), "{case}");
 
         let waiting = session.publish(&items[0]).unwrap();
         second.device().inject_lost();
@@ -456,7 +465,7 @@ fn a_lost_device_is_replaced_once() {
 fn what_no_session_can_be_is_refused() {
     let backend = TestBackend::new();
     let rules = rules(MatchKind::LeftmostFirst, &["a"]);
-    let refused = |change: fn(&mut MegakernelConfig)| {
+    let refused = |change: fn(&mut MegakernelSessionConfig)| {
         let mut config = small();
         change(&mut config);
         match MegakernelSession::new(&backend, &rules, config) {
@@ -476,13 +485,13 @@ fn what_no_session_can_be_is_refused() {
         refused(|config| config.rounds_in_flight = 0),
     ];
     assert_eq!(errors[5], "observable_slots of 5 is not within 0 to 4");
-    let config = MegakernelConfig { workgroup_size_x: 1 << 19, ..small() };
+    let config = MegakernelSessionConfig { workgroup_size_x: 1 << 19, ..small() };
     assert!(MegakernelSession::new(&backend, &rules, config).unwrap().is_none());
-    let config = MegakernelConfig { slot_count: 65, observable_slots: 1, ..small() };
+    let config = MegakernelSessionConfig { slot_count: 65, observable_slots: 1, ..small() };
     let mut session = session(&backend, &rules, config);
     assert_eq!(session.slot_count(), 128);
-    assert_eq!(session.observe(Observable::Items), Some(0));
-    assert_eq!(session.observe(Observable::Bytes), None);
+    assert_eq!(session.observe(RingObservable::Items), Some(0));
+    assert_eq!(session.observe(RingObservable::Bytes), None);
     let error = session.set_tenant(1, &rules, 1).unwrap_err();
     assert!(matches!(error, RingError::Limit { what: "tenant", .. }), "{error}");
     // Without rules there is nothing to find, and no item is at fault.
@@ -533,7 +542,7 @@ fn rounds_end_early_or_begin_again() {
     for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {
         let rules = rules(match_kind, &patterns);
         let mut session =
-            session(&backend, &rules, MegakernelConfig { max_matches: 2000, ..small() });
+            session(&backend, &rules, MegakernelSessionConfig { max_matches: 2000, ..small() });
         for items in [
             vec![b"nothing".to_vec(), Vec::new(), b"abc".to_vec()],
             vec![b"foobar abcd".to_vec(), b"a1-22".to_vec(), b" foobar".to_vec(), b"-22".to_vec()],
@@ -574,7 +583,7 @@ fn batches_that_came_back_can_be_added_to() {
     batch = session.collect_batch(published, &mut results).unwrap();
     assert!(results.is_empty());
     let mut other = self::session(&backend, &rules(MatchKind::LeftmostFirst, &["a"]), small());
-    let NotPublished { error, batch } = *other.publish_batch(batch).unwrap_err();
+    let RingNotPublished { error, batch } = *other.publish_batch(batch).unwrap_err();
     assert!(matches!(error, RingError::ForeignBatch), "{error}");
     session.give_back(batch.unwrap());
     other.shutdown().unwrap();
@@ -590,7 +599,7 @@ fn tenants_outlive_a_lost_device() {
     let mut items = texts(&["ab", "ab", "b"]);
     items[1].tenant = 1;
     for case in 0..3 {
-        let config = MegakernelConfig { tenant_count: 2, rounds_in_flight: 1, ..small() };
+        let config = MegakernelSessionConfig { tenant_count: 2, rounds_in_flight: 1, ..small() };
         let mut session = session(&backend.reopen().unwrap(), &a, config);
         session.set_tenant(1, &b, 10).unwrap();
         let published = session.publish(&items).unwrap();
@@ -616,9 +625,9 @@ fn tenants_outlive_a_lost_device() {
             assert_eq!(found, [Ok(vec![(0, 0, 1)]), Ok(vec![(0, 1, 2)]), Ok(vec![])]);
         }
         let backend = session.backend().unwrap().clone();
-        let items = session.observe(Observable::Items);
+        let items = session.observe(RingObservable::Items);
         session.shutdown().unwrap();
-        assert_eq!(session.observe(Observable::Items), items);
+        assert_eq!(session.observe(RingObservable::Items), items);
         assert_eq!(backend.allocated_bytes(), 0);
         assert_eq!(backend.validation_messages(), [""; 0]);
     }
@@ -649,7 +658,7 @@ fn a_session_that_is_shut_down_with_its_device_says_what_was_lost() {
 #[test]
 fn a_round_waits_for_room_as_a_whole() {
     let backend = TestBackend::new();
-    let config = MegakernelConfig { tenant_count: 2, rounds_in_flight: 1, ..small() };
+    let config = MegakernelSessionConfig { tenant_count: 2, rounds_in_flight: 1, ..small() };
     let rules = rules(MatchKind::LeftmostFirst, &["a"]);
     let mut session = session(&backend, &rules, config);
     session.set_tenant(1, &rules, 10).unwrap();
@@ -658,8 +667,8 @@ fn a_round_waits_for_room_as_a_whole() {
     let held = session.publish(&items[1..]).unwrap();
     let found = shown(&session.submit_scan(&items).unwrap());
     assert_eq!(found, [Ok(vec![(0, 0, 1)]), Ok(vec![(0, 0, 1)])]);
-    assert_eq!(session.observe_tenant(0, Observable::Items), Some(1));
-    assert_eq!(session.observe_tenant(1, Observable::Items), Some(2));
+    assert_eq!(session.observe_tenant(0, RingObservable::Items), Some(1));
+    assert_eq!(session.observe_tenant(1, RingObservable::Items), Some(2));
     let mut results = RingResults::default();
     session.collect_into(held, &mut results).unwrap();
     assert_eq!(results.match_count(), 1);
@@ -698,7 +707,7 @@ fn many_rounds_outlive_a_lost_device() {
 fn a_ring_goes_on_when_the_device_answers() {
     let backend = TestBackend::new();
     let rules = rules(MatchKind::LeftmostFirst, &["a+"]);
-    let config = MegakernelConfig { tenant_count: 2, ..small() };
+    let config = MegakernelSessionConfig { tenant_count: 2, ..small() };
     let mut items = texts(&["a", "baa", "a a"]);
     items[1].tenant = 1;
     let timed_out = |error: RingError| {

@@ -28,7 +28,7 @@ use crate::vulkan::device::{Device, QueueRole};
 use crate::vulkan::memory::{Buffer, Location, WatchedBuffer};
 use crate::vulkan::pipeline::{Binding, ComputePipeline, DescriptorSet};
 use crate::vulkan::query::Timestamps;
-use crate::vulkan::staging::{MappedBuffer, StagingRing, StagingSpan};
+use crate::vulkan::staging::{MappedBuffer, StagingBuffer, StagingSpan};
 use crate::vulkan::timeline::Timeline;
 
 /// Sizes of a frame's buffers, alike for all frames of a session.
@@ -182,7 +182,7 @@ const MOST_CANDIDATES: u64 = 1 << 23;
 pub(crate) struct Frame {
     device: Arc<Device>,
     /// Staging memory, for one haystack at a time.
-    ring: Arc<StagingRing>,
+    staging_buffer: Arc<StagingBuffer>,
     resources: Resources,
     /// The buffers that only kernels use.
     others: [Buffer; 6],
@@ -404,7 +404,7 @@ impl Frame {
         tables: &[Buffer],
         shape: &FrameShape,
         slots: Option<&Buffer>,
-        ring: Arc<StagingRing>,
+        staging_buffer: Arc<StagingBuffer>,
         name: &str,
     ) -> Result<Frame, BackendError> {
         let storage = vk::BufferUsageFlags::STORAGE_BUFFER;
@@ -475,7 +475,7 @@ impl Frame {
         let window = MappedBuffer::of(&haystack);
         let mut frame = Frame {
             device: device.clone(),
-            ring,
+            staging_buffer,
             resources: Resources {
                 kernels: kernels.clone(),
                 tables: tables.to_vec(),
@@ -584,12 +584,12 @@ impl Frame {
 
     /// Staging memory for a haystack. There is room, once what was scanned before has ended.
     pub(super) fn acquire_staging(&self, bytes: u64) -> Result<StagingSpan, BackendError> {
-        self.ring.acquire(bytes, Duration::ZERO)
+        self.staging_buffer.acquire(bytes, Duration::ZERO)
     }
 
     #[cfg(test)]
     pub(super) fn staging_capacity(&self) -> u64 {
-        self.ring.capacity()
+        self.staging_buffer.capacity()
     }
 
     /// Whether a haystack of so many bytes in the caller's memory is written to the device's right away.
@@ -999,7 +999,7 @@ impl Frame {
     /// Frees everything, and says what went wrong first. What the device still holds is in `watched` then.
     pub(super) fn free(self, watched: &mut Vec<WatchedBuffer>) -> Result<(), BackendError> {
         let Frame {
-            ring,
+            staging_buffer,
             resources,
             others,
             window,
@@ -1016,13 +1016,13 @@ impl Frame {
         let Resources {
             haystack, hits, control, readback, own_sets, resident, tables, bound, ..
         } = resources;
-        watched.push(ring.watch());
+        watched.push(staging_buffer.watch());
         let own = [&haystack, &hits, &control, &readback].into_iter().chain(&others);
         watched.extend(own.map(Buffer::watch));
         drop((open, copy, whole, start, slices, rest, resume));
         drop((window, own_sets, resident, tables, bound, staged));
         let buffers = [haystack, hits, control, readback].into_iter().chain(others);
-        buffers.map(Buffer::destroy).fold(ring.destroy(), Result::and)
+        buffers.map(Buffer::destroy).fold(staging_buffer.destroy(), Result::and)
     }
 }
 

@@ -10,7 +10,7 @@ use super::frames::Frames;
 use crate::shaders::layout;
 use crate::vulkan::device::Device;
 use crate::vulkan::memory::{Buffer, Location, WatchedBuffer};
-use crate::vulkan::staging::{MappedBuffer, StagingRing};
+use crate::vulkan::staging::{MappedBuffer, StagingBuffer};
 use crate::{Backend, BackendError, MAX_HAYSTACK_BYTES};
 
 /// A haystack, wherever it is. Byte slices, and references to the others, turn into one.
@@ -246,8 +246,8 @@ impl ResidentHaystack {
             | vk::BufferUsageFlags::TRANSFER_SRC
             | vk::BufferUsageFlags::TRANSFER_DST;
         let buffer = Buffer::new(device, "resident haystack", size, Location::DeviceLocal, usage)?;
-        let ring = StagingRing::new(device, "staging", size.min(STAGING as u64))?;
-        ring.upload(c"upload haystack", &[haystack], &buffer)?;
+        let staging = StagingBuffer::new(device, "staging", size.min(STAGING as u64))?;
+        staging.upload(c"upload haystack", &[haystack], &buffer)?;
         let (device, len) = (device.clone(), haystack.len());
         Ok(ResidentHaystack { device, buffer, len, users: Arc::default() })
     }

@@ -21,7 +21,7 @@ use crate::shaders::layout::{self, Candidate};
 use crate::vulkan::deadline::Deadline;
 use crate::vulkan::device::Device;
 use crate::vulkan::memory::{Buffer, Location, WatchedBuffer};
-use crate::vulkan::staging::StagingRing;
+use crate::vulkan::staging::StagingBuffer;
 use crate::{Backend, BackendError, Match, MatchKind, RulePipeline};
 
 /// Longest haystack that a session can be prepared for: 1 GiB.
@@ -224,16 +224,17 @@ impl ResidentRulePipeline {
             let name = format!("frame {index}/staging");
             // Packed items are in memory of their own.
             let bytes = if ring.is_some() { 0 } else { haystack_bytes };
-            StagingRing::new(device, &name, bytes.max(LEAST_STAGING))
+            StagingBuffer::new(device, &name, bytes.max(LEAST_STAGING))
         };
-        let rings = (0..session.frame_count).map(staging).collect::<Result<Vec<_>, _>>()?;
+        let staging_buffers =
+            (0..session.frame_count).map(staging).collect::<Result<Vec<_>, _>>()?;
         session.tables = passes
             .iter()
-            .map(|pass| upload_tables(device, &rings[0], pass))
+            .map(|pass| upload_tables(device, &staging_buffers[0], pass))
             .collect::<Result<_, _>>()?;
         let slots = ring.map(|ring| ring.buffer);
         let free = (0..)
-            .zip(rings)
+            .zip(staging_buffers)
             .map(|(index, staging)| {
                 let name = format!("frame {index}");
                 Frame::new(device, &kernels, &session.tables, &session.shape, slots, staging, &name)
@@ -516,11 +517,15 @@ fn default_frames(haystack_bytes: u64) -> usize {
 /// Moves the tables of a pass to device memory, through as much staging memory as there is.
 fn upload_tables(
     device: &Arc<Device>,
-    ring: &Arc<StagingRing>,
+    staging: &Arc<StagingBuffer>,
     pass: &Pass,
 ) -> Result<Buffer, BackendError> {
     let usage = vk::BufferUsageFlags::STORAGE_BUFFER | vk::BufferUsageFlags::TRANSFER_DST;
     let buffer = Buffer::new(device, "tables", pass.bytes(), Location::DeviceLocal, usage)?;
-    ring.upload(c"upload tables", &[bytes_of(&pass.header), cast_slice(&pass.words)], &buffer)?;
+    staging.upload(
+        c"upload tables",
+        &[bytes_of(&pass.header), cast_slice(&pass.words)],
+        &buffer,
+    )?;
     Ok(buffer)
 }

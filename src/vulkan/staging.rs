@@ -1,4 +1,4 @@
-//! A ring of host memory that uploads are written to, shared by all threads.
+//! A ring buffer of host memory that uploads are written to, shared by all threads.
 //!
 //! Spans are handed out first come, first served, and may come back in any order; the room of one
 //! is reused once every older span is back too. Whoever finds no room waits.
@@ -21,7 +21,7 @@ use crate::narrow::narrow;
 /// Spans start at multiples of this (or of the device's non-coherent atom, if larger).
 const ALIGNMENT: u64 = 256;
 
-pub(crate) struct StagingRing {
+pub(crate) struct StagingBuffer {
     device: Arc<Device>,
     buffer: Buffer,
     state: Mutex<State>,
@@ -35,13 +35,13 @@ struct State {
     next_ticket: u64,
 }
 
-impl StagingRing {
-    /// Makes a ring of `bytes`, rounded up to whole alignment units.
-    pub(crate) fn new(device: &Arc<Device>, name: &str, bytes: u64) -> Result<Arc<StagingRing>> {
+impl StagingBuffer {
+    /// Makes a buffer of `bytes`, rounded up to whole alignment units.
+    pub(crate) fn new(device: &Arc<Device>, name: &str, bytes: u64) -> Result<Arc<StagingBuffer>> {
         let alignment = ALIGNMENT.max(device.info().non_coherent_atom_bytes);
         let capacity = bytes.max(1).next_multiple_of(alignment);
         let usage = vk::BufferUsageFlags::TRANSFER_SRC;
-        Ok(Arc::new(StagingRing {
+        Ok(Arc::new(StagingBuffer {
             device: device.clone(),
             buffer: Buffer::new(device, name, capacity, Location::Upload, usage)?,
             state: Mutex::new(State {
@@ -58,12 +58,12 @@ impl StagingRing {
         self.buffer.watch()
     }
 
-    /// Frees the ring, or leaves that to the last of its spans where there are any.
+    /// Frees the buffer, or leaves that to the last of its spans where there are any.
     pub(crate) fn destroy(self: Arc<Self>) -> Result<()> {
-        Arc::into_inner(self).map_or(Ok(()), |ring| ring.buffer.destroy())
+        Arc::into_inner(self).map_or(Ok(()), |staging| staging.buffer.destroy())
     }
 
-    /// Bytes the ring holds in all.
+    /// Bytes the buffer holds in all.
     pub(crate) fn capacity(&self) -> u64 {
         self.buffer.size()
     }
@@ -105,10 +105,10 @@ impl StagingRing {
         drop(state);
         // The next in line may find room now, or has become the first.
         self.returned.notify_all();
-        Ok(StagingSpan { offset: outcome?, bytes, ring: self.clone() })
+        Ok(StagingSpan { offset: outcome?, bytes, staging: self.clone() })
     }
 
-    /// Moves bytes to the start of a buffer, padded to whole words, through as much of the ring as there is,
+    /// Moves bytes to the start of a buffer, padded to whole words, through as much of the buffer as there is,
     /// and waits for them to be there. What they are for is in `name`.
     pub(crate) fn upload(
         self: &Arc<Self>,
@@ -147,12 +147,12 @@ impl StagingRing {
     }
 }
 
-/// A part of the ring that is the holder's alone until it is dropped. Keep it until the commands
+/// A part of the buffer that is the holder's alone until it is dropped. Keep it until the commands
 /// that read it have run.
 pub(crate) struct StagingSpan {
     offset: u64,
     bytes: u64,
-    ring: Arc<StagingRing>,
+    staging: Arc<StagingBuffer>,
 }
 
 impl StagingSpan {
@@ -161,9 +161,9 @@ impl StagingSpan {
         self.offset
     }
 
-    /// The ring's buffer.
+    /// What spans are parts of.
     pub(crate) fn buffer(&self) -> &Buffer {
-        &self.ring.buffer
+        &self.staging.buffer
     }
 
     /// Makes what was written visible to commands submitted from now on.
@@ -191,8 +191,8 @@ impl DerefMut for StagingSpan {
 
 impl Drop for StagingSpan {
     fn drop(&mut self) {
-        self.ring.lock().spans.release(self.offset);
-        self.ring.returned.notify_all();
+        self.staging.lock().spans.release(self.offset);
+        self.staging.returned.notify_all();
     }
 }
 
@@ -240,7 +240,7 @@ impl DerefMut for MappedBuffer {
     }
 }
 
-/// Which parts of the ring are taken.
+/// Which parts of the buffer are taken.
 struct Spans {
     capacity: u64,
     alignment: u64,
@@ -263,7 +263,7 @@ impl Spans {
     }
 
     /// Offset of a new span of `bytes`, or `None` while there is no room. A span never wraps: where
-    /// the rest of the ring is too short it stays unused for this round.
+    /// the rest of the buffer is too short it stays unused this time.
     fn acquire(&mut self, bytes: u64) -> Option<u64> {
         let bytes = bytes.max(1).next_multiple_of(self.alignment);
         let offset = match self.spans.front() {
@@ -388,9 +388,9 @@ mod tests {
     #[test]
     fn a_request_larger_than_the_ring_names_both() {
         let backend = TestBackend::new();
-        let ring = StagingRing::new(backend.device(), "ring", 1000).unwrap();
-        assert_eq!(ring.capacity(), 1024);
-        let error = ring.acquire(1025, Duration::ZERO).err().unwrap();
+        let staging = StagingBuffer::new(backend.device(), "staging", 1000).unwrap();
+        assert_eq!(staging.capacity(), 1024);
+        let error = staging.acquire(1025, Duration::ZERO).err().unwrap();
         let text = error.to_string();
         assert!(text.contains("1025") && text.contains("1024"), "{text}");
     }
@@ -398,28 +398,28 @@ mod tests {
     #[test]
     fn a_full_ring_times_out_and_recovers() {
         let backend = TestBackend::new();
-        let ring = StagingRing::new(backend.device(), "ring", 1024).unwrap();
-        let mut span = ring.acquire(1000, Duration::ZERO).unwrap();
+        let staging = StagingBuffer::new(backend.device(), "staging", 1024).unwrap();
+        let mut span = staging.acquire(1000, Duration::ZERO).unwrap();
         span.fill(7);
         assert_eq!((span.len(), span.offset(), span[999]), (1000, 0, 7));
         span.flush().unwrap();
-        let error = ring.acquire(100, Duration::from_millis(10)).err().unwrap();
+        let error = staging.acquire(100, Duration::from_millis(10)).err().unwrap();
         assert!(matches!(error, BackendError::Timeout { .. }), "{error}");
         drop(span);
-        ring.acquire(1024, Duration::ZERO).unwrap();
+        staging.acquire(1024, Duration::ZERO).unwrap();
     }
 
     #[test]
     fn threads_wait_for_each_other_and_never_share_bytes() {
         let backend = TestBackend::new();
-        let ring = StagingRing::new(backend.device(), "ring", 4096).unwrap();
+        let staging = StagingBuffer::new(backend.device(), "staging", 4096).unwrap();
         std::thread::scope(|scope| {
             for thread in 0..8u8 {
-                let ring = &ring;
+                let staging = &staging;
                 scope.spawn(move || {
                     for round in 0..200u64 {
                         let bytes = (u64::from(thread) * 331 + round * 97) % 4097;
-                        let mut span = ring.acquire(bytes, Duration::from_secs(600)).unwrap();
+                        let mut span = staging.acquire(bytes, Duration::from_secs(600)).unwrap();
                         span.fill(thread);
                         std::thread::yield_now();
                         assert!(span.iter().all(|&byte| byte == thread));
@@ -427,7 +427,7 @@ mod tests {
                 });
             }
         });
-        assert!(ring.lock().waiting.is_empty() && ring.lock().spans.spans.is_empty());
-        ring.acquire(4096, Duration::ZERO).unwrap();
+        assert!(staging.lock().waiting.is_empty() && staging.lock().spans.spans.is_empty());
+        staging.acquire(4096, Duration::ZERO).unwrap();
     }
 }

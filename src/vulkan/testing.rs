@@ -173,7 +173,7 @@ mod tests {
     use super::super::memory::{Buffer, Location};
     use super::super::pipeline::{Binding, ComputePipeline, DescriptorSet, KernelDesc, SetLayout};
     use super::super::query::Timestamps;
-    use super::super::staging::StagingRing;
+    use super::super::staging::StagingBuffer;
     use super::super::{BackendError, DeviceSelector};
     use super::*;
 
@@ -246,7 +246,7 @@ mod tests {
     fn bytes_go_up_and_come_back_again_and_again() {
         let backend = TestBackend::new();
         let device = backend.device();
-        let ring = StagingRing::new(device, "ring", 4096).unwrap();
+        let ring = StagingBuffer::new(device, "ring", 4096).unwrap();
         let tables = buffer(device, "tables", 4096, Location::DeviceLocal);
         let back = buffer(device, "readback", 1024, Location::Readback);
         let timeline = Timeline::new(device, "timeline").unwrap();
@@ -507,7 +507,7 @@ mod tests {
     fn a_lost_device_refuses_everything_and_leaks_nothing() {
         let backend = TestBackend::new();
         let device = backend.device();
-        let ring = StagingRing::new(device, "ring", 1024).unwrap();
+        let ring = StagingBuffer::new(device, "ring", 1024).unwrap();
         let back = buffer(device, "readback", 4, Location::Readback);
         let timeline = Timeline::new(device, "timeline").unwrap();
         let mut commands = Commands::new(device, "test").unwrap();

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use vkscan::{BackendError, BuildError, ItemError, RingError, ScanError, StreamError};
+use vkscan::{BackendError, BuildError, RingError, RingItemError, ScanError, StreamError};
 
 use crate::rules_file::RulesFile;
 
@@ -67,9 +67,9 @@ pub fn scan(error: &ScanError, rules: &RulesFile) -> String {
 }
 
 /// As [`scan`], for a small file of so many bytes.
-pub fn item(error: &ItemError, bytes: usize) -> String {
+pub fn item(error: &RingItemError, bytes: usize) -> String {
     match error {
-        ItemError::TooManyMatches { found, at_least, max_matches } => format!(
+        RingItemError::TooManyMatches { found, at_least, max_matches } => format!(
             "{}{found} matches in {bytes} bytes, and room for {max_matches}: raise --max-matches{}",
             at_least_of(*at_least),
             // A window is not less than the file otherwise.
@@ -166,7 +166,7 @@ mod tests {
                 }
             }
         }
-        let many = ItemError::TooManyMatches { found, at_least, max_matches: 9 };
+        let many = RingItemError::TooManyMatches { found, at_least, max_matches: 9 };
         assert!(item(&many, 1025).contains("--window-bytes"));
         assert!(!item(&many, 1024).contains("--window-bytes"));
     }

@@ -7,7 +7,7 @@ use std::io;
 
 use rayon::prelude::*;
 use vkscan::{
-    Backend, MegakernelConfig, MegakernelSession, PublishedBatch, RingBatch, RingError,
+    Backend, MegakernelSession, MegakernelSessionConfig, RingBatch, RingError, RingPublishedBatch,
     RingResults, RulePipeline,
 };
 
@@ -53,7 +53,7 @@ pub struct Round<'r> {
 
 /// Files whose scan is in flight: so many from `first` on.
 struct InFlight {
-    published: PublishedBatch,
+    published: RingPublishedBatch,
     first: usize,
     read: Vec<io::Result<FileRead>>,
 }
@@ -78,12 +78,12 @@ impl SmallFiles {
         }
         let rounds_in_flight =
             if bytes <= round_bytes && count <= ROUND_FILES { 1 } else { ROUNDS_IN_FLIGHT };
-        let config = MegakernelConfig {
+        let config = MegakernelSessionConfig {
             slot_count: (ROUND_FILES * rounds_in_flight) as u32,
             round_bytes: bytes.clamp(2 * EACH, round_bytes),
             rounds_in_flight,
             max_matches: u32::try_from(args.max_matches).unwrap_or(u32::MAX),
-            ..MegakernelConfig::default()
+            ..MegakernelSessionConfig::default()
         };
         let session = match MegakernelSession::new(backend, pipeline, config) {
             Err(error) if !backend.is_lost() => {

@@ -7,33 +7,33 @@
 use std::cell::Cell;
 
 /// Steps that are left, each of a few dozen nanoseconds.
-pub(super) struct Effort {
+pub(crate) struct Effort {
     left: Cell<u64>,
     /// Bytes that tables were not given, which they might yet make use of.
     forgone: Cell<usize>,
 }
 
 impl Effort {
-    pub(super) fn new(steps: u64) -> Effort {
+    pub(crate) fn new(steps: u64) -> Effort {
         Effort { left: Cell::new(steps), forgone: Cell::new(0) }
     }
 
     /// `false` if there are not so many steps left, and none are any more.
-    pub(super) fn spend(&self, steps: usize) -> bool {
+    pub(crate) fn spend(&self, steps: usize) -> bool {
         let left = self.left.get().checked_sub(steps as u64);
         self.left.set(left.unwrap_or(0));
         left.is_some()
     }
 
-    pub(super) fn forgo(&self, bytes: usize) {
+    pub(crate) fn forgo(&self, bytes: usize) {
         self.forgone.set(self.forgone.get().saturating_add(bytes));
     }
 
-    pub(super) fn forgone(&self) -> usize {
+    pub(crate) fn forgone(&self) -> usize {
         self.forgone.get()
     }
 
-    pub(super) fn is_spent(&self) -> bool {
+    pub(crate) fn is_spent(&self) -> bool {
         self.left.get() == 0
     }
 }

@@ -9,8 +9,10 @@ use regex_automata::util::look::{Look, LookMatcher};
 use regex_automata::{Anchored, Input, meta};
 use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 
-use super::nfa::PositionNfa;
-use super::{PipelineOptions, Rule, RulePipeline, compiler, parse, without_empty};
+use super::automata::position_nfa::PositionNfa;
+use super::options::{compiler, parse};
+use super::rule::without_empty;
+use super::{PipelineOptions, Rule, RulePipeline};
 use crate::narrow::narrow;
 use crate::{Match, MatchKind};
 

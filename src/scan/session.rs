@@ -15,7 +15,7 @@ use super::tuning::Tuning;
 use super::{ScanError, SessionOptions};
 use crate::matches::{AmbiguousRange, LeftmostSelector, SuffixReport, Undecided};
 use crate::narrow::narrow;
-use crate::rules::pass::{self, Pass};
+use crate::rules::tables::pack::{self, Pass};
 use crate::rules::{Rule, Run, Split};
 use crate::shaders::layout::{self, Candidate};
 use crate::vulkan::deadline::Deadline;
@@ -158,8 +158,8 @@ impl ResidentRulePipeline {
         let hit_capacity = narrow(candidates.clamp(1, most_hits));
 
         let passes =
-            pass::pack(pipeline.rules(), match_kind, tuning.pass_bytes, tuning.bitmap_log2);
-        let passes = passes.map_err(|pass::RuleTooLarge { pattern_id, bytes }| {
+            pack::pack(pipeline.rules(), match_kind, tuning.pass_bytes, tuning.bitmap_log2);
+        let passes = passes.map_err(|pack::RuleTooLarge { pattern_id, bytes }| {
             ScanError::RuleTooLarge { pattern_id, bytes, limit: tuning.pass_bytes }
         })?;
         let nfa_words = passes.first().map_or(0, Pass::walker_words);
@@ -192,7 +192,7 @@ impl ResidentRulePipeline {
             haystack_capacity: haystack_capacity_bytes,
             max_matches,
             pass_count,
-            reach: pass::reach(pipeline.rules()),
+            reach: pack::reach(pipeline.rules()),
             has_long: pipeline
                 .rules()
                 .iter()

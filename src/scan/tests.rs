@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::tuning::Tuning;
 use super::*;
-use crate::rules::{Rule, pass};
+use crate::rules::Rule;
+use crate::rules::tables::pack;
 use crate::vulkan::testing::TestBackend;
 use crate::{BackendError, MatchKind, PipelineOptions};
 
@@ -53,7 +54,7 @@ fn no_limit_inside_shows_through() {
         let rules = rules(kind, PATTERNS);
         let expected = rules.reference_scan(&haystack);
         // Every rule in a pass of its own, or nearly so.
-        let least_pass = pass::pack(rules.rules(), kind, u64::MAX, 10);
+        let least_pass = pack::pack(rules.rules(), kind, u64::MAX, 10);
         let least_pass = least_pass.unwrap()[0].bytes();
         for pass_bytes in [least_pass, least_pass - 1000] {
             let tuning = Tuning { pass_bytes, ..Tuning::cramped(backend.device_info()) };
@@ -627,7 +628,7 @@ proptest! {
         let options = options(haystack.len(), expected.len().max(1));
         let tight = Tuning::cramped(backend.device_info());
         let bytes = |rules: &[Rule]| {
-            let packed = pass::pack(rules, MatchKind::LeftmostFirst, u64::MAX, tight.bitmap_log2);
+            let packed = pack::pack(rules, MatchKind::LeftmostFirst, u64::MAX, tight.bitmap_log2);
             packed.unwrap()[0].bytes()
         };
         let pass_bytes = match is_split {
@@ -938,7 +939,7 @@ fn long_bounded_prefixes() {
         let rules = rules(kind, &["[a-z]{1000}[a-z]{0,100}key=", "abc|y{3}key"]);
         let expected = rules.reference_scan(&haystack);
         let bytes = |rules: &[Rule]| {
-            pass::pack(rules, MatchKind::LeftmostFirst, u64::MAX, 10).unwrap()[0].bytes()
+            pack::pack(rules, MatchKind::LeftmostFirst, u64::MAX, 10).unwrap()[0].bytes()
         };
         let least = rules.rules().chunks(1).map(bytes).max().unwrap();
         for (capacity, pass_bytes) in

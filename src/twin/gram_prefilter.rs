@@ -1,7 +1,7 @@
 //! The twin of `shaders/gram_prefilter.comp`.
 
 use super::{Buffers, is_claimed, slot_place};
-use crate::rules::pass;
+use crate::rules::tables::pack;
 use crate::shaders::layout::{self, Candidate, ScanParams, SplitRecord};
 
 pub(crate) fn gram_prefilter(buffers: &mut Buffers, params: &ScanParams) {
@@ -25,7 +25,7 @@ pub(crate) fn gram_prefilter(buffers: &mut Buffers, params: &ScanParams) {
             *buffers.haystack.get(at).unwrap_or(&buffers.past_end)
         };
         let bytes = [0, 1, 2, 3].map(byte);
-        let (word, bits) = pass::bitmap_bits(u32::from_le_bytes(bytes), &header);
+        let (word, bits) = pack::bitmap_bits(u32::from_le_bytes(bytes), &header);
         let gram = u32::from_le_bytes(bytes.map(|byte| byte.to_ascii_lowercase()));
         if buffers.word(header.bitmap + word) & bits == bits && !look_up(buffers, params, gram, at)
         {

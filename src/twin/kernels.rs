@@ -4,7 +4,7 @@ use ash::vk;
 use bytemuck::{Pod, bytes_of, cast_slice, pod_read_unaligned};
 
 use super::*;
-use crate::rules::pass;
+use crate::rules::tables::pack;
 use crate::scan::kernels::{Kernels, SlotKernels, Specialisation};
 use crate::shaders::layout::{self, ReadbackHeader};
 use crate::vulkan::command::Commands;
@@ -221,7 +221,7 @@ fn compare_scan(
 
 fn tables_of(rules: &RulePipeline) -> Pass {
     let kind = rules.options().match_kind;
-    let mut passes = pass::pack(rules.rules(), kind, u64::MAX, BITMAP_LOG2).unwrap();
+    let mut passes = pack::pack(rules.rules(), kind, u64::MAX, BITMAP_LOG2).unwrap();
     assert_eq!(passes.len(), 1);
     passes.remove(0)
 }

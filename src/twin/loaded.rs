@@ -7,7 +7,7 @@ use rustix::time::{ClockId, clock_gettime};
 use source::Source;
 
 use super::tests::{scan_with, tight};
-use crate::rules::dfa::PartialDfa;
+use crate::rules::automata::partial_dfa::PartialDfa;
 use crate::rules::{Rule, Run};
 use crate::shaders::layout::{self, ScanParams};
 use crate::{BuildError, MatchKind, RulePipeline};

@@ -2,7 +2,7 @@
 //!
 //! The meaning is that of `regex_automata::util::look`, down to how invalid UTF-8 is read.
 
-use crate::rules::look::{holds_between, is_unicode};
+use crate::rules::automata::look::{holds_between, is_unicode};
 use crate::shaders::layout;
 
 /// Whether the assertion holds at `at` in `haystack`.
@@ -70,7 +70,7 @@ fn char_before(haystack: &[u8], at: usize) -> Option<char> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::look::node_kind;
+    use crate::rules::automata::look::node_kind;
     use proptest::prelude::*;
     use regex_automata::util::look::{Look, LookMatcher};
 

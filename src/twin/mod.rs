@@ -31,7 +31,7 @@ pub(crate) use verify_dfa::verify_dfa;
 pub(crate) use verify_nfa::verify_nfa;
 
 use crate::MatchKind;
-use crate::rules::pass::Pass;
+use crate::rules::tables::pack::Pass;
 use crate::shaders::layout::{
     self, Candidate, ChunkSummary, Control, Hit, NfaNode, NfaWalker, PassHeader, RuleRecord,
     ScanParams, Slot, StartWalker, Tally, Task,

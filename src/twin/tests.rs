@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::rules::pass;
+use crate::rules::tables::pack;
 use crate::shaders::layout;
 use crate::{Match, MatchKind, PipelineOptions, RulePipeline};
 
@@ -54,7 +54,7 @@ pub(super) fn scan_with(
 ) -> Result<Vec<Match>, u32> {
     let kind = rules.options().match_kind;
     let mut matches = Vec::new();
-    let passes = pass::pack(rules.rules(), kind, pass_bytes, 11).unwrap();
+    let passes = pack::pack(rules.rules(), kind, pass_bytes, 11).unwrap();
     let mut control = Control::default();
     for (index, tables) in passes.iter().enumerate() {
         let pass_count = passes.len() as u32;

@@ -2,7 +2,7 @@
 
 use super::{Buffers, Text, enter_steps, glushkov, look};
 use crate::MatchKind;
-use crate::rules::look::{is_unicode, is_word_byte};
+use crate::rules::automata::look::{is_unicode, is_word_byte};
 use crate::shaders::layout::{
     self, GlushkovRecord, Hit, NfaNode, NfaWalker, RuleRecord, ScanParams,
 };

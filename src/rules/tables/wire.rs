@@ -15,14 +15,16 @@ use std::collections::HashSet;
 use bytemuck::allocation::pod_collect_to_vec;
 use bytemuck::cast_slice;
 
-use super::confirm;
-use super::dfa::{self, PartialDfa};
-use super::factor::{self, CLASS_WINDOW, ClassWindow, Gram};
-use super::look;
-use super::nfa::{ByteSet, Node, PositionNfa};
-use super::{BuildError, PipelineOptions, Rule, RulePipeline, Run, Spent, Split, UnicodePolicy};
 use crate::MatchKind;
 use crate::narrow::narrow;
+use crate::rules::automata::look;
+use crate::rules::automata::partial_dfa::{self, PartialDfa};
+use crate::rules::automata::position_nfa::{ByteSet, Node, PositionNfa};
+use crate::rules::prefilter::confirm;
+use crate::rules::prefilter::factor::{self, CLASS_WINDOW, ClassWindow, Gram};
+use crate::rules::{
+    BuildError, PipelineOptions, Rule, RulePipeline, Run, Spent, Split, UnicodePolicy,
+};
 use crate::shaders::layout;
 
 const MAGIC: [u8; 8] = *b"vkscan\0\n";
@@ -339,11 +341,13 @@ fn check_prefix(split: &Split) -> Result<(), String> {
 fn matches_empty(dfa: &PartialDfa) -> bool {
     let rows = || dfa.entries.chunks_exact(dfa.stride as usize);
     let initial = rows().next().expect("there are initial states");
-    initial.iter().any(|&entry| match dfa::target(entry) {
+    initial.iter().any(|&entry| match partial_dfa::target(entry) {
         layout::ROW_DEAD => false,
         row => {
             let mut row = rows().nth(row as usize).expect("it was checked").iter();
-            row.any(|&entry| dfa::is_match(entry) && dfa::target(entry) != layout::ROW_ESCAPE)
+            row.any(|&entry| {
+                partial_dfa::is_match(entry) && partial_dfa::target(entry) != layout::ROW_ESCAPE
+            })
         }
     })
 }
@@ -366,7 +370,7 @@ fn check_nfa(nfa: &PositionNfa, line_terminator: u8) -> Result<(), String> {
                 node.operand < set_count
             }
             layout::NODE_JUMP => node.operand == 0,
-            kind if look::is_look(kind) => node.operand == line_terminator.into(),
+            kind if look::is_look(kind) => node.operand == u32::from(line_terminator),
             _ => false,
         };
         if !operand_fits {
@@ -421,7 +425,7 @@ fn check_dfa(
         let entries = &dfa.entries[row * stride..][..stride];
         let (end, others) = entries.split_last().expect("a row has its end");
         let mut is_row = |entry: u16| {
-            let row = dfa::target(entry) as usize;
+            let row = partial_dfa::target(entry) as usize;
             if let Some(reached @ false) = reached.get_mut(row) {
                 *reached = true;
                 open.push(row);
@@ -430,11 +434,11 @@ fn check_dfa(
         };
         // An initial state exists and follows no match; the end of the haystack leads nowhere.
         let fits = if row == 0 {
-            entries.iter().all(|&entry| is_row(entry) && !dfa::is_match(entry))
+            entries.iter().all(|&entry| is_row(entry) && !partial_dfa::is_match(entry))
         } else {
-            let is_escape = |entry: u16| dfa::target(entry) == layout::ROW_ESCAPE;
+            let is_escape = |entry: u16| partial_dfa::target(entry) == layout::ROW_ESCAPE;
             others.iter().all(|&entry| is_row(entry) || is_escape(entry))
-                && (dfa::target(*end) == layout::ROW_DEAD || is_escape(*end))
+                && (partial_dfa::target(*end) == layout::ROW_DEAD || is_escape(*end))
         };
         if !fits {
             return Err(format!("an entry leads outside its {rows} rows"));

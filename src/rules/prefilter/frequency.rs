@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use super::nfa::{ByteSet, contains};
 use crate::narrow::narrow;
+use crate::rules::automata::position_nfa::{ByteSet, contains};
 use crate::shaders::layout;
 
 /// How often a byte comes in the text that scanners mostly see (source code, configuration, logs), with
 /// a floor for all others. It decides what is built and looked for first, so its error costs speed alone.
-pub(super) fn byte_probability(byte: u8) -> f64 {
+pub(crate) fn byte_probability(byte: u8) -> f64 {
     const FLOOR: f64 = 0.1 / 256.0;
     FLOOR
         + match byte {
@@ -25,10 +25,10 @@ pub(super) fn byte_probability(byte: u8) -> f64 {
 
 /// A set of bytes, with what each model has of it.
 #[derive(Clone, Debug)]
-pub(super) struct ByteSetModel {
-    pub(super) set: ByteSet,
+pub(crate) struct ByteSetModel {
+    pub(crate) set: ByteSet,
     /// The set's bytes, letters in lower case.
-    pub(super) folded: Vec<u8>,
+    pub(crate) folded: Vec<u8>,
     /// By model: the symbols of the set's bytes in either case, each with the share of it that these hold.
     symbols: [Vec<(usize, f64)>; 2],
     /// By model: how often a byte is in the set.
@@ -36,7 +36,7 @@ pub(super) struct ByteSetModel {
 }
 
 impl ByteSetModel {
-    pub(super) fn new(set: ByteSet) -> ByteSetModel {
+    pub(crate) fn new(set: ByteSet) -> ByteSetModel {
         let folded: BTreeSet<u8> = bytes_of(&set).map(|byte| byte.to_ascii_lowercase()).collect();
         let either_case = || {
             let bytes = folded.iter().flat_map(|byte| [*byte, byte.to_ascii_uppercase()]);
@@ -51,7 +51,7 @@ impl ByteSetModel {
     }
 
     /// How often a byte is in the set, in text or in binaries, whichever has more.
-    pub(super) fn most_probable(&self) -> f64 {
+    pub(crate) fn most_probable(&self) -> f64 {
         self.probability[0].max(self.probability[1])
     }
 
@@ -76,7 +76,7 @@ fn bytes_of(set: &ByteSet) -> impl Iterator<Item = u8> + '_ {
 /// Grams are looked up among those that are frequent, one by one if they are few. Else, and for those that
 /// are not, by a trigram model: letters follow letters as they do in words, so that `call` is far more
 /// frequent than `lcla`. Sets of many different symbols are taken as independent of each other.
-pub(super) fn window_probability(window: &[&ByteSetModel]) -> f64 {
+pub(crate) fn window_probability(window: &[&ByteSetModel]) -> f64 {
     /// Bytes that begin four of a kind, about as many as in C source: rulers and padding, of which no model
     /// of words knows.
     const OF_RUNS: f64 = 0.02;
@@ -97,7 +97,7 @@ fn is_run(window: &[&ByteSetModel]) -> bool {
 }
 
 /// As [`window_probability`], for sets that are taken as independent of each other but for runs of one byte.
-pub(super) fn class_window_probability<'a>(sets: impl Iterator<Item = &'a ByteSet> + Clone) -> f64 {
+pub(crate) fn class_window_probability<'a>(sets: impl Iterator<Item = &'a ByteSet> + Clone) -> f64 {
     let of = |model: &Model| {
         let independent = sets.clone().map(|set| model.probability_of(set)).product();
         model.with_runs(independent, sets.clone().all(|set| contains(set, model.run.0)))
@@ -106,7 +106,7 @@ pub(super) fn class_window_probability<'a>(sets: impl Iterator<Item = &'a ByteSe
 }
 
 /// As [`class_window_probability`], for what is known of the sets already.
-pub(super) fn independent_probability<'a>(
+pub(crate) fn independent_probability<'a>(
     sets: impl Iterator<Item = &'a ByteSetModel> + Clone,
 ) -> f64 {
     let of = |(at, model): (usize, &Model)| {
@@ -119,7 +119,7 @@ pub(super) fn independent_probability<'a>(
 
 /// What one kind of data is made of: the symbols its bytes stand for, how often they follow each other, and
 /// what is frequent.
-pub(super) struct Model {
+pub(crate) struct Model {
     /// The symbol of every byte.
     symbol: [u8; 256],
     count: usize,
@@ -134,7 +134,7 @@ pub(super) struct Model {
     /// The least frequency of grams that were counted.
     least_counted: f64,
     /// The byte that most often comes eight times in a row, and how often it does.
-    pub(super) run: (u8, f64),
+    pub(crate) run: (u8, f64),
 }
 
 impl Model {
@@ -164,13 +164,13 @@ impl Model {
     }
 
     /// How often a byte is in the set.
-    pub(super) fn probability_of(&self, set: &ByteSet) -> f64 {
+    pub(crate) fn probability_of(&self, set: &ByteSet) -> f64 {
         bytes_of(set).map(|byte| self.bytes[usize::from(byte)]).sum()
     }
 
     /// How often eight sets in a row are met which are so often if they are independent of each other, and which a run
     /// of the byte that comes in runs meets, or not.
-    pub(super) fn with_runs(&self, independent: f64, is_run: bool) -> f64 {
+    pub(crate) fn with_runs(&self, independent: f64, is_run: bool) -> f64 {
         if is_run { independent.max(self.run.1) } else { independent }
     }
 
@@ -276,17 +276,17 @@ fn symbol_of_binaries(byte: u8) -> u8 {
 }
 
 /// Text and binaries.
-pub(super) fn models() -> [&'static Model; 2] {
+pub(crate) fn models() -> [&'static Model; 2] {
     /// Trigrams over 8 MiB of Linux source and 2 MiB of logs, grams over 16 MiB and 4 MiB.
     static TEXT: LazyLock<Model> = LazyLock::new(|| {
         let bytes = std::array::from_fn(|byte| byte_probability(narrow(byte)));
-        let grams = (&include_bytes!("grams.bin")[..], 4e-6);
-        Model::new(symbol_of_text, include_bytes!("trigrams.bin"), bytes, grams, (b' ', 0.02))
+        let grams = (&include_bytes!("data/grams.bin")[..], 4e-6);
+        Model::new(symbol_of_text, include_bytes!("data/trigrams.bin"), bytes, grams, (b' ', 0.02))
     });
     /// Bytes, trigrams and grams over 20 MiB of ELF files, 3 MiB of Python's byte code, 5 MiB of images,
     /// archives and catalogues, and 2 MiB of text in UTF-16.
     static BINARIES: LazyLock<Model> = LazyLock::new(|| {
-        let (bytes, rest) = include_bytes!("binaries.bin").split_at(256);
+        let (bytes, rest) = include_bytes!("data/binaries.bin").split_at(256);
         let (trigrams, grams) = rest.split_at(16 * 16 * 16);
         let bytes = std::array::from_fn(|byte| unpacked(bytes[byte]));
         Model::new(symbol_of_binaries, trigrams, bytes, (grams, 1e-5), (0, 0.07))
@@ -295,10 +295,10 @@ pub(super) fn models() -> [&'static Model; 2] {
 }
 
 /// The grams that text and binaries have most of, and how often they have them.
-pub(super) fn most_frequent_grams() -> impl Iterator<Item = (u32, f64)> {
+pub(crate) fn most_frequent_grams() -> impl Iterator<Item = (u32, f64)> {
     // 1,024 each, counted over 12 MiB of Linux source and 3 MiB of logs, and over 12 MiB of ELF files: a gram,
     // letters in lower case, and -8 log2 of its frequency.
-    let packed = include_bytes!("frequent.bin").as_chunks::<5>().0;
+    let packed = include_bytes!("data/frequent.bin").as_chunks::<5>().0;
     packed.iter().map(|&[a, b, c, d, frequency]| {
         (u32::from_le_bytes([a, b, c, d]), (-f64::from(frequency) / 8.0).exp2())
     })

@@ -13,14 +13,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 
-use super::confirm;
-use super::effort::Effort;
-use super::frequency::{
+use crate::narrow::narrow;
+use crate::rules::automata::position_nfa::ByteSet;
+use crate::rules::effort::Effort;
+use crate::rules::prefilter::confirm;
+use crate::rules::prefilter::frequency::{
     ByteSetModel, byte_probability, independent_probability, window_probability,
 };
-use super::nfa::ByteSet;
-use super::walk::{self, Direction, Walk};
-use crate::narrow::narrow;
+use crate::rules::prefilter::walk_cost::{self, Direction, Walk};
 use crate::shaders::layout;
 
 /// Bytes of a gram.
@@ -33,9 +33,9 @@ const SUFFIX_BYTES: [usize; 3] = [12, 8, 5];
 const MOST_OFFSET: usize = layout::GRAM_MOST_OFFSET as usize;
 
 /// Strings of byte classes that a suffix may begin with, and grams of one of them and of a rule, at most.
-pub(super) const MOST_PATHS: usize = 512;
+pub(crate) const MOST_PATHS: usize = 512;
 const MOST_WINDOW_GRAMS: usize = 1 << 12;
-pub(super) const MOST_GRAMS: usize = 1 << 14;
+pub(crate) const MOST_GRAMS: usize = 1 << 14;
 
 /// Places of a rule that it may be split at: nested repetitions have many.
 const MOST_PARTS: usize = 256;
@@ -44,7 +44,7 @@ const MOST_PARTS: usize = 256;
 const MOST_STEPS: usize = 32 * MOST_PATHS;
 
 /// Bytes that a prefix's length may vary by to count as bounded.
-pub(super) const MOST_SPREAD: usize = 512;
+pub(crate) const MOST_SPREAD: usize = 512;
 
 /// Candidates for each byte of typical data beyond which looking for grams does not pay.
 const MOST_FREQUENT: f64 = 5e-2;
@@ -75,7 +75,7 @@ pub(crate) const UNBOUNDED: usize = usize::MAX;
 pub(crate) struct Gram {
     pub(crate) bytes: [u8; GRAM],
     pub(crate) offset: u8,
-    /// What has to be near it, as a word: see [`super::confirm`].
+    /// What has to be near it, as a word: see [`crate::rules::prefilter::confirm`].
     pub(crate) confirm_mask: u32,
 }
 
@@ -91,7 +91,7 @@ pub(crate) struct ClassWindow {
 
 /// For each alternative of a rule, one of which every match is, the places to split it at; none if some
 /// alternative has no usable factors.
-pub(super) fn factors(hir: &Hir, effort: &Effort) -> Option<Vec<SplitCandidates>> {
+pub(crate) fn factors(hir: &Hir, effort: &Effort) -> Option<Vec<SplitCandidates>> {
     /// Alternations, one inside the other or one after the other, that a rule without factors as a whole is
     /// taken apart at, and the alternatives of all but the first.
     const DEEPEST: usize = 2;
@@ -139,7 +139,7 @@ pub(super) fn factors(hir: &Hir, effort: &Effort) -> Option<Vec<SplitCandidates>
 }
 
 /// As [`factors`], by class windows, for a rule as a whole.
-pub(super) fn by_class_windows(hir: &Hir, effort: &Effort) -> Option<Vec<SplitCandidates>> {
+pub(crate) fn by_class_windows(hir: &Hir, effort: &Effort) -> Option<Vec<SplitCandidates>> {
     let mut candidates = SplitCandidates::by(hir, best_class_windows, effort);
     candidates.list.retain(|candidate| !candidate.is_unbounded());
     (!candidates.list.is_empty()).then(|| vec![candidates])
@@ -359,13 +359,13 @@ fn is_wide(class: &Class) -> bool {
     /// Of the 128 of ASCII.
     const NEARLY_ALL: usize = 100;
 
-    let holds = walk::holds(class);
+    let holds = walk_cost::holds(class);
     (0..128).filter(|&byte| holds(byte)).count() >= NEARLY_ALL
 }
 
 /// Whether typical text goes on in the class for longer than prefixes are walked over at little cost.
 fn is_endless(class: &Class) -> bool {
-    let holds = walk::holds(class);
+    let holds = walk_cost::holds(class);
     let ends: f64 = (0..=255).filter(|&byte| !holds(byte)).map(byte_probability).sum();
     ends * f64::from(layout::PREFIX_STEPS) < 1.0
 }

@@ -16,12 +16,12 @@ use std::collections::{BinaryHeap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 
-use super::effort::Effort;
-use super::frequency::byte_probability;
-use super::look;
-use super::nfa::{ByteSet, PositionNfa, contains};
 use crate::MatchKind;
 use crate::narrow::narrow;
+use crate::rules::automata::look;
+use crate::rules::automata::position_nfa::{ByteSet, PositionNfa, contains};
+use crate::rules::effort::Effort;
+use crate::rules::prefilter::frequency::byte_probability;
 use crate::shaders::layout;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub(crate) fn is_match(entry: u16) -> bool {
 }
 
 impl PartialDfa {
-    pub(super) fn new(
+    pub(crate) fn new(
         nfa: &PositionNfa,
         kind: MatchKind,
         budget: Budget,
@@ -54,7 +54,7 @@ impl PartialDfa {
     }
 
     /// For [`MatchKind::All`], and with an entry for a counter step as the last but one of each row, as if it was a class.
-    pub(super) fn with_counter_steps(
+    pub(crate) fn with_counter_steps(
         nfa: &PositionNfa,
         counter_steps: CounterSteps,
         budget: Budget,
@@ -75,11 +75,11 @@ impl PartialDfa {
 
 /// Entries that a table may take. The initial states are built regardless.
 #[derive(Clone, Copy)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     /// In any case.
-    pub(super) least: usize,
+    pub(crate) least: usize,
     /// As long as it may well come to be the whole DFA.
-    pub(super) most: usize,
+    pub(crate) most: usize,
 }
 
 impl Budget {

@@ -4,9 +4,9 @@
 //! has a *confirm mask*: it names four more bytes at some distance from its own, which in a match are among a few
 //! strings, by 27 bits that tell most others and go into one word with the distance.
 
-use super::factor::GRAM;
-use super::frequency::ByteSetModel;
 use crate::narrow::narrow;
+use crate::rules::prefilter::factor::GRAM;
+use crate::rules::prefilter::frequency::ByteSetModel;
 use crate::shaders::layout;
 
 /// Strings that a confirm mask may stand for: more would set most bits.
@@ -18,7 +18,7 @@ const FARTHEST: isize = 12;
 
 /// The distance at which a confirm mask tells most, seen from the gram at `offset` of strings of byte sets; none if
 /// there is no place where all of them have one.
-pub(super) fn distance(strings: &[Vec<&ByteSetModel>], offset: usize) -> Option<isize> {
+pub(crate) fn distance(strings: &[Vec<&ByteSetModel>], offset: usize) -> Option<isize> {
     let expected = |distance: &isize| -> Option<f64> {
         strings.iter().map(|string| chance(string, offset, *distance)).sum()
     };
@@ -29,7 +29,7 @@ pub(super) fn distance(strings: &[Vec<&ByteSetModel>], offset: usize) -> Option<
 }
 
 /// The word that holds a distance, and the bits of what a string of byte sets has there.
-pub(super) fn word(string: &[&ByteSetModel], offset: usize, distance: Option<isize>) -> u32 {
+pub(crate) fn word(string: &[&ByteSetModel], offset: usize, distance: Option<isize>) -> u32 {
     let Some(distance) = distance else { return layout::CONFIRM_ANY };
     let window =
         window(string, offset, distance).expect("`distance` was found for this string too");
@@ -46,13 +46,13 @@ pub(super) fn word(string: &[&ByteSetModel], offset: usize, distance: Option<isi
 }
 
 /// Whether a word's distance is no more than [`FARTHEST`], if it has one.
-pub(super) fn is_near(word: u32) -> bool {
+pub(crate) fn is_near(word: u32) -> bool {
     let distance = (word >> layout::CONFIRM_BITS) as isize - layout::CONFIRM_ZERO as isize;
     word == layout::CONFIRM_ANY || distance.abs() <= FARTHEST
 }
 
 /// The word for a gram of two strings.
-pub(super) fn either(one: u32, other: u32) -> u32 {
+pub(crate) fn either(one: u32, other: u32) -> u32 {
     let is_alike = (one ^ other) >> layout::CONFIRM_BITS == 0;
     if is_alike { one | other } else { layout::CONFIRM_ANY }
 }

@@ -10,10 +10,10 @@
 use regex_automata::nfa::thompson::{Compiler, Config, NFA, State, WhichCaptures};
 use regex_syntax::hir::{Capture, Hir, HirKind, Repetition};
 
-use super::dfa::{Budget, CounterSteps, PartialDfa};
-use super::effort::Effort;
-use super::nfa::{Node, PositionNfa};
 use crate::narrow::narrow;
+use crate::rules::automata::partial_dfa::{Budget, CounterSteps, PartialDfa};
+use crate::rules::automata::position_nfa::{Node, PositionNfa};
+use crate::rules::effort::Effort;
 use crate::shaders::layout;
 
 /// Counts up to this are kept.
@@ -23,7 +23,7 @@ const FEW: u32 = 8;
 const MOST_COPIES: usize = 1 << 16;
 
 /// The DFA of a rule with its counts let go. None if it has none, or is too large.
-pub(super) fn dfa(
+pub(crate) fn dfa(
     hir: &Hir,
     mut compiler: Compiler,
     budget: Budget,
@@ -200,9 +200,10 @@ fn with_ages(
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{compiler, oracle, parse};
     use super::*;
     use crate::PipelineOptions;
+    use crate::rules::options::{compiler, parse};
+    use crate::rules::oracle;
 
     fn relaxed(pattern: &str) -> Option<(String, Vec<usize>)> {
         let mut relaxer = Relaxer { is_relaxed: false, runs: Vec::new() };
@@ -239,7 +240,7 @@ mod tests {
 
     /// Where a walk from `start` matches, up to where it leaves the DFA.
     fn walk(dfa: &PartialDfa, haystack: &[u8], start: usize) -> (Vec<usize>, usize) {
-        let row_of = |entry| super::super::dfa::target(entry);
+        let row_of = |entry| crate::rules::automata::partial_dfa::target(entry);
         let class = |at: usize| match haystack.get(at) {
             Some(&byte) => dfa.classes[usize::from(byte)].into(),
             None => dfa.stride - 1,
@@ -258,7 +259,7 @@ mod tests {
             if row == layout::ROW_ESCAPE || row_of(entry) == layout::ROW_ESCAPE {
                 return (ends, at);
             }
-            if super::super::dfa::is_match(entry) {
+            if crate::rules::automata::partial_dfa::is_match(entry) {
                 ends.push(at);
             }
             row = row_of(entry);

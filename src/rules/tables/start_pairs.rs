@@ -1,20 +1,20 @@
 //! The first two bytes of a rule's matches, as its DFA tells them.
 
-use super::dfa::{self, PartialDfa};
+use crate::rules::automata::partial_dfa::{self, PartialDfa};
 use crate::shaders::layout;
 
 /// Which pairs of first bytes may begin a match of a rule, by byte class.
-pub(super) struct Beginnings<'a> {
+pub(crate) struct StartPairs<'a> {
     dfa: &'a PartialDfa,
     /// A row for every class of the first byte, a column for every class of the second and the end.
     alive: Vec<Vec<bool>>,
 }
 
-impl Beginnings<'_> {
-    pub(super) fn of(dfa: &PartialDfa) -> Beginnings<'_> {
+impl StartPairs<'_> {
+    pub(crate) fn of(dfa: &PartialDfa) -> StartPairs<'_> {
         let class_count = dfa.stride - 1;
         let mut initial: Vec<u32> =
-            (0..dfa.stride).map(|before| dfa::target(dfa.entry(0, before))).collect();
+            (0..dfa.stride).map(|before| partial_dfa::target(dfa.entry(0, before))).collect();
         initial.sort_unstable();
         initial.dedup();
         initial.retain(|&row| row != layout::ROW_DEAD);
@@ -22,14 +22,14 @@ impl Beginnings<'_> {
             .map(|first| {
                 let mut row = vec![false; dfa.stride as usize];
                 for &start in &initial {
-                    match dfa::target(dfa.entry(start, first)) {
+                    match partial_dfa::target(dfa.entry(start, first)) {
                         layout::ROW_DEAD => {}
                         layout::ROW_ESCAPE => row.fill(true),
                         next => {
                             for second in 0..dfa.stride {
                                 let entry = dfa.entry(next, second);
-                                row[second as usize] |=
-                                    dfa::is_match(entry) || dfa::target(entry) != layout::ROW_DEAD;
+                                row[second as usize] |= partial_dfa::is_match(entry)
+                                    || partial_dfa::target(entry) != layout::ROW_DEAD;
                             }
                         }
                     }
@@ -37,18 +37,18 @@ impl Beginnings<'_> {
                 row
             })
             .collect();
-        Beginnings { dfa, alive }
+        StartPairs { dfa, alive }
     }
 
-    pub(super) fn row(&self, first: u8) -> &[bool] {
+    pub(crate) fn row(&self, first: u8) -> &[bool] {
         &self.alive[usize::from(self.dfa.classes[usize::from(first)])]
     }
 
-    pub(super) fn column(&self, second: usize) -> usize {
+    pub(crate) fn column(&self, second: usize) -> usize {
         self.dfa.classes.get(second).map_or(self.dfa.stride as usize - 1, |&class| class.into())
     }
 
-    pub(super) fn pair_count(&self) -> usize {
+    pub(crate) fn pair_count(&self) -> usize {
         let mut width = vec![0_usize; self.dfa.stride as usize];
         (0..layout::PAIR_COLUMNS as usize).for_each(|second| width[self.column(second)] += 1);
         let rows = self.alive.iter().map(|row| {

@@ -7,15 +7,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::Rule;
-use super::factor::{CLASS_WINDOW, ClassWindow};
-use super::frequency::{Model, class_window_probability, models};
-use super::nfa::{ByteSet, contains};
+use crate::rules::Rule;
+use crate::rules::automata::position_nfa::{ByteSet, contains};
+use crate::rules::prefilter::factor::{CLASS_WINDOW, ClassWindow};
+use crate::rules::prefilter::frequency::{Model, class_window_probability, models};
 use crate::shaders::layout;
 
 /// The four classes of bytes that a pass's class windows are told by.
-pub(super) struct ByteClasses {
-    pub(super) of_byte: [u8; 256],
+pub(crate) struct ByteClasses {
+    pub(crate) of_byte: [u8; 256],
 }
 
 /// Classes that are joined by counting what it costs: a set of them is 16 bits.
@@ -25,11 +25,11 @@ const MOST_CLASS_WINDOWS: usize = 256;
 const MOST_SETS: usize = 256;
 
 impl ByteClasses {
-    pub(super) const COUNT: usize = 1 << layout::CLASS_WINDOW_CLASS_BITS;
+    pub(crate) const COUNT: usize = 1 << layout::CLASS_WINDOW_CLASS_BITS;
 
     /// Divides the bytes so that class windows are rare. Rules whose class windows are not, for want of byte classes, are
     /// no longer `prefiltered`.
-    pub(super) fn of(rules: &[Rule], prefiltered: &mut [bool]) -> ByteClasses {
+    pub(crate) fn of(rules: &[Rule], prefiltered: &mut [bool]) -> ByteClasses {
         /// Rules beyond which four byte classes cannot be enough.
         const MOST_RULES: usize = 32;
         /// Class windows for each byte beyond which looking for them does not pay.
@@ -100,7 +100,7 @@ impl ByteClasses {
     }
 
     /// The numbers of all rows of byte classes that a class window may be.
-    pub(super) fn spell(&self, class_window: &ClassWindow) -> Vec<u32> {
+    pub(crate) fn spell(&self, class_window: &ClassWindow) -> Vec<u32> {
         class_window.sets.iter().fold(vec![0], |rows, set| {
             let found = self.in_set(set);
             let classes = (0..).zip(found).filter(|(_, is_found)| *is_found);

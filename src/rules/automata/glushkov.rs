@@ -11,10 +11,10 @@
 
 use std::collections::BTreeMap;
 
-use super::look;
-use super::nfa::{PositionNfa, contains};
 use crate::MatchKind;
 use crate::narrow::narrow;
+use crate::rules::automata::look;
+use crate::rules::automata::position_nfa::{PositionNfa, contains};
 use crate::shaders::layout::{self, GlushkovRecord, GlushkovWord};
 
 /// Most positions: what shared memory has room for, as two sets.

@@ -8,32 +8,32 @@
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-use super::frequency::byte_probability;
+use crate::rules::prefilter::frequency::byte_probability;
 
 /// Bytes that stand for what goes on and on.
 const ENDLESS: f64 = 1e6;
 
 /// Which way a walk reads what it is over.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Direction {
+pub(crate) enum Direction {
     Forwards,
     Backwards,
 }
 
 /// What to expect, in typical text, of a walk over something.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Walk {
+pub(crate) struct Walk {
     /// Bytes that it reads.
-    pub(super) bytes: f64,
+    pub(crate) bytes: f64,
     /// Places where it may go on with what follows: below one, the chance that there is one.
-    pub(super) ways: f64,
+    pub(crate) ways: f64,
 }
 
 impl Walk {
     /// Over nothing.
     const NONE: Walk = Walk { bytes: 0.0, ways: 1.0 };
 
-    pub(super) fn of(hir: &Hir, direction: Direction) -> Walk {
+    pub(crate) fn of(hir: &Hir, direction: Direction) -> Walk {
         let of = |sub: &Hir| Walk::of(sub, direction);
         match hir.kind() {
             HirKind::Empty | HirKind::Look(_) => Walk::NONE,
@@ -69,7 +69,7 @@ impl Walk {
     }
 
     /// Over one after the other.
-    pub(super) fn over(walks: impl IntoIterator<Item = Walk>) -> Walk {
+    pub(crate) fn over(walks: impl IntoIterator<Item = Walk>) -> Walk {
         let all = walks.into_iter().fold(Walk::NONE, |all, next| Walk {
             bytes: all.bytes + all.chance() * next.bytes,
             ways: (all.ways * next.ways).min(ENDLESS),
@@ -88,14 +88,14 @@ impl Walk {
     }
 
     /// That the walk comes to what follows.
-    pub(super) fn chance(&self) -> f64 {
+    pub(crate) fn chance(&self) -> f64 {
         /// One in so many of what looks like a match to begin with goes on to look like one.
         const LEAST: f64 = 1e-3;
         self.ways.clamp(LEAST, 1.0)
     }
 
     /// As it is where such a share of its bytes is known to match.
-    pub(super) fn known(self, share: f64) -> Walk {
+    pub(crate) fn known(self, share: f64) -> Walk {
         let ways = if self.ways < 1.0 { self.ways.powf(1.0 - share) } else { self.ways };
         Walk { ways, ..self }
     }
@@ -117,7 +117,7 @@ fn probability(class: &Class) -> f64 {
 }
 
 /// Whether a class has a byte; all beyond ASCII if it has any character there.
-pub(super) fn holds(class: &Class) -> impl Fn(u8) -> bool {
+pub(crate) fn holds(class: &Class) -> impl Fn(u8) -> bool {
     let ranges: Vec<[u32; 2]> = match class {
         Class::Bytes(class) => {
             class.iter().map(|range| [range.start(), range.end()].map(u32::from)).collect()

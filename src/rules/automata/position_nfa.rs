@@ -17,8 +17,8 @@ use std::collections::HashMap;
 use regex_automata::nfa::thompson::{NFA, State};
 use regex_automata::util::primitives::StateID;
 
-use super::look;
 use crate::narrow::narrow;
+use crate::rules::automata::look;
 use crate::shaders::layout;
 
 /// A set of bytes, one bit each.

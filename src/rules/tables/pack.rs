@@ -9,16 +9,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use bytemuck::cast_slice;
 use rayon::prelude::*;
 
-use super::beginnings::Beginnings;
-use super::byte_classes::ByteClasses;
-use super::dfa::PartialDfa;
-use super::factor::{CLASS_WINDOW, GRAM};
-use super::frequency::most_frequent_grams;
-use super::glushkov::Glushkov;
-use super::nfa::ByteSet;
-use super::{Rule, Split, look};
 use crate::MatchKind;
 use crate::narrow::narrow;
+use crate::rules::automata::glushkov::Glushkov;
+use crate::rules::automata::look;
+use crate::rules::automata::partial_dfa::PartialDfa;
+use crate::rules::automata::position_nfa::ByteSet;
+use crate::rules::prefilter::byte_classes::ByteClasses;
+use crate::rules::prefilter::factor::{CLASS_WINDOW, GRAM};
+use crate::rules::prefilter::frequency::most_frequent_grams;
+use crate::rules::tables::start_pairs::StartPairs;
+use crate::rules::{Rule, Split};
 use crate::shaders::layout::{self, NfaNode, PassHeader, RuleRecord, SplitRecord};
 
 /// The tables of one pass.
@@ -122,7 +123,7 @@ pub(crate) fn bitmap_bits(gram: u32, header: &PassHeader) -> (u32, u32) {
 }
 
 /// Bytes of a rule's own tables, about.
-pub(super) fn own_bytes(rule: &Rule) -> u64 {
+pub(crate) fn own_bytes(rule: &Rule) -> u64 {
     let nfa =
         if rule.dfa.escapes() { rule.nfa.nodes.len() * 16 + rule.nfa.edges.len() * 4 } else { 0 };
     let splits: usize = rule
@@ -519,7 +520,7 @@ impl<'a> Layout<'a> {
         let mut by_first = vec![Vec::new(); 256];
         let mut by_pair = vec![Vec::new(); 256 * PAIR_COLUMNS];
         for (index, rule) in self.rules.iter().enumerate().filter(|(index, _)| included[*index]) {
-            let begin = Beginnings::of(&rule.dfa);
+            let begin = StartPairs::of(&rule.dfa);
             let is_wide = begin.pair_count() > WIDE;
             for first in 0..256 {
                 let row = begin.row(narrow(first));

@@ -1,0 +1,11 @@
+//! Rules laid out as the buffers that kernels read, and as bytes.
+//!
+//! | file | story |
+//! |---|---|
+//! | `start_pairs.rs` | the first two bytes of a rule's matches |
+//! | `pack.rs` | rules as the tables of one pass or several |
+//! | `wire.rs` | pipelines as bytes, and back |
+
+pub(crate) mod pack;
+mod start_pairs;
+mod wire;

@@ -1,6 +1,6 @@
 //! How a pipeline looks for each of its rules, for those who write rules.
 
-use super::prefilter::factor::GRAM;
+use super::prefilter::gram::GRAM;
 use super::{Rule, RulePipeline, Spent, Split};
 
 /// How one rule is looked for and verified.

@@ -7,7 +7,8 @@ use super::automata::partial_dfa::PartialDfa;
 use super::automata::position_nfa::PositionNfa;
 use super::effort::Effort;
 use super::options::{PipelineOptions, compiler};
-use super::prefilter::factor::{self, ClassWindow, Gram};
+use super::prefilter::gram::{ClassWindow, Gram};
+use super::prefilter::split_candidates::{self, SplitCandidates, SplitHir};
 use super::rule::{Efforts, Room};
 use crate::MatchKind;
 use crate::shaders::layout;
@@ -81,7 +82,7 @@ pub(super) fn choose_splits(
     /// Automata are not cheap to try.
     const MOST_TRIED: usize = 4;
 
-    let best_of = |candidates: factor::SplitCandidates| {
+    let best_of = |candidates: SplitCandidates| {
         let others =
             candidates.iter().skip(MOST_TRIED).filter(|candidate| !candidate.is_unbounded());
         let mut tried = candidates.iter().take(MOST_TRIED).chain(others.take(1));
@@ -89,7 +90,7 @@ pub(super) fn choose_splits(
             Split::new(candidates.split(candidate), options, room, &efforts.tables)
         })
     };
-    type Factors = fn(&Hir, &Effort) -> Option<Vec<factor::SplitCandidates>>;
+    type Factors = fn(&Hir, &Effort) -> Option<Vec<SplitCandidates>>;
     let by = |factors: Factors| -> Option<Vec<Split>> {
         factors(hir, &efforts.search)?.into_iter().map(best_of).collect()
     };
@@ -98,13 +99,13 @@ pub(super) fn choose_splits(
     if is_never || hir.properties().look_set_prefix().contains(Look::Start) {
         return Some(vec![Split::anchored()]);
     }
-    by(factor::factors).or_else(|| by(factor::by_class_windows))
+    by(split_candidates::factors).or_else(|| by(split_candidates::by_class_windows))
 }
 
 impl Split {
     /// None if suffix or prefix take too large an automaton, though the rule does not.
     fn new(
-        hirs: factor::SplitHir,
+        hirs: SplitHir,
         options: &PipelineOptions,
         room: Room,
         effort: &Effort,

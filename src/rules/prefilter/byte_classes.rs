@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::rules::Rule;
 use crate::rules::automata::position_nfa::{ByteSet, contains};
-use crate::rules::prefilter::factor::{CLASS_WINDOW, ClassWindow};
 use crate::rules::prefilter::frequency::{Model, class_window_probability, models};
+use crate::rules::prefilter::gram::{CLASS_WINDOW, ClassWindow};
 use crate::shaders::layout;
 
 /// The four classes of bytes that a pass's class windows are told by.

@@ -5,8 +5,8 @@
 //! strings, by 27 bits that tell most others and go into one word with the distance.
 
 use crate::narrow::narrow;
-use crate::rules::prefilter::factor::GRAM;
 use crate::rules::prefilter::frequency::ByteSetModel;
+use crate::rules::prefilter::gram::GRAM;
 use crate::shaders::layout;
 
 /// Strings that a confirm mask may stand for: more would set most bits.

@@ -2,14 +2,24 @@
 //!
 //! | file | story |
 //! |---|---|
-//! | `factor.rs` | where a rule can be split, and what is looked for there |
+//! | `split_candidates.rs` | where a rule can be split |
+//! | `parts.rs` | its parts, and the strings of byte sets that they begin with |
+//! | `alphabet.rs` | these byte sets, by number |
+//! | `windows.rs` | where in the strings the rarest grams, or class windows, lie |
+//! | `gram.rs` | what these are |
+//! | `cost.rs` | what it costs to look for them |
+//! | `walk_cost.rs` | how far walks go there |
 //! | `confirm.rs` | what has to be near a gram |
 //! | `byte_classes.rs` | the byte classes that class windows are told by |
 //! | `frequency.rs` | what text and binaries are made of, by the models in `data/` |
-//! | `walk_cost.rs` | how far walks go there |
 
+mod alphabet;
 pub(crate) mod byte_classes;
 pub(crate) mod confirm;
-pub(crate) mod factor;
+mod cost;
 pub(crate) mod frequency;
-pub(crate) mod walk_cost;
+pub(crate) mod gram;
+pub(crate) mod parts;
+pub(crate) mod split_candidates;
+mod walk_cost;
+mod windows;

@@ -21,7 +21,9 @@ use crate::rules::automata::look;
 use crate::rules::automata::partial_dfa::{self, PartialDfa};
 use crate::rules::automata::position_nfa::{ByteSet, Node, PositionNfa};
 use crate::rules::prefilter::confirm;
-use crate::rules::prefilter::factor::{self, CLASS_WINDOW, ClassWindow, Gram};
+use crate::rules::prefilter::gram::{CLASS_WINDOW, ClassWindow, Gram, MOST_GRAMS};
+use crate::rules::prefilter::parts::MOST_PATHS;
+use crate::rules::prefilter::split_candidates::MOST_SPREAD;
 use crate::rules::{
     BuildError, PipelineOptions, Rule, RulePipeline, Run, Spent, Split, UnicodePolicy,
 };
@@ -247,9 +249,7 @@ fn split(reader: &mut Reader) -> Result<Split, String> {
     }
     let class_windows: Vec<ClassWindow> =
         sets.into_iter().zip(offsets).map(|(sets, offset)| ClassWindow { sets, offset }).collect();
-    if class_windows.len() > factor::MOST_PATHS
-        || !class_windows.is_sorted_by(|one, next| one < next)
-    {
+    if class_windows.len() > MOST_PATHS || !class_windows.is_sorted_by(|one, next| one < next) {
         return Err("its class windows do not ascend, or are too many".into());
     }
     let frequency = f64::from_bits(reader.long()?);
@@ -299,7 +299,7 @@ fn check_factors(split: &Split) -> Result<(), String> {
         let mut strings: Vec<_> = grams.iter().map(|gram| gram.bytes).collect();
         strings.sort_unstable();
         strings.dedup();
-        if strings.len() > factor::MOST_GRAMS {
+        if strings.len() > MOST_GRAMS {
             return Err(format!("{} grams are too many", strings.len()));
         }
     }
@@ -315,7 +315,7 @@ fn check_prefix(split: &Split) -> Result<(), String> {
         is_short(least) && suffix.is_some() && reverse_prefix.is_some() && class_windows.is_empty()
     } else {
         let spread = most.checked_sub(least);
-        let is_close = spread.is_some_and(|spread| spread as usize <= factor::MOST_SPREAD);
+        let is_close = spread.is_some_and(|spread| spread as usize <= MOST_SPREAD);
         is_short(most) && is_close && suffix.is_some() == (least != most)
     };
     if !fits {
@@ -688,7 +688,7 @@ mod tests {
             assert_refused(&["zebra"], "ascend", |rule| rule.splits[0].grams = grams);
         }
         assert_refused(&["zebra"], "too many", |rule| {
-            rule.splits[0].grams = (0..=factor::MOST_GRAMS as u32).map(gram_of).collect();
+            rule.splits[0].grams = (0..=MOST_GRAMS as u32).map(gram_of).collect();
         });
         assert_refused(&["zebra"], "together", |rule| rule.splits[0].other_grams = Some(vec![]));
         assert_refused(&["zebra"], "confirm mask", |rule| rule.splits[0].grams[0].confirm_mask = 0);

@@ -5,18 +5,16 @@
 //! | `session.rs` | tables made resident once, and scans through them from any thread |
 //! | `ticket.rs` | scans in flight, at once or in parts |
 //! | `haystack.rs` | where a haystack may be |
-//! | `frame.rs` | the buffers and commands of one scan in flight |
+//! | `frame/` | the buffers and commands of one scan in flight |
 //! | `frames.rs` | who has a frame, and who waits for one |
 //! | `stream.rs` | haystacks larger than the session, in windows |
-//! | `kernels.rs` | the pipelines |
 //! | `tuning.rs` | how much work goes into one dispatch |
 //! | `stats.rs` | what a scan moved and how long it took |
 
 mod error;
-mod frame;
+pub(crate) mod frame;
 mod frames;
 mod haystack;
-pub(crate) mod kernels;
 mod session;
 mod stats;
 mod stream;

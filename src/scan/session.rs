@@ -5,10 +5,10 @@ use std::sync::Arc;
 use ash::vk;
 use bytemuck::{bytes_of, cast_slice};
 
+use super::frame::pipelines::{Kernels, Specialisation};
 use super::frame::{Frame, FrameShape, HIT_WORDS};
 use super::frames::Frames;
 use super::haystack::{Haystack, StagedHaystack, StagingPool};
-use super::kernels::{Kernels, Specialisation};
 use super::stats::ScanStats;
 use super::ticket::Ticket;
 use super::tuning::Tuning;

@@ -5,7 +5,7 @@ use bytemuck::{Pod, bytes_of, cast_slice, pod_read_unaligned};
 
 use super::*;
 use crate::rules::tables::pack;
-use crate::scan::kernels::{Kernels, SlotKernels, Specialisation};
+use crate::scan::frame::pipelines::{Kernels, SlotKernels, Specialisation};
 use crate::shaders::layout::{self, ReadbackHeader};
 use crate::vulkan::command::Commands;
 use crate::vulkan::memory::{Buffer, Location};

@@ -1,0 +1,450 @@
+//! A frame: what one scan in flight needs of its own.
+//!
+//! | file | story |
+//! |---|---|
+//! | `shape.rs` | how large its buffers are, and how much work a dispatch takes |
+//! | `pipelines.rs` | the kernels |
+//! | `bindings.rs` | its descriptor sets |
+//! | `recording.rs` | commands that are recorded once, and marks that time stages |
+//! | `passes.rs` | what is recorded: kernels, round by round |
+//! | `upload.rs` | how a haystack comes to the device |
+//! | `submit.rs` | a scan from its submission to the header of what it found |
+
+mod bindings;
+mod passes;
+pub(crate) mod pipelines;
+mod recording;
+mod shape;
+mod submit;
+mod upload;
+
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use ash::vk;
+use bytemuck::cast_slice;
+
+use crate::BackendError;
+use crate::narrow::narrow;
+use crate::scan::haystack::Users;
+use crate::scan::stats::ScanStats;
+use crate::shaders::layout::{
+    self, Candidate, Control, Hit, NfaWalker, ReadbackHeader, StartWalker, Task,
+};
+use crate::vulkan::command::Commands;
+use crate::vulkan::deadline::Deadline;
+use crate::vulkan::device::{Device, QueueRole};
+use crate::vulkan::memory::{Buffer, Location, WatchedBuffer};
+use crate::vulkan::pipeline::DescriptorSet;
+use crate::vulkan::query::Timestamps;
+use crate::vulkan::staging::{MappedBuffer, StagingBuffer, StagingSpan};
+use crate::vulkan::timeline::Timeline;
+use bindings::descriptor_sets;
+use passes::readback_groups;
+use pipelines::Kernels;
+use recording::{Recording, Stage, mark_begin};
+
+pub(crate) use shape::FrameShape;
+pub(crate) use upload::Source;
+
+pub(crate) struct Frame {
+    device: Arc<Device>,
+    /// Staging memory, for one haystack at a time.
+    staging_buffer: Arc<StagingBuffer>,
+    resources: Resources,
+    /// The buffers that only kernels use.
+    others: [Buffer; 6],
+    timeline: Arc<Timeline>,
+    /// The timeline's value once all submissions have run.
+    submitted: u64,
+    /// What the transfer queue has uploaded, and its value once all of that has run.
+    uploads: Arc<Timeline>,
+    transferred: u64,
+    /// Until when to wait for what is submitted next.
+    deadline: Deadline,
+    /// The haystack's memory, where the host can write to it.
+    window: Option<MappedBuffer>,
+    open: Commands,
+    copy: Commands,
+    whole: Recording,
+    start: Recording,
+    slices: Vec<Slice>,
+    /// Bytes of each slice that have been copied to staging memory.
+    copied: Vec<AtomicUsize>,
+    rest: Recording,
+    resume: Recording,
+    /// What the next submission begins with, should it go on: `layout::SCHEDULE_*`.
+    resumes_at: u32,
+    /// What ended at each timestamp since `open`.
+    stages: Vec<Stage>,
+    nanoseconds: Vec<u64>,
+    /// The haystack of a scan whose end has not been seen: the device may be reading it still.
+    pub(super) staged: Option<StagingSpan>,
+}
+
+/// Words of a hit, with its suffix.
+pub(super) const HIT_WORDS: usize = Hit::WORDS + 1;
+
+/// The candidates among the buffers that only kernels use.
+const CANDIDATES: usize = 4;
+
+/// Slices of a haystack, at most, and as how many of the smallest it is not cut.
+const MOST_SLICES: usize = 16;
+const CUT: usize = 4;
+
+/// Bytes that a thread copies to staging memory before it looks for more.
+const COPY_PIECE: usize = 128 << 10;
+
+/// A part of the haystack, on its way.
+struct Slice {
+    /// Copies on the queue of the kernels, and on that of the transfers.
+    copy: Commands,
+    transfer: Commands,
+    prefilter: Recording,
+}
+
+/// What commands name.
+struct Resources {
+    kernels: Arc<Kernels>,
+    tables: Vec<Buffer>,
+    shape: FrameShape,
+    /// One for each pass, with the frame's own haystack, or with the resident one that was scanned last.
+    own_sets: Vec<Arc<DescriptorSet>>,
+    resident: Option<Resident>,
+    is_resident: bool,
+    haystack: Buffer,
+    /// All that is bound, but the haystack.
+    bound: Vec<(u32, Buffer)>,
+    hits: Buffer,
+    control: Buffer,
+    readback: Buffer,
+    readback_groups: u32,
+    timestamps: Option<Arc<Timestamps>>,
+}
+
+/// A haystack on the device.
+struct Resident {
+    buffer: Buffer,
+    /// One for each pass.
+    sets: Vec<Arc<DescriptorSet>>,
+    /// There as long as somebody may want to scan it again.
+    users: Weak<Users>,
+}
+
+/// How a run ended.
+pub(crate) struct Outcome {
+    /// Hits counted. If they are more than the frame holds, none are there to read.
+    pub(crate) hit_count: u32,
+    /// `layout::RETRY_*` bits: nothing was found out if there are any.
+    pub(crate) retry_reasons: u32,
+}
+
+impl Frame {
+    pub(crate) fn new(
+        device: &Arc<Device>,
+        kernels: &Arc<Kernels>,
+        tables: &[Buffer],
+        shape: &FrameShape,
+        slots: Option<&Buffer>,
+        staging_buffer: Arc<StagingBuffer>,
+        name: &str,
+    ) -> Result<Frame, BackendError> {
+        let storage = vk::BufferUsageFlags::STORAGE_BUFFER;
+        let local = |what: &str, bytes: u64, usage| {
+            let name = format!("{name}/{what}");
+            Buffer::new(device, &name, bytes.max(16), Location::DeviceLocal, storage | usage)
+        };
+        let records = |count: u32, words: usize| u64::from(count) * words as u64 * 4;
+        let none = vk::BufferUsageFlags::empty();
+        let copied = vk::BufferUsageFlags::TRANSFER_DST;
+
+        let haystack = Buffer::new(
+            device,
+            &format!("{name}/haystack"),
+            shape.haystack_bytes.max(16),
+            Location::DeviceLocalMapped,
+            storage | copied,
+        )?;
+        let hits = local("hits", 4 + records(shape.hit_capacity, HIT_WORDS), copied)?;
+        let grids = vk::BufferUsageFlags::INDIRECT_BUFFER;
+        let control = local("control", Control::WORDS as u64 * 4, copied | grids)?;
+        let starts =
+            local("start walkers", records(shape.start_walkers, StartWalker::WORDS), copied)?;
+        let queue = local("queue", records(shape.queue_capacity, Task::WORDS), none)?;
+        let candidates = shape.candidate_capacity + shape.start_capacity;
+        let candidates = local("candidates", records(candidates, Candidate::WORDS), copied)?;
+        let summaries = local("summaries", shape.summary_bytes(), none)?;
+        let nfa = local("nfa walkers", records(shape.nfa_walkers, NfaWalker::WORDS), copied)?;
+        let scratch = local("scratch", records(shape.nfa_scratch_words, 1), copied)?;
+        let readback_bytes =
+            (ReadbackHeader::WORDS * 4) as u64 + records(shape.hit_capacity, HIT_WORDS);
+        let readback_bytes = readback_bytes + records(shape.ring_slots[1], 1);
+        let readback = Buffer::new(
+            device,
+            &format!("{name}/readback"),
+            readback_bytes,
+            Location::Readback,
+            storage,
+        )?;
+
+        let bound = [
+            (layout::BINDING_HITS, &hits),
+            (layout::BINDING_CONTROL, &control),
+            (layout::BINDING_START_WALKERS, &starts),
+            (layout::BINDING_QUEUE, &queue),
+            (layout::BINDING_NFA_WALKERS, &nfa),
+            (layout::BINDING_SCRATCH, &scratch),
+            (layout::BINDING_READBACK, &readback),
+            (layout::BINDING_CANDIDATES, &candidates),
+            (layout::BINDING_SUMMARIES, &summaries),
+            // Without slots no kernel looks there.
+            (layout::BINDING_RING, slots.unwrap_or(&control)),
+        ];
+        let bound = bound.map(|(binding, buffer)| (binding, buffer.clone())).to_vec();
+        let own_sets = descriptor_sets(device, kernels, tables, &bound, shape, &haystack)?;
+        let rounds = shape.rounds[0].max(shape.rounds[1]) * narrow::<_, u32>(tables.len());
+        let slice_count = shape.haystack_bytes.div_ceil(shape.slice_bytes.into());
+        let slice_count: u32 = narrow(slice_count.clamp(1, MOST_SLICES as u64));
+        let marks = 3 + 2 * rounds + 2 * narrow::<_, u32>(tables.len()) + 2 * slice_count;
+        let slice = |index: u32| {
+            let name = |what: &str| format!("{name}/slice {index}/{what}");
+            Ok(Slice {
+                copy: Commands::new(device, &name("copy"))?,
+                transfer: Commands::for_queue(device, QueueRole::Transfer, &name("transfer"))?,
+                prefilter: Recording::new(device, &name("prefilter"))?,
+            })
+        };
+        let window = MappedBuffer::of(&haystack);
+        let mut frame = Frame {
+            device: device.clone(),
+            staging_buffer,
+            resources: Resources {
+                kernels: kernels.clone(),
+                tables: tables.to_vec(),
+                shape: shape.clone(),
+                own_sets,
+                resident: None,
+                is_resident: false,
+                haystack,
+                bound,
+                hits,
+                control,
+                readback,
+                readback_groups: readback_groups(shape),
+                timestamps: Timestamps::new(device, name, marks)?,
+            },
+            others: [starts, nfa, scratch, queue, candidates, summaries],
+            timeline: Timeline::new(device, name)?,
+            submitted: 0,
+            uploads: Timeline::new(device, &format!("{name}/uploads"))?,
+            transferred: 0,
+            deadline: device.deadline(),
+            window,
+            open: Commands::new(device, &format!("{name}/open"))?,
+            copy: Commands::new(device, &format!("{name}/copy"))?,
+            whole: Recording::new(device, &format!("{name}/whole"))?,
+            copied: (0..slice_count).map(|_| AtomicUsize::new(0)).collect(),
+            start: Recording::new(device, &format!("{name}/start"))?,
+            slices: (0..slice_count).map(slice).collect::<Result<_, BackendError>>()?,
+            rest: Recording::new(device, &format!("{name}/rest"))?,
+            resume: Recording::new(device, &format!("{name}/resume"))?,
+            resumes_at: layout::SCHEDULE_ROUND,
+            stages: Vec::new(),
+            nanoseconds: Vec::new(),
+            staged: None,
+        };
+        frame.clear()?;
+        Ok(frame)
+    }
+
+    /// Zeroes what kernels rely on across scans: generations and stamps.
+    fn clear(&mut self) -> Result<(), BackendError> {
+        let [starts, nfa, scratch, ..] = &self.others;
+        let cleared = [&self.resources.control, starts, nfa, scratch];
+        self.start.commands.record(|to| {
+            for buffer in cleared {
+                to.fill_buffer(buffer, 0, buffer.size(), 0);
+            }
+            to.transfer_to_compute();
+        })?;
+        self.submitted = self.device.submit(&mut [&mut self.start.commands], &self.timeline)?;
+        self.timeline.wait(self.submitted, self.device.deadline())?;
+        let timestamps = self.resources.timestamps.as_ref();
+        self.open.record(|to| mark_begin(to, timestamps))
+    }
+
+    /// Waits for an earlier scan that timed out, if there was one, and gives its staging memory back.
+    pub(crate) fn wait_idle(&mut self, deadline: Deadline) -> Result<(), BackendError> {
+        self.uploads.wait(self.transferred, deadline)?;
+        self.timeline.wait(self.submitted, deadline)?;
+        self.staged = None;
+        self.forget_copies();
+        Ok(())
+    }
+
+    /// Whether nothing runs on it.
+    pub(super) fn is_ready(&self) -> bool {
+        self.uploads.has_reached(self.transferred) && self.timeline.has_reached(self.submitted)
+    }
+
+    /// Lets go of what is others' and, if it was dropped meanwhile, of the haystack that was scanned last; unless that is
+    /// being scanned still.
+    pub(super) fn let_go(&mut self) {
+        let is_dropped = |resident: &Resident| resident.users.strong_count() == 0;
+        if !self.is_ready() {
+            return;
+        }
+        self.forget_copies();
+        if self.resources.resident.as_ref().is_some_and(is_dropped) {
+            self.resources.resident = None;
+            self.resources.is_resident = false;
+            self.forget_recordings();
+            self.recordings().for_each(|recording| recording.commands.forget());
+        }
+    }
+
+    /// Copies name memory that is others', and are recorded for each scan anyway.
+    fn forget_copies(&mut self) {
+        self.copy.forget();
+        for Slice { copy, transfer, .. } in &mut self.slices {
+            copy.forget();
+            transfer.forget();
+        }
+    }
+
+    /// What names the haystack.
+    fn recordings(&mut self) -> impl Iterator<Item = &mut Recording> {
+        let prefilters = self.slices.iter_mut().map(|slice| &mut slice.prefilter);
+        let others = [&mut self.whole, &mut self.start, &mut self.rest, &mut self.resume];
+        prefilters.chain(others)
+    }
+
+    /// Sees to it that they are recorded anew.
+    fn forget_recordings(&mut self) {
+        self.recordings().for_each(|recording| recording.key = None);
+    }
+
+    /// Staging memory for a haystack. There is room, once what was scanned before has ended.
+    pub(super) fn acquire_staging(&self, bytes: u64) -> Result<StagingSpan, BackendError> {
+        self.staging_buffer.acquire(bytes, Duration::ZERO)
+    }
+
+    #[cfg(test)]
+    pub(super) fn staging_capacity(&self) -> u64 {
+        self.staging_buffer.capacity()
+    }
+
+    /// Whether a haystack of so many bytes in the caller's memory is written to the device's right away.
+    pub(crate) fn takes_directly(&self, bytes: usize) -> bool {
+        self.window.is_some() && bytes as u64 <= u64::from(self.resources.shape.direct_bytes)
+    }
+
+    /// Sees to it that kernels find the haystack where it is.
+    fn bind(&mut self, source: &Source) -> Result<(), BackendError> {
+        let resources = &mut self.resources;
+        let before = resources.is_resident;
+        let mut is_new = false;
+        match source {
+            Source::AsBefore => {}
+            Source::Host { .. } | Source::Staged { .. } => resources.is_resident = false,
+            Source::Resident(haystack) => {
+                let buffer = haystack.buffer();
+                let is_known = |resident: &Resident| resident.buffer.is(buffer);
+                if !resources.resident.as_ref().is_some_and(is_known) {
+                    let Resources { kernels, tables, bound, shape, .. } = &*resources;
+                    let sets =
+                        descriptor_sets(&self.device, kernels, tables, bound, shape, buffer)?;
+                    let (buffer, users) = (buffer.clone(), haystack.users());
+                    resources.resident = Some(Resident { buffer, sets, users });
+                    is_new = true;
+                }
+                resources.is_resident = true;
+            }
+        }
+        if is_new || before != resources.is_resident {
+            // What was recorded names other sets.
+            self.forget_recordings();
+        }
+        Ok(())
+    }
+
+    /// The hits of the last run, which counted `count` and no more than the frame holds.
+    pub(crate) fn hits(&self, count: u32, stats: &mut ScanStats) -> Result<&[Hit], BackendError> {
+        let words = u64::from(count) * Hit::WORDS as u64;
+        Ok(cast_slice(self.behind_header(0, words, stats)?))
+    }
+
+    /// The suffixes that told of these hits, if the last run was direct; [`layout::NO_SUFFIX`] for the others.
+    pub(crate) fn suffixes(
+        &self,
+        count: u32,
+        stats: &mut ScanStats,
+    ) -> Result<&[u32], BackendError> {
+        self.behind_header(self.hit_words(Hit::WORDS), count.into(), stats)
+    }
+
+    /// What has become of the last run's slots, if it was the last one over their items.
+    pub(crate) fn slot_states(
+        &self,
+        count: u32,
+        stats: &mut ScanStats,
+    ) -> Result<&[u32], BackendError> {
+        self.behind_header(self.hit_words(HIT_WORDS), count.into(), stats)
+    }
+
+    /// The words that as many hits as the frame holds take, at `each` words a hit.
+    fn hit_words(&self, each: usize) -> u64 {
+        u64::from(self.resources.shape.hit_capacity) * each as u64
+    }
+
+    /// What the last run left in `words` words of the readback buffer, the first of them `skip` words
+    /// behind its header.
+    fn behind_header(
+        &self,
+        skip: u64,
+        words: u64,
+        stats: &mut ScanStats,
+    ) -> Result<&[u32], BackendError> {
+        let begin = (ReadbackHeader::WORDS as u64 + skip) * 4;
+        let range = begin..begin + words * 4;
+        let readback = &self.resources.readback;
+        readback.invalidate(range.clone())?;
+        stats.bytes_down += words * 4;
+        Ok(cast_slice(readback.mapped(range)))
+    }
+
+    /// Waits for the next submission until then, and for each after it as long as the device is given.
+    pub(crate) fn wait_until(&mut self, deadline: Deadline) {
+        self.deadline = deadline;
+    }
+
+    /// Frees everything, and says what went wrong first. What the device still holds is in `watched` then.
+    pub(super) fn free(self, watched: &mut Vec<WatchedBuffer>) -> Result<(), BackendError> {
+        let Frame {
+            staging_buffer,
+            resources,
+            others,
+            window,
+            open,
+            copy,
+            whole,
+            start,
+            slices,
+            rest,
+            resume,
+            staged,
+            ..
+        } = self;
+        let Resources {
+            haystack, hits, control, readback, own_sets, resident, tables, bound, ..
+        } = resources;
+        watched.push(staging_buffer.watch());
+        let own = [&haystack, &hits, &control, &readback].into_iter().chain(&others);
+        watched.extend(own.map(Buffer::watch));
+        drop((open, copy, whole, start, slices, rest, resume));
+        drop((window, own_sets, resident, tables, bound, staged));
+        let buffers = [haystack, hits, control, readback].into_iter().chain(others);
+        buffers.map(Buffer::destroy).fold(staging_buffer.destroy(), Result::and)
+    }
+}

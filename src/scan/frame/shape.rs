@@ -1,0 +1,153 @@
+//! How large the buffers of a frame are, and how much work a dispatch takes.
+
+use crate::narrow::narrow;
+use crate::scan::tuning::Tuning;
+use crate::shaders::layout::{self, ChunkSummary, ScanParams};
+
+/// Sizes of a frame's buffers, alike for all frames of a session.
+#[derive(Clone, Debug)]
+pub(crate) struct FrameShape {
+    /// Bytes, whole units of the prefilter.
+    pub(crate) haystack_bytes: u64,
+    /// Storage buffers that the haystack is bound as.
+    pub(crate) segments: u32,
+    pub(crate) hit_capacity: u32,
+    pub(crate) start_walkers: u32,
+    pub(crate) nfa_walkers: u32,
+    pub(crate) nfa_scratch_words: u32,
+    pub(crate) queue_capacity: u32,
+    pub(crate) candidate_capacity: u32,
+    pub(crate) start_capacity: u32,
+    pub(crate) gram_prefilter_groups: u32,
+    pub(crate) prefilter_workgroup: u32,
+    pub(crate) confirm_groups: u32,
+    pub(crate) most_pieces: u32,
+    /// Whether the first pass looks for class windows.
+    pub(crate) has_class_windows: bool,
+    /// Whether the only pass has nothing to verify from every start, if all rules are looked for by their
+    /// grams, so that the suffixes may well leave nothing to do.
+    pub(crate) may_end_early: bool,
+    /// A haystack is uploaded in slices of so many bytes, or a multiple of it, and those before are looked
+    /// through meanwhile.
+    pub(crate) slice_bytes: u32,
+    /// Bytes up to which the host writes a haystack to the device's memory itself, where it can.
+    pub(crate) direct_bytes: u32,
+    pub(crate) step_budget: u32,
+    pub(crate) nfa_step_budget: u32,
+    pub(crate) rounds: [u32; 2],
+    /// Bytes of a chunk, as a power of two.
+    pub(crate) chunk_log2: u32,
+    /// The first slot of the ring that is the session's, and how many those are; 0 where haystacks are not made of
+    /// packed items.
+    pub(crate) ring_slots: [u32; 2],
+}
+
+impl FrameShape {
+    /// The part of the parameters that is the same for every scan.
+    pub(crate) fn params(&self, pass_count: u32) -> ScanParams {
+        ScanParams {
+            hit_capacity: self.hit_capacity,
+            queue_capacity: self.queue_capacity,
+            candidate_capacity: self.candidate_capacity,
+            start_capacity: self.start_capacity,
+            start_walkers: self.start_walkers,
+            nfa_walkers: self.nfa_walkers,
+            prefilter_workgroup: self.prefilter_workgroup,
+            step_budget: self.step_budget,
+            nfa_step_budget: self.nfa_step_budget,
+            most_pieces: self.most_pieces,
+            pass_count,
+            ring_first: self.ring_slots[0],
+            ring_slots: self.ring_slots[1],
+            ..ScanParams::default()
+        }
+    }
+
+    /// Turns of a workgroup of the prefilter over so many bytes.
+    pub(crate) fn prefilter_turns(&self, bytes: u32) -> u32 {
+        /// More would keep a device too long with too little.
+        const MOST: u32 = 64;
+        let turns = bytes.div_ceil(self.prefilter_workgroup * layout::PREFILTER_BYTES);
+        let turns =
+            turns.div_ceil(self.gram_prefilter_groups).next_multiple_of(layout::PREFILTER_TURNS);
+        turns.clamp(layout::PREFILTER_TURNS, MOST)
+    }
+
+    /// Sizes a frame for rules that need `nfa_words` of scratch for a walker, or no NFA at all, and that can
+    /// have `most_walks` under way at once.
+    pub(crate) fn new(
+        tuning: &Tuning,
+        haystack_bytes: u64,
+        segments: u32,
+        hit_capacity: u32,
+        nfa_words: u32,
+        most_walks: u64,
+    ) -> FrameShape {
+        let nfa_walkers = match nfa_words {
+            0 => 0,
+            words => narrow(
+                (tuning.nfa_scratch_bytes / (u64::from(words) * 4))
+                    .min(tuning.nfa_walkers.into())
+                    .min(most_walks)
+                    .max(1),
+            ),
+        };
+        let queue_capacity =
+            narrow(most_walks.next_power_of_two().min(tuning.queue_capacity.into()));
+        let starts = haystack_bytes.next_multiple_of(u64::from(layout::WORKGROUP));
+        let candidates = haystack_bytes.div_ceil(tuning.bytes_per_candidate.into());
+        let candidates = narrow(candidates.clamp(tuning.least_candidates.into(), MOST_CANDIDATES));
+        FrameShape {
+            haystack_bytes,
+            segments,
+            hit_capacity,
+            start_walkers: narrow(starts.min(u64::from(tuning.start_walkers))),
+            nfa_walkers,
+            nfa_scratch_words: nfa_words * nfa_walkers,
+            queue_capacity: if nfa_walkers == 0 { 1 } else { queue_capacity },
+            candidate_capacity: candidates,
+            start_capacity: (candidates / 4).max(tuning.least_candidates),
+            gram_prefilter_groups: tuning.gram_prefilter_groups,
+            prefilter_workgroup: tuning.prefilter_workgroup,
+            confirm_groups: confirm_groups(tuning, candidates),
+            most_pieces: tuning.most_pieces,
+            has_class_windows: false,
+            may_end_early: false,
+            slice_bytes: tuning.slice_bytes,
+            direct_bytes: tuning.direct_bytes,
+            step_budget: tuning.step_budget,
+            nfa_step_budget: tuning.nfa_step_budget,
+            rounds: tuning.rounds,
+            chunk_log2: chunk_log2(haystack_bytes),
+            ring_slots: [0; 2],
+        }
+    }
+
+    /// Bytes of all summaries.
+    pub(super) fn summary_bytes(&self) -> u64 {
+        let chunks = (self.haystack_bytes >> self.chunk_log2) * u64::from(layout::MOST_SUMMARIES);
+        chunks * size_of::<ChunkSummary>() as u64
+    }
+}
+
+/// The shortest chunks whose summaries take no more memory than the haystack, within what every device
+/// binds as one buffer.
+fn chunk_log2(haystack_bytes: u64) -> u32 {
+    const SHORTEST: u32 = 8;
+    const FEW_BYTES: u64 = 32 << 20;
+    const MOST_BYTES: u64 = 128 << 20;
+
+    let of_byte = u64::from(layout::MOST_SUMMARIES) * size_of::<ChunkSummary>() as u64;
+    let most_bytes = haystack_bytes.clamp(FEW_BYTES, MOST_BYTES);
+    let shortest = (haystack_bytes * of_byte).div_ceil(most_bytes).next_power_of_two();
+    shortest.ilog2().max(SHORTEST)
+}
+
+/// One candidate for an invocation as far as that makes no more workgroups than a device wants.
+fn confirm_groups(tuning: &Tuning, candidates: u32) -> u32 {
+    let all = candidates.div_ceil(layout::WORKGROUP);
+    all.min(tuning.confirm_groups).max(all.div_ceil(tuning.confirm_most))
+}
+
+/// Candidate suffixes that there is room for, at most.
+const MOST_CANDIDATES: u64 = 1 << 23;

@@ -53,7 +53,6 @@ mod scan;
 pub mod shaders;
 #[cfg(test)]
 mod soak;
-mod sort;
 #[cfg(test)]
 mod twin;
 mod vulkan;

@@ -7,12 +7,12 @@ use rayon::prelude::*;
 
 use super::batch::{PIECE_BYTES, Packed, Piece, RingBatch};
 use super::item::{Outcome, RingItem, RingItemError, RingResults, RingStats};
-use crate::matches::Selected;
 use crate::narrow::narrow;
 use crate::parallel::{self, share_out};
+use crate::scan::select::Selected;
+use crate::scan::select::sort::MANY;
 use crate::scan::{Scan, Sink};
 use crate::shaders::layout;
-use crate::sort::MANY;
 use crate::vulkan::deadline::Deadline;
 use crate::{Match, ResidentRulePipeline, ScanError, ScanScratch, ScanStats};
 

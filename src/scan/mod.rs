@@ -9,12 +9,14 @@
 //! | `frames.rs` | who has a frame, and who waits for one |
 //! | `stream.rs` | haystacks larger than the session, in windows |
 //! | `tuning.rs` | how much work goes into one dispatch |
+//! | `select/` | which of the hits count |
 //! | `stats.rs` | what a scan moved and how long it took |
 
 mod error;
 pub(crate) mod frame;
 mod frames;
 mod haystack;
+pub(crate) mod select;
 mod session;
 mod stats;
 mod stream;

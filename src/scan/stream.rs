@@ -13,8 +13,8 @@ use std::io::{ErrorKind, Read};
 use super::session::{Range, ResidentRulePipeline, ScanScratch};
 use super::ticket::Ticket;
 use super::{ScanError, ScanStats, StreamError};
-use crate::matches::Undecided;
 use crate::narrow::narrow;
+use crate::scan::select::Undecided;
 use crate::shaders::layout;
 use crate::{Backend, Match};
 

@@ -6,13 +6,13 @@ use std::time::Instant;
 use super::ScanError;
 use super::frame::{Frame, Source};
 use super::haystack::Haystack;
+use super::select::{self, AmbiguousRange, Selected, SuffixReport, Undecided, sort};
 use super::session::{Range, ResidentRulePipeline, ScanScratch, Slots};
 use super::stats::ScanStats;
-use crate::matches::{self, AmbiguousRange, Selected, SuffixReport, Undecided};
 use crate::narrow::narrow;
 use crate::shaders::layout::{self, Candidate, Hit, ScanParams};
 use crate::vulkan::deadline::Deadline;
-use crate::{Backend, Match, MatchKind, sort};
+use crate::{Backend, Match, MatchKind};
 
 /// Starts below which a part that has too many candidates is not prefiltered.
 const LEAST_PREFILTERED: u32 = 1 << 12;
@@ -364,7 +364,7 @@ impl ResidentRulePipeline {
                         MatchKind::LeftmostFirst => {
                             scratch.selector.select(&mut scratch.candidates, range.base)
                         }
-                        MatchKind::All => matches::distinct(&mut scratch.candidates),
+                        MatchKind::All => select::distinct(&mut scratch.candidates),
                     };
                     Some(sink.take(&selected, params.end_start)?)
                 }
@@ -491,7 +491,7 @@ impl ResidentRulePipeline {
             let run = self.runs[pattern_id as usize].expect("what is open of others is left out");
             selected.clear();
             selector.select_run(of_one, run, [base, params.end_start.into()], selected);
-            candidates.splice(matches::of_pattern(candidates, pattern_id), selected.drain(..));
+            candidates.splice(select::of_pattern(candidates, pattern_id), selected.drain(..));
         }
         Ok(())
     }
@@ -536,7 +536,7 @@ impl ResidentRulePipeline {
             if verified.len() > MOST_VERIFIED.min(self.shape.start_capacity as usize) {
                 return Ok(false);
             }
-            matches::remove_held(candidates, dropped, open);
+            select::remove_held(candidates, dropped, open);
             if verified.is_empty() {
                 continue;
             }

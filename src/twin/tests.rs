@@ -108,13 +108,13 @@ pub(super) fn scan_with(
         control = buffers.control;
     }
     matches.sort_unstable();
-    let mut selector = crate::matches::LeftmostSelector::default();
+    let mut selector = crate::scan::select::LeftmostSelector::default();
     if params.is_direct != 0 && !selector.is_unambiguous(&matches, &[], 0, |_| true, &[]) {
         return scan_with(rules, haystack, ScanParams { is_direct: 0, ..params }, pass_bytes);
     }
     let mut selected = Vec::new();
     match kind {
-        MatchKind::All => crate::matches::distinct(&mut matches).append_to(&mut selected),
+        MatchKind::All => crate::scan::select::distinct(&mut matches).append_to(&mut selected),
         MatchKind::LeftmostFirst => selector.select(&mut matches, 0).append_to(&mut selected),
     }
     Ok(selected)

@@ -1,5 +1,5 @@
 //! Turns `shaders/` into the Rust module that `src/shaders.rs` includes: every kernel's SPIR-V with what
-//! it binds, and the Rust twin of `shaders/include/layout.glsl`.
+//! it binds, and the Rust twin of `shaders/include/layout/`.
 
 #[cfg(feature = "compile-shaders")]
 #[path = "build/compile.rs"]
@@ -35,9 +35,13 @@ fn main() {
 
 /// The text of the generated module, or what is wrong with the shaders.
 fn shaders_module() -> Result<String, String> {
-    let layout_path = "shaders/include/layout.glsl";
-    let layout = layout::parse(&source::read(Path::new(layout_path))?)
-        .map_err(|error| format!("{layout_path}:{error}"))?;
+    let mut layout = layout::Layout::default();
+    for name in layout::FILES {
+        let path = source::include_path(name);
+        layout
+            .parse(&source::read(&path)?)
+            .map_err(|error| format!("{}:{error}", path.display()))?;
+    }
     let sources = source::kernels()?;
     let mut kernels = Vec::new();
     for (words, source) in all_words(&sources)?.into_iter().zip(&sources) {

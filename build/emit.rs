@@ -65,7 +65,7 @@ fn list<T>(items: &[T], write: impl Fn(&T) -> String) -> String {
 
 fn layout_module(layout: &Layout) -> String {
     let mut text = String::from(
-        "/// The Rust twin of `shaders/include/layout.glsl`, constants written as there.
+        "/// The Rust twin of `shaders/include/layout/`, constants written as there.
 #[allow(unused_parens, clippy::identity_op)]
 pub mod layout {
 use super::{Member, Struct};

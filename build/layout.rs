@@ -1,4 +1,4 @@
-//! Reads `layout.glsl`, the part of GLSL that has an exact Rust twin:
+//! Reads `shaders/include/layout/`, the part of GLSL that has an exact Rust twin:
 //!
 //! ```text
 //! // A comment above an item or beside a field documents it.
@@ -11,7 +11,17 @@
 //!
 //! and an include guard. Everything else is an error with its line.
 
-/// What the file declares, in its order.
+/// The files, in the order in which kernels include them: what one declares the next may use.
+pub const FILES: [&str; 6] = [
+    "layout/limits.glsl",
+    "layout/tables.glsl",
+    "layout/params.glsl",
+    "layout/control.glsl",
+    "layout/ring.glsl",
+    "layout/walkers.glsl",
+];
+
+/// What the files declare, in their order.
 #[derive(Default)]
 pub struct Layout {
     pub consts: Vec<Const>,
@@ -38,61 +48,67 @@ pub struct Field {
     pub length: Option<String>,
 }
 
-/// Parses the file; the error starts with the line's number.
-pub fn parse(text: &str) -> Result<Layout, String> {
-    let mut layout = Layout::default();
-    let mut open: Option<Struct> = None;
-    let mut docs = Vec::new();
-    for (line, number) in text.lines().zip(1..) {
-        let wrong = |what: &str| format!("{number}: {what}: `{}`", line.trim());
-        let (code, comment) = match line.split_once("//") {
-            Some((code, comment)) => {
-                (code.trim(), Some(comment.strip_prefix(' ').unwrap_or(comment).to_string()))
+impl Layout {
+    /// Adds what a file declares; the error starts with the line's number.
+    pub fn parse(&mut self, text: &str) -> Result<(), String> {
+        let mut open: Option<Struct> = None;
+        let mut docs = Vec::new();
+        for (line, number) in text.lines().zip(1..) {
+            let wrong = |what: &str| format!("{number}: {what}: `{}`", line.trim());
+            let (code, comment) = match line.split_once("//") {
+                Some((code, comment)) => {
+                    (code.trim(), Some(comment.strip_prefix(' ').unwrap_or(comment).to_string()))
+                }
+                None => (line.trim(), None),
+            };
+            if code.is_empty() {
+                match comment {
+                    Some(comment) => docs.push(comment),
+                    None => docs.clear(), // a comment that stands alone belongs to nothing
+                }
+                continue;
             }
-            None => (line.trim(), None),
-        };
-        if code.is_empty() {
-            match comment {
-                Some(comment) => docs.push(comment),
-                None => docs.clear(), // a comment that stands alone belongs to nothing
-            }
-            continue;
-        }
-        docs.extend(comment);
-        let docs = std::mem::take(&mut docs);
-        let words = tokens(code).ok_or_else(|| wrong("a character that has no business here"))?;
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            docs.extend(comment);
+            let docs = std::mem::take(&mut docs);
+            let words =
+                tokens(code).ok_or_else(|| wrong("a character that has no business here"))?;
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
 
-        match (&mut open, &words[..]) {
-            (None, ["#", "ifndef" | "define", _] | ["#", "endif"]) => {}
-            (None, ["const", "uint", name, "=", value @ .., ";"]) => {
-                let value = expression(value, &layout)
-                    .ok_or_else(|| wrong("not a constant expression of `uint`"))?;
-                layout.consts.push(Const { docs, name: name.to_string(), value });
-            }
-            (None, ["struct", name, "{"]) => {
-                open = Some(Struct { docs, name: name.to_string(), fields: Vec::new() });
-            }
-            (Some(item), ["uint", name, ";"]) => {
-                item.fields.push(Field { docs, name: name.to_string(), length: None });
-            }
-            (Some(item), ["uint", name, "[", length, "]", ";"]) => {
-                let length =
-                    expression(&[length], &layout).ok_or_else(|| wrong("not an array's length"))?;
-                item.fields.push(Field { docs, name: name.to_string(), length: Some(length) });
-            }
-            (Some(_), ["}", ";"]) => layout.structs.extend(open.take()),
-            (Some(_), _) => {
-                return Err(wrong("a field is `uint name;` or `uint name[N];`, each on its line"));
-            }
-            (None, _) => {
-                return Err(wrong("expected `const uint NAME = ...;` or `struct Name {`"));
+            match (&mut open, &words[..]) {
+                (None, ["#", "ifndef" | "define", _] | ["#", "endif"]) => {}
+                (None, ["const", "uint", name, "=", value @ .., ";"]) => {
+                    let value = expression(value, self)
+                        .ok_or_else(|| wrong("not a constant expression of `uint`"))?;
+                    self.consts.push(Const { docs, name: name.to_string(), value });
+                }
+                (None, ["struct", name, "{"]) => {
+                    open = Some(Struct { docs, name: name.to_string(), fields: Vec::new() });
+                }
+                (Some(item), ["uint", name, ";"]) => {
+                    item.fields.push(Field { docs, name: name.to_string(), length: None });
+                }
+                (Some(item), ["uint", name, "[", length, "]", ";"]) => {
+                    let length = expression(&[length], self)
+                        .ok_or_else(|| wrong("not an array's length"))?;
+                    item.fields.push(Field { docs, name: name.to_string(), length: Some(length) });
+                }
+                (Some(_), ["}", ";"]) => self.structs.extend(open.take()),
+                (Some(_), _) => {
+                    return Err(wrong(
+                        "a field is `uint name;` or `uint name[N];`, each on its line",
+                    ));
+                }
+                (None, _) => {
+                    return Err(wrong("expected `const uint NAME = ...;` or `struct Name {`"));
+                }
             }
         }
-    }
-    match open {
-        Some(item) => Err(format!("{}: struct {} is not closed", text.lines().count(), item.name)),
-        None => Ok(layout),
+        match open {
+            Some(item) => {
+                Err(format!("{}: struct {} is not closed", text.lines().count(), item.name))
+            }
+            None => Ok(()),
+        }
     }
 }
 

@@ -10,7 +10,7 @@
 
 #include "bindings.glsl"
 
-layout(local_size_x = 256, local_size_x_id = 7) in;
+layout(local_size_x = 256, local_size_x_id = SPEC_SLOT_WORKGROUP) in;
 
 shared uint first;
 

@@ -14,7 +14,7 @@
 #include "bindings.glsl"
 #include "candidates.glsl"
 
-layout(local_size_x = 256, local_size_x_id = 3) in;
+layout(local_size_x = 256, local_size_x_id = SPEC_PREFILTER_WORKGROUP) in;
 
 shared uint bitmap[CLASS_WINDOW_WORDS];
 shared uint byte_classes[256];

@@ -22,11 +22,11 @@
 #include "bindings.glsl"
 #include "candidates.glsl"
 
-layout(constant_id = 2) const uint BITMAP_WORDS = 2048;
+layout(constant_id = SPEC_BITMAP_WORDS) const uint BITMAP_WORDS = 2048;
 // As PassHeader::gram_stride.
-layout(constant_id = 4) const uint GRAM_STRIDE = 1;
+layout(constant_id = SPEC_GRAM_STRIDE) const uint GRAM_STRIDE = 1;
 
-layout(local_size_x = 256, local_size_x_id = 3) in;
+layout(local_size_x = 256, local_size_x_id = SPEC_PREFILTER_WORKGROUP) in;
 
 shared uint bitmap[BITMAP_WORDS];
 // Where they are.

@@ -30,7 +30,7 @@
 
 #include "bindings.glsl"
 
-layout(local_size_x = 32, local_size_x_id = 5) in;
+layout(local_size_x = 32, local_size_x_id = SPEC_NFA_LANES) in;
 
 layout(set = 0, binding = BINDING_NFA_WALKERS) buffer NfaWalkers {
     NfaWalker walkers[];

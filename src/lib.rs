@@ -31,7 +31,7 @@
 //! | `src/vulkan` | from a loader to a device, its memory and its commands; nothing there knows about regexes, and all `unsafe` is there |
 //! | `src/scan` | one scan, from haystack to matches |
 //! | `src/ring` | many small haystacks in one scan |
-//! | `shaders` | the kernels; `shaders/include/layout.glsl` is the one definition of every layout, from which the build makes [`shaders::layout`] |
+//! | `shaders` | the kernels; `shaders/include/layout/` is the one definition of every layout, from which the build makes [`shaders::layout`] |
 //! | `src/twin` | every kernel again, on the CPU, for the tests |
 //! | `tests`, `fuzz`, `benches` | how we know it is right and fast |
 

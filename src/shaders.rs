@@ -73,6 +73,9 @@ pub struct SpecConstant {
 
 include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
 
+// The least that maxPushConstantsSize may be.
+const _: () = assert!(size_of::<layout::ScanParams>() <= 128, "push constants are 128 bytes");
+
 impl layout::ScanParams {
     /// Workgroups that look through the prefilter's range.
     pub(crate) fn gram_prefilter_groups(&self) -> u32 {

@@ -46,7 +46,7 @@ fn shape(ty: &Type) -> String {
 fn compare_struct(glsl: &StructType, rust: &[Struct]) -> Result<(), String> {
     let name = glsl.name().unwrap_or_default();
     let Some(host) = rust.iter().find(|host| host.name == name) else {
-        return Err(format!("struct {name} is not in layout.glsl"));
+        return Err(format!("struct {name} is not in shaders/include/layout"));
     };
     let members: Vec<_> = glsl
         .members
@@ -186,12 +186,15 @@ fn push_constants_are_one_shared_struct() {
                 continue;
             };
             let [member] = &ty.as_struct().expect("a block").members[..] else {
-                panic!("{}: the push-constant block holds one struct of layout.glsl", kernel.name);
+                panic!(
+                    "{}: the push-constant block holds one struct of shaders/include/layout",
+                    kernel.name
+                );
             };
             let host = member.ty.as_struct().and_then(|item| item.name());
             let host = shaders::layout::STRUCTS.iter().find(|item| Some(item.name) == host);
             let host = host.unwrap_or_else(|| {
-                panic!("{}: its push constants are not in layout.glsl", kernel.name)
+                panic!("{}: its push constants are not in shaders/include/layout", kernel.name)
             });
             assert_eq!(kernel.push_constants, host.members, "{}", kernel.name);
             assert_eq!(kernel.push_constant_bytes, host.bytes, "{}", kernel.name);

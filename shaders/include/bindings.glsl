@@ -1,13 +1,18 @@
 // What every kernel may bind, and how it reads bytes and reports hits.
 
-#include "layout.glsl"
+#include "layout/limits.glsl"
+#include "layout/tables.glsl"
+#include "layout/params.glsl"
+#include "layout/control.glsl"
+#include "layout/ring.glsl"
+#include "layout/walkers.glsl"
 
-layout(constant_id = 0) const uint SEGMENTS = 1;
+layout(constant_id = SPEC_SEGMENTS) const uint SEGMENTS = 1;
 // 1 for MatchKind::All, 0 for MatchKind::LeftmostFirst.
-layout(constant_id = 1) const uint MATCH_ALL = 0;
+layout(constant_id = SPEC_MATCH_ALL) const uint MATCH_ALL = 0;
 
 // 1 if the haystack is made of packed items, which are haystacks of their own: of the slots from params.first_slot on.
-layout(constant_id = 6) const uint PACKED = 0;
+layout(constant_id = SPEC_PACKED) const uint PACKED = 0;
 
 layout(push_constant) uniform Push {
     ScanParams params;

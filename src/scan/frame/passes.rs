@@ -178,9 +178,9 @@ impl Resources {
             let params = ScanParams { pass, ..params };
             if params.use_prefilter != layout::PREFILTER_NONE {
                 if first != FirstPass::Prefiltered {
-                    let grid = layout::CONTROL_GRAM_PREFILTER_GRID;
+                    let grid = offset_of!(Control, gram_prefilter_x);
                     self.walk(to, c"gram_prefilter", &self.kernels.gram_prefilter, params, grid);
-                    let grid = layout::CONTROL_CLASS_PREFILTER_GRID;
+                    let grid = offset_of!(Control, class_prefilter_x);
                     self.walk(to, c"class_prefilter", &self.kernels.class_prefilter, params, grid);
                     marks.mark(to, Stage::Prefilter);
                 }
@@ -221,16 +221,16 @@ impl Resources {
             // Before its first round a pass has no long walks.
             let may_share = params.chunk_log2 != 0;
             if may_share && (round > 0 || first == FirstPass::Resumed) {
-                let grid = layout::CONTROL_CHUNK_SUMMARIES_GRID;
+                let grid = offset_of!(Control, chunk_summaries_x);
                 self.walk(to, c"chunk_summaries", &self.kernels.chunk_summaries, params, grid);
-                let grid = layout::CONTROL_COMPOSE_SUMMARIES_GRID;
+                let grid = offset_of!(Control, compose_summaries_x);
                 self.walk(to, c"compose_summaries", &self.kernels.compose_summaries, params, grid);
             }
-            let grid = layout::CONTROL_VERIFY_DFA_GRID;
+            let grid = offset_of!(Control, verify_dfa_x);
             self.walk(to, c"verify_dfa", &self.kernels.verify_dfa, params, grid);
             marks.mark(to, Stage::VerifyDfa);
             if params.nfa_walkers > 0 {
-                let grid = layout::CONTROL_VERIFY_NFA_GRID;
+                let grid = offset_of!(Control, verify_nfa_x);
                 self.walk(to, c"verify_nfa", &self.kernels.verify_nfa, params, grid);
             }
             let pass = if round + 1 < rounds { params.pass } else { params.pass + 1 };
@@ -280,19 +280,19 @@ impl Resources {
         to.label_end();
     }
 
-    /// Records a kernel whose grid `schedule` has set.
+    /// Records a kernel whose grid `schedule` has set, so many bytes into `Control`.
     pub(super) fn walk(
         &self,
         to: &mut Recorder,
         label: &CStr,
         kernel: &Arc<ComputePipeline>,
         params: ScanParams,
-        grid: u32,
+        grid: usize,
     ) {
         to.label_begin(label);
         to.bind(kernel, &self.sets()[params.pass as usize]);
         to.push_constants(bytes_of(&params));
-        to.dispatch_indirect(&self.control, grid.into());
+        to.dispatch_indirect(&self.control, grid as u64);
         to.compute_to_compute();
         to.label_end();
     }

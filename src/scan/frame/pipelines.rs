@@ -8,19 +8,6 @@ use crate::shaders::{self, Kernel, layout};
 use crate::vulkan::pipeline::{ComputePipeline, KernelDesc, SetLayout};
 use crate::{Backend, BackendError, MatchKind};
 
-/// Ids of the specialisation constants in `shaders/include/bindings.glsl`.
-const SEGMENTS: u32 = 0;
-const MATCH_ALL: u32 = 1;
-/// Declared in `shaders/gram_prefilter.comp` and `shaders/class_prefilter.comp`.
-const BITMAP_WORDS: u32 = 2;
-const PREFILTER_WORKGROUP: u32 = 3;
-const GRAM_STRIDE: u32 = 4;
-/// Declared in `shaders/verify_nfa.comp`.
-const NFA_LANES: u32 = 5;
-const PACKED: u32 = 6;
-/// Declared in `shaders/claim.comp` and `shaders/retire.comp`.
-const SLOT_WORKGROUP: u32 = 7;
-
 /// What every session has.
 const OF_ALL: [&Kernel; 9] = [
     &shaders::SCHEDULE,
@@ -78,14 +65,14 @@ impl Kernels {
         bindings.push((layout::BINDING_HAYSTACK, layout::MAX_SEGMENTS));
         let set_layout = SetLayout::new(backend.device(), "kernels", &bindings)?;
         let values = [
-            (SEGMENTS, specialisation.segments),
-            (MATCH_ALL, u32::from(specialisation.match_kind == MatchKind::All)),
-            (BITMAP_WORDS, 1 << specialisation.bitmap_log2),
-            (PREFILTER_WORKGROUP, specialisation.prefilter_workgroup),
-            (GRAM_STRIDE, specialisation.gram_stride),
-            (NFA_LANES, specialisation.nfa_lanes),
-            (PACKED, specialisation.slot_workgroup.is_some().into()),
-            (SLOT_WORKGROUP, specialisation.slot_workgroup.unwrap_or(1)),
+            (layout::SPEC_SEGMENTS, specialisation.segments),
+            (layout::SPEC_MATCH_ALL, u32::from(specialisation.match_kind == MatchKind::All)),
+            (layout::SPEC_BITMAP_WORDS, 1 << specialisation.bitmap_log2),
+            (layout::SPEC_PREFILTER_WORKGROUP, specialisation.prefilter_workgroup),
+            (layout::SPEC_GRAM_STRIDE, specialisation.gram_stride),
+            (layout::SPEC_NFA_LANES, specialisation.nfa_lanes),
+            (layout::SPEC_PACKED, specialisation.slot_workgroup.is_some().into()),
+            (layout::SPEC_SLOT_WORKGROUP, specialisation.slot_workgroup.unwrap_or(1)),
         ];
         let pipeline = |kernel: &Kernel| {
             // A kernel declares only the constants it uses.

@@ -1,0 +1,103 @@
+// What a run keeps between kernels, the hits, and what is read back.
+//
+//   hit buffer: | count | Hit * hit_capacity | suffix * hit_capacity |
+//   readback:   | ReadbackHeader | Hit * hit_capacity | suffix * hit_capacity | slot states |
+
+// The end of a hit whose walk met the end of a haystack that goes on elsewhere (ScanParams::is_final
+// is 0): with more bytes the start may match or not.
+const uint UNDECIDED = 0xFFFFFFFFu;
+
+// Control::retry_reasons, a bit each: more candidates than there is room for; rules that have been listed, because a
+// prefix of theirs is too long to be walked over; more of these than there is room for.
+const uint RETRY_CANDIDATES = 1u;
+const uint RETRY_LISTED = 2u;
+const uint RETRY_PREFIXES = 4u;
+const uint MOST_LISTED = 32u;
+
+// What rounds and passes have come to, and the grids of the next round.
+struct Control {
+    // Changes with every run and pass: a walker that carries another one starts afresh. A run begins with all that
+    // follows zeroed, but what is kept.
+    uint generation;
+    // The pass under way; pass_count once the scan is done.
+    uint pass;
+    // Walkers that stopped before they were done, in this round.
+    uint unfinished;
+    // Tasks reserved and taken. Both may overshoot within a round; `schedule` puts that right.
+    uint queue_tail;
+    uint queue_head;
+    // queue_head when the round began.
+    uint queue_base;
+    uint rounds;
+    // Candidate suffixes and starts of the pass. More than there is room for end the scan.
+    uint candidate_count;
+    uint start_count;
+    // 1 once the pass has been prefiltered and its suffixes looked at.
+    uint prefiltered;
+    // RETRY_* bits.
+    uint retry_reasons;
+    // Pieces that walks of suffixes have gone on for, or tried to.
+    uint pieces;
+    // Slots that workgroups have claimed, or tried to.
+    uint claimed;
+    // What long walks have named, by hash, since summaries were walked last; and whether there is any: 0 or 1.
+    uint named[MOST_SUMMARIES];
+    uint has_named;
+    // How many summaries have been made that the round's first kernels have yet to walk.
+    uint made_count;
+    // Summaries that walks have begun to leap on since then, a bit each.
+    uint used_summaries[SUMMARY_WORDS];
+    // How often summaries have been made in this pass, and after how many rounds the last time; and 1 while that is not
+    // to be done again: then walks do not wait for theirs.
+    uint make_count;
+    uint made_at;
+    uint is_crowded;
+    uint verify_dfa_x;
+    uint verify_dfa_y;
+    uint verify_dfa_z;
+    uint verify_nfa_x;
+    uint verify_nfa_y;
+    uint verify_nfa_z;
+    uint gram_prefilter_x;
+    uint gram_prefilter_y;
+    uint gram_prefilter_z;
+    uint class_prefilter_x;
+    uint class_prefilter_y;
+    uint class_prefilter_z;
+    uint chunk_summaries_x;
+    uint chunk_summaries_y;
+    uint chunk_summaries_z;
+    uint compose_summaries_x;
+    uint compose_summaries_y;
+    uint compose_summaries_z;
+    // Which summaries these are.
+    uint made[MOST_SUMMARIES];
+    // All that follows is kept from run to run of a scan with one pass: the rules that have been listed, with 1 added,
+    // and then 0; the summaries' names, how many there are, and the pass that they belong to.
+    uint listed[MOST_LISTED];
+    uint summaries[MOST_SUMMARIES];
+    uint summary_count;
+    // The first summary of each list, and the one behind each summary, with 1 added; 0 if there is none.
+    uint first_summaries[SUMMARY_LISTS];
+    uint next_summaries[MOST_SUMMARIES];
+    uint summary_pass;
+};
+
+struct Hit {
+    uint pattern_id;
+    uint start;
+    uint end;
+};
+
+// Behind all hits that there is room for, in the hit buffer and, if params.is_direct, in what is read back, is a word
+// for each: the suffix that told of it, from which its prefix was walked back, or this.
+const uint NO_SUFFIX = 0xFFFFFFFFu;
+
+// The head of the readback buffer; the hits follow once the scan is done.
+struct ReadbackHeader {
+    uint pass;
+    uint hit_count;
+    uint rounds;
+    // RETRY_* bits: nothing has been found out if there are any.
+    uint retry_reasons;
+};

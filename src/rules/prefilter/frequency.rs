@@ -1,4 +1,4 @@
-//! What typical data is made of: text, and binaries.
+//! What typical data is made of: text, and binaries. `data/README.md` says how the models of it were made.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;

@@ -16,8 +16,8 @@ from bisect import bisect_left
 from collections import Counter, namedtuple
 
 HERE = pathlib.Path(__file__).resolve().parent
-LAYOUT = HERE.parents[3] / "shaders/include/layout.glsl"
-GRAM_HASH = 0x9E3779B1  # layout.glsl's
+LAYOUT = HERE.parents[3] / "shaders/include/layout/tables.glsl"
+GRAM_HASH = 0x9E3779B1  # as there
 MOST_FREQUENT = 1024
 FREQUENT_STEP = 3  # bytes; the most frequent grams are counted at every third
 UNSEEN = 0.25  # added to the count of every byte and of every trigram, so that none is impossible

@@ -37,3 +37,30 @@ impl Effort {
         self.left.get() == 0
     }
 }
+
+/// Which of a rule's efforts did not suffice, so that it takes longer to scan than it might.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Spent {
+    /// That of finding where to look for it.
+    pub(crate) search: bool,
+    /// That of making its tables.
+    pub(crate) tables: bool,
+}
+
+/// What compiling one rule may cost.
+pub(super) struct Efforts {
+    pub(super) search: Effort,
+    pub(super) tables: Effort,
+}
+
+impl Efforts {
+    /// Of 14,346 rules of nine public sets, 24 need more for their search and six for their tables; the median needs a
+    /// thousandth. It is about a tenth of a second of one core.
+    pub(super) fn new() -> Efforts {
+        Efforts { search: Effort::new(1 << 19), tables: Effort::new(1 << 22) }
+    }
+
+    pub(super) fn spent(&self) -> Spent {
+        Spent { search: self.search.is_spent(), tables: self.tables.is_spent() }
+    }
+}

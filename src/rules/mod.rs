@@ -10,9 +10,11 @@
 //! | `automata/` | what tells whether there is a match, and where it ends |
 //! | `tables/` | rules laid out as the buffers that kernels read, and as bytes |
 //! | `explain.rs` | how each rule is looked for, for those who write rules |
+//! | `dump.rs` | all that a rule was compiled to, as a graph |
 //! | `oracle.rs` | the same matches by definition, slowly, on the CPU |
 
 pub(crate) mod automata;
+mod dump;
 mod effort;
 mod error;
 mod explain;
@@ -25,13 +27,14 @@ pub(crate) mod tables;
 
 use rayon::prelude::*;
 
+pub(crate) use effort::Spent;
 pub use error::BuildError;
 pub use explain::{Factor, RuleBound, RulePlan};
 pub use options::{PipelineOptions, UnicodePolicy};
-pub(crate) use rule::{Rule, Spent};
+pub(crate) use rule::Rule;
 pub(crate) use split::{Run, Split};
 
-use rule::Room;
+use options::Room;
 use tables::pack;
 
 /// Rules compiled to automaton tables, ready to be made resident on a device.
@@ -99,6 +102,11 @@ impl RulePipeline {
             return Err(errors);
         }
         let larger = rules_with_room(&rules, &forgone);
+        tracing::debug!(
+            rules = rules.len(),
+            larger = larger.len(),
+            "rules whose tables may be larger"
+        );
         let larger: Vec<(usize, Rule)> = larger
             .into_par_iter()
             .with_max_len(1)

@@ -7,7 +7,6 @@ use regex_syntax::hir::Hir;
 
 use super::automata::partial_dfa::Budget;
 use super::error;
-use super::rule::Room;
 use crate::MatchKind;
 
 /// How patterns are read and compiled. The defaults are those of `regex::bytes::RegexBuilder`, except
@@ -37,6 +36,15 @@ pub struct PipelineOptions {
     /// DFA then or the set's tables take no more than 56 KiB a rule. Less is never wrong: it moves work from the DFA to
     /// the slower NFA.
     pub dfa_budget: usize,
+}
+
+/// What a rule's tables may take.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Room {
+    /// As much as any table, and what comes to be a whole DFA some more.
+    Little,
+    /// So much in any case.
+    Enough,
 }
 
 impl PipelineOptions {

@@ -5,9 +5,9 @@ use regex_syntax::hir::Hir;
 use super::automata::partial_dfa::PartialDfa;
 use super::automata::position_nfa::PositionNfa;
 use super::automata::relaxed;
-use super::effort::Effort;
+use super::effort::{Efforts, Spent};
 use super::error::BuildError;
-use super::options::{PipelineOptions, compiler, parse};
+use super::options::{PipelineOptions, Room, compiler, parse};
 use super::split::{Split, choose_splits};
 
 /// One compiled pattern.
@@ -21,42 +21,6 @@ pub(crate) struct Rule {
     /// Where to look for matches; none if that is everywhere.
     pub(crate) splits: Vec<Split>,
     pub(crate) spent: Spent,
-}
-
-/// Which of a rule's efforts did not suffice, so that it takes longer to scan than it might.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Spent {
-    /// That of finding where to look for it.
-    pub(crate) search: bool,
-    /// That of making its tables.
-    pub(crate) tables: bool,
-}
-
-/// What a rule's tables may take.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Room {
-    /// As much as any table, and what comes to be a whole DFA some more.
-    Little,
-    /// So much in any case.
-    Enough,
-}
-
-/// What compiling one rule may cost.
-pub(super) struct Efforts {
-    pub(super) search: Effort,
-    pub(super) tables: Effort,
-}
-
-impl Efforts {
-    /// Of 14,346 rules of nine public sets, 24 need more for their search and six for their tables; the median needs a
-    /// thousandth. It is about a tenth of a second of one core.
-    fn new() -> Efforts {
-        Efforts { search: Effort::new(1 << 19), tables: Effort::new(1 << 22) }
-    }
-
-    fn spent(&self) -> Spent {
-        Spent { search: self.search.is_spent(), tables: self.tables.is_spent() }
-    }
 }
 
 impl Rule {
@@ -97,6 +61,16 @@ impl Rule {
             || relaxed::dfa(&hir, compiler(options), options.suffix_budget(room), &efforts.tables);
         let relaxed = dfa.escapes().then(relaxed).flatten();
         let spent = efforts.spent();
+        tracing::debug!(
+            index,
+            pattern,
+            splits = splits.len(),
+            nfa_nodes = nfa.nodes.len(),
+            ?dfa,
+            ?relaxed,
+            ?spent,
+            "a rule is compiled"
+        );
         let rule = Rule { pattern: pattern.to_owned(), nfa, dfa, relaxed, splits, spent };
         Ok((rule, efforts.tables.forgone()))
     }

@@ -6,10 +6,11 @@ use regex_syntax::hir::{Hir, HirKind, Look};
 use super::automata::partial_dfa::PartialDfa;
 use super::automata::position_nfa::PositionNfa;
 use super::effort::Effort;
+use super::effort::Efforts;
+use super::options::Room;
 use super::options::{PipelineOptions, compiler};
 use super::prefilter::gram::{ClassWindow, Gram};
 use super::prefilter::split_candidates::{self, SplitCandidates, SplitHir};
-use super::rule::{Efforts, Room};
 use crate::MatchKind;
 use crate::shaders::layout;
 
@@ -85,9 +86,21 @@ pub(super) fn choose_splits(
     let best_of = |candidates: SplitCandidates| {
         let others =
             candidates.iter().skip(MOST_TRIED).filter(|candidate| !candidate.is_unbounded());
-        let mut tried = candidates.iter().take(MOST_TRIED).chain(others.take(1));
-        tried.find_map(|candidate| {
-            Split::new(candidates.split(candidate), options, room, &efforts.tables)
+        let mut tried = candidates.iter().take(MOST_TRIED).chain(others.take(1)).enumerate();
+        tried.find_map(|(rank, candidate)| {
+            let split = Split::new(candidates.split(candidate), options, room, &efforts.tables);
+            let next = candidates.iter().nth(rank + 1);
+            match &split {
+                Some(_) => tracing::debug!(
+                    rank,
+                    of = candidates.iter().count(),
+                    chosen = %candidate,
+                    preferred_to = next.map(tracing::field::display),
+                    "a split is chosen by its cost"
+                ),
+                None => tracing::debug!(rank, rejected = %candidate, "its automata are too large"),
+            }
+            split
         })
     };
     type Factors = fn(&Hir, &Effort) -> Option<Vec<SplitCandidates>>;

@@ -4,6 +4,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::ScanError;
 use super::frame::Frame;
+use super::haystack::User;
 use crate::vulkan::deadline::Deadline;
 use crate::vulkan::device::Device;
 
@@ -20,6 +21,13 @@ struct State {
     count: usize,
     /// How many of those that are not free tickets hold that nobody waits for.
     ticketed: usize,
+}
+
+impl User for Frames {
+    /// Has free frames let go of what they need no more.
+    fn let_go(&self) {
+        self.lock().free.iter_mut().for_each(Frame::let_go);
+    }
 }
 
 impl Frames {
@@ -63,11 +71,6 @@ impl Frames {
         } else {
             state.ticketed -= 1;
         }
-    }
-
-    /// Has free frames let go of what they need no more.
-    pub(super) fn let_go(&self) {
-        self.lock().free.iter_mut().for_each(Frame::let_go);
     }
 
     /// Waits for what still runs on free frames.

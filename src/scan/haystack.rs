@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use ash::vk;
 
 use super::ScanError;
-use super::frames::Frames;
 use crate::shaders::layout;
 use crate::vulkan::device::Device;
 use crate::vulkan::memory::{Buffer, Location, WatchedBuffer};
@@ -222,9 +221,15 @@ pub struct ResidentHaystack {
     users: Arc<Users>,
 }
 
-/// The frames that may be bound to a haystack.
+/// What may be bound to a haystack.
+pub(super) trait User: Send + Sync {
+    /// Lets go of haystacks that are gone.
+    fn let_go(&self);
+}
+
+/// Those of one haystack.
 #[derive(Default)]
-pub(super) struct Users(Mutex<Vec<Weak<Frames>>>);
+pub(super) struct Users(Mutex<Vec<Weak<dyn User>>>);
 
 impl ResidentHaystack {
     /// Moves `haystack` to the device.
@@ -270,12 +275,12 @@ impl ResidentHaystack {
         Arc::downgrade(&self.users)
     }
 
-    /// Takes note that one of these frames scans it.
-    pub(super) fn add_user(&self, frames: &Arc<Frames>) {
+    /// Takes note of who scans it.
+    pub(super) fn add_user(&self, user: Arc<dyn User>) {
         let mut users = self.users.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !users.iter().any(|known| Weak::as_ptr(known) == Arc::as_ptr(frames)) {
+        if !users.iter().any(|known| std::ptr::addr_eq(known.as_ptr(), Arc::as_ptr(&user))) {
             users.retain(|known| known.strong_count() > 0);
-            users.push(Arc::downgrade(frames));
+            users.push(Arc::downgrade(&user));
         }
     }
 
@@ -287,11 +292,11 @@ impl ResidentHaystack {
 
 impl Drop for ResidentHaystack {
     fn drop(&mut self) {
-        // From here on frames see that nobody wants it; those that scan it see that when they are done.
+        // From here on users see that nobody wants it; those that scan it see that when they are done.
         let users = std::mem::take(&mut self.users);
-        let frames = std::mem::take(&mut *users.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let bound = std::mem::take(&mut *users.0.lock().unwrap_or_else(PoisonError::into_inner));
         drop(users);
-        frames.iter().filter_map(Weak::upgrade).for_each(|frames| frames.let_go());
+        bound.iter().filter_map(Weak::upgrade).for_each(|user| user.let_go());
     }
 }
 

@@ -3,6 +3,7 @@
 //! | file | story |
 //! |---|---|
 //! | `session.rs` | tables made resident once, and scans through them from any thread |
+//! | `request.rs` | what a caller asks of it |
 //! | `ticket.rs` | scans in flight, at once or in parts |
 //! | `haystack.rs` | where a haystack may be |
 //! | `frame/` | the buffers and commands of one scan in flight |
@@ -16,6 +17,7 @@ mod error;
 pub(crate) mod frame;
 mod frames;
 mod haystack;
+mod request;
 pub(crate) mod select;
 mod session;
 mod stats;

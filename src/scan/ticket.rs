@@ -300,7 +300,7 @@ impl ResidentRulePipeline {
                 resident: staged.resident(),
             },
             Haystack::Resident(resident) => {
-                resident.add_user(&self.frames);
+                resident.add_user(self.frames.clone());
                 Source::Resident(resident)
             }
         };
@@ -399,6 +399,16 @@ impl ResidentRulePipeline {
         let count = outcome.hit_count;
         let starts = params.end_start - params.first_start;
         let is_prefiltered = params.use_prefilter != layout::PREFILTER_NONE;
+        if outcome.retry_reasons != 0 || count > self.shape.hit_capacity {
+            tracing::trace!(
+                first_start = params.first_start,
+                end_start = params.end_start,
+                retry_reasons = outcome.retry_reasons,
+                hits = count,
+                hit_capacity = self.shape.hit_capacity,
+                "a part of a scan is to be done again"
+            );
+        }
         if outcome.retry_reasons & layout::RETRY_PREFIXES != 0 {
             part.prefilter = layout::PREFILTER_BOUNDED;
         } else if outcome.retry_reasons & layout::RETRY_LISTED != 0 {

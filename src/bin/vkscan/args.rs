@@ -149,6 +149,9 @@ pub struct ExplainArgs {
     /// How the rules are printed.
     #[arg(long, default_value = "text", value_name = "FORMAT")]
     pub format: Format,
+    /// Print all that each rule was compiled to instead, in the language of Graphviz: splits, grams and automata.
+    #[arg(long, conflicts_with = "format")]
+    pub dump: bool,
 }
 
 #[derive(clap::Args)]

@@ -13,10 +13,18 @@ use crate::terminal;
 
 pub fn run(args: &ExplainArgs) -> Result<Status, Box<dyn Error>> {
     let rules = RulesFile::read(&args.rules)?;
-    let mut plans = rules.compile(MatchKind::default())?.explain();
+    let compiled = rules.compile(MatchKind::default())?;
+    let mut stdout = io::stdout().lock();
+    if args.dump {
+        let dumps = (0..).map_while(|pattern_id| compiled.dump(pattern_id));
+        for dump in dumps {
+            stdout.write_all(dump.as_bytes())?;
+        }
+        return Ok(Status::Found);
+    }
+    let mut plans = compiled.explain();
     // What costs most first: rules without a factor, then those with the commonest ones.
     plans.sort_by(|one, other| cost(other).total_cmp(&cost(one)));
-    let mut stdout = io::stdout().lock();
     for plan in &plans {
         match args.format {
             Format::Text => print_text(&mut stdout, &rules.shown_name(plan.pattern_id), plan)?,

@@ -10,6 +10,7 @@
 //! is done again in order.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::MatchKind;
 use crate::narrow::narrow;
@@ -47,7 +48,7 @@ struct Follower {
 }
 
 /// An NFA's positions: first where a walk begins, then the nodes that read a byte, and last acceptance.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Glushkov {
     /// The set that each position reads, by its number in the NFA; the first and the last read nothing.
     sets: Vec<Option<u32>>,
@@ -60,6 +61,15 @@ pub(crate) struct Glushkov {
     /// may not.
     pruned: Bits,
     doubtful: Bits,
+}
+
+impl fmt::Debug for Glushkov {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Glushkov")
+            .field("positions", &self.sets.len())
+            .field("looks", &self.looks.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Glushkov {

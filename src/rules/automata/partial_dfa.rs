@@ -12,6 +12,7 @@
 //! look-arounds still unjudged: those need the next byte, which is why a match is reported by the
 //! transition that reads the byte *after* it, or the end of the haystack.
 
+use std::fmt;
 use std::ops::Range;
 
 use super::dfa_states::{States, Target};
@@ -23,7 +24,7 @@ use crate::rules::effort::Effort;
 use crate::rules::prefilter::frequency::byte_probability;
 use crate::shaders::layout;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct PartialDfa {
     /// The class of every byte.
     pub(crate) classes: [u8; 256],
@@ -40,6 +41,16 @@ pub(crate) fn target(entry: u16) -> u32 {
 
 pub(crate) fn is_match(entry: u16) -> bool {
     u32::from(entry) & layout::ENTRY_MATCH != 0
+}
+
+impl fmt::Debug for PartialDfa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PartialDfa")
+            .field("rows", &(self.entries.len() / self.stride as usize))
+            .field("stride", &self.stride)
+            .field("escapes", &self.escapes())
+            .finish_non_exhaustive()
+    }
 }
 
 impl PartialDfa {

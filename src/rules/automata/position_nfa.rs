@@ -13,6 +13,7 @@
 //! elsewhere, as the classes of Unicode do, is such a union of byte nodes.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use regex_automata::nfa::thompson::{NFA, State};
 use regex_automata::util::primitives::StateID;
@@ -38,7 +39,7 @@ pub(crate) struct Node {
     pub(crate) edges_end: u32,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct PositionNfa {
     /// Node 0 is a jump to where the rule starts.
     pub(crate) nodes: Vec<Node>,
@@ -49,6 +50,16 @@ pub(crate) struct PositionNfa {
 
 /// Unions longer than this that several edges lead to become jump nodes.
 const SPLICE_LIMIT: usize = 8;
+
+impl fmt::Debug for PositionNfa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PositionNfa")
+            .field("nodes", &self.nodes.len())
+            .field("edges", &self.edges.len())
+            .field("sets", &self.sets.len())
+            .finish_non_exhaustive()
+    }
+}
 
 impl PositionNfa {
     pub(crate) fn new(nfa: &NFA) -> PositionNfa {

@@ -45,6 +45,16 @@ pub(crate) fn word(string: &[&ByteSetModel], offset: usize, distance: Option<isi
     distance << layout::CONFIRM_BITS | bits
 }
 
+/// What a word asks for, for people.
+pub(crate) fn describe(word: u32) -> String {
+    if word == layout::CONFIRM_ANY {
+        return "with anything around it".to_owned();
+    }
+    let distance = i64::from(word >> layout::CONFIRM_BITS) - i64::from(layout::CONFIRM_ZERO);
+    let bits = (word & ((1 << layout::CONFIRM_BITS) - 1)).count_ones();
+    format!("with one of {bits} hashes {distance} bytes from there")
+}
+
 /// Whether a word's distance is no more than [`FARTHEST`], if it has one.
 pub(crate) fn is_near(word: u32) -> bool {
     let distance = (word >> layout::CONFIRM_BITS) as isize - layout::CONFIRM_ZERO as isize;

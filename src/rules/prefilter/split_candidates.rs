@@ -7,6 +7,7 @@
 //! `prefilter.cc` and Hyperscan's `ng_literal_analysis.cpp`, with byte classes in the place of characters.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use regex_syntax::hir::{Hir, HirKind};
 
@@ -236,6 +237,20 @@ pub(crate) struct SplitCandidate {
     at: usize,
     prefix: [usize; 2],
     windows: Windows,
+}
+
+impl fmt::Display for SplitCandidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [least, most] = self.prefix;
+        write!(f, "before part {}, a prefix of {least} to ", self.at)?;
+        match most {
+            UNBOUNDED => write!(f, "any number of bytes")?,
+            most => write!(f, "{most} bytes")?,
+        }
+        let Windows { of_paths, gram_count, frequency } = &self.windows;
+        write!(f, ", {} strings, {gram_count} grams, ", of_paths.len())?;
+        write!(f, "{frequency:.2e} candidates a byte, cost {:.2e}", self.score)
+    }
 }
 
 impl SplitCandidate {

@@ -1,0 +1,95 @@
+//! What a caller asks of a session: a scan now, or one to be waited for.
+
+use super::ScanError;
+use super::haystack::Haystack;
+use super::session::{Range, ResidentRulePipeline, ScanScratch};
+use super::stats::ScanStats;
+use super::ticket::Ticket;
+use crate::narrow::narrow;
+use crate::{Backend, Match};
+
+impl ResidentRulePipeline {
+    /// Finds all matches in `haystack`, sorted; what `matches` held before is dropped.
+    ///
+    /// # Errors
+    ///
+    /// A haystack over capacity, more matches than [`ResidentRulePipeline::max_matches`], another backend
+    /// than the session's, tickets that hold all its frames ([`ScanError::AllInFlight`]), or a fault of the
+    /// device. `matches` is empty then, and except after the loss of the device the session goes on working.
+    pub fn scan_into<'h>(
+        &self,
+        backend: &Backend,
+        haystack: impl Into<Haystack<'h>>,
+        matches: &mut Vec<Match>,
+        scratch: &mut ScanScratch,
+    ) -> Result<ScanStats, ScanError> {
+        self.scan_bounded_into(backend, haystack, u32::MAX, matches, scratch)
+    }
+
+    /// As [`ResidentRulePipeline::scan_into`], with matches of at most `max_scan_bytes` bytes. A
+    /// leftmost-first match is then the most preferred one of those.
+    pub fn scan_bounded_into<'h>(
+        &self,
+        backend: &Backend,
+        haystack: impl Into<Haystack<'h>>,
+        max_scan_bytes: u32,
+        matches: &mut Vec<Match>,
+        scratch: &mut ScanScratch,
+    ) -> Result<ScanStats, ScanError> {
+        matches.clear();
+        let haystack: Haystack = haystack.into();
+        self.submit_bounded(backend, haystack, max_scan_bytes)?.wait_into(matches, scratch)
+    }
+
+    /// Submits a scan of `haystack`, to be waited for by [`Ticket::wait_into`]. Until then other haystacks can be
+    /// submitted, as many as the session takes at a time ([`SessionOptions::scans_in_flight`]): one is copied
+    /// while those before it are looked through. [`ResidentRulePipeline::scan_into`] is the two in one.
+    ///
+    /// ```no_run
+    /// # use vkscan::{Backend, BackendOptions, RulePipeline, ScanScratch};
+    /// # let backend = Backend::new(&BackendOptions::default())?;
+    /// let session = RulePipeline::new(&["a+"])?.prepare_resident(&backend, 1 << 20, 1000)?;
+    /// let first = session.submit(&backend, b"aa b")?;
+    /// let second = session.submit(&backend, b"b aaa")?;
+    /// let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
+    /// for ticket in [first, second] {
+    ///     ticket.wait_into(&mut matches, &mut scratch)?;
+    ///     println!("{matches:?}");
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// Where as many are in flight already, this waits until one of them is over.
+    ///
+    /// # Errors
+    ///
+    /// A haystack over capacity, another backend than the session's, or a fault of the device; and
+    /// [`ScanError::AllInFlight`] if after [`BackendOptions::wait_timeout`](crate::BackendOptions::wait_timeout) all
+    /// are still held by tickets that nobody waits for.
+    pub fn submit<'a>(
+        &'a self,
+        backend: &Backend,
+        haystack: impl Into<Haystack<'a>>,
+    ) -> Result<Ticket<'a>, ScanError> {
+        self.submit_bounded(backend, haystack, u32::MAX)
+    }
+
+    /// As [`ResidentRulePipeline::submit`], with matches of at most `max_scan_bytes` bytes.
+    pub fn submit_bounded<'a>(
+        &'a self,
+        backend: &Backend,
+        haystack: impl Into<Haystack<'a>>,
+        max_scan_bytes: u32,
+    ) -> Result<Ticket<'a>, ScanError> {
+        let haystack = haystack.into();
+        let range = Range {
+            first_start: 0,
+            end_start: narrow(haystack.len()),
+            is_final: true,
+            max_scan_bytes,
+            base: 0,
+            slots: None,
+        };
+        Ticket::begin(self, backend, haystack, range)
+    }
+}

@@ -10,6 +10,7 @@ use super::automata::position_nfa::{ByteSet, PositionNfa, contains};
 use super::prefilter::confirm;
 use super::tables::pack;
 use super::{Rule, RulePipeline, Split};
+use crate::narrow::narrow;
 use crate::shaders::layout;
 
 impl RulePipeline {
@@ -168,7 +169,7 @@ fn bytes_of(set: &ByteSet) -> String {
     let mut text = String::new();
     let mut byte = 0_u16;
     let holds = |byte: u16| u8::try_from(byte).is_ok_and(|byte| contains(set, byte));
-    let escaped = |byte: u16| (byte as u8).escape_ascii().to_string();
+    let escaped = |byte: u16| narrow::<_, u8>(byte).escape_ascii().to_string();
     while byte < 256 {
         if !holds(byte) {
             byte += 1;

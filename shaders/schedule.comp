@@ -26,7 +26,7 @@ void forget_names() {
 }
 
 // Summaries that take as many steps as all rounds so far.
-uint most_tracks() {
+uint most_summaries() {
     uint steps = (params.start_walkers >> 6) * params.step_budget;
     uint of_round = min(steps / max(params.haystack_len >> 6, 1u), MOST_SUMMARIES);
     return clamp(of_round * clamp(control.rounds, 1u, MOST_SUMMARIES), 4u, MOST_SUMMARIES);
@@ -38,7 +38,7 @@ void forget_use() {
     }
 }
 
-void list_tracks() {
+void list_summaries() {
     for (uint list = 0u; list < SUMMARY_LISTS; ++list) {
         control.first_summaries[list] = 0u;
     }
@@ -50,8 +50,8 @@ void list_tracks() {
 }
 
 // Makes summaries of what has been named, as far as there is room beside those that are of use.
-void make_tracks() {
-    uint most = most_tracks();
+void make_summaries() {
+    uint most = most_summaries();
     uint unused = 0u;
     for (uint slot = 0u; slot < MOST_SUMMARIES; ++slot) {
         if (control.named[slot] == 0u) {
@@ -76,7 +76,7 @@ void make_tracks() {
         control.made[control.made_count] = place;
         control.made_count += 1u;
     }
-    list_tracks();
+    list_summaries();
     forget_use();
     control.make_count += 1u;
     control.made_at = control.rounds;
@@ -95,7 +95,7 @@ void begin_pass(uint pass) {
     if (pass < params.pass_count && pass != control.summary_pass) {
         control.summary_count = 0u;
         control.summary_pass = pass;
-        list_tracks();
+        list_summaries();
     }
     forget_use();
     control.make_count = 0u;
@@ -153,7 +153,7 @@ void main() {
     control.verify_nfa_x = walks ? params.nfa_walkers : 0u;
     control.is_crowded = control.make_count >= FREE_MAKES && control.rounds < 2u * control.made_at ? 1u : 0u;
     if (walks && control.has_named != 0u && control.is_crowded == 0u) {
-        make_tracks();
+        make_summaries();
     }
     bool has_new = walks && control.made_count != 0u;
     control.chunk_summaries_x = has_new ? groups(chunk_count()) : 0u;

@@ -4,7 +4,7 @@
 // Verifies candidate starts on the partial DFAs.
 //
 // Reads the tables, the haystack and the queue's fill; writes hits, tasks for walks that leave the DFA,
-// and its own walkers. Grid: Control::starts_*, params.start_walkers invocations; invocation i takes the
+// and its own walkers. Grid: Control::verify_dfa_*, params.start_walkers invocations; invocation i takes the
 // candidate starts i, i + start_walkers, ..., if there is a prefilter (where they are few, every so manyth invocation
 // takes one), then for the rules that cannot be
 // prefiltered the starts first_start + i, first_start + i + start_walkers, ... and for each the rules of its two

@@ -8,7 +8,7 @@
 // Finishes the walks that left a DFA, on position NFAs.
 //
 // Takes tasks from the queue; reads the tables and the haystack; writes hits and its own walkers. Grid:
-// Control::nfa_*, a workgroup for each walker, of which one subgroup works. The main loop is bounded by
+// Control::verify_nfa_*, a workgroup for each walker, of which one subgroup works. The main loop is bounded by
 // params.nfa_step_budget, and what is left goes on in the next round.
 //
 // A walk begins on sets of positions, if the rule has a GlushkovRecord: two sets of positions in shared memory, those that have read

@@ -1,6 +1,6 @@
 //! The kernels that the build script compiled, and the layouts they share with the host.
 //!
-//! What a kernel binds is read from its SPIR-V, and the structs in [`layout`] come from the same file that
+//! What a kernel binds is read from its SPIR-V, and the structs in [`layout`] come from the same files that
 //! the kernels include, so nothing here is repeated by hand.
 
 /// A compute kernel: its SPIR-V and what a pipeline for it needs.

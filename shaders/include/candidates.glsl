@@ -13,13 +13,13 @@ bool is_inside(uint at) {
     return at >= params.prefilter_first && at < params.prefilter_end;
 }
 
-// Whether the suffix of an posting whose gram is at `at` can be a candidate at all.
+// Whether the suffix of a posting whose gram is at `at` can be a candidate at all.
 bool is_possible(uint posting, uint at) {
     return (posting >> GRAM_OFFSET_SHIFT & GRAM_MOST_OFFSET) <= at + 1u
         && !is_left_out(posting & ((1u << GRAM_OFFSET_SHIFT) - 1u));
 }
 
-// Writes the candidate of an posting. Once there are more than there is room for, every invocation stops, which
+// Writes the candidate of a posting. Once there are more than there is room for, every invocation stops, which
 // keeps the counter from wrapping.
 void write_candidate(uint index, uint posting, uint at) {
     if (index < params.candidate_capacity) {

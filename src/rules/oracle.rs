@@ -74,6 +74,8 @@ fn leftmost_first(
 ) {
     let config = meta::Config::new()
         .utf8_empty(false)
+        // Its literal optimisations are wrong for some patterns (0.4.18), and this goes by definition.
+        .auto_prefilter(false)
         // As in the `regex` crate. Full DFAs get `\B` wrong beside a line terminator that is a letter.
         .dfa(false)
         .line_terminator(options.line_terminator)

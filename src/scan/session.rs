@@ -48,7 +48,7 @@ pub struct ResidentRulePipeline {
     pub(super) reach: Option<u32>,
     /// Whether there are rules whose prefixes are not bounded.
     pub(super) has_long: bool,
-    /// Of each rule, whether the suffixes kernel may report its matches.
+    /// Of each rule, whether the kernel `confirm` may report its matches.
     pub(super) is_direct: Vec<bool>,
     /// Of each rule whose prefix is a run, what it prefers.
     pub(super) runs: Vec<Option<Run>>,

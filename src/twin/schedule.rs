@@ -16,7 +16,7 @@ fn begin_pass(buffers: &mut Buffers, params: &ScanParams, pass: u32) {
     if pass < params.pass_count && pass != control.summary_pass {
         control.summary_count = 0;
         control.summary_pass = pass;
-        list_tracks(control);
+        list_summaries(control);
     }
     control.used_summaries.fill(0);
     control.make_count = 0;
@@ -28,13 +28,13 @@ fn forget_names(control: &mut Control) {
     control.has_named = 0;
 }
 
-fn most_tracks(params: &ScanParams, rounds: u32) -> u32 {
+fn most_summaries(params: &ScanParams, rounds: u32) -> u32 {
     let steps = (params.start_walkers >> 6) * params.step_budget;
     let of_round = (steps / (params.haystack_len >> 6).max(1)).min(layout::MOST_SUMMARIES);
     (of_round * rounds.clamp(1, layout::MOST_SUMMARIES)).clamp(4, layout::MOST_SUMMARIES)
 }
 
-fn list_tracks(control: &mut Control) {
+fn list_summaries(control: &mut Control) {
     control.first_summaries = [0; layout::SUMMARY_LISTS as usize];
     for summary in 0..control.summary_count {
         let list = rule_of_summary(control.summaries[summary as usize]) % layout::SUMMARY_LISTS;
@@ -43,7 +43,7 @@ fn list_tracks(control: &mut Control) {
     }
 }
 
-fn make_tracks(control: &mut Control, most: u32) {
+fn make_summaries(control: &mut Control, most: u32) {
     let mut unused = 0;
     for name in control.named.into_iter().filter(|&name| name != 0) {
         let mut place = control.summary_count;
@@ -66,7 +66,7 @@ fn make_tracks(control: &mut Control, most: u32) {
         control.made[control.made_count as usize] = place;
         control.made_count += 1;
     }
-    list_tracks(control);
+    list_summaries(control);
     control.used_summaries.fill(0);
     control.make_count += 1;
     control.made_at = control.rounds;
@@ -133,7 +133,7 @@ pub(crate) fn schedule(buffers: &mut Buffers, params: &ScanParams) {
         control.make_count >= layout::FREE_MAKES && control.rounds < 2 * control.made_at;
     control.is_crowded = is_crowded.into();
     if walks && control.has_named != 0 && !is_crowded {
-        make_tracks(control, most_tracks(params, control.rounds));
+        make_summaries(control, most_summaries(params, control.rounds));
     }
     let has_new = walks && control.made_count != 0;
     control.chunk_summaries_x = groups(has_new, chunk_count(params));

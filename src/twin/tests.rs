@@ -289,7 +289,7 @@ proptest! {
 /// Prefixes that overlap each other and the matches before them: the least start of a suffix is not always the
 /// one that counts, and two suffixes may share a start.
 #[test]
-fn prefixs_that_overlap() {
+fn prefixes_that_overlap() {
     let patterns = [
         "[ab]{0,3}?abcd[ab]?",
         "[abcd]{0,9}abcd(?:ab|a)",
@@ -320,4 +320,43 @@ fn prefixs_that_overlap() {
         Ok(())
     });
     checked.unwrap();
+}
+
+/// What `docs/ARCHITECTURE.md` tells of one rule.
+#[test]
+fn one_rule_all_the_way() {
+    let haystack = b"x = 1\nmy.adafruit_key = \"aio_1\"\nAdaFruit\t= 2\nadafruit: no\nfruity\n";
+    assert_eq!(haystack.len(), 65);
+    let rules = RulePipeline::new(&[r"[\w.-]{0,50}?(?i:adafruit)[ \t]{0,20}="]).unwrap();
+    let split = &rules.rules()[0].splits[0];
+    assert_eq!((split.prefix, split.is_exact), ([0, 50], true));
+    let grams = [&split.grams[..], split.other_grams.as_deref().unwrap()].concat();
+    let grams: Vec<_> = grams.iter().map(|gram| (gram.bytes, gram.offset - 1)).collect();
+    assert_eq!(grams, [(*b"frui", 3), (*b"ruit", 4)]);
+    let rows = |dfa: &crate::rules::automata::partial_dfa::PartialDfa| {
+        (dfa.entries.len() / dfa.stride as usize, 1 + *dfa.classes.iter().max().unwrap())
+    };
+    assert_eq!(rules.rules()[0].nfa.nodes.len(), 81);
+    assert_eq!(rows(&rules.rules()[0].dfa), (454, 11));
+    assert_eq!(rows(split.suffix.as_ref().unwrap()), (31, 10));
+    assert_eq!(rows(split.reverse_prefix.as_ref().unwrap()), (52, 2));
+
+    let kind = rules.options().match_kind;
+    let pass = pack::pack(rules.rules(), kind, u64::MAX, 11).unwrap().remove(0);
+    let is_direct = 1;
+    let use_prefilter = layout::PREFILTER_ALL;
+    let params = ScanParams { use_prefilter, is_direct, ..tight(haystack, 1) };
+    let mut buffers = Buffers::new(kind, pass, haystack, &params);
+    gram_prefilter(&mut buffers, &params);
+    let count = buffers.control.candidate_count as usize;
+    let mut candidates: Vec<_> = buffers.candidates[..count].iter().map(|of| of.at).collect();
+    candidates.sort_unstable();
+    assert_eq!(candidates, [9, 32, 45]);
+    confirm(&mut buffers, &params);
+    assert_eq!(buffers.control.start_count, 0);
+    schedule(&mut buffers, &ScanParams { stage: layout::SCHEDULE_CONFIRMED, ..params });
+    let (header, hits, _) = readback(&buffers, &params);
+    assert_eq!((header.pass, header.hit_count, header.retry_reasons), (1, 1, 0));
+    let hit = |hit: &crate::shaders::layout::Hit| (hit.pattern_id, hit.start, hit.end);
+    assert_eq!(hits.iter().map(hit).collect::<Vec<_>>(), [(0, 32, 42)]);
 }

@@ -57,7 +57,7 @@ struct ScanParams {
     // Loop iterations that an invocation may take before it stops until the next round; and one of `verify_nfa`.
     uint step_budget;
     uint nfa_step_budget;
-    // What an `schedule` comes after: SCHEDULE_*.
+    // What a `schedule` comes after: SCHEDULE_*.
     uint stage;
     // Bytes of a chunk, as a power of two; 0 if long walks share nothing.
     uint chunk_log2;

@@ -78,7 +78,7 @@ const uint GRAM_SLOT_WORDS = 3u;
 // which is Knuth's multiplicative hashing (The Art of Computer Programming, volume 3, section 6.4), has high
 // bits that choose a slot of the hash table.
 const uint GRAM_HASH = 0x9E3779B1u;
-// A pass's bitmap is a blocked Bloom prefilter (F. Putze, P. Sanders, J. Singler, "Cache-, Hash- and
+// A pass's bitmap is a blocked Bloom filter (F. Putze, P. Sanders, J. Singler, "Cache-, Hash- and
 // Space-Efficient Bloom Filters", 2007). It folds grams more coarsely, in two operations: bytes whose bit 6
 // is set get bit 5. The product of such a word with GRAM_HASH, plus a salt, chooses a word of the bitmap by its
 // highest bits. Its products with these two choose two bits there by their bits from GRAM_BIT on, counted from the

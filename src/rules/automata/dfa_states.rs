@@ -21,7 +21,7 @@ impl Target {
 
 /// States, and what is known of each.
 ///
-/// A state is a list of members (nodes, or `EDGE_MATCH`, most preferred first) and, where an member asks for it, the byte
+/// A state is a list of members (nodes, or `EDGE_MATCH`, most preferred first) and, where a member asks for it, the byte
 /// before: one that stands for all that look-arounds do not tell apart, none at the haystack's start.
 pub(super) struct States {
     /// The members of all states, one state's after the other's, and where each ends.

@@ -422,7 +422,7 @@ proptest! {
 
 /// Summaries are made when the next submission begins, and there is more to come before they are walked.
 #[test]
-fn tracks_are_walked_before_they_are_used() {
+fn summaries_are_walked_before_they_are_used() {
     let backend = TestBackend::new();
     let rules = rules(MatchKind::All, &["(?:abc)+(?:1|;)", "(?:a+|(?:bc)+)*;", "(?u)[a-zé]+1"]);
     let runs = ["abc".repeat(236), "ab".repeat(275), "1b".into(), "\\\"".repeat(236), "\n".into()];

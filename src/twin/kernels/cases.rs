@@ -255,7 +255,7 @@ fn walks_in_order_do_what_their_twins_do() {
 }
 
 #[test]
-fn long_walks_share_tracks() {
+fn long_walks_share_summaries() {
     let backend = TestBackend::new();
     let mut haystack = b"abc".repeat(500);
     // Where walks come to nothing, match, or need the NFA.

@@ -42,7 +42,7 @@ impl ResidentRulePipeline {
     }
 
     /// Submits a scan of `haystack`, to be waited for by [`Ticket::wait_into`]. Until then other haystacks can be
-    /// submitted, as many as the session takes at a time ([`SessionOptions::scans_in_flight`]): one is copied
+    /// submitted, as many as the session takes at a time ([`SessionOptions::scans_in_flight`](crate::SessionOptions::scans_in_flight)): one is copied
     /// while those before it are looked through. [`ResidentRulePipeline::scan_into`] is the two in one.
     ///
     /// ```no_run

@@ -43,7 +43,7 @@ mod under_way;
 /// [collect] what has come of them later.
 ///
 /// Should the device be lost, the session makes itself anew once on the same physical device, scans items again that
-/// were not collected, and says so ([`RingStats::recovered`]). What was in lent memory, or on the device, is gone, and
+/// were not collected, and says so ([`RingStats::recovered`](crate::RingStats::recovered)). What was in lent memory, or on the device, is gone, and
 /// the batch or the item says so. A second loss is an error.
 ///
 /// [publish]: MegakernelSession::publish

@@ -74,6 +74,7 @@ impl RingBatch {
         self.items.len()
     }
 
+    /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }

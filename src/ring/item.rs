@@ -136,6 +136,7 @@ impl RingResults {
         self.items.len()
     }
 
+    /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }

@@ -119,6 +119,7 @@ impl RulePipeline {
         Ok(RulePipeline { options, rules })
     }
 
+    /// The options that it was compiled with.
     pub fn options(&self) -> &PipelineOptions {
         &self.options
     }

@@ -13,7 +13,9 @@ use crate::MatchKind;
 /// for [`UnicodePolicy`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PipelineOptions {
+    /// Which matches of each pattern a scan reports.
     pub match_kind: MatchKind,
+    /// Whether patterns are about bytes or code points.
     pub unicode: UnicodePolicy,
     /// `(?i)` for every pattern.
     pub case_insensitive: bool,

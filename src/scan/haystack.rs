@@ -33,6 +33,7 @@ impl Haystack<'_> {
         }
     }
 
+    /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -262,6 +263,7 @@ impl ResidentHaystack {
         self.len
     }
 
+    /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

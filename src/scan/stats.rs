@@ -47,6 +47,7 @@ pub struct StageTimes {
 }
 
 impl StageTimes {
+    /// All stages together.
     pub fn total(&self) -> Duration {
         self.upload
             + self.prefilter

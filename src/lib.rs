@@ -31,7 +31,7 @@
 //! | `src/vulkan` | from a loader to a device, its memory and its commands; nothing there knows about regexes, and all `unsafe` is there |
 //! | `src/scan` | one scan, from haystack to matches |
 //! | `src/ring` | many small haystacks in one scan |
-//! | `shaders` | the kernels; `shaders/include/layout/` is the one definition of every layout, from which the build makes [`shaders::layout`] |
+//! | `shaders` | the kernels; `shaders/include/layout/` is the one definition of every layout, from which the build makes the host's twin |
 //! | `src/twin` | every kernel again, on the CPU, for the tests |
 //! | `tests`, `fuzz`, `benches` | how we know it is right and fast |
 
@@ -49,7 +49,9 @@ mod ring;
 mod rules;
 mod scan;
 // Sizes and offsets, which the build script made constants of 32 bits of.
+mod setters;
 #[cfg_attr(not(test), allow(clippy::cast_possible_truncation))]
+#[doc(hidden)]
 pub mod shaders;
 #[cfg(test)]
 mod soak;

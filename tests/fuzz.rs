@@ -62,7 +62,7 @@ fn kept_cases() {
     ];
     for (pattern, haystack) in cases {
         for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {
-            let options = PipelineOptions { match_kind, ..PipelineOptions::default() };
+            let options = PipelineOptions::default().match_kind(match_kind);
             let check = match match_kind {
                 MatchKind::LeftmostFirst => fuzz::matches::check,
                 MatchKind::All => fuzz::all_matches::check,

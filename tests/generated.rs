@@ -112,19 +112,17 @@ fn kept_cases() {
     let cases = [
         // regex-automata's full DFA panics here.
         Generated {
-            options: PipelineOptions { line_terminator: b'b', ..PipelineOptions::default() },
+            options: PipelineOptions::default().line_terminator(b'b'),
             patterns: vec![r"a(?:c|\B)".into()],
             haystacks: vec![b"ab".into()],
             max_scan_bytes: u32::MAX,
         },
         // A walker of `verify_nfa` that takes many walks in a round: lavapipe's limit on loop turns cut its loops.
         Generated {
-            options: PipelineOptions {
-                match_kind: MatchKind::All,
-                unicode: UnicodePolicy::Always,
-                dfa_budget: 0,
-                ..PipelineOptions::default()
-            },
+            options: PipelineOptions::default()
+                .match_kind(MatchKind::All)
+                .unicode(UnicodePolicy::Always)
+                .dfa_budget(0),
             patterns: vec!["[^a]{2,}".into(); 16],
             haystacks: vec!["cδ\u{212a}".repeat(10).into_bytes()],
             max_scan_bytes: u32::MAX,
@@ -187,18 +185,16 @@ fn generated() -> impl Strategy<Value = Generated> {
     let options = (match_kind, unicode, line_terminator, dfa_budget, flags).prop_map(
         |(match_kind, unicode, line_terminator, dfa_budget, flags)| {
             let [case_insensitive, multi_line, dot_matches_new_line, crlf, swap_greed] = flags;
-            PipelineOptions {
-                match_kind,
-                unicode,
-                line_terminator,
-                dfa_budget,
-                case_insensitive,
-                multi_line,
-                dot_matches_new_line,
-                crlf: crlf && line_terminator == b'\n',
-                swap_greed,
-                ..PipelineOptions::default()
-            }
+            PipelineOptions::default()
+                .match_kind(match_kind)
+                .unicode(unicode)
+                .line_terminator(line_terminator)
+                .dfa_budget(dfa_budget)
+                .case_insensitive(case_insensitive)
+                .multi_line(multi_line)
+                .dot_matches_new_line(dot_matches_new_line)
+                .crlf(crlf && line_terminator == b'\n')
+                .swap_greed(swap_greed)
         },
     );
     let max_scan_bytes = prop_oneof![2 => Just(u32::MAX), 1 => 0_u32..12];

@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use common::{cpu_time, gpu, options, say};
-use vkscan::{Match, MatchKind, PipelineOptions, RulePipeline};
+use vkscan::{Match, MatchKind, RulePipeline};
 
 /// Of one core, to compile, prepare and scan. All should take a fraction of it.
 const MOST_TIME: Duration = Duration::from_secs(10);
@@ -127,7 +127,7 @@ fn are_right_and_take_no_time() {
     let mut slow = Vec::new();
     for Kept { name, patterns, haystack, kind } in cases() {
         let before = cpu_time();
-        let options = PipelineOptions { ..options(kind) };
+        let options = options(kind);
         let rules = RulePipeline::with_options(&patterns, options).unwrap();
         let compiled = cpu_time();
         let found = gpu().scan(&rules, &[&haystack], 10_000).remove(0);

@@ -45,14 +45,11 @@ fn check(name: &str) {
         let clock = Instant::now();
         let rules = RulePipeline::with_options(&patterns, options(match_kind)).unwrap();
         // In slots of one workgroup, which come round and round; and in few rounds.
-        let one_workgroup = MegakernelSessionConfig {
-            slot_count: 64,
-            workgroup_size_x: 64,
-            round_bytes: 2 * LONGEST,
-            ..MegakernelSessionConfig::default()
-        };
-        let many_slots =
-            MegakernelSessionConfig { slot_count: 1 << 14, ..MegakernelSessionConfig::default() };
+        let one_workgroup = MegakernelSessionConfig::default()
+            .slot_count(64)
+            .workgroup_size_x(64)
+            .round_bytes(2 * LONGEST);
+        let many_slots = MegakernelSessionConfig::default().slot_count(1 << 14);
         let work: Vec<RingItem> =
             (0..).zip(&items).map(|(id, item)| RingItem::new(id, item)).collect();
         let results = [one_workgroup, many_slots].map(|config| {
@@ -67,11 +64,7 @@ fn check(name: &str) {
         assert!(one.stats().rounds > 500 && other.stats().rounds < 20);
         assert!(one.iter().eq(other.iter()), "{name}, {match_kind:?}");
 
-        let options = SessionOptions {
-            haystack_capacity_bytes: LONGEST,
-            max_matches: 1 << 20,
-            scans_in_flight: Some(1),
-        };
+        let options = SessionOptions::new(LONGEST, 1 << 20).scans_in_flight(Some(1));
         let session = rules.prepare_resident_with(&gpu.backend, &options).unwrap();
         let (mut alone, mut scratch) = (Vec::new(), ScanScratch::default());
         for (item, result) in items.iter().zip(one.iter()) {

@@ -12,7 +12,7 @@ use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input};
 use serde_json::Value;
-use vkscan::{MatchKind, PipelineOptions, UnicodePolicy};
+use vkscan::{MatchKind, UnicodePolicy};
 
 on_every_engine!(run);
 
@@ -89,7 +89,7 @@ fn case(row: &Value, dropped: &mut usize) -> Result<Case, String> {
     Ok(Case {
         name: format!("{} {}", row["suite"].as_str().unwrap(), row["id"]),
         pattern,
-        options: PipelineOptions { unicode, ..options(MatchKind::All) },
+        options: options(MatchKind::All).unicode(unicode),
         haystack,
         expected: Expected::Matches { view, spans },
     })

@@ -11,7 +11,7 @@ use std::fs;
 
 use common::dialect::Dialect;
 use common::{Case, Engine, Expected, Oracle, Span, Suite, View, options};
-use vkscan::{MatchKind, PipelineOptions, UnicodePolicy};
+use vkscan::{MatchKind, UnicodePolicy};
 
 /// Perl classes are ASCII, everything else is code points.
 const RE2: Dialect = Dialect { utf8: true, properties: false, caseless: false };
@@ -78,7 +78,7 @@ fn cases(place: &str, regexp: &str, string: &str, answers: &str, suite: &mut Sui
         suite.add(RE2.translate(regexp.as_bytes()).map(|translated| Case {
             name: place.into(),
             pattern: translated.pattern,
-            options: PipelineOptions { unicode: UnicodePolicy::Always, ..options(match_kind) },
+            options: options(match_kind).unicode(UnicodePolicy::Always),
             haystack: string.into(),
             expected: Expected::Matches { view, spans },
         }));

@@ -83,13 +83,11 @@ fn cases(test: &RegexTest, expected: Vec<(usize, Span)>) -> Vec<Result<Case, Str
     if patterns.is_empty() {
         return vec![Err("no pattern".into())];
     }
-    let options = PipelineOptions {
-        match_kind,
-        unicode: if test.unicode() { UnicodePolicy::Always } else { UnicodePolicy::Never },
-        case_insensitive: test.case_insensitive(),
-        line_terminator: test.line_terminator(),
-        ..PipelineOptions::default()
-    };
+    let options = PipelineOptions::default()
+        .match_kind(match_kind)
+        .unicode(if test.unicode() { UnicodePolicy::Always } else { UnicodePolicy::Never })
+        .case_insensitive(test.case_insensitive())
+        .line_terminator(test.line_terminator());
     let of_pattern = |(id, pattern): (usize, &String)| {
         let all: Vec<Span> =
             expected.iter().filter(|found| found.0 == id).map(|found| found.1).collect();

@@ -45,7 +45,7 @@ fn a_warm_scan_allocates_nothing() {
     let backend = Backend::new(&BackendOptions::default()).unwrap();
     let haystack = b"one 2 three 44 five ".repeat(50);
     for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {
-        let options = PipelineOptions { match_kind, ..PipelineOptions::default() };
+        let options = PipelineOptions::default().match_kind(match_kind);
         let rules = RulePipeline::with_options(&[r"\d+", r"[a-z]{3,5}"], options).unwrap();
         let session = rules.prepare_resident(&backend, haystack.len(), 10_000).unwrap();
         let mut matches = Vec::new();
@@ -70,7 +70,7 @@ fn a_warm_ring_allocates_nothing() {
     let _counted = COUNTED.lock();
     let backend = Backend::new(&BackendOptions::default()).unwrap();
     let rules = RulePipeline::new(&[r"\d+", r"[a-z]{3,5}"]).unwrap();
-    let config = MegakernelSessionConfig { tenant_count: 2, ..MegakernelSessionConfig::default() };
+    let config = MegakernelSessionConfig::default().tenant_count(2);
     let mut session = MegakernelSession::new(&backend, &rules, config).unwrap().unwrap();
     let bytes = b"one 2 three 44 five ".repeat(50);
     // More than fit a round.

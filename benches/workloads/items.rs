@@ -57,8 +57,7 @@ fn measure(
         .zip(haystack.chunks_exact(items.bytes))
         .map(|(id, item)| RingItem::new(id, item))
         .collect();
-    let config =
-        MegakernelSessionConfig { slot_count: SLOTS, ..MegakernelSessionConfig::default() };
+    let config = MegakernelSessionConfig::default().slot_count(SLOTS);
     let made = MegakernelSession::new(backend, rules, config)?;
     let mut session = made.ok_or("the device cannot run ring sessions")?;
     let mut results = RingResults::default();

@@ -123,11 +123,8 @@ fn measure_into(
     workload: &Workload,
     haystack: &[u8],
 ) -> Result<(), Stop> {
-    let options = SessionOptions {
-        haystack_capacity_bytes: haystack.len(),
-        max_matches: workload.max_matches,
-        scans_in_flight: Some(IN_FLIGHT),
-    };
+    let options =
+        SessionOptions::new(haystack.len(), workload.max_matches).scans_in_flight(Some(IN_FLIGHT));
     let session = rules.prepare_resident_with(backend, &options)?;
     let mut timer = Timer {
         backend,

@@ -255,7 +255,7 @@ impl Data {
             Kind::LeftmostFirst => MatchKind::LeftmostFirst,
             Kind::All => MatchKind::All,
         };
-        let options = PipelineOptions { match_kind, ..PipelineOptions::default() };
+        let options = PipelineOptions::default().match_kind(match_kind);
         let pipeline = Rc::new(RulePipeline::with_options(&self.patterns(workload)?, options)?);
         self.pipelines.insert(key, pipeline.clone());
         Ok(pipeline)

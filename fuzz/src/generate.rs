@@ -22,16 +22,14 @@ pub fn options(source: &mut Source, match_kind: MatchKind) -> PipelineOptions {
         _ => source.within(64..=4096),
     };
     let mut flag = || source.once_in(6);
-    PipelineOptions {
-        match_kind,
-        unicode,
-        dfa_budget,
-        case_insensitive: flag(),
-        multi_line: flag(),
-        dot_matches_new_line: flag(),
-        swap_greed: flag(),
-        ..PipelineOptions::default()
-    }
+    PipelineOptions::default()
+        .match_kind(match_kind)
+        .unicode(unicode)
+        .dfa_budget(dfa_budget)
+        .case_insensitive(flag())
+        .multi_line(flag())
+        .dot_matches_new_line(flag())
+        .swap_greed(flag())
 }
 
 /// A pattern that mostly parses.

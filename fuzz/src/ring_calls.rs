@@ -41,7 +41,7 @@ impl Tenant {
         ];
         let patterns = source.list(1..=4, |source| source.one_of(&PATTERNS));
         let match_kind = source.one_of(&[MatchKind::LeftmostFirst, MatchKind::All]);
-        let options = PipelineOptions { match_kind, ..PipelineOptions::default() };
+        let options = PipelineOptions::default().match_kind(match_kind);
         let rules = RulePipeline::with_options(&patterns, options).unwrap();
         Tenant { rules, max_matches: source.one_of(&[1 << 14, 1 << 14, 40, 1, 0]) }
     }
@@ -69,15 +69,14 @@ enum Flight<'a> {
 /// Says how many items were compared.
 pub fn run(bytes: &[u8]) -> usize {
     let source = &mut Source::new(bytes);
-    let config = MegakernelSessionConfig {
-        slot_count: source.one_of(&[8, 64, 3]),
-        workgroup_size_x: source.one_of(&[1, 4, 64]),
-        tenant_count: source.within(1..=3) as u32,
-        observable_slots: source.within(0..=4) as u32,
-        round_bytes: source.one_of(&[1 << 10, 64, 1 << 13]),
-        rounds_in_flight: source.within(1..=3),
-        max_matches: 0,
-    };
+    let config = MegakernelSessionConfig::default()
+        .slot_count(source.one_of(&[8, 64, 3]))
+        .workgroup_size_x(source.one_of(&[1, 4, 64]))
+        .tenant_count(source.within(1..=3) as u32)
+        .observable_slots(source.within(0..=4) as u32)
+        .round_bytes(source.one_of(&[1 << 10, 64, 1 << 13]))
+        .rounds_in_flight(source.within(1..=3))
+        .max_matches(0);
     let longest = config.round_bytes + 8;
     let words: Vec<String> =
         ["a", "b", "foo", "bar", "abcd", "zqxj1", r"\x00", "é", r"\n"].map(String::from).into();
@@ -93,7 +92,7 @@ pub fn run(bytes: &[u8]) -> usize {
         })
     });
     let first = Tenant::any(source);
-    let config = MegakernelSessionConfig { max_matches: first.max_matches, ..config };
+    let config = config.max_matches(first.max_matches);
     let what = || format!("to make a ring session: {config:?}");
     let session = watch(what, || MegakernelSession::new(backend(), &first.rules, config));
     let mut tenants: Vec<Option<Tenant>> = vec![Some(first)];

@@ -3,10 +3,12 @@
 use super::error::RingError;
 use super::tally::RingObservable;
 use crate::MAX_HAYSTACK_BYTES;
+use crate::setters::setters;
 use crate::shaders::layout;
 
 /// What a ring session is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MegakernelSessionConfig {
     /// Items that may be in flight, of all tenants together: rounded up to a multiple of `workgroup_size_x`. At most
     /// 2^20.
@@ -25,6 +27,16 @@ pub struct MegakernelSessionConfig {
     /// Most matches of an item of the first tenant.
     pub max_matches: u32,
 }
+
+setters!(MegakernelSessionConfig {
+    slot_count: u32,
+    workgroup_size_x: u32,
+    tenant_count: u32,
+    observable_slots: u32,
+    round_bytes: usize,
+    rounds_in_flight: usize,
+    max_matches: u32,
+});
 
 impl Default for MegakernelSessionConfig {
     fn default() -> MegakernelSessionConfig {

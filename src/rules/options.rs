@@ -8,10 +8,12 @@ use regex_syntax::hir::Hir;
 use super::automata::partial_dfa::Budget;
 use super::error;
 use crate::MatchKind;
+use crate::setters::setters;
 
 /// How patterns are read and compiled. The defaults are those of `regex::bytes::RegexBuilder`, except
 /// for [`UnicodePolicy`].
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PipelineOptions {
     /// Which matches of each pattern a scan reports.
     pub match_kind: MatchKind,
@@ -62,6 +64,20 @@ impl PipelineOptions {
         Budget { least: if room == Room::Enough { most } else { entries / 2 }, most }
     }
 }
+
+setters!(PipelineOptions {
+    match_kind: MatchKind,
+    unicode: UnicodePolicy,
+    case_insensitive: bool,
+    multi_line: bool,
+    dot_matches_new_line: bool,
+    crlf: bool,
+    ignore_whitespace: bool,
+    swap_greed: bool,
+    line_terminator: u8,
+    size_limit: usize,
+    dfa_budget: usize,
+});
 
 impl Default for PipelineOptions {
     fn default() -> PipelineOptions {

@@ -41,11 +41,13 @@ pub use ticket::Ticket;
 pub(crate) use ticket::{Scan, Sink};
 
 use crate::narrow::narrow;
+use crate::setters::setters;
 use crate::{Backend, Match, RulePipeline};
 use tuning::Tuning;
 
 /// What a session is prepared for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SessionOptions {
     /// Longest haystack, in bytes; at most [`MAX_HAYSTACK_BYTES`].
     pub haystack_capacity_bytes: usize,
@@ -56,6 +58,19 @@ pub struct SessionOptions {
     /// 4 MiB, 2 up to 64 MiB, and 1 for larger ones.
     pub scans_in_flight: Option<usize>,
 }
+
+impl SessionOptions {
+    /// For haystacks of up to so many bytes that have up to so many matches.
+    pub fn new(haystack_capacity_bytes: usize, max_matches: usize) -> SessionOptions {
+        SessionOptions { haystack_capacity_bytes, max_matches, scans_in_flight: None }
+    }
+}
+
+setters!(SessionOptions {
+    haystack_capacity_bytes: usize,
+    max_matches: usize,
+    scans_in_flight: Option<usize>,
+});
 
 impl RulePipeline {
     /// Moves the tables to the device and makes all that scans need, so that a scan allocates nothing.
@@ -69,8 +84,7 @@ impl RulePipeline {
         haystack_capacity_bytes: usize,
         max_matches: usize,
     ) -> Result<ResidentRulePipeline, ScanError> {
-        let options =
-            SessionOptions { haystack_capacity_bytes, max_matches, scans_in_flight: None };
+        let options = SessionOptions::new(haystack_capacity_bytes, max_matches);
         self.prepare_resident_with(backend, &options)
     }
 

@@ -45,6 +45,7 @@ pub use graveyard::HeldBack;
 pub use info::{DeviceInfo, DeviceKind, DeviceUuid, NotAUuid, QueueFamily};
 pub use select::DeviceSelector;
 
+use crate::setters::setters;
 use command::Commands;
 use device::Device;
 use instance::Instance;
@@ -53,6 +54,7 @@ use timeline::Timeline;
 
 /// How to open a device. The default picks the best one, without validation.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct BackendOptions {
     /// Which device; `None` takes the environment variable `VKSCAN_DEVICE`, and without that the
     /// preferred device: discrete, integrated, virtual, CPU, other; within a kind the one with the
@@ -66,6 +68,13 @@ pub struct BackendOptions {
     /// The Vulkan loader's library; `None` takes the system's.
     pub loader_path: Option<PathBuf>,
 }
+
+setters!(BackendOptions {
+    device: Option<DeviceSelector>,
+    validation: Validation,
+    wait_timeout: Duration,
+    loader_path: Option<PathBuf>,
+});
 
 impl Default for BackendOptions {
     fn default() -> BackendOptions {

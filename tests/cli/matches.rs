@@ -75,7 +75,7 @@ fn files_larger_than_the_window_are_scanned_exactly() {
         assert_eq!(scan(&["--window-bytes", window]), whole, "{window}");
     }
 
-    let options = PipelineOptions { match_kind: MatchKind::All, ..PipelineOptions::default() };
+    let options = PipelineOptions::default().match_kind(MatchKind::All);
     let rules = RulePipeline::with_options(&patterns, options).unwrap();
     let mut all: Vec<Found> = rules
         .reference_scan_bounded(&haystack, 9)

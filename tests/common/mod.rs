@@ -382,11 +382,7 @@ impl Gpu {
         max_matches: usize,
     ) -> Vec<Vec<Match>> {
         let capacity = haystacks.iter().map(|haystack| haystack.len()).max().unwrap_or(0);
-        let options = SessionOptions {
-            haystack_capacity_bytes: capacity,
-            max_matches,
-            scans_in_flight: Some(1),
-        };
+        let options = SessionOptions::new(capacity, max_matches).scans_in_flight(Some(1));
         let prepared = match self.is_cramped {
             true => rules.prepare_resident_cramped(&self.backend, &options),
             false => rules.prepare_resident_with(&self.backend, &options),
@@ -452,10 +448,7 @@ impl Engine for Gpu {
                 }
                 let batch;
                 (batch, rest) = rest.split_at(taken);
-                let options = PipelineOptions {
-                    dfa_budget: self.dfa_budget,
-                    ..cases[batch[0]].options.clone()
-                };
+                let options = cases[batch[0]].options.clone().dfa_budget(self.dfa_budget);
                 let rules = RulePipeline::with_options(&patterns, options).unwrap();
                 let haystacks: BTreeSet<&[u8]> =
                     batch.iter().map(|&index| &*cases[index].haystack).collect();
@@ -479,5 +472,5 @@ pub fn spans(matches: &[Match], pattern_id: u32) -> Vec<Span> {
 
 /// Options for one match kind.
 pub fn options(match_kind: MatchKind) -> PipelineOptions {
-    PipelineOptions { match_kind, ..PipelineOptions::default() }
+    PipelineOptions::default().match_kind(match_kind)
 }

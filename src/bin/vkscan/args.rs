@@ -112,7 +112,7 @@ pub struct ScanArgs {
 impl ScanArgs {
     pub fn backend_options(&self) -> BackendOptions {
         let wait_timeout = Duration::from_secs(self.wait_timeout);
-        BackendOptions { wait_timeout, ..self.device.backend_options() }
+        self.device.backend_options().wait_timeout(wait_timeout)
     }
 }
 
@@ -173,7 +173,7 @@ pub struct DeviceArgs {
 
 impl DeviceArgs {
     pub fn backend_options(&self) -> BackendOptions {
-        BackendOptions { device: self.device.clone(), ..BackendOptions::default() }
+        BackendOptions::default().device(self.device.clone())
     }
 }
 

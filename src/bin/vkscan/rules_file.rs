@@ -67,11 +67,7 @@ impl RulesFile {
 
     pub fn compile(&self, match_kind: MatchKind) -> Result<RulePipeline, RulesError> {
         let patterns: Vec<&str> = self.rules.iter().map(|rule| rule.pattern.as_str()).collect();
-        let options = PipelineOptions {
-            match_kind,
-            size_limit: self.size_limit,
-            ..PipelineOptions::default()
-        };
+        let options = PipelineOptions::default().match_kind(match_kind).size_limit(self.size_limit);
         let message = match patterns.len() {
             1 => "compiling 1 rule".to_owned(),
             count => format!("compiling {count} rules"),

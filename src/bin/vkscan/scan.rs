@@ -103,11 +103,7 @@ fn prepare(
     backend: &Backend,
     window_bytes: usize,
 ) -> Result<ResidentRulePipeline, ScanError> {
-    let options = SessionOptions {
-        haystack_capacity_bytes: window_bytes,
-        max_matches: args.max_matches,
-        scans_in_flight: None,
-    };
+    let options = SessionOptions::new(window_bytes, args.max_matches);
     pipeline.prepare_resident_with(backend, &options)
 }
 

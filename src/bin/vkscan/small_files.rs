@@ -78,13 +78,11 @@ impl SmallFiles {
         }
         let rounds_in_flight =
             if bytes <= round_bytes && count <= ROUND_FILES { 1 } else { ROUNDS_IN_FLIGHT };
-        let config = MegakernelSessionConfig {
-            slot_count: (ROUND_FILES * rounds_in_flight) as u32,
-            round_bytes: bytes.clamp(2 * EACH, round_bytes),
-            rounds_in_flight,
-            max_matches: u32::try_from(args.max_matches).unwrap_or(u32::MAX),
-            ..MegakernelSessionConfig::default()
-        };
+        let config = MegakernelSessionConfig::default()
+            .slot_count((ROUND_FILES * rounds_in_flight) as u32)
+            .round_bytes(bytes.clamp(2 * EACH, round_bytes))
+            .rounds_in_flight(rounds_in_flight)
+            .max_matches(u32::try_from(args.max_matches).unwrap_or(u32::MAX));
         let session = match MegakernelSession::new(backend, pipeline, config) {
             Err(error) if !backend.is_lost() => {
                 tracing::info!("small files are scanned one by one: {error}");

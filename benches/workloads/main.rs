@@ -13,6 +13,7 @@
 mod hyperscan;
 mod items;
 mod measure;
+mod numbers;
 mod plots;
 mod regex_crate;
 mod results;

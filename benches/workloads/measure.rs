@@ -9,7 +9,7 @@ use vkscan::{
     ScanScratch, ScanStats, SessionOptions, StagedHaystack, Ticket,
 };
 
-use crate::workload::{Workload, digest, size};
+use crate::workload::{SOURCES, Source, Workload, digest, size};
 
 /// Scans in device memory first, which keep the device so busy that it raises its clock, and then some like
 /// those that are timed.
@@ -23,17 +23,6 @@ pub const IN_FLIGHT: usize = 4;
 
 /// A scan that takes longer is not worth repeating.
 const TOO_LONG: Duration = Duration::from_secs(5);
-
-/// Where the haystack is before a scan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Source {
-    Ordinary,
-    Staged,
-    Device,
-}
-
-pub const SOURCES: [Source; 3] = [Source::Ordinary, Source::Staged, Source::Device];
 
 /// The median of many scans.
 #[derive(Serialize, Deserialize)]

@@ -10,10 +10,10 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::Result;
 use crate::hyperscan::Rates;
-use crate::measure::{SOURCES, Scan, Source};
+use crate::measure::Scan;
+use crate::numbers::{significant, time};
 use crate::results::{Results, Row};
-use crate::tables::{significant, time};
-use crate::workload::size;
+use crate::workload::{SOURCES, Source, size};
 
 pub const THROUGHPUT: &str = "throughput.svg";
 pub const STAGES: &str = "stages.svg";

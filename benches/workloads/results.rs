@@ -9,9 +9,9 @@ use vkscan::Backend;
 use crate::Result;
 use crate::hyperscan::Hyperscan;
 use crate::items;
-use crate::measure::{Flight, Scan, Source, Stop};
+use crate::measure::{Flight, Scan, Stop};
 use crate::regex_crate;
-use crate::workload::{Ceiling, Workload};
+use crate::workload::{Ceiling, Source, Workload};
 
 #[derive(Serialize, Deserialize)]
 pub struct Results {

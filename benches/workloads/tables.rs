@@ -3,10 +3,10 @@
 use std::fmt::{Result, Write};
 
 use crate::hyperscan::Rates;
-use crate::measure::{SOURCES, Source};
+use crate::numbers::{significant, time};
 use crate::plots;
 use crate::results::{Peers, Results, Row};
-use crate::workload::{Items, size};
+use crate::workload::{Items, SOURCES, Source, size};
 
 const NONE: &str = "–";
 
@@ -236,18 +236,4 @@ fn header(to: &mut String, columns: &[&str]) -> Result {
 
 fn line(to: &mut String, cells: &[String]) -> Result {
     writeln!(to, "| {} |", cells.join(" | ").replace('\n', " "))
-}
-
-/// Three digits.
-pub fn significant(value: f64) -> String {
-    let decimals = if value > 0.0 { (2.0 - value.log10().floor()).clamp(0.0, 6.0) } else { 0.0 };
-    format!("{value:.0$}", decimals as usize)
-}
-
-pub fn time(seconds: f64) -> String {
-    match seconds {
-        ..1e-3 => significant(1e6 * seconds) + " µs",
-        ..1.0 => significant(1e3 * seconds) + " ms",
-        _ => significant(seconds) + " s",
-    }
 }

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use vkscan::{Match, MatchKind, PipelineOptions, RulePipeline};
 
 use crate::Result;
-use crate::measure::Source;
 
 /// `workloads.toml`.
 #[derive(Deserialize)]
@@ -23,6 +22,17 @@ pub struct Plan {
     pub sweep: Sweep,
     pub ceiling: Ceiling,
 }
+
+/// Where the haystack is before a scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    Ordinary,
+    Staged,
+    Device,
+}
+
+pub const SOURCES: [Source; 3] = [Source::Ordinary, Source::Staged, Source::Device];
 
 /// Rules over the first bytes of a haystack, which is repeated as often as needed.
 #[derive(Clone, Serialize, Deserialize)]

@@ -1,0 +1,16 @@
+//! Numbers for people.
+
+/// Three digits.
+pub fn significant(value: f64) -> String {
+    let decimals = if value > 0.0 { (2.0 - value.log10().floor()).clamp(0.0, 6.0) } else { 0.0 };
+    format!("{value:.0$}", decimals as usize)
+}
+
+/// Seconds, in whatever unit has few digits.
+pub fn time(seconds: f64) -> String {
+    match seconds {
+        ..1e-3 => significant(1e6 * seconds) + " µs",
+        ..1.0 => significant(1e3 * seconds) + " ms",
+        _ => significant(seconds) + " s",
+    }
+}

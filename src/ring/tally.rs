@@ -15,7 +15,7 @@ pub enum RingObservable {
     Items,
     /// Bytes of these.
     Bytes,
-    /// Hits that the device has found: what matches are picked among. Where a round is scanned in parts, or a part once
+    /// Hits that the device has found: what matches are selected among. Where a round is scanned in parts, or a part once
     /// more, those that it found then count again.
     Hits,
     /// Slots that were found at fault.

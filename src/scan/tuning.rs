@@ -13,17 +13,15 @@ pub(crate) struct Tuning {
     pub(crate) nfa_scratch_bytes: u64,
     /// A power of two.
     pub(crate) queue_capacity: u32,
-    /// Steps of an invocation in a round, and of one of `verify_nfa`. lavapipe (Mesa 22.3.6) ends an invocation's loops
-    /// after 65,535 turns in total and says nothing. It counts a function that returns early as a loop of one
-    /// turn, and the loops of code paths that are not taken, so that a step of `verify_nfa` takes about 25: on a CPU there
-    /// is room for 20 turns a step, and for 64 there.
+    /// Steps of an invocation in a round, and of one of `verify_nfa`. On a CPU there is room for 20 turns of loops a step
+    /// within `quirks::LAVAPIPE_LOOP_TURNS`, and for 64 in `verify_nfa`, where a step takes about 25.
     pub(crate) step_budget: u32,
     pub(crate) nfa_step_budget: u32,
     /// Rounds of each pass in the first submission of a scan, and in each one after it.
     pub(crate) rounds: [u32; 2],
     /// Most bytes of one pass's tables.
     pub(crate) pass_bytes: u64,
-    /// Least hits that the hit buffer holds where matches are picked among them on the host.
+    /// Least hits that the hit buffer holds where matches are selected among them on the host.
     pub(crate) candidate_hits: u32,
     /// Bytes of the haystack for each candidate suffix that there is room for, and room that there is at least. For
     /// candidate starts, of which there are fewer, there is a fourth of it, and the same at least.
@@ -40,8 +38,7 @@ pub(crate) struct Tuning {
     pub(crate) gram_prefilter_groups: u32,
     pub(crate) prefilter_workgroup: u32,
     /// Workgroups of `confirm`, as far as that leaves no invocation more than so many candidates; and pieces that each may
-    /// walk on over. lavapipe ends the loops of all invocations that run together after 65,535 turns, whichever of them
-    /// take those.
+    /// walk on over: `quirks::LAVAPIPE_LOOP_TURNS` bounds both.
     pub(crate) confirm_groups: u32,
     pub(crate) confirm_most: u32,
     pub(crate) most_pieces: u32,
@@ -137,13 +134,13 @@ fn prefilter_workgroup(info: &DeviceInfo) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vulkan::quirks::LAVAPIPE_LOOP_TURNS;
     use crate::vulkan::testing::TestBackend;
 
     /// Those of `confirm`, which no budget of steps bounds, on lavapipe: a byte takes two turns there where it may hand on a
     /// start.
     #[test]
     fn loops_end_in_time() {
-        const TURNS: u32 = 65_535;
         const LANES: u32 = 16;
 
         let backend = TestBackend::new();
@@ -151,7 +148,10 @@ mod tests {
         let Tuning { confirm_most, most_pieces, .. } = Tuning::for_device(&info);
         let of_candidate = layout::SUFFIX_STEPS / 4 + 2 * layout::PREFIX_STEPS;
         let of_pieces = LANES * most_pieces * layout::PIECE_STEPS / 4;
-        assert!(confirm_most * (of_candidate + 3 * layout::MOST_LISTED) + of_pieces < TURNS);
+        assert!(
+            confirm_most * (of_candidate + 3 * layout::MOST_LISTED) + of_pieces
+                < LAVAPIPE_LOOP_TURNS
+        );
     }
 
     #[test]

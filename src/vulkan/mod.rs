@@ -22,7 +22,7 @@ mod instance;
 pub(crate) mod memory;
 pub(crate) mod pipeline;
 pub(crate) mod query;
-mod quirks;
+pub(crate) mod quirks;
 mod select;
 pub(crate) mod shared;
 pub(crate) mod staging;

@@ -26,7 +26,7 @@ pub(super) enum FirstPass {
     Resumed,
 }
 
-/// Enough workgroups that the copying loop stays far below 65,535 turns for any hit buffer.
+/// Enough workgroups that the copying loop stays far below what lavapipe has of turns for any hit buffer.
 pub(super) fn readback_groups(shape: &FrameShape) -> u32 {
     const MOST: u32 = 1024;
     let words = u64::from(shape.hit_capacity) * HIT_WORDS as u64;

@@ -11,7 +11,7 @@ use crate::narrow::narrow;
 use crate::parallel::pool;
 use crate::rules::Run;
 
-/// Picks leftmost-first matches out of the preferred match of every start.
+/// Selects leftmost-first matches out of the preferred match of every start.
 ///
 /// `find_iter` looks for the least start at or after the end of its last match. So, for each pattern, the
 /// matches that count are: the first one, then the first one that starts at or after its end.

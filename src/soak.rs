@@ -1,5 +1,6 @@
 //! Sessions of every kind on one device from many threads at once, for as long as `VKSCAN_SOAK_SECONDS` says (10 without
 //! it): made, scanned with, made to fail, dropped and freed. Whatever is not meant to fail is exact, and nothing is left.
+//! With the variable, for a run of its own, the process may not grow either.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -21,7 +22,8 @@ const MOST_GROWTH: usize = 24 << 20;
 
 #[test]
 fn nothing_is_left_of_many_sessions() {
-    let seconds = std::env::var("VKSCAN_SOAK_SECONDS").map_or(10, |text| text.parse().unwrap());
+    let asked = std::env::var("VKSCAN_SOAK_SECONDS").ok().map(|text| text.parse().unwrap());
+    let seconds = asked.unwrap_or(10);
     let all = Duration::from_secs(seconds);
     // The layer's own memory grows with every object that was ever there: 160 KiB with each of these rounds.
     let options = BackendOptions { validation: Validation::Off, ..BackendOptions::default() };
@@ -61,7 +63,10 @@ fn nothing_is_left_of_many_sessions() {
         mib(warm),
         mib(last),
     );
-    assert!(last <= warm.map(|bytes| bytes + MOST_GROWTH), "the process grows");
+    // Else other tests of this process are under way, which take memory of their own.
+    if asked.is_some() {
+        assert!(last <= warm.map(|bytes| bytes + MOST_GROWTH), "the process grows");
+    }
 }
 
 fn do_one(backend: &Backend, step: usize) {

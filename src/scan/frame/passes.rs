@@ -33,6 +33,13 @@ pub(super) fn readback_groups(shape: &FrameShape) -> u32 {
     narrow(words.div_ceil(u64::from(layout::WORKGROUP) * 4).clamp(1, u64::from(MOST)))
 }
 
+/// Workgroups of a dispatch.
+enum Grid {
+    Groups(u32),
+    /// As many as `schedule` has left so many bytes into `Control`.
+    Scheduled(usize),
+}
+
 impl Resources {
     pub(super) fn sets(&self) -> &[Arc<DescriptorSet>] {
         match &self.resident {
@@ -123,11 +130,7 @@ impl Resources {
             .then_some((c"class_prefilter", &self.kernels.class_prefilter));
         let prefilter = Some((c"gram_prefilter", &self.kernels.gram_prefilter));
         for (label, kernel) in prefilter.into_iter().chain(of_classes) {
-            to.label_begin(label);
-            to.bind(kernel, &self.sets()[0]);
-            to.push_constants(bytes_of(&params));
-            to.dispatch([params.gram_prefilter_groups(), 1]);
-            to.label_end();
+            self.dispatch(to, label, kernel, params, Grid::Groups(params.gram_prefilter_groups()));
         }
         to.compute_to_compute();
         marks.mark(to, Stage::Prefilter);
@@ -184,7 +187,9 @@ impl Resources {
                     self.walk(to, c"class_prefilter", &self.kernels.class_prefilter, params, grid);
                     marks.mark(to, Stage::Prefilter);
                 }
-                self.record_confirm(to, params);
+                let grid = Grid::Groups(self.shape.confirm_groups);
+                self.dispatch(to, c"confirm", &self.kernels.confirm, params, grid);
+                to.compute_to_compute();
                 let params = ScanParams { stage: layout::SCHEDULE_CONFIRMED, ..params };
                 if rounds == 0 {
                     marks.mark(to, Stage::Confirm);
@@ -197,15 +202,6 @@ impl Resources {
             self.record_rounds(to, marks, params, rounds, first);
         }
         self.record_readback(to, marks, params);
-    }
-
-    pub(super) fn record_confirm(&self, to: &mut Recorder, params: ScanParams) {
-        to.label_begin(c"confirm");
-        to.bind(&self.kernels.confirm, &self.sets()[params.pass as usize]);
-        to.push_constants(bytes_of(&params));
-        to.dispatch([self.shape.confirm_groups, 1]);
-        to.compute_to_compute();
-        to.label_end();
     }
 
     /// Records rounds of the pass that `params` names.
@@ -240,11 +236,8 @@ impl Resources {
     }
 
     pub(super) fn record_readback(&self, to: &mut Recorder, marks: &mut Marks, params: ScanParams) {
-        to.label_begin(c"readback");
-        to.bind(&self.kernels.readback, &self.sets()[0]);
-        to.push_constants(bytes_of(&params));
-        to.dispatch([self.readback_groups, 1]);
-        to.label_end();
+        let grid = Grid::Groups(self.readback_groups);
+        self.dispatch(to, c"readback", &self.kernels.readback, params, grid);
         if let Some(slots) = &self.kernels.slots {
             self.visit_slots(to, c"retire", &slots.retire, params);
         }
@@ -261,23 +254,14 @@ impl Resources {
         params: ScanParams,
     ) {
         let workgroup = self.kernels.slots.as_ref().map_or(1, |slots| slots.workgroup);
-        to.label_begin(label);
-        to.bind(kernel, &self.sets()[0]);
-        to.push_constants(bytes_of(&params));
-        to.dispatch([params.slot_count.div_ceil(workgroup), 1]);
-        to.label_end();
+        let grid = Grid::Groups(params.slot_count.div_ceil(workgroup));
+        self.dispatch(to, label, kernel, params, grid);
     }
 
     /// Records the kernel that decides what comes next, which belongs to `params.pass`.
     pub(super) fn schedule(&self, to: &mut Recorder, params: ScanParams) {
-        to.label_begin(c"schedule");
-        // After the last pass any tables serve.
-        let pass = params.pass.min(params.pass_count - 1);
-        to.bind(&self.kernels.schedule, &self.sets()[pass as usize]);
-        to.push_constants(bytes_of(&params));
-        to.dispatch([1, 1]);
+        self.dispatch(to, c"schedule", &self.kernels.schedule, params, Grid::Groups(1));
         to.compute_to_indirect();
-        to.label_end();
     }
 
     /// Records a kernel whose grid `schedule` has set, so many bytes into `Control`.
@@ -289,11 +273,28 @@ impl Resources {
         params: ScanParams,
         grid: usize,
     ) {
-        to.label_begin(label);
-        to.bind(kernel, &self.sets()[params.pass as usize]);
-        to.push_constants(bytes_of(&params));
-        to.dispatch_indirect(&self.control, grid as u64);
+        self.dispatch(to, label, kernel, params, Grid::Scheduled(grid));
         to.compute_to_compute();
+    }
+
+    /// Records one kernel, on the tables of the pass that `params` names.
+    fn dispatch(
+        &self,
+        to: &mut Recorder,
+        label: &CStr,
+        kernel: &Arc<ComputePipeline>,
+        params: ScanParams,
+        grid: Grid,
+    ) {
+        // After the last pass any tables serve.
+        let pass = params.pass.min(params.pass_count - 1);
+        to.label_begin(label);
+        to.bind(kernel, &self.sets()[pass as usize]);
+        to.push_constants(bytes_of(&params));
+        match grid {
+            Grid::Groups(count) => to.dispatch([count, 1]),
+            Grid::Scheduled(at) => to.dispatch_indirect(&self.control, at as u64),
+        }
         to.label_end();
     }
 }

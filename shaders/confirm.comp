@@ -4,8 +4,8 @@
 // Drops the candidate suffixes that cannot match, and hands on the starts of those that may.
 //
 // Reads candidate suffixes, the tables and the haystack; writes candidate starts and counts them in Control.
-// Grid: each invocation takes every grid's-width-th candidate, and the host gives a grid wide enough that these
-// are few; where candidates are, every so manyth invocation takes one. A suffix passes if its
+// Grid: invocation i of n takes candidates i, i + n and so on, and the host gives a grid wide enough that these are few;
+// where there are fewer candidates than invocations, one in up to 2^MOST_SPREAD_LOG2 takes one. A suffix passes if its
 // DFA accepts, is not built far enough, or has not come to an end after SUFFIX_STEPS bytes. The prefix is then
 // walked back to all the places where it may begin. Where prefix and suffix are exact, or the prefix has one length,
 // and params.is_direct says so, that is a hit already. Rules with unbounded prefixes that are too long for that are

@@ -60,7 +60,7 @@ fn is_for_tests(module: &[String]) -> bool {
             .contains(&module.last().unwrap().as_str())
 }
 
-/// The paths of all `use` declarations, braces taken apart.
+/// The paths of all `use` declarations, braces taken apart, and those that begin with `crate` elsewhere.
 fn uses(text: &str) -> Vec<Vec<String>> {
     let mut paths = Vec::new();
     let mut rest = text;
@@ -73,6 +73,14 @@ fn uses(text: &str) -> Vec<Vec<String>> {
         if is_start && let Some(end) = rest.find(';') {
             expand(&[], &rest[..end], &mut paths);
         }
+    }
+    // What is named in place.
+    let code: Vec<&str> = text.lines().filter(|line| !line.trim().starts_with("//")).collect();
+    let code = code.join("\n");
+    for (at, _) in code.match_indices("crate::") {
+        let is_path = |char: char| char.is_alphanumeric() || char == '_' || char == ':';
+        let path = code[at..].split(|char| !is_path(char)).next().unwrap();
+        expand(&[], path.trim_end_matches(':'), &mut paths);
     }
     paths
 }
@@ -197,9 +205,9 @@ fn no_file_is_too_long() {
 
 #[test]
 fn paths_are_understood() {
-    let text = "use std::fs;\npub use a::{self, b::{C, D as E}, f};\nfn x() { let use_it = 1; }\nuse super::g::*;\n";
+    let text = "use std::fs;\npub use a::{self, b::{C, D as E}, f};\nfn x() { let use_it = crate::h::I; }\nuse super::g::*;\n";
     let found: Vec<String> = uses(text).iter().map(|path| path.join("::")).collect();
-    assert_eq!(found, ["std::fs", "a", "a::b::C", "a::b::D", "a::f", "super::g"]);
+    assert_eq!(found, ["std::fs", "a", "a::b::C", "a::b::D", "a::f", "super::g", "crate::h::I"]);
     let module: Module = ["scan", "frame"].map(String::from).into();
     let resolved = |path: &str| {
         let path: Vec<String> = path.split("::").map(String::from).collect();

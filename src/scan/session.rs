@@ -23,7 +23,7 @@ use crate::vulkan::staging::StagingBuffer;
 use crate::{Backend, BackendError, Match, MatchKind, RulePipeline};
 
 /// Longest haystack that a session can be prepared for: 1 GiB.
-pub const MAX_HAYSTACK_BYTES: usize = 1 << 30;
+pub const MAX_HAYSTACK_BYTES: usize = layout::MAX_HAYSTACK_BYTES as usize;
 
 /// Most scans in flight: more frames would only take memory.
 const MOST_FRAMES: usize = 256;

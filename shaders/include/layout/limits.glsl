@@ -9,6 +9,8 @@ const uint WORKGROUP = 64u;
 // The haystack is bound in segments of 128 MiB, the least that maxStorageBufferRange may be.
 const uint SEGMENT_SHIFT = 27u;
 const uint MAX_SEGMENTS = 8u;
+// Of one haystack.
+const uint MAX_HAYSTACK_BYTES = MAX_SEGMENTS << SEGMENT_SHIFT;
 
 // Most loop turns over bytes that such a look-around takes.
 const uint UNICODE_LOOK_STEPS = 15u;

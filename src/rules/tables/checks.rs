@@ -39,7 +39,7 @@ pub(super) fn check_prefix(split: &Split) -> Result<(), String> {
     let [least, most] = split.prefix;
     let Split { suffix, reverse_prefix, class_windows, .. } = split;
     // Offsets of a haystack and a prefix are added up in 32 bits.
-    let is_short = |length: u32| length as usize <= crate::MAX_HAYSTACK_BYTES;
+    let is_short = |length: u32| length <= layout::MAX_HAYSTACK_BYTES;
     let fits = if split.is_unbounded() {
         is_short(least) && suffix.is_some() && reverse_prefix.is_some() && class_windows.is_empty()
     } else {

@@ -360,7 +360,8 @@ impl<'a> Layout<'a> {
         self.header.gram_table_log2 = log2;
     }
 
-    /// A bitmap of grams, and the salt with which it takes the least of what haystacks are full of for one.
+    /// A bitmap of grams, and its salt: of those that were tried, the one with which it takes the fewest of the most frequent
+    /// grams of typical data for one of its own.
     fn bitmap(&self, grams: &[u32]) -> (u32, Vec<u32>) {
         const TRIED: u32 = 16;
 

@@ -22,7 +22,7 @@ pub enum RingError {
     )]
     TooMany { items: usize, fit: usize },
     /// A session cannot be made so.
-    #[error("{what} of {asked} is not within {least} to {most}")]
+    #[error("{what} of {asked} is not within {least} to {most}: choose one that is")]
     Limit { what: &'static str, asked: u64, least: u64, most: u64 },
     /// The session does not know the round: it was published through another, or is there no more.
     #[error("the round was not published through this session, or has been collected")]

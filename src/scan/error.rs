@@ -24,7 +24,7 @@ pub enum ScanError {
         max_matches: usize,
     },
     /// A session cannot be made that large on any device, or on this one.
-    #[error("{what} of {asked} is more than {limit}, the most {whose}")]
+    #[error("{what} of {asked} is more than {limit}, the most {whose}: ask for {limit} or less")]
     Limit { what: &'static str, asked: u64, limit: u64, whose: &'static str },
     /// One pattern's tables alone are larger than a buffer of this device may be.
     #[error(

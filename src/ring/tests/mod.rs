@@ -486,7 +486,7 @@ fn what_no_session_can_be_is_refused() {
         refused(|config| config.round_bytes = usize::MAX),
         refused(|config| config.rounds_in_flight = 0),
     ];
-    assert_eq!(errors[5], "observable_slots of 5 is not within 0 to 4");
+    assert_eq!(errors[5], "observable_slots of 5 is not within 0 to 4: choose one that is");
     let config = MegakernelSessionConfig { workgroup_size_x: 1 << 19, ..small() };
     assert!(MegakernelSession::new(&backend, &rules, config).unwrap().is_none());
     let config = MegakernelSessionConfig { slot_count: 65, observable_slots: 1, ..small() };

@@ -3,7 +3,8 @@
 
 // Drops the candidate suffixes that cannot match, and hands on the starts of those that may.
 //
-// Reads candidate suffixes, the tables and the haystack; writes candidate starts and counts them in Control.
+// Reads candidate suffixes, the tables, the haystack and, where items are packed, their slots; writes candidate starts
+// and counts them in Control, which also says what was listed, and writes hits.
 // Grid: invocation i of n takes candidates i, i + n and so on, and the host gives a grid wide enough that these are few;
 // where there are fewer candidates than invocations, one in up to 2^MOST_SPREAD_LOG2 takes one. A suffix passes if its
 // DFA accepts, is not built far enough, or has not come to an end after SUFFIX_STEPS bytes. The prefix is then

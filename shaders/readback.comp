@@ -5,7 +5,7 @@
 //
 // Reads Control, the tables' head and the hits; writes the readback buffer. Grid: each invocation copies every
 // grid's-width-th word, and no more words than fit the loop's bound: the host gives a grid that is wide
-// enough. Hits are copied only once the scan is done, and only if all of them fit. In the place of an
+// enough. Hits are copied only once the scan is done, and only if all of them fit. In the place of a
 // `schedule` after the suffixes of the only pass, which may have left nothing to do, it sees to that itself.
 // CPU twin: src/twin/readback.rs.
 

@@ -3,7 +3,7 @@
 
 // Decides what comes next: when a scan begins without a prefilter, after the candidates are confirmed, and after a round.
 //
-// One invocation. Reads the tables' head, reads and writes Control. After a round it judges the round, if one
+// One invocation. Reads the tables' head and the hit counter, reads and writes Control. After a round it judges the round, if one
 // ran, by putting the queue's counters right and going on to the next pass once no walker and no task
 // is left; after the suffixes it sees whether candidates fit, and whether they left anything to do. Before a
 // round it makes summaries of what long walks have named. It sets the grids of what follows, which are empty if

@@ -331,7 +331,7 @@ GlushkovWord glushkov_word(uint word) {
     return load_glushkov_word(word);
 }
 
-void load_bits_record() {
+void load_glushkov_record() {
     uint at = rule.glushkov;
     glushkov = GlushkovRecord(tables.words[at], tables.words[at + 1u], tables.words[at + 2u], tables.words[at + 3u],
                       tables.words[at + 4u], tables.words[at + 5u], tables.words[at + 6u]);
@@ -341,11 +341,11 @@ void load_bits_record() {
     }
 }
 
-// Begins a walk of the rule on glushkov.
+// Begins a walk of the rule on sets of positions.
 void begin_glushkov(Task task) {
     walker = NfaWalker(walker.generation, NFA_GLUSHKOV, task.rule, task.start, task.from, task.start, task.start,
                        0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, walker.epoch, 0u);
-    load_bits_record();
+    load_glushkov_record();
     for (uint word = lane; word < glushkov.word_count; word += lanes) {
         small[word] = word == 0u ? 1u : 0u;
     }
@@ -704,7 +704,7 @@ void main() {
         walker.mode = enter_text(walker.start) ? walker.mode : NFA_IDLE;
         bool is_glushkov = walker.mode == NFA_GLUSHKOV;
         if (is_glushkov) {
-            load_bits_record();
+            load_glushkov_record();
         }
         uint kept = kept_words();
         for (uint word = lane; word < kept; word += lanes) {

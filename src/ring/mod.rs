@@ -6,7 +6,7 @@
 //! | `batch.rs` | items packed into staging memory |
 //! | `round.rs` | items in flight, until their matches are dealt out |
 //! | `live.rs` | what is on the device: the ring, in which slots are published, and the tenants' tables |
-//! | `session.rs` | rounds from publishing to collecting, and what happens when the device is lost |
+//! | `session/` | rounds from publishing to collecting, and what happens when the device is lost |
 //! | `tally.rs` | counters that can be read while work is in flight |
 //!
 //! Items are packed into one haystack, which is scanned as any other is: the prefilter looks at all bytes, wherever items

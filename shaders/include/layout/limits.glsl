@@ -3,7 +3,8 @@
 // Host and kernels share the files of this folder: the build script generates the host's twin from them, so they
 // keep to structs of uint, constants and line comments.
 
-// Invocations in a workgroup of every kernel but `schedule`, which is a single invocation.
+// Invocations in a workgroup of `confirm`, `verify_dfa`, `chunk_summaries` and `readback`. `schedule` is a single one;
+// `compose_summaries` has one for each summary, and the others' workgroups are specialised.
 const uint WORKGROUP = 64u;
 
 // The haystack is bound in segments of 128 MiB, the least that maxStorageBufferRange may be.
@@ -12,10 +13,10 @@ const uint MAX_SEGMENTS = 8u;
 // Of one haystack.
 const uint MAX_HAYSTACK_BYTES = MAX_SEGMENTS << SEGMENT_SHIFT;
 
-// Most loop turns over bytes that such a look-around takes.
+// Most loop turns over bytes that a Unicode look-around takes.
 const uint UNICODE_LOOK_STEPS = 15u;
 
-// Bytes that an invocation of `gram_prefilter` looks at in a turn, invocations that a workgroup has at most, and words
+// Bytes that an invocation of `gram_prefilter` looks at in a turn, invocations that a workgroup of it has at most, and words
 // of shared memory that each of them has beside the bitmap.
 const uint PREFILTER_BYTES = 16u;
 const uint PREFILTER_LANES = 512u;

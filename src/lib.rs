@@ -48,8 +48,8 @@ mod parallel;
 mod ring;
 mod rules;
 mod scan;
-// Sizes and offsets, which the build script made constants of 32 bits of.
 mod setters;
+// Sizes and offsets, which the build script made constants of 32 bits of.
 #[cfg_attr(not(test), allow(clippy::cast_possible_truncation))]
 #[doc(hidden)]
 pub mod shaders;

@@ -14,7 +14,7 @@ use crate::shaders::layout::{self, Candidate, Hit, ScanParams};
 use crate::vulkan::deadline::Deadline;
 use crate::{Backend, Match, MatchKind};
 
-/// Starts below which a part that has too many candidates is not prefiltered.
+/// A part of so many starts or fewer that has too many candidates is not prefiltered.
 const LEAST_PREFILTERED: u32 = 1 << 12;
 
 /// Ranges of starts, and starts in them, that are verified one by one before all of the part is.

@@ -7,7 +7,7 @@
 //!   before what they own whatever is dropped first.
 //! - `Commands` hold everything recorded into them and, dropped before the device has run them, leave it to
 //!   the device, which gives it back once it has: so nothing is freed or reused under a running kernel.
-//! - Every fallible call goes through `Device::call`: once the device is lost, no further
+//! - Every fallible call goes through `Core::call`: once the device is lost, no further
 //!   call is made and every function says so.
 
 pub(crate) mod command;

@@ -18,9 +18,8 @@ fn imports() -> BTreeMap<Module, Vec<Module>> {
     let mut imports = BTreeMap::new();
     for file in files(Path::new("src")) {
         let text = fs::read_to_string(&file).unwrap();
-        let is_tests = text.starts_with("//!") && file.ends_with("tests.rs");
         let module = module_of(&file);
-        if is_tests || is_for_tests(&module) {
+        if is_for_tests(&module) {
             continue;
         }
         let text = text.split("\n#[cfg(test)]\nmod tests").next().unwrap();
@@ -54,10 +53,11 @@ fn module_of(file: &Path) -> Module {
 
 /// Modules that `cfg(test)` or another crate has.
 fn is_for_tests(module: &[String]) -> bool {
-    let Some(first) = module.first() else { return false };
-    ["bin", "twin", "faults", "narrowed", "soak"].contains(&first.as_str())
-        || ["layer", "narrowing", "testing", "held_up", "tests"]
-            .contains(&module.last().unwrap().as_str())
+    const FOLDERS: [&str; 5] = ["bin", "twin", "faults", "narrowed", "soak"];
+    const FILES: [&str; 5] = ["layer", "narrowing", "testing", "held_up", "tests"];
+
+    module.first().is_some_and(|first| FOLDERS.contains(&first.as_str()))
+        || module.iter().any(|name| FILES.contains(&name.as_str()))
 }
 
 /// The paths of all `use` declarations, braces taken apart, and those that begin with `crate` elsewhere.

@@ -6,7 +6,7 @@ use regex_automata::util::look::LookSet;
 
 use super::automata::look;
 use super::automata::partial_dfa::{self, PartialDfa};
-use super::automata::position_nfa::{ByteSet, PositionNfa, contains};
+use super::automata::position_nfa::{ByteSet, PositionNfa, contains, insert};
 use super::prefilter::confirm;
 use super::tables::pack;
 use super::{Rule, RulePipeline, Split};
@@ -119,21 +119,14 @@ fn write_nfa(to: &mut String, nfa: &PositionNfa) -> fmt::Result {
 fn write_dfa(to: &mut String, name: &str, what: &str, dfa: &PartialDfa) -> fmt::Result {
     let stride = dfa.stride as usize;
     let class_count = usize::from(*dfa.classes.iter().max().expect("256 bytes")) + 1;
-    let class = |class: usize| -> String {
-        if class < class_count {
-            let mut set = ByteSet::default();
-            for byte in
-                (0..=255_u8).filter(|&byte| usize::from(dfa.classes[usize::from(byte)]) == class)
-            {
-                set[usize::from(byte >> 5)] |= 1 << (byte & 31);
-            }
-            bytes_of(&set)
-        } else if class + 1 == stride {
-            "end".to_owned()
-        } else {
-            "counter step".to_owned()
-        }
-    };
+    let mut classes = vec![ByteSet::default(); class_count];
+    for byte in 0..=255_u8 {
+        insert(&mut classes[usize::from(dfa.classes[usize::from(byte)])], byte);
+    }
+    let mut columns: Vec<String> = classes.iter().map(bytes_of).collect();
+    // What is left is the end of the haystack, and before it a counter step if there are any.
+    columns.extend((class_count + 1..stride).map(|_| "counter step".to_owned()));
+    columns.push("end".to_owned());
     writeln!(to, "    subgraph cluster_{name} {{")?;
     let rows = dfa.entries.len() / stride;
     writeln!(to, "        label=\"DFA of {what}, {rows} rows, {class_count} byte classes\";")?;
@@ -142,14 +135,14 @@ fn write_dfa(to: &mut String, name: &str, what: &str, dfa: &PartialDfa) -> fmt::
         writeln!(to, "        {name}_nfa [label=\"NFA\", shape=octagon];")?;
     }
     for (row, entries) in dfa.entries.chunks(stride).enumerate() {
-        let mut by_entry: Vec<(u16, Vec<String>)> = Vec::new();
-        for (index, &entry) in entries.iter().enumerate() {
+        let mut by_entry: Vec<(u16, Vec<&str>)> = Vec::new();
+        for (&entry, column) in entries.iter().zip(&columns) {
             match by_entry.iter_mut().find(|(known, _)| *known == entry) {
-                Some((_, classes)) => classes.push(class(index)),
-                None => by_entry.push((entry, vec![class(index)])),
+                Some((_, columns)) => columns.push(column),
+                None => by_entry.push((entry, vec![column])),
             }
         }
-        for (entry, classes) in by_entry {
+        for (entry, columns) in by_entry {
             let matched = if partial_dfa::is_match(entry) { "match before " } else { "" };
             let target = match partial_dfa::target(entry) {
                 layout::ROW_DEAD if matched.is_empty() => continue,
@@ -157,7 +150,7 @@ fn write_dfa(to: &mut String, name: &str, what: &str, dfa: &PartialDfa) -> fmt::
                 layout::ROW_ESCAPE => "nfa".to_owned(),
                 row => row.to_string(),
             };
-            let label = quoted(&format!("{matched}[{}]", classes.join(" ")));
+            let label = quoted(&format!("{matched}[{}]", columns.join(" ")));
             writeln!(to, "        {name}_{row} -> {name}_{target} [label={label}];")?;
         }
     }
@@ -235,9 +228,7 @@ mod tests {
     #[test]
     fn sets_are_written_as_classes() {
         let mut set = ByteSet::default();
-        for byte in b"acdxyz\n\xff" {
-            set[usize::from(byte >> 5)] |= 1 << (byte & 31);
-        }
+        b"acdxyz\n\xff".iter().for_each(|&byte| insert(&mut set, byte));
         assert_eq!(bytes_of(&set), r"\nacdx-z\xff");
         assert_eq!(bytes_of(&[u32::MAX; 8]), r"\x00-\xff");
         assert_eq!(quoted("a\"\\\u{7}"), "\"a\\\"\\\\\\\\u{7}\"");

@@ -84,9 +84,9 @@ pub(super) fn choose_splits(
     const MOST_TRIED: usize = 4;
 
     let best_of = |candidates: SplitCandidates| {
-        let others =
-            candidates.iter().skip(MOST_TRIED).filter(|candidate| !candidate.is_unbounded());
-        let mut tried = candidates.iter().take(MOST_TRIED).chain(others.take(1)).enumerate();
+        let ranked = || candidates.iter().enumerate();
+        let others = ranked().skip(MOST_TRIED).filter(|(_, candidate)| !candidate.is_unbounded());
+        let mut tried = ranked().take(MOST_TRIED).chain(others.take(1));
         tried.find_map(|(rank, candidate)| {
             let split = Split::new(candidates.split(candidate), options, room, &efforts.tables);
             let next = candidates.iter().nth(rank + 1);

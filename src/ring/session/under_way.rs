@@ -63,7 +63,7 @@ impl MegakernelSession {
     }
 
     /// Begins a round that has been filled, as soon as those before it leave room.
-    pub(super) fn begin_next(
+    fn begin_next(
         &mut self,
         items: &[RingItem],
         mut round: Round,
@@ -254,11 +254,7 @@ impl MegakernelSession {
     }
 
     /// Waits for a round that is in flight, and appends its results.
-    pub(super) fn drain_into(
-        &mut self,
-        index: usize,
-        results: &mut RingResults,
-    ) -> Result<(), RingError> {
+    fn drain_into(&mut self, index: usize, results: &mut RingResults) -> Result<(), RingError> {
         let MegakernelSession { rounds, live, scratch, deadline, .. } = self;
         let live = live.as_ref().ok_or(RingError::Closed)?;
         let round = &mut rounds[index];
@@ -292,7 +288,7 @@ impl MegakernelSession {
         Ok(())
     }
 
-    pub(super) fn drain_oldest(&mut self) -> Result<(), RingError> {
+    fn drain_oldest(&mut self) -> Result<(), RingError> {
         let oldest = self.rounds.iter().position(|round| round.state == State::InFlight);
         let oldest = oldest.ok_or(RingError::UnknownRound)?;
         self.drain(oldest).or_else(|error| self.recover_from(error))

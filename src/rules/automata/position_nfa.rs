@@ -29,6 +29,10 @@ pub(crate) fn contains(set: &ByteSet, byte: u8) -> bool {
     set[usize::from(byte >> 5)] >> (byte & 31) & 1 == 1
 }
 
+pub(crate) fn insert(set: &mut ByteSet, byte: u8) {
+    set[usize::from(byte >> 5)] |= 1 << (byte & 31);
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Node {
     /// One of `layout::NODE_*`.
@@ -339,7 +343,7 @@ fn byte_transitions(state: &State) -> Vec<(ByteSet, StateID)> {
             targets.len() - 1
         });
         for byte in first..=last {
-            targets[at].0[usize::from(byte >> 5)] |= 1 << (byte & 31);
+            insert(&mut targets[at].0, byte);
         }
     };
     match state {

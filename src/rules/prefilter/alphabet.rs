@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use regex_syntax::hir::Class;
 
 use super::frequency::{ByteSetModel, window_probability};
-use crate::rules::automata::position_nfa::ByteSet;
+use crate::rules::automata::position_nfa::{ByteSet, insert};
 
 /// A string of byte sets, by their numbers in an alphabet.
 pub(crate) type Path = Vec<u16>;
@@ -68,7 +68,7 @@ pub(crate) const ANY: ByteSet = [u32::MAX; 8];
 pub(crate) fn set_of(ranges: &[[u8; 2]]) -> ByteSet {
     let mut set = [0; 8];
     for byte in ranges.iter().flat_map(|[first, last]| *first..=*last) {
-        set[usize::from(byte >> 5)] |= 1 << (byte & 31);
+        insert(&mut set, byte);
     }
     set
 }

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::rules::Rule;
-use crate::rules::automata::position_nfa::{ByteSet, contains};
+use crate::rules::automata::position_nfa::{ByteSet, contains, insert};
 use crate::rules::prefilter::frequency::{Model, class_window_probability, models};
 use crate::rules::prefilter::gram::{CLASS_WINDOW, ClassWindow};
 use crate::shaders::layout;
@@ -80,7 +80,7 @@ impl ByteClasses {
     fn frequency(&self, class_windows: &[ClassWindow]) -> f64 {
         let mut of_class = [ByteSet::default(); ByteClasses::COUNT];
         for byte in 0..=255_u8 {
-            add(&mut of_class[usize::from(self.of_byte[usize::from(byte)])], byte);
+            insert(&mut of_class[usize::from(self.of_byte[usize::from(byte)])], byte);
         }
         let widened = |set: &ByteSet| -> ByteSet {
             let found =
@@ -129,7 +129,7 @@ impl Classes {
                 bytes.push(ByteSet::default());
                 bytes.len() - 1
             });
-            add(&mut bytes[class], byte);
+            insert(&mut bytes[class], byte);
         }
         Classes { bytes }
     }
@@ -269,10 +269,6 @@ impl Counted {
         };
         self.class_windows.iter().map(of_window).sum()
     }
-}
-
-fn add(set: &mut ByteSet, byte: u8) {
-    set[usize::from(byte >> 5)] |= 1 << (byte & 31);
 }
 
 /// So many of them, evenly spread; all if they are no more.

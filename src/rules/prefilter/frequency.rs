@@ -307,10 +307,11 @@ pub(crate) fn most_frequent_grams() -> impl Iterator<Item = (u32, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::automata::position_nfa::insert;
 
     fn set(bytes: &[u8]) -> ByteSet {
         let mut set = [0; 8];
-        bytes.iter().for_each(|byte| set[usize::from(byte >> 5)] |= 1 << (byte & 31));
+        bytes.iter().for_each(|&byte| insert(&mut set, byte));
         set
     }
 

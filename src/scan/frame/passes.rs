@@ -168,7 +168,7 @@ impl Resources {
     /// Records a scan from `params.pass` on, with so many rounds for each pass: what a round does not
     /// finish the next one does, and rounds of a pass that is done cost next to nothing. Without any rounds
     /// it is for the next submission to judge the only pass's suffixes.
-    pub(super) fn record_passes(
+    fn record_passes(
         &self,
         to: &mut Recorder,
         marks: &mut Marks,
@@ -246,7 +246,7 @@ impl Resources {
     }
 
     /// Records a kernel that looks at each slot of packed items.
-    pub(super) fn visit_slots(
+    fn visit_slots(
         &self,
         to: &mut Recorder,
         label: &CStr,
@@ -265,7 +265,7 @@ impl Resources {
     }
 
     /// Records a kernel whose grid `schedule` has set, so many bytes into `Control`.
-    pub(super) fn walk(
+    fn walk(
         &self,
         to: &mut Recorder,
         label: &CStr,

@@ -67,7 +67,7 @@ impl Frame {
     }
 
     /// Uploads the haystack, if there is anything to upload, and scans it in one submission.
-    pub(super) fn begin_whole(
+    fn begin_whole(
         &mut self,
         upload: Option<Upload>,
         is_same: bool,

@@ -125,7 +125,7 @@ impl Frame {
 
     /// Submits the copy of a part that is in staging memory, the prefilter for what can be looked through then
     /// and, with the last part, all that follows.
-    pub(super) fn submit_slice(
+    fn submit_slice(
         &mut self,
         upload: &Upload,
         index: usize,

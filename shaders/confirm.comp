@@ -186,7 +186,7 @@ void walk_back(SplitRecord split, uint suffix, bool is_direct, uint is, uint end
             push_all_starts(split, suffix);
         }
     } else if (has_exact_end && least != NO_START) {
-        emit_report(rule_record(split.rule).pattern_id, least, end, suffix);
+        emit_report(rule_record(split.rule).pattern_id, least, end, suffix | split.report - 1u << REPORT_SHIFT);
     }
 }
 
@@ -213,7 +213,7 @@ void confirm_one(Candidate candidate) {
         }
         return;
     }
-    bool is_direct = params.is_direct != 0u && split.is_exact != 0u;
+    bool is_direct = params.is_direct != 0u && split.report != 0u;
     uint verdict = walk(split, suffix, SUFFIX_STEPS, is_direct, end);
     if (verdict == NO_MATCH) {
         return;

@@ -24,7 +24,7 @@ void main() {
     bool is_done = is_over(tables.header);
     if (id == 0u) {
         uint pass = is_done ? params.pass_count : control.pass;
-        readback.header = ReadbackHeader(pass, count, control.rounds, run_retry_reasons());
+        readback.header = ReadbackHeader(pass, count, control.rounds, run_retry_reasons(), SELECTED_NONE, 0u);
     }
     if (!is_done || count > params.hit_capacity) {
         return;

@@ -36,7 +36,12 @@ layout(set = 0, binding = BINDING_QUEUE) buffer Queue {
     Task tasks[];
 } queue;
 
-layout(set = 0, binding = BINDING_CANDIDATES) buffer Candidates {
+// A kernel of which invocations write here what others read says so before it includes this.
+#ifndef CANDIDATES_ACCESS
+#define CANDIDATES_ACCESS
+#endif
+
+layout(set = 0, binding = BINDING_CANDIDATES) CANDIDATES_ACCESS buffer Candidates {
     Candidate suffixes_then_starts[];
 } candidates;
 

@@ -214,6 +214,7 @@ impl ResidentRulePipeline {
             prefilter_workgroup: tuning.prefilter_workgroup,
             gram_stride: passes[0].header.gram_stride,
             nfa_lanes: tuning.nfa_lanes,
+            select_lanes: tuning.select_lanes,
             slot_workgroup: ring.map(|ring| ring.workgroup),
         };
         let kernels = Arc::new(Kernels::new(backend, specialisation)?);

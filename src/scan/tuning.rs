@@ -42,6 +42,8 @@ pub(crate) struct Tuning {
     pub(crate) confirm_groups: u32,
     pub(crate) confirm_most: u32,
     pub(crate) most_pieces: u32,
+    /// Invocations of `select`: whole subgroups, as many as it has room for.
+    pub(crate) select_lanes: u32,
     /// Words of a pass's gram bitmap, as a power of two.
     pub(crate) bitmap_log2: u32,
 }
@@ -68,6 +70,7 @@ impl Tuning {
             confirm_groups: 1 << 12,
             confirm_most: 32,
             most_pieces: 40,
+            select_lanes: select_lanes(info),
             bitmap_log2: bitmap_log2(info.shared_memory_bytes),
         };
         match info.kind {
@@ -129,6 +132,13 @@ fn bitmap_log2(shared_memory_bytes: u32) -> u32 {
 /// them are there to hide the latency of memory.
 fn prefilter_workgroup(info: &DeviceInfo) -> u32 {
     info.max_workgroup_invocations.min(layout::PREFILTER_LANES)
+}
+
+/// A power of two, as sizes of subgroups are.
+pub(crate) fn select_lanes(info: &DeviceInfo) -> u32 {
+    let most = info.max_workgroup_invocations.min(layout::SELECT_MOST_LANES);
+    let most = most.min(layout::SELECT_SUBGROUPS * info.subgroup_size);
+    1 << most.ilog2()
 }
 
 #[cfg(test)]

@@ -184,7 +184,8 @@ fn walk_back(
         }
     } else if let (Some(start), Some(end)) = (least, exact_end) {
         let pattern_id = buffers.rule(split.rule).pattern_id;
-        buffers.emit_report(params, Hit { pattern_id, start, end }, suffix);
+        let report = (split.report - 1) << layout::REPORT_SHIFT;
+        buffers.emit_report(params, Hit { pattern_id, start, end }, suffix | report);
     }
 }
 
@@ -217,7 +218,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
         }
         return;
     }
-    let is_direct = params.is_direct != 0 && split.is_exact != 0;
+    let is_direct = params.is_direct != 0 && split.report != 0;
     let verdict = walk(buffers, params, text, &split, suffix, layout::SUFFIX_STEPS, is_direct);
     if verdict == Verdict::NoMatch {
         return;

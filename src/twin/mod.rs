@@ -15,6 +15,7 @@ mod look;
 mod readback;
 mod retire;
 mod schedule;
+mod select;
 mod verify_dfa;
 mod verify_nfa;
 
@@ -27,6 +28,7 @@ pub(crate) use gram_prefilter::gram_prefilter;
 pub(crate) use readback::readback;
 pub(crate) use retire::retire;
 pub(crate) use schedule::schedule;
+pub(crate) use select::select;
 pub(crate) use verify_dfa::verify_dfa;
 pub(crate) use verify_nfa::verify_nfa;
 

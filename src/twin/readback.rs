@@ -14,6 +14,7 @@ pub(crate) fn readback(
         hit_count: buffers.hit_count,
         rounds: buffers.control.rounds,
         retry_reasons: buffers.run_retry_reasons(params),
+        ..ReadbackHeader::default()
     };
     let is_done = is_over && header.hit_count <= params.hit_capacity;
     let count = if is_done { header.hit_count as usize } else { 0 };

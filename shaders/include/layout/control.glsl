@@ -91,7 +91,18 @@ struct Hit {
 
 // Behind all hits that there is room for, in the hit buffer and, if params.is_direct, in what is read back, is a word
 // for each: the suffix that told of it, from which its prefix was walked back, or this.
+// The two highest bits say what the report tells: REPORT_* less one. A word without a suffix has both.
 const uint NO_SUFFIX = 0xFFFFFFFFu;
+const uint REPORT_SHIFT = 30u;
+const uint REPORT_LEAST = 0u;
+const uint REPORT_LAZY = 1u;
+const uint REPORT_GREEDY = 2u;
+
+// ReadbackHeader::selected: the hits are as they were found; or they leave open which of them count; or what follows
+// are the matches.
+const uint SELECTED_NONE = 0u;
+const uint SELECTED_OPEN = 1u;
+const uint SELECTED_ALL = 2u;
 
 // The head of the readback buffer; the hits follow once the scan is done.
 struct ReadbackHeader {
@@ -100,4 +111,7 @@ struct ReadbackHeader {
     uint rounds;
     // RETRY_* bits: nothing has been found out if there are any.
     uint retry_reasons;
+    // SELECTED_*, and the number of the matches, if that is what follows.
+    uint selected;
+    uint match_count;
 };

@@ -81,3 +81,13 @@ const uint CHUNK_NO_ROW = CHUNK_BEGIN_ROW;
 // Steps that a search among slots is charged with, for each bit of their number: twice its turns, as invocations that
 // run together search one after the other.
 const uint SEARCH_STEPS = 2u;
+
+// Hits that one workgroup, `select`, sorts and selects from, at most; subgroups that it has, at most; the digits that it sorts
+// by; and the words of shared memory for these, or for the keys of few hits, as many as invocations.
+const uint MOST_SELECTED_LOG2 = 16u;
+const uint MOST_SELECTED = 1u << MOST_SELECTED_LOG2;
+const uint SELECT_SUBGROUPS = 32u;
+const uint SELECT_DIGIT_BITS = 6u;
+const uint SELECT_DIGITS = 1u << SELECT_DIGIT_BITS;
+const uint SELECT_MOST_LANES = 1024u;
+const uint SELECT_WORDS = 3u * SELECT_MOST_LANES;

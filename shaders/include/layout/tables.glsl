@@ -246,8 +246,9 @@ struct SplitRecord {
     uint reverse_prefix_classes;
     uint reverse_prefix_first_entry;
     uint reverse_prefix_stride;
-    // 1 if that DFA tells exactly where the prefix begins, and the suffix's the preferred match's end.
-    uint is_exact;
+    // REPORT_*, with 1 added, if that DFA tells exactly where the prefix begins, and the suffix's the preferred match's
+    // end; else 0.
+    uint report;
 };
 
 struct NfaNode {

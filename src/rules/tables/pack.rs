@@ -19,7 +19,7 @@ use crate::rules::prefilter::byte_classes::ByteClasses;
 use crate::rules::prefilter::frequency::most_frequent_grams;
 use crate::rules::prefilter::gram::{CLASS_WINDOW, GRAM};
 use crate::rules::tables::start_pairs::StartPairs;
-use crate::rules::{Rule, Split};
+use crate::rules::{Rule, Run, Split};
 use crate::shaders::layout::{self, NfaNode, PassHeader, RuleRecord, SplitRecord};
 
 /// The tables of one pass.
@@ -120,6 +120,19 @@ pub(crate) fn bitmap_bits(gram: u32, header: &PassHeader) -> (u32, u32) {
     let bit = |rehash| 1 << (31 - (hash.wrapping_mul(rehash) >> layout::GRAM_BIT));
     let bits = bit(layout::GRAM_FIRST_REHASH) | bit(layout::GRAM_SECOND_REHASH);
     (hash >> (32 - header.bitmap_log2), bits)
+}
+
+/// What a hit tells that a split's automata tell exactly. With several splits, a start would have to choose among these
+/// first, so that a run tells no more than others.
+fn report(split: &Split, is_only: bool) -> u32 {
+    if !split.is_exact {
+        return 0;
+    }
+    1 + match split.run {
+        Some(Run::Lazy) if is_only => layout::REPORT_LAZY,
+        Some(Run::Greedy) if is_only => layout::REPORT_GREEDY,
+        _ => layout::REPORT_LEAST,
+    }
 }
 
 /// Bytes of a rule's own tables, about.
@@ -313,7 +326,7 @@ impl<'a> Layout<'a> {
                     reverse_prefix_classes,
                     reverse_prefix_first_entry,
                     reverse_prefix_stride,
-                    is_exact: split.is_exact.into(),
+                    report: report(split, self.rules[*rule as usize].splits.len() == 1),
                 }
             })
             .collect();

@@ -9,10 +9,11 @@ use crate::vulkan::pipeline::{ComputePipeline, KernelDesc, SetLayout};
 use crate::{Backend, BackendError, MatchKind};
 
 /// What every session has.
-const OF_ALL: [&Kernel; 9] = [
+const OF_ALL: [&Kernel; 10] = [
     &shaders::SCHEDULE,
     &shaders::VERIFY_DFA,
     &shaders::VERIFY_NFA,
+    &shaders::SELECT,
     &shaders::READBACK,
     &shaders::GRAM_PREFILTER,
     &shaders::CLASS_PREFILTER,
@@ -30,6 +31,7 @@ pub(crate) struct Specialisation {
     pub(crate) prefilter_workgroup: u32,
     pub(crate) gram_stride: u32,
     pub(crate) nfa_lanes: u32,
+    pub(crate) select_lanes: u32,
     /// Invocations of a workgroup that looks at slots, where haystacks are made of packed items.
     pub(crate) slot_workgroup: Option<u32>,
 }
@@ -39,6 +41,7 @@ pub(crate) struct Kernels {
     pub(crate) schedule: Arc<ComputePipeline>,
     pub(crate) verify_dfa: Arc<ComputePipeline>,
     pub(crate) verify_nfa: Arc<ComputePipeline>,
+    pub(crate) select: Arc<ComputePipeline>,
     pub(crate) readback: Arc<ComputePipeline>,
     pub(crate) gram_prefilter: Arc<ComputePipeline>,
     pub(crate) class_prefilter: Arc<ComputePipeline>,
@@ -71,6 +74,7 @@ impl Kernels {
             (layout::SPEC_PREFILTER_WORKGROUP, specialisation.prefilter_workgroup),
             (layout::SPEC_GRAM_STRIDE, specialisation.gram_stride),
             (layout::SPEC_NFA_LANES, specialisation.nfa_lanes),
+            (layout::SPEC_SELECT_LANES, specialisation.select_lanes),
             (layout::SPEC_PACKED, specialisation.slot_workgroup.is_some().into()),
             (layout::SPEC_SLOT_WORKGROUP, specialisation.slot_workgroup.unwrap_or(1)),
         ];
@@ -103,6 +107,7 @@ impl Kernels {
             schedule: pipeline(&shaders::SCHEDULE)?,
             verify_dfa: pipeline(&shaders::VERIFY_DFA)?,
             verify_nfa: pipeline(&shaders::VERIFY_NFA)?,
+            select: pipeline(&shaders::SELECT)?,
             readback: pipeline(&shaders::READBACK)?,
             gram_prefilter: pipeline(&shaders::GRAM_PREFILTER)?,
             class_prefilter: pipeline(&shaders::CLASS_PREFILTER)?,

@@ -6,6 +6,7 @@ use bytemuck::{Pod, bytes_of, cast_slice, pod_read_unaligned};
 use super::*;
 use crate::rules::tables::pack;
 use crate::scan::frame::pipelines::{Kernels, SlotKernels, Specialisation};
+use crate::scan::tuning::select_lanes;
 use crate::shaders::layout::{self, ReadbackHeader};
 use crate::vulkan::command::Commands;
 use crate::vulkan::memory::{Buffer, Location};
@@ -15,11 +16,15 @@ use crate::vulkan::timeline::Timeline;
 use crate::{Backend, PipelineOptions, RulePipeline};
 
 mod cases;
+mod selection;
 
 const BITMAP_LOG2: u32 = 11;
 const PREFILTER_WORKGROUP: u32 = 64;
 const CONFIRM_GROUPS: u32 = 2;
 const SLOT_WORKGROUP: u32 = 4;
+
+/// Bytes of what is read back in front of the hits.
+const HEADER: usize = size_of::<ReadbackHeader>();
 
 /// What lies behind a haystack on the device.
 const PAST_END: u8 = 0xEE;
@@ -36,7 +41,7 @@ impl<'a> OnDevice<'a> {
         let hits =
             [bytes_of(&twin.hit_count), cast_slice(&twin.hits), cast_slice(&twin.hit_suffixes)];
         let hits = hits.concat();
-        let readback = vec![0xEE; 16 + 16 * twin.hits.len() + 4 * twin.slots.len()];
+        let readback = vec![0xEE; HEADER + 16 * twin.hits.len() + 4 * twin.slots.len()];
         let ring = [cast_slice(&twin.tallies), cast_slice::<_, u8>(&twin.slots)].concat();
         let mut haystack = twin.haystack.clone();
         haystack.resize(haystack.len().next_multiple_of(16).max(16), PAST_END);
@@ -242,6 +247,20 @@ fn used_buffers(kind: MatchKind, tables: &Pass, haystack: &[u8], params: &ScanPa
     state
 }
 
+fn kernels_of(backend: &Backend, kind: MatchKind, tables: &Pass, has_slots: bool) -> Kernels {
+    let specialisation = Specialisation {
+        segments: 1,
+        match_kind: kind,
+        bitmap_log2: BITMAP_LOG2,
+        prefilter_workgroup: PREFILTER_WORKGROUP,
+        gram_stride: tables.header.gram_stride,
+        nfa_lanes: backend.device_info().subgroup_size,
+        select_lanes: select_lanes(backend.device_info()),
+        slot_workgroup: has_slots.then_some(SLOT_WORKGROUP),
+    };
+    Kernels::new(backend, specialisation).unwrap()
+}
+
 fn compare_tables(
     backend: &Backend,
     kind: MatchKind,
@@ -250,16 +269,7 @@ fn compare_tables(
     slots: &[Slot],
     params: ScanParams,
 ) -> Buffers {
-    let specialisation = Specialisation {
-        segments: 1,
-        match_kind: kind,
-        bitmap_log2: BITMAP_LOG2,
-        prefilter_workgroup: PREFILTER_WORKGROUP,
-        gram_stride: tables.header.gram_stride,
-        nfa_lanes: backend.device_info().subgroup_size,
-        slot_workgroup: (!slots.is_empty()).then_some(SLOT_WORKGROUP),
-    };
-    let kernels = Kernels::new(backend, specialisation).unwrap();
+    let kernels = kernels_of(backend, kind, tables, !slots.is_empty());
     let mut state = used_buffers(kind, tables, haystack, &params);
     state.slots = slots.to_vec();
     if !slots.is_empty() {
@@ -289,6 +299,7 @@ fn compare_tables(
         }
         let end_confirmed = ScanParams { stage: layout::SCHEDULE_CONFIRMED, ..params };
         compare_readback(backend, &kernels, &state, &end_confirmed);
+        compare_select(backend, &kernels, &mut state.clone(), &end_confirmed);
         compare_retire(backend, &kernels, &mut state.clone(), &end_confirmed);
         compare(backend, &kernels, &mut state, &end_confirmed, "schedule");
         assert_eq!(state.control.retry_reasons, 0);
@@ -307,6 +318,7 @@ fn compare_tables(
         compare(backend, &kernels, &mut state, &params, "schedule");
     }
     let hits = compare_readback(backend, &kernels, &state, &params);
+    compare_select(backend, &kernels, &mut state.clone(), &params);
     compare_retire(backend, &kernels, &mut state, &params);
     assert!(hits > 0);
     assert_eq!(summary_count > 0, params.chunk_log2 != 0, "{summary_count} summaries");
@@ -360,13 +372,34 @@ fn compare_readback(
     device.run(kernels, &kernels.readback, params, [2, 1]);
     let bytes = device.bytes(layout::BINDING_READBACK);
     let (header, hits, suffixes) = readback(state, params);
-    assert_eq!(pod_read_unaligned::<ReadbackHeader>(&bytes[..16]), header);
-    assert_eq!(&bytes[16..16 + 12 * hits.len()], cast_slice::<_, u8>(&hits));
-    let (of_hits, of_suffixes) = bytes[16..].split_at(12 * params.hit_capacity as usize);
+    assert_eq!(pod_read_unaligned::<ReadbackHeader>(&bytes[..HEADER]), header);
+    assert_eq!(&bytes[HEADER..HEADER + 12 * hits.len()], cast_slice::<_, u8>(&hits));
+    let (of_hits, of_suffixes) = bytes[HEADER..].split_at(12 * params.hit_capacity as usize);
     assert_eq!(&of_suffixes[..4 * suffixes.len()], cast_slice::<_, u8>(&suffixes));
     let mut untouched = of_hits[12 * hits.len()..].iter().chain(&of_suffixes[4 * suffixes.len()..]);
     assert!(untouched.all(|&byte| byte == 0xEE), "more than the hits was written");
     hits.len()
+}
+
+/// Compares which hits are selected, and where they are then.
+fn compare_select(
+    backend: &Backend,
+    kernels: &Kernels,
+    state: &mut Buffers,
+    params: &ScanParams,
+) -> ReadbackHeader {
+    let device = OnDevice::new(backend, state);
+    device.run(kernels, &kernels.select, params, [1, 1]);
+    let bytes = device.bytes(layout::BINDING_READBACK);
+    let (header, matches) = select(state, params);
+    assert_eq!(pod_read_unaligned::<ReadbackHeader>(&bytes[..HEADER]), header);
+    let (found, untouched) = bytes[HEADER..].split_at(12 * matches.len());
+    assert_eq!(found, cast_slice::<_, u8>(&matches));
+    assert!(untouched.iter().all(|&byte| byte == 0xEE), "more than the matches was written");
+    let theirs = device.read(state);
+    assert_eq!(theirs.hit_count, state.hit_count);
+    assert_eq!(theirs.hits[..matches.len()], state.hits[..matches.len()]);
+    header
 }
 
 fn slot_kernels(kernels: &Kernels) -> &SlotKernels {
@@ -393,7 +426,8 @@ fn compare_retire(
     let retired = retire(state, params);
     assert_eq!(theirs.slots, state.slots);
     assert_eq!(theirs.tallies, state.tallies);
-    let bytes = &device.bytes(layout::BINDING_READBACK)[16 + 16 * params.hit_capacity as usize..];
+    let bytes =
+        &device.bytes(layout::BINDING_READBACK)[HEADER + 16 * params.hit_capacity as usize..];
     let (written, rest) = bytes.split_at(4 * retired.as_ref().map_or(0, Vec::len));
     assert_eq!(written, cast_slice::<u32, u8>(retired.as_deref().unwrap_or(&[])));
     assert!(rest.iter().all(|&byte| byte == 0xEE), "states of other slots were written");

@@ -9,7 +9,8 @@ use std::time::Duration;
 pub struct ScanStats {
     /// Bytes uploaded: the haystack, padded to a word, and the 4-byte hit counter.
     pub bytes_up: u64,
-    /// Bytes read back: a header of 16 bytes, and 12 for each hit; and 4 more where the suffix that told of it counts.
+    /// Bytes read back: a header of 24 bytes, and 12 for each match; or, where the host selects
+    /// among hits, 12 for each of these, and 4 more where the suffix that told of it counts.
     pub bytes_down: u64,
     /// Ranges uploaded: two for a scan.
     pub uploads: u32,
@@ -42,7 +43,9 @@ pub struct StageTimes {
     pub verify_dfa: Duration,
     /// Position NFAs, and the kernel that ends a round.
     pub verify_nfa: Duration,
-    /// Hits to host memory.
+    /// Matches selected among hits, and to host memory.
+    pub select: Duration,
+    /// Hits to host memory, where matches are not selected on the device.
     pub readback: Duration,
 }
 
@@ -54,6 +57,7 @@ impl StageTimes {
             + self.confirm
             + self.verify_dfa
             + self.verify_nfa
+            + self.select
             + self.readback
     }
 }
@@ -65,6 +69,7 @@ impl AddAssign for StageTimes {
         self.confirm += other.confirm;
         self.verify_dfa += other.verify_dfa;
         self.verify_nfa += other.verify_nfa;
+        self.select += other.select;
         self.readback += other.readback;
     }
 }

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::time::Instant;
 
 use super::ScanError;
-use super::frame::{Frame, Source};
+use super::frame::{Ending, Frame, Source};
 use super::haystack::Haystack;
 use super::select::{self, AmbiguousRange, Selected, SuffixReport, Undecided, sort};
 use super::session::{Range, ResidentRulePipeline, ScanScratch, Slots};
@@ -64,6 +64,8 @@ struct Part {
 
 /// What a part has come to.
 enum Judged {
+    /// Matches, selected already.
+    Matches,
     Hits,
     Again,
     /// More than fit, from a single start, or where that is the answer.
@@ -314,7 +316,8 @@ impl ResidentRulePipeline {
             is_direct: self.match_kind == MatchKind::LeftmostFirst
                 && range.max_scan_bytes == u32::MAX,
         };
-        frame.begin(source, self.part_params(&params, &part, range), since, stats)?;
+        let part_params = self.part_params(&params, &part, range);
+        frame.begin(source, part_params, ending(&part_params, range), since, stats)?;
         Ok((params, part))
     }
 
@@ -355,6 +358,9 @@ impl ResidentRulePipeline {
             let mut undecided = None;
             let next_start = match judged {
                 Judged::Again => None,
+                Judged::Matches => {
+                    Some(sink.take(&Selected::all(&scratch.candidates), params.end_start)?)
+                }
                 Judged::TooMany { found, at_least } => {
                     Some(sink.take_too_many(params.first_start, found, at_least)?)
                 }
@@ -380,7 +386,8 @@ impl ResidentRulePipeline {
                 part.size = part.size.saturating_mul(2);
             }
             let params = self.part_params(all, part, range);
-            frame.begin(Source::AsBefore, params, Instant::now(), stats)?;
+            let ending = ending(&params, range);
+            frame.begin(Source::AsBefore, params, ending, Instant::now(), stats)?;
         }
     }
 
@@ -430,6 +437,13 @@ impl ResidentRulePipeline {
         } else {
             scratch.candidates.clear();
             scratch.undecided.clear();
+            if let Some(count) = outcome.match_count {
+                sort::append(&mut scratch.candidates, frame.hits(count, stats)?, to_match);
+                return Ok(Judged::Matches);
+            }
+            if ending(params, range) == Ending::Matches {
+                frame.fetch_hits(*params, stats)?;
+            }
             let hits = frame.hits(count, stats)?;
             sort_hits(hits, range.is_final, scratch);
             if !part.is_direct {
@@ -484,6 +498,10 @@ impl ResidentRulePipeline {
         let suffixes = frame.suffixes(narrow(hits.len()), stats)?;
         for (&Hit { pattern_id, start, end }, &suffix) in hits.iter().zip(suffixes) {
             if is_open(open, pattern_id) {
+                let suffix = match suffix {
+                    layout::NO_SUFFIX => suffix,
+                    _ => suffix & ((1 << layout::REPORT_SHIFT) - 1),
+                };
                 reports.push(SuffixReport { pattern_id, suffix, start, end });
             }
         }
@@ -593,15 +611,25 @@ impl ResidentRulePipeline {
     }
 }
 
+/// What a run ends with: its matches where nothing lies before or behind what it looks through.
+fn ending(params: &ScanParams, range: Range) -> Ending {
+    let is_whole = params.first_start == 0 && params.end_start == params.haystack_len;
+    if is_whole && range.is_final && range.base == 0 && range.slots.is_none() {
+        Ending::Matches
+    } else {
+        Ending::Hits
+    }
+}
+
+fn to_match(&Hit { pattern_id, start, end }: &Hit) -> Match {
+    Match { pattern_id, start, end }
+}
+
 /// Adds hits to candidates and undecided starts, sorted. Only where the haystack goes on is a start
 /// undecided.
 fn sort_hits(hits: &[Hit], is_final: bool, scratch: &mut ScanScratch) {
     let ScanScratch { candidates, spare, undecided, .. } = scratch;
-    sort::append(candidates, hits, |&Hit { pattern_id, start, end }| Match {
-        pattern_id,
-        start,
-        end,
-    });
+    sort::append(candidates, hits, to_match);
     sort::sort(candidates, spare);
     if !is_final {
         candidates.retain(|&Match { pattern_id, start, end }| {

@@ -45,6 +45,7 @@ use passes::readback_groups;
 use pipelines::Kernels;
 use recording::{Recording, Stage, mark_begin};
 
+pub(crate) use recording::Ending;
 pub(crate) use shape::FrameShape;
 pub(crate) use upload::Source;
 
@@ -74,6 +75,8 @@ pub(crate) struct Frame {
     copied: Vec<AtomicUsize>,
     rest: Recording,
     resume: Recording,
+    fetch: Recording,
+    ending: Ending,
     /// What the next submission begins with, should it go on: `layout::SCHEDULE_*`.
     resumes_at: u32,
     /// What ended at each timestamp since `open`.
@@ -138,6 +141,8 @@ pub(crate) struct Outcome {
     pub(crate) hit_count: u32,
     /// `layout::RETRY_*` bits: nothing was found out if there are any.
     pub(crate) retry_reasons: u32,
+    /// The number of matches, if these are what there is to read, instead of hits.
+    pub(crate) match_count: Option<u32>,
 }
 
 impl Frame {
@@ -249,6 +254,8 @@ impl Frame {
             slices: (0..slice_count).map(slice).collect::<Result<_, BackendError>>()?,
             rest: Recording::new(device, &format!("{name}/rest"))?,
             resume: Recording::new(device, &format!("{name}/resume"))?,
+            fetch: Recording::new(device, &format!("{name}/fetch"))?,
+            ending: Ending::Hits,
             resumes_at: layout::SCHEDULE_ROUND,
             stages: Vec::new(),
             nanoseconds: Vec::new(),
@@ -316,7 +323,8 @@ impl Frame {
     /// What names the haystack.
     fn recordings(&mut self) -> impl Iterator<Item = &mut Recording> {
         let prefilters = self.slices.iter_mut().map(|slice| &mut slice.prefilter);
-        let others = [&mut self.whole, &mut self.start, &mut self.rest, &mut self.resume];
+        let Frame { whole, start, rest, resume, fetch, .. } = self;
+        let others = [whole, start, rest, resume, fetch];
         prefilters.chain(others)
     }
 
@@ -375,7 +383,8 @@ impl Frame {
         Ok(cast_slice(self.behind_header(0, words, stats)?))
     }
 
-    /// The suffixes that told of these hits, if the last run was direct; [`layout::NO_SUFFIX`] for the others.
+    /// The suffixes that told of these hits, and what they tell, if the last run was direct; [`layout::NO_SUFFIX`] for the
+    /// others.
     pub(crate) fn suffixes(
         &self,
         count: u32,
@@ -433,6 +442,7 @@ impl Frame {
             slices,
             rest,
             resume,
+            fetch,
             staged,
             ..
         } = self;
@@ -442,7 +452,7 @@ impl Frame {
         watched.push(staging_buffer.watch());
         let own = [&haystack, &hits, &control, &readback].into_iter().chain(&others);
         watched.extend(own.map(Buffer::watch));
-        drop((open, copy, whole, start, slices, rest, resume));
+        drop((open, copy, whole, start, slices, rest, resume, fetch));
         drop((window, own_sets, resident, tables, bound, staged));
         let buffers = [haystack, hits, control, readback].into_iter().chain(others);
         buffers.map(Buffer::destroy).fold(staging_buffer.destroy(), Result::and)

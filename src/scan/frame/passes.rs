@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ash::vk;
 use bytemuck::bytes_of;
 
-use super::recording::{Marks, Stage};
+use super::recording::{Ending, Marks, Stage};
 use super::shape::FrameShape;
 use super::upload::Upload;
 use super::{HIT_WORDS, Resident, Resources};
@@ -145,12 +145,13 @@ impl Resources {
         params: ScanParams,
         rounds: u32,
         is_prefiltered: bool,
+        ending: Ending,
     ) {
         if !is_prefiltered {
             marks.mark(to, Stage::Upload);
         }
         let first = if is_prefiltered { FirstPass::Prefiltered } else { FirstPass::Whole };
-        self.record_passes(to, marks, params, rounds, first);
+        self.record_passes(to, marks, params, rounds, first, ending);
     }
 
     pub(super) fn record_resume(
@@ -159,10 +160,11 @@ impl Resources {
         marks: &mut Marks,
         params: ScanParams,
         rounds: u32,
+        ending: Ending,
     ) {
         self.schedule(to, params);
         let params = ScanParams { stage: layout::SCHEDULE_ROUND, ..params };
-        self.record_passes(to, marks, params, rounds, FirstPass::Resumed);
+        self.record_passes(to, marks, params, rounds, FirstPass::Resumed, ending);
     }
 
     /// Records a scan from `params.pass` on, with so many rounds for each pass: what a round does not
@@ -175,6 +177,7 @@ impl Resources {
         params: ScanParams,
         rounds: u32,
         first: FirstPass,
+        ending: Ending,
     ) {
         for pass in params.pass..params.pass_count {
             let first = if pass == params.pass { first } else { FirstPass::Whole };
@@ -193,7 +196,7 @@ impl Resources {
                 let params = ScanParams { stage: layout::SCHEDULE_CONFIRMED, ..params };
                 if rounds == 0 {
                     marks.mark(to, Stage::Confirm);
-                    self.record_readback(to, marks, params);
+                    self.record_end(to, marks, params, ending);
                     return;
                 }
                 self.schedule(to, params);
@@ -201,7 +204,7 @@ impl Resources {
             }
             self.record_rounds(to, marks, params, rounds, first);
         }
-        self.record_readback(to, marks, params);
+        self.record_end(to, marks, params, ending);
     }
 
     /// Records rounds of the pass that `params` names.
@@ -235,7 +238,20 @@ impl Resources {
         }
     }
 
-    pub(super) fn record_readback(&self, to: &mut Recorder, marks: &mut Marks, params: ScanParams) {
+    /// Records what brings the outcome to the host.
+    pub(super) fn record_end(
+        &self,
+        to: &mut Recorder,
+        marks: &mut Marks,
+        params: ScanParams,
+        ending: Ending,
+    ) {
+        if ending == Ending::Matches {
+            self.dispatch(to, c"select", &self.kernels.select, params, Grid::Groups(1));
+            to.compute_to_host();
+            marks.mark(to, Stage::Select);
+            return;
+        }
         let grid = Grid::Groups(self.readback_groups);
         self.dispatch(to, c"readback", &self.kernels.readback, params, grid);
         if let Some(slots) = &self.kernels.slots {

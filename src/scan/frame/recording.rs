@@ -29,11 +29,21 @@ pub(super) struct Key {
     pub(super) first_timestamp: u32,
     /// Whether the haystack is that of the run before.
     pub(super) is_same: bool,
+    pub(super) ending: Ending,
+}
+
+/// What a run ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The hits, as they were found.
+    Hits,
+    /// The matches, if hits leave none open and are not too many; else these are left on the device.
+    Matches,
 }
 
 impl Key {
     pub(super) fn new(params: ScanParams, first_timestamp: u32) -> Key {
-        Key { params, first_timestamp, is_same: false }
+        Key { params, first_timestamp, is_same: false, ending: Ending::Hits }
     }
 }
 
@@ -87,6 +97,7 @@ pub(super) enum Stage {
     Confirm,
     VerifyDfa,
     VerifyNfa,
+    Select,
     Readback,
 }
 
@@ -110,6 +121,7 @@ pub(super) fn stage_times(stages: &[Stage], nanoseconds: &[u64]) -> StageTimes {
             Stage::Confirm => times.confirm += passed,
             Stage::VerifyDfa => times.verify_dfa += passed,
             Stage::VerifyNfa => times.verify_nfa += passed,
+            Stage::Select => times.select += passed,
             Stage::Readback => times.readback += passed,
         }
     }

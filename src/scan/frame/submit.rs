@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytemuck::{bytes_of, cast_slice, pod_read_unaligned};
 
 use super::passes::FirstPass;
-use super::recording::{Key, Stage, mark_begin, stage_times};
+use super::recording::{Ending, Key, Stage, mark_begin, stage_times};
 use super::upload::{Source, Upload, copy_bytes};
 use super::{CANDIDATES, Frame, Outcome};
 use crate::BackendError;
@@ -21,9 +21,11 @@ impl Frame {
         &mut self,
         source: Source,
         params: ScanParams,
+        ending: Ending,
         since: Instant,
         stats: &mut ScanStats,
     ) -> Result<(), BackendError> {
+        self.ending = ending;
         self.bind(&source)?;
         self.stages.clear();
         self.stages.push(Stage::Begin);
@@ -75,16 +77,17 @@ impl Frame {
         rounds: u32,
         stats: &mut ScanStats,
     ) -> Result<(), BackendError> {
-        let Frame { device, resources, open, copy, whole, stages, staged, .. } = self;
+        let Frame { device, resources, open, copy, whole, stages, staged, ending, .. } = self;
+        let ending = *ending;
         let marks = resources.timestamps.clone();
         let is_prefiltered = params.use_prefilter != layout::PREFILTER_NONE;
-        let key = Key { is_same, ..Key::new(params, 1) };
+        let key = Key { is_same, ending, ..Key::new(params, 1) };
         whole.record(key, marks.as_ref(), |to, marks| {
             resources.record_start(to, params, is_same);
             if is_prefiltered {
                 resources.record_prefilter(to, marks, params);
             }
-            resources.record_rest(to, marks, params, rounds, is_prefiltered);
+            resources.record_rest(to, marks, params, rounds, is_prefiltered, ending);
         })?;
         stages.extend_from_slice(&whole.stages);
         let first = match &upload {
@@ -143,10 +146,11 @@ impl Frame {
             resources.schedule(to, ScanParams { stage: layout::SCHEDULE_CONFIRMED, ..params });
         })?;
         self.resumes_at = layout::SCHEDULE_ROUND;
+        self.ending = Ending::Hits;
         let rounds = resources.shape.rounds[0];
         rest.record(Key::new(params, 1), marks.as_ref(), |to, marks| {
             resources.record_rounds(to, marks, params, rounds, FirstPass::Prefiltered);
-            resources.record_readback(to, marks, params);
+            resources.record_end(to, marks, params, Ending::Hits);
         })?;
         stages.clear();
         stages.push(Stage::Begin);
@@ -170,13 +174,15 @@ impl Frame {
             let since = Instant::now();
             let params = ScanParams { pass: header.pass, stage: self.resumes_at, ..params };
             self.resumes_at = layout::SCHEDULE_ROUND;
-            let Frame { device, resources, open, resume, stages, .. } = self;
+            let Frame { device, resources, open, resume, stages, ending, .. } = self;
+            let ending = *ending;
             let marks = resources.timestamps.clone();
             stages.clear();
             stages.push(Stage::Begin);
             let rounds = resources.shape.rounds[1];
-            resume.record(Key::new(params, 1), marks.as_ref(), |to, marks| {
-                resources.record_resume(to, marks, params, rounds);
+            let key = Key { ending, ..Key::new(params, 1) };
+            resume.record(key, marks.as_ref(), |to, marks| {
+                resources.record_resume(to, marks, params, rounds, ending);
             })?;
             stages.extend_from_slice(&resume.stages);
             let mut commands = [open, &mut resume.commands];
@@ -185,7 +191,34 @@ impl Frame {
             header = self.header(stats)?;
         }
         stats.rounds += header.rounds;
-        Ok(Outcome { hit_count: header.hit_count, retry_reasons: header.retry_reasons })
+        Ok(Outcome {
+            hit_count: header.hit_count,
+            retry_reasons: header.retry_reasons,
+            match_count: (header.selected == layout::SELECTED_ALL).then_some(header.match_count),
+        })
+    }
+
+    /// Fetches the hits of a run that was to end with matches, and did not.
+    pub(crate) fn fetch_hits(
+        &mut self,
+        params: ScanParams,
+        stats: &mut ScanStats,
+    ) -> Result<(), BackendError> {
+        tracing::trace!("hits are fetched, for the device cannot select among them");
+        let since = Instant::now();
+        let Frame { device, resources, open, fetch, stages, .. } = self;
+        let params =
+            ScanParams { stage: layout::SCHEDULE_ROUND, pass: params.pass_count, ..params };
+        let marks = resources.timestamps.clone();
+        fetch.record(Key::new(params, 1), marks.as_ref(), |to, marks| {
+            resources.record_end(to, marks, params, Ending::Hits);
+        })?;
+        stages.clear();
+        stages.push(Stage::Begin);
+        stages.extend_from_slice(&fetch.stages);
+        self.submitted = device.submit(&mut [open, &mut fetch.commands], &self.timeline)?;
+        stats.enqueue += since.elapsed();
+        self.header(stats).map(drop)
     }
 
     /// Waits for the last submission, and says how far the scan has come.

@@ -134,7 +134,8 @@ impl Frame {
         rounds: u32,
         stats: &mut ScanStats,
     ) -> Result<(), BackendError> {
-        let Frame { device, resources, slices, open, start, rest, stages, .. } = self;
+        let Frame { device, resources, slices, open, start, rest, stages, ending, .. } = self;
+        let ending = *ending;
         let [is_first, is_last] = [index == 0, part.end == upload.len];
         let slice = &mut slices[index];
         let marks = resources.timestamps.clone();
@@ -175,8 +176,9 @@ impl Frame {
             commands[3] = Some(&mut slice.prefilter.commands);
         }
         if is_last {
-            rest.record(Key::new(params, narrow(stages.len())), marks.as_ref(), |to, marks| {
-                resources.record_rest(to, marks, params, rounds, is_prefiltered);
+            let key = Key { ending, ..Key::new(params, narrow(stages.len())) };
+            rest.record(key, marks.as_ref(), |to, marks| {
+                resources.record_rest(to, marks, params, rounds, is_prefiltered, ending);
             })?;
             stages.extend_from_slice(&rest.stages);
             commands[4] = Some(&mut rest.commands);

@@ -68,6 +68,13 @@ impl<'a> Selected<'a> {
         Selected { pieces: pieces.map(|piece| &*piece) }
     }
 
+    /// All of them.
+    pub(crate) fn all(matches: &'a [Match]) -> Selected<'a> {
+        let mut pieces = [&matches[..0]; PIECES];
+        pieces[0] = matches;
+        Selected { pieces }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.pieces.iter().map(|piece| piece.len()).sum()
     }

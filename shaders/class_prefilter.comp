@@ -4,10 +4,10 @@
 // Finds the class windows that a match of a rule without grams could contain.
 //
 // Reads the haystack, from params.prefilter_first up to params.prefilter_end, and the tables; writes candidate
-// suffixes and counts them in Control. Grid: Control::class_prefilter_*, which is that of the prefilter, divided alike.
-// The classes of every eight bytes in a row make an index, which is tested against a bitmap in shared
-// memory. Loops: the turns, with at most PREFILTER_BYTES class windows each, and candidates, which count down from
-// PREFILTER_STEPS. CPU twin: src/twin/class_prefilter.rs.
+// suffixes and counts them in Control. Grid: that of gram_prefilter, divided alike (for passes that a run does not begin
+// with, Control::class_prefilter_*). The classes of every eight bytes in a row make an index, which is tested against a
+// bitmap in shared memory. Loops: the bitmap and the classes by invocations; the turns, with at most PREFILTER_BYTES class
+// windows each; and candidates, which count down from PREFILTER_STEPS. CPU twin: src/twin/class_prefilter.rs.
 
 #define HAYSTACK_UNIT uvec4
 #define HAYSTACK_UNIT_LOG2 4

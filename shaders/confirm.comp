@@ -11,7 +11,7 @@
 // walked back to all the places where it may begin. Where prefix and suffix are exact, or the prefix has one length,
 // and params.is_direct says so, that is a hit already. Rules with unbounded prefixes that are too long for that are
 // listed. Loops, for each candidate: a fourth of SUFFIX_STEPS, PREFIX_STEPS, what prefixes of one split may vary by, twice
-// MOST_LISTED, and the bits of params.slot_count; and for all of them params.most_pieces times a fourth of PIECE_STEPS.
+// MOST_LISTED (and once more while a rule is listed), and the bits of params.slot_count; and for all of them params.most_pieces times a fourth of PIECE_STEPS.
 // CPU twin: src/twin/confirm.rs.
 
 #include "bindings.glsl"
@@ -85,8 +85,8 @@ bool pays_for(uint pieces) {
     return atomicAdd(control.pieces, pieces) < most;
 }
 
-// Hands a start on. False if there is no room for more, and then every invocation stops, which keeps the
-// counter from wrapping.
+// Hands a start on. False if there is no room for more: then no more starts of the same candidate are handed on, so that
+// the counter, which candidates are too few to wrap, does not either.
 bool push_start(uint rule, uint start) {
     if (start < params.first_start || start >= params.end_start) {
         return true;

@@ -4,7 +4,7 @@
 
 // Retires the slots of packed items once the matches of all of them are known.
 //
-// Reads Control and the hit counter; reads and writes the ring's slots and the tenant's tally; writes what has become of
+// Reads the tables' head, Control and the hit counter; reads and writes the ring's slots and the tenant's tally; writes what has become of
 // each slot into memory that the host reads, behind the hits and their suffixes. Grid: an invocation for each slot. A run
 // that found nothing out, or that starts were left out of, retires none. No loops. CPU twin: src/twin/retire.rs.
 

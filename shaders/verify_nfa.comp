@@ -7,7 +7,8 @@
 
 // Finishes the walks that left a DFA, on position NFAs.
 //
-// Takes tasks from the queue; reads the tables and the haystack; writes hits and its own walkers. Grid:
+// Takes tasks from the queue; reads the tables, the haystack, Control, the hit counter and, where items are packed, their
+// slots; writes hits, its own walkers, scratch and, in Control, counts. Grid:
 // Control::verify_nfa_*, a workgroup for each walker, of which one subgroup works. The main loop is bounded by
 // params.nfa_step_budget, and what is left goes on in the next round.
 //

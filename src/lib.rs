@@ -23,6 +23,34 @@
 //! A scan gives exactly the right matches ([`MatchKind`] says which those are) or an error that says what
 //! to do. [`RulePipeline::reference_scan`] finds the same matches by definition, on the CPU.
 //!
+//! # The parts
+//!
+//! - Compile rules: [`RulePipeline`], as [`PipelineOptions`] say ([`MatchKind`], [`UnicodePolicy`]). A
+//!   [`RulePlan`] tells how a rule is looked for ([`Factor`]), and why it may be slow ([`RuleBound`]).
+//! - Choose a device: [`Backend`], as [`BackendOptions`] say ([`DeviceSelector`], [`Validation`]).
+//!   [`Backend::devices`] lists each as a [`DeviceInfo`] ([`DeviceKind`], [`DeviceUuid`], [`QueueFamily`]).
+//! - Scan: [`ResidentRulePipeline`], made for [`SessionOptions`], from any thread with a [`ScanScratch`] of
+//!   its own. Each [`Match`] is a pattern and a range of bytes. A [`Haystack`] is one of three:
+//!   - in ordinary memory: a byte slice, for [`ResidentRulePipeline::scan_into`];
+//!   - in staging memory: a [`StagedHaystack`], to read a file straight into, which saves a copy;
+//!   - on the device: a [`ResidentHaystack`], to be scanned more than once.
+//! - Several in flight: [`ResidentRulePipeline::submit`] gives a [`Ticket`], to be waited for later.
+//! - Streams: [`ResidentRulePipeline::scan_reader`] takes any length, and tells each [`StreamMatch`].
+//! - Many small haystacks: [`MegakernelSession`], or [`RingSession`], made for a [`MegakernelSessionConfig`].
+//!   - What goes in: [`RingItem`] ([`RingItemBytes`]), or a [`RingBatch`] of staging memory.
+//!   - What is in flight: [`RingPublished`], [`RingPublishedBatch`].
+//!   - What comes out: [`RingItemMatches`], or [`RingResults`] of [`RingItemResult`]s, to be used again.
+//! - Statistics: [`ScanStats`] of a scan, [`StageTimes`] of its stages, [`RingStats`] of items, and
+//!   [`RingObservable`] counters while these are in flight. [`HeldBack`] is what the device still uses of
+//!   things that were dropped, [`ValidationLog`] what validation layers say.
+//! - Errors: [`BuildError`] of rules, [`BackendError`] of the device ([`Memory`]), [`ScanError`] of a scan,
+//!   [`StreamError`] of a stream, [`RingError`] of a ring session, [`RingNotPublished`] of a batch,
+//!   [`RingItemError`] of an item, [`NotAUuid`] of a text.
+//! - Limits: [`MAX_HAYSTACK_BYTES`] for a haystack, and what [`SessionOptions`] or a
+//!   [`MegakernelSessionConfig`] ask for; [`PipelineOptions::size_limit`] for a rule;
+//!   [`BackendOptions::wait_timeout`] for a call. A [`DeviceInfo`] has the device's own. Rules may be any
+//!   number, and a stream any length.
+//!
 //! # Where things are
 //!
 //! | folder | story |
@@ -31,12 +59,14 @@
 //! | `src/vulkan` | from a loader to a device, its memory and its commands; nothing there knows about regexes, and all `unsafe` is there |
 //! | `src/scan` | one scan, from haystack to matches |
 //! | `src/ring` | many small haystacks in one scan |
+//! | `src/bin/vkscan` | the command |
 //! | `shaders` | the kernels; `shaders/include/layout/` is the one definition of every layout, from which the build makes the host's twin |
 //! | `src/twin` | every kernel again, on the CPU, for the tests |
 //! | `tests`, `fuzz`, `benches` | how we know it is right and fast |
 
 // Matches were lost to a number that was cut off. Tests may cut.
 #![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
+#![warn(missing_docs)]
 
 #[cfg(test)]
 mod faults;
@@ -51,6 +81,7 @@ mod scan;
 mod setters;
 // Sizes and offsets, which the build script made constants of 32 bits of.
 #[cfg_attr(not(test), allow(clippy::cast_possible_truncation))]
+#[allow(missing_docs)]
 #[doc(hidden)]
 pub mod shaders;
 #[cfg(test)]

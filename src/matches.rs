@@ -12,6 +12,20 @@ pub struct Match {
 }
 
 /// Which matches of a pattern a scan reports.
+///
+/// # Examples
+///
+/// ```
+/// use vkscan::{MatchKind, PipelineOptions, RulePipeline};
+///
+/// let rules = RulePipeline::new(&["a+"])?;
+/// assert_eq!(rules.reference_scan(b"aa").len(), 1); // 0..2
+///
+/// let options = PipelineOptions::default().match_kind(MatchKind::All);
+/// let rules = RulePipeline::with_options(&["a+"], options)?;
+/// assert_eq!(rules.reference_scan(b"aa").len(), 3); // 0..1, 0..2 and 1..2
+/// # Ok::<(), vkscan::BuildError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum MatchKind {
     /// Every non-empty range that the pattern matches, overlapping ones included.

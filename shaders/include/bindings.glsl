@@ -233,7 +233,7 @@ uint run_retry_reasons() {
 }
 
 // Of so many invocations, how many there are for each of `count` things to do, as a power of two: few are spread
-// out, so that no two of them share a subgroup, whose invocations wait for each other.
+// out, so that no two of them share a subgroup of up to 2^MOST_SPREAD_LOG2, whose invocations wait for each other.
 uint spread(uint invocations, uint count) {
     return 1u << clamp(findMSB(invocations / max(count, 1u)), 0, int(MOST_SPREAD_LOG2));
 }

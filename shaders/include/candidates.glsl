@@ -19,8 +19,8 @@ bool is_possible(uint posting, uint at) {
         && !is_left_out(posting & ((1u << GRAM_OFFSET_SHIFT) - 1u));
 }
 
-// Writes the candidate of a posting. Once there are more than there is room for, every invocation stops, which
-// keeps the counter from wrapping.
+// Writes the candidate of a posting. An invocation that finds no room for one stops, which keeps the counter
+// from wrapping.
 void write_candidate(uint index, uint posting, uint at) {
     if (index < params.candidate_capacity) {
         uint offset = posting >> GRAM_OFFSET_SHIFT & GRAM_MOST_OFFSET;

@@ -11,6 +11,41 @@ use crate::shaders::layout;
 /// Staging memory that items are read straight into, by any number of threads:
 /// [`MegakernelSession::lend`](super::MegakernelSession::lend) lends it, and
 /// [`MegakernelSession::publish_batch`](super::MegakernelSession::publish_batch) publishes what is in it.
+///
+/// # Examples
+///
+/// ```
+/// # use vkscan::{Backend, BackendOptions, MegakernelSession, MegakernelSessionConfig, RulePipeline};
+/// use std::io::Read;
+/// use vkscan::RingResults;
+///
+/// # let backend = Backend::new(&BackendOptions::default())?;
+/// # let rules = RulePipeline::new(&[r"\d+"])?;
+/// # let config = MegakernelSessionConfig::default();
+/// # let Some(mut session) = MegakernelSession::new(&backend, &rules, config)? else { return Ok(()) };
+/// let mut files = [&b"one 22"[..], b"333"];
+/// let mut batch = session.lend(0)?;
+/// for id in 0..2 {
+///     assert!(batch.reserve(id, 100, u32::MAX), "there is room for items of 100 bytes");
+/// }
+/// let mut lens = Vec::new();
+/// for (part, file) in batch.parts().into_iter().zip(&mut files) {
+///     lens.push(file.read(part)?);
+/// }
+/// for (index, len) in lens.into_iter().enumerate() {
+///     batch.truncate(index, len);
+/// }
+/// assert!(batch.len() == 2 && batch.bytes(1) == b"333");
+///
+/// let mut results = RingResults::default();
+/// let published = session.publish_batch(batch)?;
+/// let mut batch = session.collect_batch(published, &mut results)?;
+/// assert_eq!(results.match_count(), 2);
+/// batch.clear();
+/// assert!(batch.is_empty());
+/// session.give_back(batch);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct RingBatch {
     pub(super) tenant: u32,
     pub(super) memory: StagedHaystack,

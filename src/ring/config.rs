@@ -7,22 +7,46 @@ use crate::setters::setters;
 use crate::shaders::layout;
 
 /// What a ring session is made for.
+///
+/// # Examples
+///
+/// ```
+/// # use vkscan::{Backend, BackendOptions, RulePipeline};
+/// use vkscan::{MegakernelSession, MegakernelSessionConfig};
+///
+/// # let backend = Backend::new(&BackendOptions::default())?;
+/// # let rules = RulePipeline::new(&[r"\d+"])?;
+/// let config = MegakernelSessionConfig::default()
+///     .slot_count(100)
+///     .workgroup_size_x(64)
+///     .tenant_count(2)
+///     .observable_slots(4)
+///     .round_bytes(1 << 20)
+///     .rounds_in_flight(2)
+///     .max_matches(1000);
+/// if let Some(session) = MegakernelSession::new(&backend, &rules, config)? {
+///     assert_eq!(session.slot_count(), 128);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MegakernelSessionConfig {
-    /// Items that may be in flight, of all tenants together: rounded up to a multiple of `workgroup_size_x`. At most
-    /// 2^20.
+    /// Items that may be in flight, of all tenants together: from 1 to 2^20, rounded up to a multiple of
+    /// `workgroup_size_x`.
     pub slot_count: u32,
-    /// Invocations of a workgroup that claims slots.
+    /// Invocations of a workgroup that claims slots: from 1 to 2^20. For more than the device's
+    /// [`max_workgroup_invocations`](crate::DeviceInfo) no session is made.
     pub workgroup_size_x: u32,
-    /// Tenants, each of which has an even share of the slots for itself. At most 64.
+    /// Tenants, each of which has an even share of the slots for itself: from 1 to 64, as far as there are
+    /// so many slots.
     pub tenant_count: u32,
-    /// How many of the counters that [`RingObservable`] lists can be read, the first ones first: up to 4.
+    /// How many of the counters that [`RingObservable`] lists can be read, the first ones first: from 0 to 4.
     pub observable_slots: u32,
-    /// Bytes of a tenant's items in one round, with the gaps between them, and so of the largest item: up to
-    /// [`MAX_HAYSTACK_BYTES`]. Each round in flight takes device memory and staging memory of that size.
+    /// Bytes of a tenant's items in one round, with the gaps behind them, and so of the largest item: from 16
+    /// to [`MAX_HAYSTACK_BYTES`]. Each round in flight takes device memory and staging memory of that size.
     pub round_bytes: usize,
-    /// Rounds of each tenant that may be in flight: up to 256.
+    /// Rounds of each tenant that may be in flight: from 1 to 256.
     pub rounds_in_flight: usize,
     /// Most matches of an item of the first tenant.
     pub max_matches: u32,

@@ -6,6 +6,18 @@ use std::time::Duration;
 use crate::{Match, ResidentHaystack, ScanStats};
 
 /// A small haystack: its matches are exactly those that a scan of its bytes alone has.
+///
+/// # Examples
+///
+/// ```
+/// use vkscan::RingItem;
+///
+/// let lines = b"one 2\nthree".split(|&byte| byte == b'\n');
+/// let items: Vec<RingItem> = (0..).zip(lines).map(|(id, line)| RingItem::new(id, line)).collect();
+/// // For the second tenant's rules, and a failure where there are more than ten matches.
+/// let item = RingItem { tenant: 1, max_matches: 10, ..items[1].clone() };
+/// assert_eq!(item.id, 1);
+/// ```
 #[derive(Clone, Debug)]
 pub struct RingItem<'a> {
     /// The caller's own; it comes back with the result.
@@ -14,16 +26,42 @@ pub struct RingItem<'a> {
     pub tenant: u32,
     /// Most matches of this item, if that is fewer than its tenant's.
     pub max_matches: u32,
+    /// What is scanned. It has to fit a round: it may have 1 to 4 bytes fewer than
+    /// [`MegakernelSessionConfig::round_bytes`](super::MegakernelSessionConfig).
     pub bytes: RingItemBytes<'a>,
 }
 
 /// Where an item's bytes are.
+///
+/// # Examples
+///
+/// ```
+/// # use vkscan::{Backend, BackendOptions, MegakernelSessionConfig, MegakernelSession, RulePipeline};
+/// use vkscan::{ResidentHaystack, RingItem, RingItemBytes};
+///
+/// # let backend = Backend::new(&BackendOptions::default())?;
+/// # let rules = RulePipeline::new(&[r"^\w+"])?;
+/// # let config = MegakernelSessionConfig::default();
+/// # let Some(mut session) = MegakernelSession::new(&backend, &rules, config)? else { return Ok(()) };
+/// let haystack = ResidentHaystack::new(&backend, b"one two three")?;
+/// // The part that begins with `two` is copied on the device.
+/// let bytes = RingItemBytes::Resident { haystack: &haystack, range: 4..13 };
+/// let item = RingItem { bytes, ..RingItem::new(0, b"") };
+/// let results = session.submit_scan(&[item])?;
+/// assert_eq!(results[0].matches.as_ref().unwrap()[0].end, 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub enum RingItemBytes<'a> {
     /// In ordinary memory.
     Host(&'a [u8]),
     /// On the device of the session already, where they are copied from.
-    Resident { haystack: &'a ResidentHaystack, range: Range<usize> },
+    Resident {
+        /// What they are a part of, on the session's own backend.
+        haystack: &'a ResidentHaystack,
+        /// Which of its bytes. Outside of it is [`RingItemError::OutOfRange`].
+        range: Range<usize>,
+    },
 }
 
 impl<'a> RingItem<'a> {
@@ -47,18 +85,41 @@ impl RingItemBytes<'_> {
 }
 
 /// Why an item has no matches to show. Those of the others stand.
+///
+/// # Examples
+///
+/// ```
+/// # use vkscan::{Backend, BackendOptions, MegakernelSessionConfig, MegakernelSession, RulePipeline};
+/// use vkscan::{RingItem, RingItemError};
+///
+/// # let backend = Backend::new(&BackendOptions::default())?;
+/// # let rules = RulePipeline::new(&[r"\d"])?;
+/// # let config = MegakernelSessionConfig::default();
+/// # let Some(mut session) = MegakernelSession::new(&backend, &rules, config)? else { return Ok(()) };
+/// let few = RingItem { max_matches: 2, ..RingItem::new(0, b"1 2 3") };
+/// for result in session.submit_scan(&[few, RingItem::new(1, b"1 2 3")])? {
+///     match result.matches {
+///         Ok(matches) => assert_eq!((result.id, matches.len()), (1, 3)),
+///         Err(RingItemError::TooManyMatches { found, .. }) => assert_eq!((result.id, found), (0, 3)),
+///         Err(error) => println!("{}: {error}", result.id),
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RingItemError {
-    /// There are more matches than the item, its tenant or the session may have.
+    /// There are more matches than the item or its tenant may have.
     #[error(
         "there are {}{found} matches and the item may have {max_matches}: allow more",
         if *.at_least { "at least " } else { "" }
     )]
     TooManyMatches {
+        /// Matches counted in the item.
         found: u64,
         /// Whether the rest of the item was not counted.
         at_least: bool,
+        /// The lesser of what the item asks for and what its tenant may have.
         max_matches: u32,
     },
     /// The item does not fit a round.
@@ -66,13 +127,26 @@ pub enum RingItemError {
         "the item has {bytes} bytes and a round takes {capacity}: make the session's rounds larger, or scan it through a \
          resident session"
     )]
-    TooLarge { bytes: usize, capacity: usize },
+    TooLarge {
+        /// Length of the item.
+        bytes: usize,
+        /// Most bytes of an item: 1 to 4 fewer than the session's `round_bytes`, for the gap behind it.
+        capacity: usize,
+    },
     /// The tenant has no rules.
     #[error("tenant {tenant} has no pipeline: give it one with `set_tenant`")]
-    NoPipeline { tenant: u32 },
+    NoPipeline {
+        /// The item's [`RingItem::tenant`].
+        tenant: u32,
+    },
     /// The range does not lie in its haystack.
     #[error("bytes {}..{} are not inside the resident haystack, which has {len}", range.start, range.end)]
-    OutOfRange { range: Range<usize>, len: usize },
+    OutOfRange {
+        /// Bytes that the item asks for.
+        range: Range<usize>,
+        /// Length of the haystack, in bytes.
+        len: usize,
+    },
     /// The haystack is on another device than the session.
     #[error("the resident haystack belongs to another backend than the session")]
     WrongBackend,
@@ -84,6 +158,7 @@ pub enum RingItemError {
 /// What has come of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingItemResult<'r> {
+    /// What the caller gave as [`RingItem::id`].
     pub id: u64,
     /// Sorted; offsets count from the item's first byte.
     pub matches: Result<&'r [Match], &'r RingItemError>,
@@ -92,6 +167,7 @@ pub struct RingItemResult<'r> {
 /// What has come of one item, on its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RingItemMatches {
+    /// What the caller gave as [`RingItem::id`].
     pub id: u64,
     /// As in [`RingItemResult`].
     pub matches: Result<Vec<Match>, RingItemError>,
@@ -99,6 +175,29 @@ pub struct RingItemMatches {
 
 /// What has come of items, in their order. It can be used again and again, and then nothing is
 /// allocated once that is warm, but for what threads take that share out rounds of over 512 KiB.
+///
+/// # Examples
+///
+/// ```
+/// # use vkscan::{Backend, BackendOptions, MegakernelSessionConfig, MegakernelSession, RulePipeline};
+/// use vkscan::{RingItem, RingResults};
+///
+/// # let backend = Backend::new(&BackendOptions::default())?;
+/// # let rules = RulePipeline::new(&[r"\d+"])?;
+/// # let config = MegakernelSessionConfig::default();
+/// # let Some(mut session) = MegakernelSession::new(&backend, &rules, config)? else { return Ok(()) };
+/// let mut results = RingResults::default();
+/// assert!(results.is_empty());
+/// let items = [RingItem::new(7, b"1 22"), RingItem::new(8, b"none")];
+/// session.submit_scan_into(&items, &mut results)?;
+/// assert_eq!((results.len(), results.match_count()), (2, 2));
+/// for result in results.iter() {
+///     println!("{}: {:?}", result.id, result.matches);
+/// }
+/// assert_eq!(results.get(1).map(|result| (result.id, result.matches)), Some((8, Ok(&[][..]))));
+/// println!("{:?} of {} rounds went into packing", results.stats().packing, results.stats().rounds);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct RingResults {
     pub(super) matches: Vec<Match>,
@@ -114,7 +213,18 @@ pub(super) struct Outcome {
     pub(super) error: Option<Box<RingItemError>>,
 }
 
-/// What it took.
+/// What it took. `+=` sums rounds up.
+///
+/// # Examples
+///
+/// ```
+/// use vkscan::{RingResults, RingStats};
+///
+/// let mut total = RingStats::default();
+/// let results = RingResults::default(); // of a scan, and then another
+/// total += results.stats();
+/// println!("{} rounds, {:?} on the device", total.rounds, total.scan.device.map(|times| times.total()));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RingStats {

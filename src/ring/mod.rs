@@ -7,6 +7,8 @@
 //! | `round.rs` | items in flight, until their matches are dealt out |
 //! | `live.rs` | what is on the device: the ring, in which slots are published, and the tenants' tables |
 //! | `session/` | rounds from publishing to collecting, and what happens when the device is lost |
+//! | `config.rs` | what a session is made for |
+//! | `error.rs` | what may be wrong with a session, and with a batch |
 //! | `tally.rs` | counters that can be read while work is in flight |
 //!
 //! Items are packed into one haystack, which is scanned as any other is: the prefilter looks at all bytes, wherever items

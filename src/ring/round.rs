@@ -366,9 +366,14 @@ impl Sink for Items<'_> {
         Ok(self.next_start(next_start))
     }
 
-    fn take_too_many(&mut self, start: u32, found: u32, _: bool) -> Result<u32, ScanError> {
-        let index = self.item_at(start);
+    fn take_too_many(
+        &mut self,
+        starts: std::ops::Range<u32>,
+        found: u32,
+        _: bool,
+    ) -> Result<u32, ScanError> {
+        let index = self.item_at(starts.start);
         self.counts[index] += u64::from(found);
-        Ok(self.next_start(start))
+        Ok(self.next_start(starts.start))
     }
 }

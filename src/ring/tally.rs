@@ -9,6 +9,23 @@ use crate::vulkan::shared::SharedBuffer;
 /// What a ring session's device counts, in the order in which
 /// [`MegakernelSessionConfig::observable_slots`](super::MegakernelSessionConfig::observable_slots) makes it readable. Counters never
 /// go down.
+///
+/// # Examples
+///
+/// ```
+/// # use vkscan::{Backend, BackendOptions, MegakernelSession, MegakernelSessionConfig, RulePipeline};
+/// use vkscan::{RingItem, RingObservable};
+///
+/// # let backend = Backend::new(&BackendOptions::default())?;
+/// # let rules = RulePipeline::new(&[r"\d+"])?;
+/// let config = MegakernelSessionConfig::default().observable_slots(2); // the first two of these
+/// # let Some(mut session) = MegakernelSession::new(&backend, &rules, config)? else { return Ok(()) };
+/// session.submit_scan(&[RingItem::new(0, b"1 22"), RingItem::new(1, b"333")])?;
+/// assert_eq!(session.observe(RingObservable::Items), Some(2));
+/// assert_eq!(session.observe(RingObservable::Bytes), Some(7));
+/// assert_eq!(session.observe(RingObservable::Hits), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RingObservable {
     /// Items whose matches are known.

@@ -18,6 +18,8 @@ impl RulePipeline {
     /// of its tables. The text is a graph in the DOT language, which Graphviz's `dot` draws; what is no state or edge is
     /// in its comments. None if there is no such pattern.
     ///
+    /// # Examples
+    ///
     /// ```
     /// let rules = vkscan::RulePipeline::new(&[r"[a-z]{0,9}?zebra\d"])?;
     /// let graph = rules.dump(0).unwrap();
@@ -69,7 +71,8 @@ fn write_split(to: &mut String, index: usize, split: &Split) -> fmt::Result {
     };
     write!(to, "    // split {index}: a prefix of {least} to {most} bytes, ")?;
     write!(to, "{:.3} candidates a MiB of typical data, ", split.frequency * f64::from(1 << 20))?;
-    writeln!(to, "{}", if split.is_exact { "told exactly by its DFAs" } else { "to be verified" })?;
+    let is_told = split.is_exact || least == split.prefix[1];
+    writeln!(to, "{}", if is_told { "told exactly by its DFAs" } else { "to be verified" })?;
     let others = split.other_grams.iter().flatten().map(|gram| ("other gram", gram));
     for (what, gram) in split.grams.iter().map(|gram| ("gram", gram)).chain(others) {
         let bytes = gram.bytes.escape_ascii();

@@ -1,23 +1,50 @@
 //! What can be wrong with rules.
 
 /// Why rules could not be compiled, or serialised tables not be read.
+///
+/// # Examples
+///
+/// ```
+/// use vkscan::{BuildError, RulePipeline};
+///
+/// let error = RulePipeline::new(&["a|b", "a(b"]).unwrap_err();
+/// assert_eq!(error.to_string(), "pattern 1 does not parse: unclosed group, at byte 1 of a(b");
+/// assert!(matches!(error, BuildError::Syntax { index: 1, .. }));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
     /// The pattern is not a regular expression that the `regex` crate accepts. The reason is one line, with as much of
     /// the pattern as shows where.
     #[error("pattern {index} does not parse: {reason}")]
-    Syntax { index: usize, pattern: String, reason: String },
+    Syntax {
+        /// Its place in the list of patterns, from 0: what would have been its id.
+        index: usize,
+        /// All of its text, as it was given.
+        pattern: String,
+        /// What the regex parser said, with the place in the pattern.
+        reason: String,
+    },
     /// The pattern's NFA is larger than [`PipelineOptions::size_limit`](super::PipelineOptions).
     #[error(
         "pattern {index} ({}) compiles to more than {limit} bytes of NFA: shrink its repeats or raise \
          `size_limit`",
         excerpt(pattern, 0)
     )]
-    TooLarge { index: usize, pattern: String, limit: usize },
+    TooLarge {
+        /// Its place in the list of patterns, from 0: what would have been its id.
+        index: usize,
+        /// All of its text, as it was given.
+        pattern: String,
+        /// Most bytes that its NFA may take: `size_limit` of the options.
+        limit: usize,
+    },
     /// The bytes are no pipeline that this version wrote, or they were damaged.
     #[error("not a vkscan pipeline: {reason}; compile the rules again")]
-    Malformed { reason: String },
+    Malformed {
+        /// The first thing found wrong, with the rule's number where it is in one.
+        reason: String,
+    },
 }
 
 /// Why a pattern does not parse.

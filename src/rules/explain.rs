@@ -4,6 +4,19 @@ use super::prefilter::gram::GRAM;
 use super::{Rule, RulePipeline, Spent, Split};
 
 /// How one rule is looked for and verified.
+///
+/// # Examples
+///
+/// ```
+/// let rules = vkscan::RulePipeline::new(&[r"\bAKIA[0-9A-Z]{16}\b"])?;
+/// for plan in rules.explain() {
+///     let candidates = plan.factor.map(|factor| factor.expected_per_mib);
+///     println!("rule {}: {candidates:?} candidates a MiB", plan.pattern_id);
+///     println!("{} bytes of DFA, {:?} nodes of NFA", plan.dfa_bytes, plan.nfa_nodes);
+///     assert!(plan.bounds.is_empty());
+/// }
+/// # Ok::<(), vkscan::BuildError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct RulePlan {
@@ -20,6 +33,17 @@ pub struct RulePlan {
 }
 
 /// A bound that a rule came to when it was compiled.
+///
+/// # Examples
+///
+/// ```
+/// use vkscan::{PipelineOptions, RuleBound, RulePipeline};
+///
+/// let options = PipelineOptions::default().dfa_budget(64);
+/// let rules = RulePipeline::with_options(&["[a-z]{200}"], options)?;
+/// assert_eq!(rules.explain()[0].bounds, [RuleBound::TableBytes]);
+/// # Ok::<(), vkscan::BuildError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RuleBound {
@@ -27,18 +51,29 @@ pub enum RuleBound {
     Search,
     /// Its DFAs would have taken too long to build: more walks are finished by the NFA.
     TableTime,
-    /// Its DFA does not fit [`PipelineOptions::dfa_budget`](crate::PipelineOptions): some walks are finished by
-    /// the NFA.
+    /// Its DFA does not fit [`PipelineOptions::dfa_budget`](crate::PipelineOptions), or has a Unicode look-around, of
+    /// which a DFA sees too little: some walks are finished by the NFA.
     TableBytes,
 }
 
 /// What every match of a rule contains.
+///
+/// # Examples
+///
+/// ```
+/// let rules = vkscan::RulePipeline::new(&["[a-z]{0,9}?zebra[0-9]"])?;
+/// let factor = rules.explain().remove(0).factor.expect("every match has `zebra`");
+/// assert!(factor.grams.iter().all(|gram| b"zebra".windows(4).any(|window| window == gram)));
+/// assert!(factor.expected_per_mib < 100.0);
+/// assert_eq!(factor.most_starts, Some(10));
+/// # Ok::<(), vkscan::BuildError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Factor {
     /// Four-byte strings, one of which a match contains, with ASCII letters in lower case. None if it is
-    /// class windows of byte classes instead (which a session looks for if no more than 32 of its rules need
-    /// them), or if all matches begin where the haystack does.
+    /// class windows of byte classes instead (which are looked for if no more than 32 rules of a pass need
+    /// them, and they are rare), or if all matches begin where the haystack does.
     pub grams: Vec<[u8; GRAM]>,
     /// How many of a mebibyte's bytes begin one of them, in typical data.
     pub expected_per_mib: f64,
@@ -48,6 +83,8 @@ pub struct Factor {
 
 impl RulePipeline {
     /// How each rule is looked for and verified, in order of pattern ids.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let rules = vkscan::RulePipeline::new(&["[a-z]{0,9}?zebra[0-9]", "[a-z]+"])?;

@@ -12,6 +12,7 @@
 //! | `explain.rs` | how each rule is looked for, for those who write rules |
 //! | `dump.rs` | all that a rule was compiled to, as a graph |
 //! | `oracle.rs` | the same matches by definition, slowly, on the CPU |
+//! | `error.rs` | what may be wrong with a pattern |
 
 pub(crate) mod automata;
 mod dump;
@@ -39,8 +40,12 @@ use tables::pack;
 
 /// Rules compiled to automaton tables, ready to be made resident on a device.
 ///
+/// # Examples
+///
+/// Compiling and looking into it takes no device:
+///
 /// ```
-/// use vkscan::{Match, RulePipeline};
+/// use vkscan::{Match, PipelineOptions, RulePipeline};
 ///
 /// let rules = RulePipeline::new(&["[a-c]+", r"\bfoo\b"])?;
 /// let matches = rules.reference_scan(b"abc foo food");
@@ -48,7 +53,35 @@ use tables::pack;
 ///     Match { pattern_id: 0, start: 0, end: 3 },
 ///     Match { pattern_id: 1, start: 4, end: 7 },
 /// ]);
+/// // With matches of up to two bytes.
+/// assert_eq!(rules.reference_scan_bounded(b"abc", 2)[0], Match { pattern_id: 0, start: 0, end: 2 });
+///
+/// let options = PipelineOptions::default().case_insensitive(true);
+/// let rules = RulePipeline::with_options(&["foo"], options)?;
+/// assert_eq!(rules.reference_scan(b"Foo").len(), 1);
+/// assert!(rules.options().case_insensitive);
+/// assert!(rules.patterns().eq(["foo"]));
+///
+/// // Compiled rules can be kept in a file.
+/// assert_eq!(RulePipeline::from_bytes(&rules.to_bytes())?, rules);
 /// # Ok::<(), vkscan::BuildError>(())
+/// ```
+///
+/// A single haystack can be scanned at once; for many of them, tables are made resident first:
+///
+/// ```
+/// # use vkscan::{Backend, BackendOptions, RulePipeline};
+/// use vkscan::SessionOptions;
+///
+/// # let backend = Backend::new(&BackendOptions::default())?;
+/// let rules = RulePipeline::new(&[r"\d+"])?;
+/// assert_eq!(rules.scan(&backend, b"12 345")?.len(), 2);
+/// assert_eq!(rules.scan_bounded(&backend, b"12 345", 2)?.len(), 3); // 12, 34 and 5
+///
+/// let options = SessionOptions::new(1 << 16, 1000).scans_in_flight(Some(2));
+/// let session = rules.prepare_resident_with(&backend, &options)?;
+/// # session.free(&backend)?;
+/// # Ok::<(), vkscan::ScanError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct RulePipeline {
@@ -84,6 +117,18 @@ impl RulePipeline {
     /// # Errors
     ///
     /// [`BuildError`] for every pattern that does not parse or is too large, in their order; at least one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use vkscan::{PipelineOptions, RulePipeline};
+    ///
+    /// let errors = RulePipeline::compile(&["(", "a", "*"], PipelineOptions::default()).unwrap_err();
+    /// for error in &errors {
+    ///     eprintln!("{error}");
+    /// }
+    /// assert_eq!(errors.len(), 2);
+    /// ```
     pub fn compile<P: AsRef<str>>(
         patterns: &[P],
         options: PipelineOptions,

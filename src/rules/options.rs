@@ -12,6 +12,29 @@ use crate::setters::setters;
 
 /// How patterns are read and compiled. The defaults are those of `regex::bytes::RegexBuilder`, except
 /// for [`UnicodePolicy`].
+///
+/// # Examples
+///
+/// ```
+/// use vkscan::{MatchKind, PipelineOptions, RulePipeline, UnicodePolicy};
+///
+/// let options = PipelineOptions::default()
+///     .match_kind(MatchKind::LeftmostFirst)
+///     .unicode(UnicodePolicy::Never)
+///     .case_insensitive(true)
+///     .multi_line(true)
+///     .dot_matches_new_line(false)
+///     .crlf(false)
+///     .ignore_whitespace(true)
+///     .swap_greed(false)
+///     .line_terminator(b';')
+///     .size_limit(1 << 20)
+///     .dfa_budget(16 << 10);
+/// let rules = RulePipeline::with_options(&["^ b . + # on a line of its own"], options)?;
+/// let found = rules.reference_scan(b"ab;Bc;d");
+/// assert_eq!((found[0].start, found[0].end), (3, 5));
+/// # Ok::<(), vkscan::BuildError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PipelineOptions {
@@ -98,6 +121,22 @@ impl Default for PipelineOptions {
 }
 
 /// Whether `.`, `\w`, `(?i)` and their like speak of bytes or of code points.
+///
+/// # Examples
+///
+/// ```
+/// use vkscan::{PipelineOptions, RulePipeline, UnicodePolicy};
+///
+/// let end = |pattern, unicode| {
+///     let options = PipelineOptions::default().unicode(unicode);
+///     let rules = RulePipeline::with_options(&[pattern], options).ok()?;
+///     rules.reference_scan("aλ".as_bytes()).first().map(|found| found.end)
+/// };
+/// assert_eq!(end(r"\w+", UnicodePolicy::WhenNeeded), Some(1));
+/// assert_eq!(end(r"\w+", UnicodePolicy::Always), Some(3));
+/// assert_eq!(end(r"\w\p{Greek}", UnicodePolicy::WhenNeeded), Some(3));
+/// assert_eq!(end(r"\w\p{Greek}", UnicodePolicy::Never), None); // an error
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnicodePolicy {
     /// Bytes; code points for a pattern that only parses that way, such as `\p{Greek}`.

@@ -13,6 +13,26 @@ use crate::vulkan::staging::{MappedBuffer, StagingBuffer};
 use crate::{Backend, BackendError, MAX_HAYSTACK_BYTES};
 
 /// A haystack, wherever it is. Byte slices, and references to the others, turn into one.
+///
+/// # Examples
+///
+/// ```
+/// # use vkscan::{Backend, BackendOptions, RulePipeline, ScanScratch};
+/// use vkscan::{Haystack, ResidentHaystack};
+///
+/// # let backend = Backend::new(&BackendOptions::default())?;
+/// # let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
+/// let session = RulePipeline::new(&["b+"])?.prepare_resident(&backend, 1 << 16, 100)?;
+/// let mut staged = session.staging(&backend, 3)?;
+/// staged.copy_from_slice(b"abb");
+/// let resident = ResidentHaystack::new(&backend, b"abb")?;
+/// for haystack in [Haystack::from(b"abb"), Haystack::from(&staged), Haystack::from(&resident)] {
+///     assert!(haystack.len() == 3 && !haystack.is_empty());
+///     session.scan_into(&backend, haystack, &mut matches, &mut scratch)?;
+///     assert_eq!(matches[0].start, 1);
+/// }
+/// # Ok::<(), vkscan::ScanError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Haystack<'h> {
     /// In ordinary memory: it is copied to staging memory and then to the device.
@@ -87,6 +107,24 @@ impl<'h> From<&'h ResidentHaystack> for Haystack<'h> {
 /// Staging memory lent by [`ResidentRulePipeline::staging`](crate::ResidentRulePipeline::staging), to read
 /// a file or a socket straight into. It goes back to the session when it is dropped, to be lent again;
 /// [`ResidentRulePipeline::trim`](crate::ResidentRulePipeline::trim) frees what is not lent.
+///
+/// # Examples
+///
+/// ```
+/// # use vkscan::{Backend, BackendOptions, RulePipeline, ScanScratch};
+/// # let backend = Backend::new(&BackendOptions::default())?;
+/// use std::io::Read;
+///
+/// # let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
+/// let session = RulePipeline::new(&["[0-9]+"])?.prepare_resident(&backend, 1 << 16, 100)?;
+/// let mut file = &b"one 2 three 44"[..];
+/// let mut haystack = session.staging(&backend, session.haystack_capacity())?;
+/// let len = file.read(&mut haystack)?;
+/// haystack.truncate(len);
+/// session.scan_into(&backend, &haystack, &mut matches, &mut scratch)?;
+/// assert_eq!(matches.len(), 2);
+/// # Ok::<(), vkscan::ScanError>(())
+/// ```
 pub struct StagedHaystack {
     /// Taken by `drop` alone.
     memory: Option<MappedBuffer>,
@@ -205,10 +243,13 @@ impl StagingPool {
 /// A haystack in device memory, to be scanned by any session of its backend, as often as needed. Its memory is given back
 /// when it is dropped or, where a scan of it is still under way then, when that has ended.
 ///
-/// ```no_run
+/// # Examples
+///
+/// ```
 /// # use vkscan::{Backend, BackendOptions, ResidentHaystack, RulePipeline, ScanScratch};
 /// let backend = Backend::new(&BackendOptions::default())?;
 /// let haystack = ResidentHaystack::new(&backend, b"one 2 three 44")?;
+/// assert!(haystack.len() == 14 && !haystack.is_empty());
 /// let session = RulePipeline::new(&[r"\d+"])?.prepare_resident(&backend, haystack.len(), 10)?;
 /// let mut matches = Vec::new();
 /// session.scan_into(&backend, &haystack, &mut matches, &mut ScanScratch::default())?;

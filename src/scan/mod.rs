@@ -12,6 +12,7 @@
 //! | `tuning.rs` | how much work goes into one dispatch |
 //! | `select/` | which of the hits count |
 //! | `stats.rs` | what a scan moved and how long it took |
+//! | `error.rs` | why a scan found nothing out |
 
 mod error;
 pub(crate) mod frame;
@@ -46,6 +47,22 @@ use crate::{Backend, Match, RulePipeline};
 use tuning::Tuning;
 
 /// What a session is prepared for.
+///
+/// # Examples
+///
+/// ```
+/// # use vkscan::{Backend, BackendOptions, RulePipeline};
+/// use vkscan::SessionOptions;
+///
+/// # let backend = Backend::new(&BackendOptions::default())?;
+/// let options = SessionOptions::new(1 << 20, 1000).scans_in_flight(Some(8));
+/// // For smaller haystacks with more matches, from as many threads.
+/// let options = options.haystack_capacity_bytes(1 << 16).max_matches(10_000);
+/// let session = RulePipeline::new(&[r"\d+"])?.prepare_resident_with(&backend, &options)?;
+/// assert_eq!(session.scans_in_flight(), 8);
+/// # session.free(&backend)?;
+/// # Ok::<(), vkscan::ScanError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionOptions {

@@ -28,6 +28,18 @@ impl ResidentRulePipeline {
 
     /// As [`ResidentRulePipeline::scan_into`], with matches of at most `max_scan_bytes` bytes. A
     /// leftmost-first match is then the most preferred one of those.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use vkscan::{Backend, BackendOptions, Match, RulePipeline, ScanScratch};
+    /// # let backend = Backend::new(&BackendOptions::default())?;
+    /// # let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
+    /// let session = RulePipeline::new(&["ab|abcd|abc"])?.prepare_resident(&backend, 1 << 16, 100)?;
+    /// session.scan_bounded_into(&backend, b"abcd", 3, &mut matches, &mut scratch)?;
+    /// assert_eq!(matches, [Match { pattern_id: 0, start: 0, end: 2 }]);
+    /// # Ok::<(), vkscan::ScanError>(())
+    /// ```
     pub fn scan_bounded_into<'h>(
         &self,
         backend: &Backend,
@@ -45,27 +57,30 @@ impl ResidentRulePipeline {
     /// submitted, as many as the session takes at a time ([`SessionOptions::scans_in_flight`](crate::SessionOptions::scans_in_flight)): one is copied
     /// while those before it are looked through. [`ResidentRulePipeline::scan_into`] is the two in one.
     ///
-    /// ```no_run
-    /// # use vkscan::{Backend, BackendOptions, RulePipeline, ScanScratch};
-    /// # let backend = Backend::new(&BackendOptions::default())?;
-    /// let session = RulePipeline::new(&["a+"])?.prepare_resident(&backend, 1 << 20, 1000)?;
-    /// let first = session.submit(&backend, b"aa b")?;
-    /// let second = session.submit(&backend, b"b aaa")?;
-    /// let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
-    /// for ticket in [first, second] {
-    ///     ticket.wait_into(&mut matches, &mut scratch)?;
-    ///     println!("{matches:?}");
-    /// }
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
     /// Where as many are in flight already, this waits until one of them is over.
     ///
     /// # Errors
     ///
     /// A haystack over capacity, another backend than the session's, or a fault of the device; and
-    /// [`ScanError::AllInFlight`] if after [`BackendOptions::wait_timeout`](crate::BackendOptions::wait_timeout) all
-    /// are still held by tickets that nobody waits for.
+    /// [`ScanError::AllInFlight`] if after
+    /// [`BackendOptions::wait_timeout`](crate::BackendOptions::wait_timeout) all are still held by tickets
+    /// that nobody waits for.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use vkscan::{Backend, BackendOptions, RulePipeline, ScanScratch};
+    /// # let backend = Backend::new(&BackendOptions::default())?;
+    /// let session = RulePipeline::new(&["a+"])?.prepare_resident(&backend, 1 << 20, 1000)?;
+    /// let first = session.submit(&backend, b"aa b")?;
+    /// let second = session.submit_bounded(&backend, b"b aaa", 2)?;
+    /// let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
+    /// for (ticket, count) in [(first, 1), (second, 2)] {
+    ///     ticket.wait_into(&mut matches, &mut scratch)?;
+    ///     assert_eq!(matches.len(), count);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn submit<'a>(
         &'a self,
         backend: &Backend,

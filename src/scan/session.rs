@@ -37,18 +37,49 @@ const LEAST_STAGING: u64 = 1 << 20;
 /// has frames ([`SessionOptions::scans_in_flight`]), and each gets exactly its own matches. Dropping it
 /// frees everything, once what runs has ended or [`BackendOptions::wait_timeout`](crate::BackendOptions::wait_timeout) has
 /// passed; [`ResidentRulePipeline::free`] does the same and reports what goes wrong.
+///
+/// # Examples
+///
+/// ```
+/// # use vkscan::{Backend, BackendOptions, RulePipeline};
+/// use std::thread;
+/// use vkscan::{ScanError, ScanScratch};
+///
+/// # let backend = Backend::new(&BackendOptions::default())?;
+/// let session = RulePipeline::new(&[r"\d+"])?.prepare_resident(&backend, 1 << 16, 100)?;
+/// assert_eq!((session.haystack_capacity(), session.max_matches()), (1 << 16, 100));
+/// println!("{} bytes of tables, {} scans at once", session.table_bytes(), session.scans_in_flight());
+///
+/// let scan = |haystack: &[u8]| {
+///     let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
+///     session.scan_into(&backend, haystack, &mut matches, &mut scratch)?;
+///     Ok::<_, ScanError>(matches.len())
+/// };
+/// thread::scope(|scope| {
+///     let threads = [&b"1 22"[..], b"333"].map(|haystack| scope.spawn(move || scan(haystack)));
+///     let [two, one] = threads.map(|thread| thread.join().expect("it does not panic"));
+///     assert_eq!((two?, one?), (2, 1));
+///     Ok::<_, ScanError>(())
+/// })?;
+///
+/// // Memory that was lent and has come back is kept for the next one.
+/// drop(session.staging(&backend, 1000)?);
+/// assert!(session.trim()? >= 1000);
+/// session.free(&backend)?;
+/// # Ok::<(), ScanError>(())
+/// ```
 pub struct ResidentRulePipeline {
     device: Arc<Device>,
     pub(super) match_kind: MatchKind,
     haystack_capacity: usize,
     pub(super) max_matches: usize,
     pub(super) pass_count: u32,
-    /// Bytes from a match's start within which its gram lies, if its rule's prefixes are bounded; none if no
-    /// rule has any.
+    /// Bytes from a match's start within which what its rule is looked for by lies, if its prefixes are bounded; none if no
+    /// rule is looked for so.
     pub(super) reach: Option<u32>,
     /// Whether there are rules whose prefixes are not bounded.
     pub(super) has_long: bool,
-    /// Of each rule, whether the kernel `confirm` may report its matches.
+    /// Of each rule, whether the kernel `confirm` may report a match with its least start alone.
     pub(super) is_direct: Vec<bool>,
     /// Of each rule whose prefix is a run, what it prefers.
     pub(super) runs: Vec<Option<Run>>,
@@ -60,6 +91,22 @@ pub struct ResidentRulePipeline {
 }
 
 /// Host memory that scans reuse, so that none of them allocates once warm. One for each thread.
+///
+/// # Examples
+///
+/// ```
+/// # use vkscan::{Backend, BackendOptions, RulePipeline};
+/// use vkscan::ScanScratch;
+///
+/// # let backend = Backend::new(&BackendOptions::default())?;
+/// # let session = RulePipeline::new(&["a+"])?.prepare_resident(&backend, 1 << 16, 100)?;
+/// let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
+/// for haystack in [b"aa b", b"b aa"] {
+///     session.scan_into(&backend, haystack, &mut matches, &mut scratch)?;
+///     assert_eq!(matches.len(), 1);
+/// }
+/// # Ok::<(), vkscan::ScanError>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct ScanScratch {
     pub(super) candidates: Vec<Match>,

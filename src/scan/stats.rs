@@ -4,15 +4,38 @@ use std::ops::AddAssign;
 use std::time::Duration;
 
 /// What a scan moved and how long it took. `+=` sums scans up.
+///
+/// # Examples
+///
+/// ```
+/// # use vkscan::{Backend, BackendOptions, RulePipeline, ScanScratch};
+/// use vkscan::ScanStats;
+///
+/// # let backend = Backend::new(&BackendOptions::default())?;
+/// # let session = RulePipeline::new(&["a+"])?.prepare_resident(&backend, 1 << 16, 100)?;
+/// # let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
+/// let mut total = ScanStats::default();
+/// for haystack in [b"aa b", b"b aa"] {
+///     total += session.scan_into(&backend, haystack, &mut matches, &mut scratch)?;
+/// }
+/// assert_eq!((total.bytes_up, total.uploads), (2 * (4 + 4), 2 * 2));
+/// println!("{} bytes down, {} submissions, {:?}", total.bytes_down, total.submissions, total.wall);
+/// if let Some(times) = total.device {
+///     println!("{:?} of that on the device, {:?} in the prefilter", times.total(), times.prefilter);
+/// }
+/// # Ok::<(), vkscan::ScanError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ScanStats {
-    /// Bytes uploaded: the haystack, padded to a word, and the 4-byte hit counter.
+    /// Bytes uploaded: the haystack, padded to a word, unless it was on the device, and the 4-byte hit
+    /// counter. It is 4 more for each further part, and more where starts were verified once more.
     pub bytes_up: u64,
     /// Bytes read back: a header of 24 bytes, and 12 for each match; or, where the host selects
     /// among hits, 12 for each of these, and 4 more where the suffix that told of it counts.
     pub bytes_down: u64,
-    /// Ranges uploaded: two for a scan.
+    /// Ranges uploaded: two for a scan, one where the haystack was on the device; more where it was done in
+    /// parts, or starts were verified once more.
     pub uploads: u32,
     /// Submissions that were waited for: one, unless walks went on for long, hits had to be fetched in parts,
     /// or suffixes left something open. The slices of a large haystack do not count.
@@ -29,7 +52,20 @@ pub struct ScanStats {
     pub device: Option<StageTimes>,
 }
 
-/// Time on the device, by stage.
+/// Time on the device, by stage. `+=` sums scans up.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use vkscan::StageTimes;
+///
+/// let mut times = StageTimes::default();
+/// times.upload = Duration::from_micros(2);
+/// times.confirm = Duration::from_micros(3);
+/// times += times;
+/// assert_eq!(times.total(), Duration::from_micros(10));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StageTimes {

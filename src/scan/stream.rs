@@ -53,6 +53,25 @@ impl ResidentRulePipeline {
     /// [`ScanError::Undecided`] if a rule cannot be decided within a window. The matches that `on_match`
     /// was called with until then are exactly those that start before [`StreamError::scanned`]; what the reader gave
     /// before it failed is scanned as far as it decides.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use vkscan::{Backend, BackendOptions, RulePipeline, ScanScratch};
+    /// use vkscan::StreamMatch;
+    ///
+    /// # let backend = Backend::new(&BackendOptions::default())?;
+    /// // Windows of 64 bytes, for a stream of some thousand.
+    /// let session = RulePipeline::new(&["b[0-9]+"])?.prepare_resident(&backend, 64, 10)?;
+    /// let stream = [&[b'a'; 5000][..], b"b123 ", &[b'c'; 5000]].concat();
+    /// let (mut all, mut scratch) = (Vec::new(), ScanScratch::default());
+    /// session.scan_reader(&backend, &mut &stream[..], 10, &mut scratch, |found, bytes| {
+    ///     assert_eq!(bytes, b"b123");
+    ///     all.push(found);
+    /// })?;
+    /// assert_eq!(all, [StreamMatch { pattern_id: 0, start: 5000, end: 5004 }]);
+    /// # Ok::<(), vkscan::ScanError>(())
+    /// ```
     pub fn scan_reader(
         &self,
         backend: &Backend,

@@ -28,6 +28,22 @@ const COUNTED_BEYOND: u32 = 1 << 24;
 ///
 /// Dropping it drops what the scan finds. Until it is waited for or dropped, the session can have one scan fewer
 /// in flight.
+///
+/// # Examples
+///
+/// ```
+/// # use vkscan::{Backend, BackendOptions, RulePipeline, ScanScratch};
+/// # let backend = Backend::new(&BackendOptions::default())?;
+/// # let session = RulePipeline::new(&["a+"])?.prepare_resident(&backend, 1 << 16, 100)?;
+/// let haystack = b"aa b a";
+/// let ticket = session.submit(&backend, haystack)?;
+/// // The device is at it; this thread is free for something else.
+/// let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
+/// let stats = ticket.wait_into(&mut matches, &mut scratch)?;
+/// println!("{} matches, after {:?} of waiting", matches.len(), stats.wait);
+/// # assert_eq!(matches.len(), 2);
+/// # Ok::<(), vkscan::ScanError>(())
+/// ```
 #[must_use = "what the scan finds is dropped with its ticket"]
 pub struct Ticket<'a> {
     session: &'a ResidentRulePipeline,
@@ -169,9 +185,14 @@ pub(crate) trait Sink {
     /// Takes what was selected of a part, and gives the least start of the next part, at or after `next_start`.
     fn take(&mut self, selected: &Selected, next_start: u32) -> Result<u32, ScanError>;
 
-    /// Takes note that from a start there are `found` matches, or more than that, which are more than fit; and gives the
-    /// least start of the next part.
-    fn take_too_many(&mut self, start: u32, found: u32, at_least: bool) -> Result<u32, ScanError>;
+    /// Takes note that from these starts there are `found` matches, or more than that, which are more than fit; and gives
+    /// the least start of the next part.
+    fn take_too_many(
+        &mut self,
+        starts: std::ops::Range<u32>,
+        found: u32,
+        at_least: bool,
+    ) -> Result<u32, ScanError>;
 }
 
 /// Takes the matches of one haystack, up to a number.
@@ -210,8 +231,17 @@ impl Sink for Whole<'_> {
         Ok(next_start)
     }
 
-    fn take_too_many(&mut self, _: u32, found: u32, at_least: bool) -> Result<u32, ScanError> {
-        Err(self.too_many(found.into(), at_least))
+    fn take_too_many(
+        &mut self,
+        starts: std::ops::Range<u32>,
+        found: u32,
+        at_least: bool,
+    ) -> Result<u32, ScanError> {
+        self.found += u64::from(found);
+        if at_least || self.found > self.max_matches as u64 + u64::from(COUNTED_BEYOND) {
+            return Err(self.too_many(self.found, true));
+        }
+        Ok(starts.end)
     }
 }
 
@@ -362,7 +392,8 @@ impl ResidentRulePipeline {
                     Some(sink.take(&Selected::all(&scratch.candidates), params.end_start)?)
                 }
                 Judged::TooMany { found, at_least } => {
-                    Some(sink.take_too_many(params.first_start, found, at_least)?)
+                    let starts = params.first_start..params.end_start;
+                    Some(sink.take_too_many(starts, found, at_least)?)
                 }
                 Judged::Hits => {
                     undecided = self.first_undecided(range, scratch);
@@ -453,6 +484,11 @@ impl ResidentRulePipeline {
             if self.reverify(frame, *params, range.base, scratch, stats)? {
                 return Ok(Judged::Hits);
             }
+            tracing::trace!(
+                first_start = params.first_start,
+                end_start = params.end_start,
+                "a part of a scan has too many ambiguous starts, and is done again without direct hits"
+            );
             part.is_direct = false;
         }
         Ok(Judged::Again)

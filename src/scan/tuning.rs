@@ -14,7 +14,7 @@ pub(crate) struct Tuning {
     /// A power of two.
     pub(crate) queue_capacity: u32,
     /// Steps of an invocation in a round, and of one of `verify_nfa`. On a CPU there is room for 20 turns of loops a step
-    /// within `quirks::LAVAPIPE_LOOP_TURNS`, and for 64 in `verify_nfa`, where a step takes about 25.
+    /// within `quirks::LAVAPIPE_LOOP_TURNS`, and for 63 in `verify_nfa`, where a step takes about 25.
     pub(crate) step_budget: u32,
     pub(crate) nfa_step_budget: u32,
     /// Rounds of each pass in the first submission of a scan, and in each one after it.

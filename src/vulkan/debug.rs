@@ -9,6 +9,18 @@ use ash::{ext, vk};
 ///
 /// A handle: it outlives the backend it was taken from, so it also shows what is reported while the
 /// device and the instance are destroyed.
+///
+/// # Examples
+///
+/// ```
+/// use vkscan::{Backend, BackendOptions};
+///
+/// let backend = Backend::new(&BackendOptions::default())?;
+/// let log = backend.validation_log();
+/// drop(backend);
+/// assert!(log.messages().is_empty(), "{:?}", log.messages());
+/// # Ok::<(), vkscan::BackendError>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct ValidationLog(Arc<Mutex<Vec<String>>>);
 

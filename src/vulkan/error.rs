@@ -7,6 +7,20 @@ use ash::vk;
 /// A fault of the Vulkan side: loader, device, memory, time.
 ///
 /// Every message says what was wrong, which limit applied and what to do.
+///
+/// # Examples
+///
+/// ```
+/// use vkscan::{Backend, BackendError, BackendOptions};
+///
+/// let options = BackendOptions::default().device(Some("no such device".parse()?));
+/// match Backend::new(&options) {
+///     Err(BackendError::DeviceNotFound { available, .. }) => println!("there are {available:?}"),
+///     Err(error) => return Err(error.into()),
+///     Ok(backend) => println!("{backend:?}"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackendError {
@@ -70,7 +84,7 @@ pub enum BackendError {
          Ubuntu: `apt install vulkan-validationlayers`) if that is missing, or ask for less"
     )]
     ValidationMissing {
-        /// What is absent.
+        /// What is absent, or what `VKSCAN_VALIDATION` says and may not.
         reason: String,
     },
 
@@ -139,6 +153,12 @@ pub enum BackendError {
 }
 
 /// The two places memory can run out in.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(vkscan::Memory::Device.to_string(), "device");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Memory {
     /// Memory of the host, device-visible or not.

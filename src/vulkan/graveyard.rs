@@ -95,6 +95,17 @@ impl Drop for Work {
 }
 
 /// What a device holds of things that were dropped while it was still at them: it gives them back once it has answered.
+///
+/// # Examples
+///
+/// ```
+/// use vkscan::{Backend, BackendOptions};
+///
+/// let backend = Backend::new(&BackendOptions::default())?;
+/// let held = backend.held_back();
+/// println!("{} bytes and {} objects wait for the device", held.bytes, held.objects);
+/// # Ok::<(), vkscan::BackendError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HeldBack {
     /// Bytes of buffers.

@@ -23,6 +23,27 @@ const SUBGROUP_OPERATIONS: vk::SubgroupFeatureFlags = vk::SubgroupFeatureFlags::
 );
 
 /// A Vulkan device: its identity and the limits that matter for a scan.
+///
+/// # Examples
+///
+/// ```
+/// use vkscan::{Backend, BackendOptions};
+///
+/// for device in Backend::devices(&BackendOptions::default())? {
+///     let (major, minor, _) = device.api_version;
+///     println!("{}, {}, with Vulkan {major}.{minor}", device.name, device.kind);
+///     if let Some(missing) = &device.unsuitable {
+///         println!("it cannot run vkscan: {missing}");
+///     }
+///     if let Some(family) = device.compute_family() {
+///         let count = device.queue_families[family].count;
+///         println!("kernels run on one of {count} queues, of family {family}");
+///     }
+///     println!("copies have a queue of their own: {}", device.transfer_family().is_some());
+///     println!("stages can be timed: {}", device.timestamp_valid_bits() > 0);
+/// }
+/// # Ok::<(), vkscan::BackendError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct DeviceInfo {
@@ -95,6 +116,15 @@ pub struct QueueFamily {
 }
 
 /// What kind of device it is; the order is the order of preference.
+///
+/// # Examples
+///
+/// ```
+/// use vkscan::DeviceKind;
+///
+/// assert!(DeviceKind::Discrete < DeviceKind::Cpu);
+/// assert_eq!(DeviceKind::Discrete.to_string(), "discrete GPU");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DeviceKind {
     /// A GPU with its own memory.
@@ -122,6 +152,17 @@ impl fmt::Display for DeviceKind {
 }
 
 /// A device's UUID, written as 32 hexadecimal digits in groups of 8-4-4-4-12.
+///
+/// # Examples
+///
+/// ```
+/// use vkscan::{DeviceUuid, NotAUuid};
+///
+/// let uuid: DeviceUuid = "6d65736132322e332e36000000000001".parse()?;
+/// assert_eq!(uuid.to_string(), "6d657361-3232-2e33-2e36-000000000001");
+/// assert_eq!("6d657361".parse::<DeviceUuid>(), Err(NotAUuid));
+/// # Ok::<(), NotAUuid>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DeviceUuid(pub [u8; 16]);
 

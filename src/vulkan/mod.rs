@@ -52,7 +52,25 @@ use instance::Instance;
 use pipeline::PipelineCache;
 use timeline::Timeline;
 
-/// How to open a device. The default picks the best one, without validation.
+/// How to open a device. The default picks the best one, without validation, unless the environment variables
+/// `VKSCAN_DEVICE` and `VKSCAN_VALIDATION` say otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use vkscan::{Backend, BackendOptions, DeviceSelector, Validation};
+///
+/// let devices = Backend::devices(&BackendOptions::default())?;
+/// let preferred = devices.iter().find(|device| device.preference.is_some());
+/// let options = BackendOptions::default()
+///     .device(preferred.map(|device| DeviceSelector::Uuid(device.uuid)))
+///     .validation(Validation::FromEnvironment)
+///     .wait_timeout(Duration::from_secs(120))
+///     .loader_path(None);
+/// let backend = Backend::new(&options)?;
+/// # Ok::<(), vkscan::BackendError>(())
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct BackendOptions {
@@ -63,7 +81,7 @@ pub struct BackendOptions {
     /// Whether to run under the validation layers.
     pub validation: Validation,
     /// How long a call waits for a device that does not answer before it fails with [`BackendError::Timeout`]: once for
-    /// all that it waits for, and anew whenever a submission of it has ended.
+    /// all that it waits for, and anew whenever a submission of it has ended. By default it is 60 seconds.
     pub wait_timeout: Duration,
     /// The Vulkan loader's library; `None` takes the system's.
     pub loader_path: Option<PathBuf>,
@@ -89,6 +107,19 @@ impl Default for BackendOptions {
 
 /// Whether to run under the Khronos validation layer: its core checks and its synchronisation
 /// checks. That is slow, and meant for tests. Opening a device fails where something asked for is missing.
+///
+/// # Examples
+///
+/// ```
+/// use vkscan::{Backend, BackendError, BackendOptions, Validation};
+///
+/// match Backend::new(&BackendOptions::default().validation(Validation::On)) {
+///     Ok(backend) => assert!(backend.validation_messages().is_empty()),
+///     Err(BackendError::ValidationMissing { reason }) => println!("not validated: {reason}"),
+///     Err(error) => return Err(error),
+/// }
+/// # Ok::<(), BackendError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Validation {
     /// As the environment variable `VKSCAN_VALIDATION` says: `0`, as without it, is off, `1` on, and `robust-access` as
@@ -123,6 +154,34 @@ impl Validation {
 /// An open device. Cloning it is cheap and gives another handle to the same device.
 ///
 /// Sessions hold the device themselves, so it does not matter which is dropped first.
+///
+/// # Examples
+///
+/// ```
+/// use vkscan::{Backend, BackendOptions, HeldBack, RulePipeline};
+///
+/// let options = BackendOptions::default();
+/// for device in Backend::devices(&options)? {
+///     println!("{}: {} ({:?})", device.index, device.name, device.preference);
+/// }
+/// let backend = Backend::new(&options)?;
+/// println!("on {}", backend.device_info().name);
+///
+/// let session = RulePipeline::new(&["a+"])?.prepare_resident(&backend, 1 << 16, 100)?;
+/// assert!(backend.allocated_bytes() > 0);
+/// session.free(&backend)?;
+/// assert_eq!((backend.allocated_bytes(), backend.held_back()), (0, HeldBack::default()));
+///
+/// // The way on, if it were lost.
+/// assert!(!backend.is_lost());
+/// let anew = backend.reopen()?;
+/// assert_eq!(anew.device_info().uuid, backend.device_info().uuid);
+///
+/// let log = backend.validation_log();
+/// drop(backend);
+/// assert!(log.messages().is_empty());
+/// # Ok::<(), vkscan::ScanError>(())
+/// ```
 #[derive(Clone)]
 pub struct Backend {
     device: Arc<Device>,
@@ -212,6 +271,12 @@ impl Backend {
     /// How long each of `count` submissions of no work takes, from the call until a thread that sleeps meanwhile has been
     /// woken up: what this machine asks of a program for any use of the device, to compare a small scan with.
     ///
+    /// # Errors
+    ///
+    /// Out of memory, a lost device, a time-out, or a Vulkan call that fails.
+    ///
+    /// # Examples
+    ///
     /// ```
     /// use vkscan::{Backend, BackendOptions};
     ///
@@ -221,10 +286,6 @@ impl Backend {
     /// println!("an empty submission takes {:?}", times[4]);
     /// # Ok::<(), vkscan::BackendError>(())
     /// ```
-    ///
-    /// # Errors
-    ///
-    /// Out of memory, a lost device, a time-out, or a Vulkan call that fails.
     pub fn time_empty_submissions(&self, count: usize) -> Result<Vec<Duration>, BackendError> {
         let mut commands = Commands::new(&self.device, "empty")?;
         commands.record(|_| ())?;

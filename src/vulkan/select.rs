@@ -10,6 +10,17 @@ use super::info::{DeviceInfo, DeviceUuid};
 
 /// Names a device. As text: an index (`0`), a UUID (32 hexadecimal digits, with or without hyphens),
 /// or else a part of its name in any case (`h100`, `llvmpipe`).
+///
+/// # Examples
+///
+/// ```
+/// use vkscan::{DeviceSelector, DeviceUuid};
+///
+/// assert_eq!("1".parse(), Ok(DeviceSelector::Index(1)));
+/// assert_eq!("llvmpipe".parse(), Ok(DeviceSelector::Name("llvmpipe".to_owned())));
+/// let uuid = DeviceUuid([0xAB; 16]);
+/// assert_eq!(uuid.to_string().parse(), Ok(DeviceSelector::Uuid(uuid)));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeviceSelector {
     /// Position in the loader's enumeration.

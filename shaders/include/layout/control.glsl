@@ -36,7 +36,7 @@ struct Control {
     uint prefiltered;
     // RETRY_* bits.
     uint retry_reasons;
-    // Pieces that walks of suffixes have gone on for, or tried to.
+    // Pieces that walks of suffixes and prefixes have gone on for, or tried to.
     uint pieces;
     // Slots that workgroups have claimed, or tried to.
     uint claimed;

@@ -16,14 +16,14 @@ const uint MAX_HAYSTACK_BYTES = MAX_SEGMENTS << SEGMENT_SHIFT;
 // Most loop turns over bytes that a Unicode look-around takes.
 const uint UNICODE_LOOK_STEPS = 15u;
 
-// Bytes that an invocation of `gram_prefilter` looks at in a turn, invocations that a workgroup of it has at most, and words
+// Bytes that an invocation of a prefilter looks at in a turn, invocations that a workgroup of it has at most, and words
 // of shared memory that each of them has beside the bitmap.
 const uint PREFILTER_BYTES = 16u;
 const uint PREFILTER_LANES = 512u;
 const uint PREFILTER_LANE_WORDS = 6u;
 // Turns are taken four at a time.
 const uint PREFILTER_TURNS = 4u;
-// Candidates and look-ups of an invocation of `gram_prefilter`; one that has more says that they do not fit.
+// Candidates, and look-ups, of an invocation of a prefilter; one that has more says that they do not fit.
 const uint PREFILTER_STEPS = 0x1000u;
 
 // Bytes of a suffix that are walked before it passes unchecked, and of a prefix before it counts as long.

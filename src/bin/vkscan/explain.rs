@@ -78,7 +78,9 @@ fn describe(bound: RuleBound) -> &'static str {
     match bound {
         RuleBound::Search => "the search for a factor was given up; there may be a better one",
         RuleBound::TableTime => "its DFA takes too long to build as a whole",
-        RuleBound::TableBytes => "its DFA is too large to be built as a whole",
+        RuleBound::TableBytes => {
+            "its DFA, too large or with a Unicode look-around, is not built as a whole"
+        }
         _ => "one that this command does not know",
     }
 }

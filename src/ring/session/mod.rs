@@ -22,6 +22,19 @@ mod under_way;
 /// Scans many small haystacks together: it keeps a ring of slots resident, into which items are published, and every
 /// item gets its own matches back, exactly those that a scan of its bytes alone would have.
 ///
+/// To have several rounds in flight, so that one is packed while those before it are scanned, [publish] items
+/// and [collect] what has come of them later.
+///
+/// Should the device be lost, the session makes itself anew once on the same physical device, scans items
+/// again that were not collected, and says so ([`RingStats::recovered`](crate::RingStats::recovered)). What
+/// was in lent memory, or on the device, is gone, and the batch or the item says so. A second loss is an
+/// error.
+///
+/// [publish]: MegakernelSession::publish
+/// [collect]: MegakernelSession::collect_into
+///
+/// # Examples
+///
 /// ```
 /// use vkscan::{Backend, BackendOptions, MegakernelSessionConfig, MegakernelSession, RulePipeline, RingItem};
 ///
@@ -39,15 +52,51 @@ mod under_way;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// To have several rounds in flight, so that one is packed while those before it are scanned, [publish] items and
-/// [collect] what has come of them later.
+/// Several rounds in flight, and memory that is used again:
 ///
-/// Should the device be lost, the session makes itself anew once on the same physical device, scans items again that
-/// were not collected, and says so ([`RingStats::recovered`](crate::RingStats::recovered)). What was in lent memory, or on the device, is gone, and
-/// the batch or the item says so. A second loss is an error.
+/// ```
+/// # use vkscan::{Backend, BackendOptions, MegakernelSessionConfig, MegakernelSession, RulePipeline};
+/// use vkscan::{RingItem, RingResults};
 ///
-/// [publish]: MegakernelSession::publish
-/// [collect]: MegakernelSession::collect_into
+/// # let backend = Backend::new(&BackendOptions::default())?;
+/// # let rules = RulePipeline::new(&[r"\d+"])?;
+/// # let config = MegakernelSessionConfig::default();
+/// # let Some(mut session) = MegakernelSession::new(&backend, &rules, config)? else { return Ok(()) };
+/// assert_eq!(session.slot_count(), 256);
+/// assert!(session.backend().is_some());
+/// let (one, two) = ([RingItem::new(1, b"1 2")], [RingItem::new(2, b"3")]);
+/// let first = session.publish(&one)?;
+/// let second = session.publish(&two)?;
+/// assert_eq!(session.next_slot(), 2);
+/// let mut results = RingResults::default();
+/// session.collect_into(first, &mut results)?;
+/// assert_eq!(results.match_count(), 2);
+/// session.flush()?; // waits, and keeps what comes of the second
+/// session.collect_into(second, &mut results)?;
+/// assert_eq!(results.match_count(), 1);
+/// session.submit_scan_into(&two, &mut results)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Items written straight to staging memory:
+///
+/// ```
+/// # use vkscan::{Backend, BackendOptions, MegakernelSessionConfig, MegakernelSession, RulePipeline};
+/// # let backend = Backend::new(&BackendOptions::default())?;
+/// # let rules = RulePipeline::new(&[r"\d+"])?;
+/// # let config = MegakernelSessionConfig::default();
+/// # let Some(mut session) = MegakernelSession::new(&backend, &rules, config)? else { return Ok(()) };
+/// # let mut results = vkscan::RingResults::default();
+/// let mut batch = session.lend(0)?;
+/// assert!(batch.reserve(1, 4, 100)); // an item 1 of 4 bytes
+/// batch.parts()[0].copy_from_slice(b"1 22");
+/// let published = session.publish_batch(batch)?;
+/// let batch = session.collect_batch(published, &mut results)?;
+/// assert_eq!(results.match_count(), 2);
+/// session.give_back(batch);
+/// assert!(session.trim()? > 0); // bytes that would have been lent again
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct MegakernelSession {
     config: MegakernelSessionConfig,
     /// None once it has been shut down, or the device is lost for good.
@@ -131,6 +180,24 @@ impl MegakernelSession {
     ///
     /// No such tenant, a session that has been shut down, lack of memory, or a fault of the device; and
     /// [`RingError::Uncollected`] while items that went with a lost device wait to be scanned again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use vkscan::{Backend, BackendOptions, MegakernelSessionConfig, MegakernelSession, RulePipeline};
+    /// use vkscan::{RingItem, RingObservable};
+    ///
+    /// # let backend = Backend::new(&BackendOptions::default())?;
+    /// # let rules = RulePipeline::new(&[r"\d+"])?;
+    /// let config = MegakernelSessionConfig::default().tenant_count(2).observable_slots(1);
+    /// # let Some(mut session) = MegakernelSession::new(&backend, &rules, config)? else { return Ok(()) };
+    /// session.set_tenant(1, &RulePipeline::new(&["[a-z]"])?, 100)?;
+    /// let items = [RingItem { tenant: 1, ..RingItem::new(0, b"abc") }, RingItem::new(1, b"22")];
+    /// let counts = session.submit_scan(&items)?.into_iter().map(|item| item.matches.map(|all| all.len()));
+    /// assert!(counts.eq([Ok(3), Ok(1)]));
+    /// assert_eq!(session.observe_tenant(1, RingObservable::Items), Some(1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_tenant(
         &mut self,
         tenant: u32,

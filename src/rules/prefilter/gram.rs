@@ -8,7 +8,7 @@ use crate::shaders::layout;
 /// Bytes of a gram.
 pub(crate) const GRAM: usize = 4;
 
-/// Grams of a rule, at most.
+/// Grams of a split, at most.
 pub(crate) const MOST_GRAMS: usize = 1 << 14;
 
 /// Four bytes, letters in lower case, and where they lie, counted from the byte before the suffix's start.

@@ -150,8 +150,8 @@ pub(crate) fn own_bytes(rule: &Rule) -> u64 {
     (nfa + splits + rule.dfas().map(|dfa| dfa.entries.len() * 2).sum::<usize>()) as u64
 }
 
-/// Bytes from a match's start within which its gram ends, for every rule whose prefixes are bounded; none if
-/// no rule has any grams.
+/// Bytes from a match's start within which its gram or class window ends, for every rule whose prefixes are bounded; none
+/// if no rule has splits.
 pub(crate) fn reach(rules: &[Rule]) -> Option<u32> {
     let splits = rules.iter().flat_map(|rule| &rule.splits);
     let offsets = |split: &Split| {

@@ -54,7 +54,7 @@ pub(crate) struct Frame {
     /// Staging memory, for one haystack at a time.
     staging_buffer: Arc<StagingBuffer>,
     resources: Resources,
-    /// The buffers that only kernels use.
+    /// The buffers that kernels use, and nobody reads back.
     others: [Buffer; 6],
     timeline: Arc<Timeline>,
     /// The timeline's value once all submissions have run.
@@ -89,7 +89,7 @@ pub(crate) struct Frame {
 /// Words of a hit, with its suffix.
 pub(super) const HIT_WORDS: usize = Hit::WORDS + 1;
 
-/// The candidates among the buffers that only kernels use.
+/// The candidates among these buffers.
 const CANDIDATES: usize = 4;
 
 /// Slices of a haystack, at most, and as how many of the smallest it is not cut.

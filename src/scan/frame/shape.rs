@@ -130,8 +130,8 @@ impl FrameShape {
     }
 }
 
-/// The shortest chunks whose summaries take no more memory than the haystack, within what every device
-/// binds as one buffer.
+/// The shortest chunks whose summaries take no more memory than the haystack, or than FEW_BYTES where it is smaller, within
+/// what every device binds as one buffer.
 fn chunk_log2(haystack_bytes: u64) -> u32 {
     const SHORTEST: u32 = 8;
     const FEW_BYTES: u64 = 32 << 20;

@@ -119,6 +119,7 @@ impl Frame {
         params: ScanParams,
         stats: &mut ScanStats,
     ) -> Result<Outcome, BackendError> {
+        tracing::trace!(starts = starts.len(), "starts in ambiguous ranges are verified exactly");
         let since = Instant::now();
         // No start but these, and nothing to look for.
         let params = ScanParams {
@@ -171,6 +172,11 @@ impl Frame {
     ) -> Result<Outcome, BackendError> {
         let mut header = self.header(stats)?;
         while header.pass < params.pass_count {
+            tracing::trace!(
+                pass = header.pass,
+                rounds = header.rounds,
+                "a run goes on in another submission"
+            );
             let since = Instant::now();
             let params = ScanParams { pass: header.pass, stage: self.resumes_at, ..params };
             self.resumes_at = layout::SCHEDULE_ROUND;

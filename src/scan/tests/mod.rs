@@ -153,6 +153,21 @@ fn limits_are_errors_that_name_both_numbers() {
         // The session goes on, and the cap itself is no error.
         assert_eq!(scan(&session, &backend, b"ababababab").len(), 10);
     }
+    // Of parts that are prefiltered, too, all is counted.
+    for kind in KINDS {
+        let rules = rules(kind, &["abcd[a-z]?"]);
+        let session = rules.prepare_resident(&backend, 20_000, 10).unwrap();
+        let haystack = b"abcd".repeat(5000);
+        let all = rules.reference_scan(&haystack).len() as u64;
+        let mut matches = Vec::new();
+        let scanned =
+            session.scan_into(&backend, &haystack, &mut matches, &mut ScanScratch::default());
+        let error = scanned.unwrap_err();
+        assert!(
+            matches!(error, ScanError::TooManyMatches { found, at_least: false, .. } if found == all),
+            "{error:?}, where there are {all}"
+        );
+    }
     let rules = rules(MatchKind::All, &["a"]);
     let error = rules.prepare_resident(&backend, MAX_HAYSTACK_BYTES + 1, 1).unwrap_err();
     assert!(matches!(error, ScanError::Limit { limit: 0x4000_0000, .. }), "{error:?}");

@@ -5,7 +5,7 @@ use super::*;
 /// Where the least start of a suffix is not the one that counts, or two suffixes tell different ends of one
 /// start, a few starts are scanned again; or all of them, if they are many.
 #[test]
-fn what_suffixes_cannot_tell_is_settled() {
+fn what_suffixes_cannot_tell_is_verified_again() {
     let backend = TestBackend::new();
     let patterns = [
         "(?:[ab]|cd){0,3}?abcd[ab]?",

@@ -15,7 +15,7 @@ use crate::narrow::narrow;
 use crate::rules::tables::pack::{self, Pass};
 use crate::rules::{Rule, Run, Split};
 use crate::scan::select::{AmbiguousRange, LeftmostSelector, SuffixReport, Undecided};
-use crate::shaders::layout::{self, Candidate};
+use crate::shaders::layout::{self, Candidate, ReadbackHeader};
 use crate::vulkan::deadline::Deadline;
 use crate::vulkan::device::Device;
 use crate::vulkan::memory::{Buffer, Location, WatchedBuffer};
@@ -197,7 +197,8 @@ impl ResidentRulePipeline {
         let range = info.max_storage_buffer_range.min(info.max_allocation_bytes);
         // Behind the hits that are read back is a word for each slot.
         let slots = ring.map_or(0, |ring| u64::from(ring.slots));
-        let most_hits = range.saturating_sub(16 + 4 * slots) / (4 * HIT_WORDS as u64);
+        let most_hits = range.saturating_sub(size_of::<ReadbackHeader>() as u64 + 4 * slots)
+            / (4 * HIT_WORDS as u64);
         let most_hits = usize::try_from(most_hits).unwrap_or(usize::MAX);
         limit("match capacity", max_matches, most_hits, "this device binds in one buffer")?;
         let hit_capacity = narrow(candidates.clamp(1, most_hits));

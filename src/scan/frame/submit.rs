@@ -212,9 +212,9 @@ impl Frame {
     ) -> Result<(), BackendError> {
         tracing::trace!("hits are fetched, for the device cannot select among them");
         let since = Instant::now();
-        let Frame { device, resources, open, fetch, stages, .. } = self;
-        let params =
-            ScanParams { stage: layout::SCHEDULE_ROUND, pass: params.pass_count, ..params };
+        let Frame { device, resources, open, fetch, stages, resumes_at, .. } = self;
+        // As the run was judged when it ended.
+        let params = ScanParams { stage: *resumes_at, pass: params.pass_count, ..params };
         let marks = resources.timestamps.clone();
         fetch.record(Key::new(params, 1), marks.as_ref(), |to, marks| {
             resources.record_end(to, marks, params, Ending::Hits);

@@ -265,6 +265,7 @@ fn stages(passed: Duration, stats: &ScanStats) -> Vec<Stage> {
         ("confirm", device.confirm),
         ("verify DFA", device.verify_dfa),
         ("verify NFA", device.verify_nfa),
+        ("select", device.select),
         ("readback", device.readback),
         ("host", passed.saturating_sub(device.total())),
     ];

@@ -227,7 +227,18 @@ impl ResidentRulePipeline {
             passes.first().is_some_and(|pass| pass.header.has_class_windows != 0);
         let may_end_early = matches!(&passes[..], [pass] if pass.header.has_rest == 0);
         let ring_slots = ring.map_or([0; 2], |ring| [ring.first, ring.slots]);
-        let shape = FrameShape { rounds, has_class_windows, may_end_early, ring_slots, ..shape };
+        // Packed items are selected from on the host.
+        let divided = if ring.is_some() { 0 } else { hit_capacity.min(tuning.most_selected) };
+        let division_bytes =
+            FrameShape::division_bytes(tuning, divided, narrow(pipeline.rules().len())).min(range);
+        let shape = FrameShape {
+            rounds,
+            has_class_windows,
+            may_end_early,
+            ring_slots,
+            division_bytes,
+            ..shape
+        };
         let frame_count =
             options.scans_in_flight.unwrap_or_else(|| default_frames(haystack_bytes)).max(1);
         limit("number of scans in flight", frame_count, MOST_FRAMES, "a session has frames for")?;
@@ -263,6 +274,7 @@ impl ResidentRulePipeline {
             gram_stride: passes[0].header.gram_stride,
             nfa_lanes: tuning.nfa_lanes,
             select_lanes: tuning.select_lanes,
+            select_words: tuning.select_words,
             slot_workgroup: ring.map(|ring| ring.workgroup),
         };
         let kernels = Arc::new(Kernels::new(backend, specialisation)?);

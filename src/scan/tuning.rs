@@ -42,8 +42,12 @@ pub(crate) struct Tuning {
     pub(crate) confirm_groups: u32,
     pub(crate) confirm_most: u32,
     pub(crate) most_pieces: u32,
-    /// Invocations of `select`: whole subgroups, as many as it has room for.
+    /// Invocations of a workgroup that selects, whole subgroups of them, and its words of shared memory.
     pub(crate) select_lanes: u32,
+    pub(crate) select_words: u32,
+    /// Hits that the device selects from, at most: on a CPU `quirks::LAVAPIPE_LOOP_TURNS` bounds them, as all of them may be
+    /// one workgroup's.
+    pub(crate) most_selected: u32,
     /// Words of a pass's gram bitmap, as a power of two.
     pub(crate) bitmap_log2: u32,
 }
@@ -71,6 +75,8 @@ impl Tuning {
             confirm_most: 32,
             most_pieces: 40,
             select_lanes: select_lanes(info),
+            select_words: select_words(info),
+            most_selected: 1 << 24,
             bitmap_log2: bitmap_log2(info.shared_memory_bytes),
         };
         match info.kind {
@@ -88,6 +94,7 @@ impl Tuning {
                 confirm_groups: 1 << 4,
                 confirm_most: 12,
                 most_pieces: 5,
+                most_selected: 1 << 17,
                 ..gpu
             },
             DeviceKind::Discrete => gpu,
@@ -97,6 +104,7 @@ impl Tuning {
                 step_budget: 4 << 10,
                 nfa_step_budget: 4 << 10,
                 rounds: [8, 32],
+                most_selected: 1 << 20,
                 ..gpu
             },
         }
@@ -135,10 +143,18 @@ fn prefilter_workgroup(info: &DeviceInfo) -> u32 {
 }
 
 /// A power of two, as sizes of subgroups are.
-pub(crate) fn select_lanes(info: &DeviceInfo) -> u32 {
+fn select_lanes(info: &DeviceInfo) -> u32 {
     let most = info.max_workgroup_invocations.min(layout::SELECT_MOST_LANES);
     let most = most.min(layout::SELECT_SUBGROUPS * info.subgroup_size);
     1 << most.ilog2()
+}
+
+/// For a hit of each invocation, as far as shared memory has room.
+fn select_words(info: &DeviceInfo) -> u32 {
+    /// Beside these words.
+    const OTHERS: u32 = 256;
+    let most = info.shared_memory_bytes / 4 - OTHERS;
+    (select_lanes(info) * layout::SELECT_HIT_WORDS).clamp(layout::SELECT_LEAST_WORDS, most)
 }
 
 #[cfg(test)]

@@ -1,18 +1,27 @@
 //! The twin of `shaders/select.comp`.
 
 use super::Buffers;
+use super::divide::{FEW_HITS, group_count};
 use crate::MatchKind;
-use crate::shaders::layout::{self, Hit, ReadbackHeader, ScanParams};
+use crate::shaders::layout::{self, Candidate, Hit, ReadbackHeader, ScanParams};
 
 /// A hit, and what its suffix says.
 #[derive(Clone, Copy)]
-struct Found {
-    hit: Hit,
+pub(super) struct Found {
+    pub(super) hit: Hit,
     report: u32,
     suffix: u32,
 }
 
 impl Found {
+    pub(super) fn new(hit: Hit, suffix: u32) -> Found {
+        Found {
+            hit,
+            report: suffix >> layout::REPORT_SHIFT,
+            suffix: suffix & ((1 << layout::REPORT_SHIFT) - 1),
+        }
+    }
+
     fn is_run(&self) -> bool {
         [layout::REPORT_LAZY, layout::REPORT_GREEDY].contains(&self.report)
     }
@@ -38,50 +47,72 @@ pub(crate) fn select(buffers: &mut Buffers, params: &ScanParams) -> (ReadbackHea
         retry_reasons: buffers.run_retry_reasons(params),
         ..ReadbackHeader::default()
     };
-    if buffers.hit_count == 0 {
-        return (ReadbackHeader { selected: layout::SELECTED_ALL, ..header }, Vec::new());
-    }
-    let room = ((params.candidate_capacity + params.start_capacity) / 4).min(layout::MOST_SELECTED);
-    if !is_over || header.retry_reasons != 0 || buffers.hit_count > room.min(params.hit_capacity) {
+    let count = buffers.hit_count;
+    if !is_over || header.retry_reasons != 0 || count > params.hit_capacity {
+        divide(buffers, 0);
         return (header, Vec::new());
     }
-    let count = buffers.hit_count as usize;
-    let mut found: Vec<Found> = buffers.hits[..count]
-        .iter()
-        .zip(&buffers.hit_suffixes)
-        .map(|(&hit, suffix)| Found {
-            hit,
-            report: suffix >> layout::REPORT_SHIFT,
-            suffix: suffix & ((1 << layout::REPORT_SHIFT) - 1),
+    if count > FEW_HITS {
+        let has_room = buffers.places(count).end <= buffers.candidates.len();
+        if has_room {
+            let patterns = buffers.header().pattern_count as usize;
+            buffers.candidates[..patterns].fill(Candidate::default());
+        }
+        divide(buffers, if has_room { count } else { 0 });
+        let selected = if has_room { layout::SELECTED_MANY } else { layout::SELECTED_NONE };
+        return (ReadbackHeader { selected, ..header }, Vec::new());
+    }
+    divide(buffers, 0);
+    let mut found: Vec<Found> = (0..count)
+        .map(|index| {
+            let index = index as usize;
+            Found::new(buffers.hits[index], buffers.hit_suffixes[index])
         })
         .collect();
-    found.sort_by_key(|found| (found.hit.pattern_id, found.position(), found.hit.end));
-    let matches = match buffers.match_kind {
-        MatchKind::All => {
-            let mut hits: Vec<Hit> = found.iter().map(|found| found.hit).collect();
-            hits.dedup();
-            hits
-        }
-        MatchKind::LeftmostFirst => {
-            let of_patterns = found.chunk_by(|one, next| one.hit.pattern_id == next.hit.pattern_id);
-            let mut matches = Vec::new();
-            for of_one in of_patterns {
-                let Some(selected) = select_of_pattern(of_one, params.end_start) else {
-                    return (
-                        ReadbackHeader { selected: layout::SELECTED_OPEN, ..header },
-                        Vec::new(),
-                    );
-                };
-                matches.extend(selected);
-            }
-            matches
-        }
+    let Some(matches) = select_among(&mut found, buffers.match_kind, params.end_start) else {
+        return (ReadbackHeader { selected: layout::SELECTED_OPEN, ..header }, Vec::new());
     };
     buffers.hits[..matches.len()].copy_from_slice(&matches);
     buffers.hit_count = matches.len() as u32;
-    let header =
-        ReadbackHeader { selected: layout::SELECTED_ALL, match_count: buffers.hit_count, ..header };
-    (header, matches)
+    let (selected, match_count) = (layout::SELECTED_ALL, buffers.hit_count);
+    (ReadbackHeader { selected, match_count, ..header }, matches)
+}
+
+/// Leaves so many hits to other workgroups.
+fn divide(buffers: &mut Buffers, count: u32) {
+    let groups = group_count(count);
+    let control = &mut buffers.control;
+    control.divided = count;
+    control.hits_x = count.div_ceil(layout::HIT_LANES * 4).min(layout::MOST_HIT_GROUPS);
+    control.group_hits_x = u32::from(count != 0);
+    control.select_groups_x = groups;
+    control.collect_matches_x = groups.min(layout::MOST_HIT_GROUPS);
+    [control.hits_y, control.hits_z] = [1; 2];
+    [control.group_hits_y, control.group_hits_z] = [1; 2];
+    [control.select_groups_y, control.select_groups_z] = [1; 2];
+    [control.collect_matches_y, control.collect_matches_z] = [1; 2];
+}
+
+/// The matches among hits, unless these leave open which they are. Sorts the hits.
+pub(super) fn select_among(
+    found: &mut [Found],
+    match_kind: MatchKind,
+    end_start: u32,
+) -> Option<Vec<Hit>> {
+    found.sort_by_key(|found| (found.hit.pattern_id, found.position(), found.hit.end));
+    match match_kind {
+        MatchKind::All => {
+            let mut hits: Vec<Hit> = found.iter().map(|found| found.hit).collect();
+            hits.dedup();
+            Some(hits)
+        }
+        MatchKind::LeftmostFirst => {
+            let of_patterns = found.chunk_by(|one, next| one.hit.pattern_id == next.hit.pattern_id);
+            let selected: Option<Vec<Vec<Hit>>> =
+                of_patterns.map(|of_one| select_of_pattern(of_one, end_start)).collect();
+            selected.map(|matches| matches.concat())
+        }
+    }
 }
 
 /// The matches of a pattern, unless its sorted hits leave open which those are.

@@ -271,13 +271,13 @@ impl Recorder<'_> {
         self.pipeline = Some(pipeline.clone());
     }
 
-    /// Sets all push constants of the bound kernel.
+    /// Sets all push constants of the bound kernel, if it has any.
     pub(crate) fn push_constants(&mut self, bytes: &[u8]) {
         let pipeline = self.pipeline.as_ref().expect("a kernel is bound");
-        assert_eq!(bytes.len(), pipeline.push_constant_bytes() as usize);
-        if bytes.is_empty() {
+        if pipeline.push_constant_bytes() == 0 {
             return;
         }
+        assert_eq!(bytes.len(), pipeline.push_constant_bytes() as usize);
         // SAFETY: recording; the bytes are exactly the range of the pipeline's layout.
         unsafe {
             self.device.raw().cmd_push_constants(

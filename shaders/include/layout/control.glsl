@@ -70,6 +70,20 @@ struct Control {
     uint compose_summaries_x;
     uint compose_summaries_y;
     uint compose_summaries_z;
+    // Hits that are divided by patterns, and the grids for that.
+    uint divided;
+    uint hits_x;
+    uint hits_y;
+    uint hits_z;
+    uint group_hits_x;
+    uint group_hits_y;
+    uint group_hits_z;
+    uint select_groups_x;
+    uint select_groups_y;
+    uint select_groups_z;
+    uint collect_matches_x;
+    uint collect_matches_y;
+    uint collect_matches_z;
     // Which summaries these are.
     uint made[MOST_SUMMARIES];
     // All that follows is kept from run to run of a scan with one pass: the rules that have been listed, with 1 added,
@@ -98,11 +112,12 @@ const uint REPORT_LEAST = 0u;
 const uint REPORT_LAZY = 1u;
 const uint REPORT_GREEDY = 2u;
 
-// ReadbackHeader::selected: the hits are as they were found; or they leave open which of them count; or what follows
-// are the matches.
+// ReadbackHeader::selected: the hits are as they were found; or they leave open which of them count; or they are many, and yet
+// to be divided; or what follows are the matches.
 const uint SELECTED_NONE = 0u;
 const uint SELECTED_OPEN = 1u;
-const uint SELECTED_ALL = 2u;
+const uint SELECTED_MANY = 2u;
+const uint SELECTED_ALL = 3u;
 
 // The head of the readback buffer; the hits follow once the scan is done.
 struct ReadbackHeader {

@@ -82,12 +82,15 @@ const uint CHUNK_NO_ROW = CHUNK_BEGIN_ROW;
 // run together search one after the other.
 const uint SEARCH_STEPS = 2u;
 
-// Hits that one workgroup, `select`, sorts and selects from, at most; subgroups that it has, at most; the digits that it sorts
-// by; and the words of shared memory for these, or for the keys of few hits, as many as invocations.
-const uint MOST_SELECTED_LOG2 = 16u;
-const uint MOST_SELECTED = 1u << MOST_SELECTED_LOG2;
+// Words of shared memory that a hit takes while it is selected from, and most invocations and subgroups of a workgroup that
+// selects; the digits that it sorts many hits by, of which it counts each for each subgroup.
+const uint SELECT_HIT_WORDS = 8u;
+const uint SELECT_MOST_LANES = 1024u;
 const uint SELECT_SUBGROUPS = 32u;
 const uint SELECT_DIGIT_BITS = 6u;
 const uint SELECT_DIGITS = 1u << SELECT_DIGIT_BITS;
-const uint SELECT_MOST_LANES = 1024u;
-const uint SELECT_WORDS = 3u * SELECT_MOST_LANES;
+const uint SELECT_LEAST_WORDS = SELECT_DIGITS * SELECT_SUBGROUPS;
+// Groups that hits are divided into, at most; and invocations of a workgroup that only moves them, and such workgroups.
+const uint MOST_GROUPS = 0x8000u;
+const uint HIT_LANES = 256u;
+const uint MOST_HIT_GROUPS = 1024u;

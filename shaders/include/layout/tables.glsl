@@ -164,6 +164,8 @@ struct PassHeader {
     uint long_firsts;
     uint long_pairs;
     uint has_long;
+    // Patterns of all passes.
+    uint pattern_count;
 };
 
 // One rule of a pass.

@@ -94,6 +94,7 @@ pub(crate) fn pack(
     let lists = most(|header| header.nfa_lists);
     let stack = most(|header| header.nfa_stack);
     for Pass { header, .. } in &mut passes {
+        header.pattern_count = narrow(rules.len());
         (header.nfa_stamps, header.nfa_lists, header.nfa_stack) = (stamps, lists, stack);
     }
     Ok(passes)

@@ -75,7 +75,7 @@ pub(crate) struct Frame {
     copied: Vec<AtomicUsize>,
     rest: Recording,
     resume: Recording,
-    fetch: Recording,
+    end: Recording,
     ending: Ending,
     /// What the next submission begins with, should it go on: `layout::SCHEDULE_*`.
     resumes_at: u32,
@@ -177,8 +177,8 @@ impl Frame {
         let starts =
             local("start walkers", records(shape.start_walkers, StartWalker::WORDS), copied)?;
         let queue = local("queue", records(shape.queue_capacity, Task::WORDS), none)?;
-        let candidates = shape.candidate_capacity + shape.start_capacity;
-        let candidates = local("candidates", records(candidates, Candidate::WORDS), copied)?;
+        let candidates = records(shape.candidate_capacity + shape.start_capacity, Candidate::WORDS);
+        let candidates = local("candidates", candidates.max(shape.division_bytes), copied)?;
         let summaries = local("summaries", shape.summary_bytes(), none)?;
         let nfa = local("nfa walkers", records(shape.nfa_walkers, NfaWalker::WORDS), copied)?;
         let scratch = local("scratch", records(shape.nfa_scratch_words, 1), copied)?;
@@ -211,7 +211,7 @@ impl Frame {
         let rounds = shape.rounds[0].max(shape.rounds[1]) * narrow::<_, u32>(tables.len());
         let slice_count = shape.haystack_bytes.div_ceil(shape.slice_bytes.into());
         let slice_count: u32 = narrow(slice_count.clamp(1, MOST_SLICES as u64));
-        let marks = 3 + 2 * rounds + 2 * narrow::<_, u32>(tables.len()) + 2 * slice_count;
+        let marks = 5 + 2 * rounds + 2 * narrow::<_, u32>(tables.len()) + 2 * slice_count;
         let slice = |index: u32| {
             let name = |what: &str| format!("{name}/slice {index}/{what}");
             Ok(Slice {
@@ -254,7 +254,7 @@ impl Frame {
             slices: (0..slice_count).map(slice).collect::<Result<_, BackendError>>()?,
             rest: Recording::new(device, &format!("{name}/rest"))?,
             resume: Recording::new(device, &format!("{name}/resume"))?,
-            fetch: Recording::new(device, &format!("{name}/fetch"))?,
+            end: Recording::new(device, &format!("{name}/end"))?,
             ending: Ending::Hits,
             resumes_at: layout::SCHEDULE_ROUND,
             stages: Vec::new(),
@@ -323,8 +323,8 @@ impl Frame {
     /// What names the haystack.
     fn recordings(&mut self) -> impl Iterator<Item = &mut Recording> {
         let prefilters = self.slices.iter_mut().map(|slice| &mut slice.prefilter);
-        let Frame { whole, start, rest, resume, fetch, .. } = self;
-        let others = [whole, start, rest, resume, fetch];
+        let Frame { whole, start, rest, resume, end, .. } = self;
+        let others = [whole, start, rest, resume, end];
         prefilters.chain(others)
     }
 
@@ -442,7 +442,7 @@ impl Frame {
             slices,
             rest,
             resume,
-            fetch,
+            end,
             staged,
             ..
         } = self;
@@ -452,7 +452,7 @@ impl Frame {
         watched.push(staging_buffer.watch());
         let own = [&haystack, &hits, &control, &readback].into_iter().chain(&others);
         watched.extend(own.map(Buffer::watch));
-        drop((open, copy, whole, start, slices, rest, resume, fetch));
+        drop((open, copy, whole, start, slices, rest, resume, end));
         drop((window, own_sets, resident, tables, bound, staged));
         let buffers = [haystack, hits, control, readback].into_iter().chain(others);
         buffers.map(Buffer::destroy).fold(staging_buffer.destroy(), Result::and)

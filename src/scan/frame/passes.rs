@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ash::vk;
 use bytemuck::bytes_of;
 
+use super::pipelines::Kernels;
 use super::recording::{Ending, Marks, Stage};
 use super::shape::FrameShape;
 use super::upload::Upload;
@@ -196,6 +197,7 @@ impl Resources {
                 let params = ScanParams { stage: layout::SCHEDULE_CONFIRMED, ..params };
                 if rounds == 0 {
                     marks.mark(to, Stage::Confirm);
+                    // If there are many hits, too, the next submission sees to them.
                     self.record_end(to, marks, params, ending);
                     return;
                 }
@@ -205,6 +207,9 @@ impl Resources {
             self.record_rounds(to, marks, params, rounds, first);
         }
         self.record_end(to, marks, params, ending);
+        if ending == Ending::Matches {
+            self.record_division(to, marks, params);
+        }
     }
 
     /// Records rounds of the pass that `params` names.
@@ -238,7 +243,7 @@ impl Resources {
         }
     }
 
-    /// Records what brings the outcome to the host.
+    /// Records what brings the outcome to the host, unless that are matches among many hits.
     pub(super) fn record_end(
         &self,
         to: &mut Recorder,
@@ -259,6 +264,23 @@ impl Resources {
         }
         to.compute_to_host();
         marks.mark(to, Stage::Readback);
+    }
+
+    /// Records what selects among many hits, if there are as many.
+    pub(super) fn record_division(&self, to: &mut Recorder, marks: &mut Marks, params: ScanParams) {
+        let Kernels { count_hits, group_hits, scatter_hits, select_groups, .. } = &*self.kernels;
+        to.compute_to_indirect();
+        let hits_x = offset_of!(Control, hits_x);
+        self.walk(to, c"count_hits", count_hits, params, hits_x);
+        let grid = offset_of!(Control, group_hits_x);
+        self.walk(to, c"group_hits", group_hits, params, grid);
+        self.walk(to, c"scatter_hits", scatter_hits, params, hits_x);
+        let grid = offset_of!(Control, select_groups_x);
+        self.walk(to, c"select_groups", select_groups, params, grid);
+        let grid = Grid::Scheduled(offset_of!(Control, collect_matches_x));
+        self.dispatch(to, c"collect_matches", &self.kernels.collect_matches, params, grid);
+        to.compute_to_host();
+        marks.mark(to, Stage::Select);
     }
 
     /// Records a kernel that looks at each slot of packed items.

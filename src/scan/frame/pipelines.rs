@@ -9,11 +9,16 @@ use crate::vulkan::pipeline::{ComputePipeline, KernelDesc, SetLayout};
 use crate::{Backend, BackendError, MatchKind};
 
 /// What every session has.
-const OF_ALL: [&Kernel; 10] = [
+const OF_ALL: [&Kernel; 15] = [
     &shaders::SCHEDULE,
     &shaders::VERIFY_DFA,
     &shaders::VERIFY_NFA,
     &shaders::SELECT,
+    &shaders::COUNT_HITS,
+    &shaders::GROUP_HITS,
+    &shaders::SCATTER_HITS,
+    &shaders::SELECT_GROUPS,
+    &shaders::COLLECT_MATCHES,
     &shaders::READBACK,
     &shaders::GRAM_PREFILTER,
     &shaders::CLASS_PREFILTER,
@@ -32,6 +37,7 @@ pub(crate) struct Specialisation {
     pub(crate) gram_stride: u32,
     pub(crate) nfa_lanes: u32,
     pub(crate) select_lanes: u32,
+    pub(crate) select_words: u32,
     /// Invocations of a workgroup that looks at slots, where haystacks are made of packed items.
     pub(crate) slot_workgroup: Option<u32>,
 }
@@ -42,6 +48,11 @@ pub(crate) struct Kernels {
     pub(crate) verify_dfa: Arc<ComputePipeline>,
     pub(crate) verify_nfa: Arc<ComputePipeline>,
     pub(crate) select: Arc<ComputePipeline>,
+    pub(crate) count_hits: Arc<ComputePipeline>,
+    pub(crate) group_hits: Arc<ComputePipeline>,
+    pub(crate) scatter_hits: Arc<ComputePipeline>,
+    pub(crate) select_groups: Arc<ComputePipeline>,
+    pub(crate) collect_matches: Arc<ComputePipeline>,
     pub(crate) readback: Arc<ComputePipeline>,
     pub(crate) gram_prefilter: Arc<ComputePipeline>,
     pub(crate) class_prefilter: Arc<ComputePipeline>,
@@ -75,6 +86,7 @@ impl Kernels {
             (layout::SPEC_GRAM_STRIDE, specialisation.gram_stride),
             (layout::SPEC_NFA_LANES, specialisation.nfa_lanes),
             (layout::SPEC_SELECT_LANES, specialisation.select_lanes),
+            (layout::SPEC_SELECT_WORDS, specialisation.select_words),
             (layout::SPEC_PACKED, specialisation.slot_workgroup.is_some().into()),
             (layout::SPEC_SLOT_WORKGROUP, specialisation.slot_workgroup.unwrap_or(1)),
         ];
@@ -108,6 +120,11 @@ impl Kernels {
             verify_dfa: pipeline(&shaders::VERIFY_DFA)?,
             verify_nfa: pipeline(&shaders::VERIFY_NFA)?,
             select: pipeline(&shaders::SELECT)?,
+            count_hits: pipeline(&shaders::COUNT_HITS)?,
+            group_hits: pipeline(&shaders::GROUP_HITS)?,
+            scatter_hits: pipeline(&shaders::SCATTER_HITS)?,
+            select_groups: pipeline(&shaders::SELECT_GROUPS)?,
+            collect_matches: pipeline(&shaders::COLLECT_MATCHES)?,
             readback: pipeline(&shaders::READBACK)?,
             gram_prefilter: pipeline(&shaders::GRAM_PREFILTER)?,
             class_prefilter: pipeline(&shaders::CLASS_PREFILTER)?,

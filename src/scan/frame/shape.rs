@@ -2,7 +2,7 @@
 
 use crate::narrow::narrow;
 use crate::scan::tuning::Tuning;
-use crate::shaders::layout::{self, ChunkSummary, ScanParams};
+use crate::shaders::layout::{self, Candidate, ChunkSummary, ScanParams};
 
 /// Sizes of a frame's buffers, alike for all frames of a session.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub(crate) struct FrameShape {
     pub(crate) queue_capacity: u32,
     pub(crate) candidate_capacity: u32,
     pub(crate) start_capacity: u32,
+    /// Bytes that many hits are divided in, where the candidates are.
+    pub(crate) division_bytes: u64,
     pub(crate) gram_prefilter_groups: u32,
     pub(crate) prefilter_workgroup: u32,
     pub(crate) confirm_groups: u32,
@@ -107,6 +109,7 @@ impl FrameShape {
             queue_capacity: if nfa_walkers == 0 { 1 } else { queue_capacity },
             candidate_capacity: candidates,
             start_capacity: (candidates / 4).max(tuning.least_candidates),
+            division_bytes: 0,
             gram_prefilter_groups: tuning.gram_prefilter_groups,
             prefilter_workgroup: tuning.prefilter_workgroup,
             confirm_groups: confirm_groups(tuning, candidates),
@@ -121,6 +124,14 @@ impl FrameShape {
             chunk_log2: chunk_log2(haystack_bytes),
             ring_slots: [0; 2],
         }
+    }
+
+    /// Bytes to divide so many hits in, of rules of so many patterns: `shaders/include/groups.glsl`.
+    pub(crate) fn division_bytes(tuning: &Tuning, hits: u32, patterns: u32) -> u64 {
+        let few = tuning.select_words / layout::SELECT_HIT_WORDS;
+        let groups = hits.div_ceil(few / 2).min(layout::MOST_GROUPS);
+        let places = u64::from(patterns) + 2 * u64::from(groups) + 4 * u64::from(hits);
+        places * size_of::<Candidate>() as u64
     }
 
     /// Bytes of all summaries.

@@ -6,14 +6,14 @@ use std::time::Instant;
 use bytemuck::{bytes_of, cast_slice, pod_read_unaligned};
 
 use super::passes::FirstPass;
-use super::recording::{Ending, Key, Stage, mark_begin, stage_times};
+use super::recording::{Ending, Key, Marks, Stage, mark_begin, stage_times};
 use super::upload::{Source, Upload, copy_bytes};
-use super::{CANDIDATES, Frame, Outcome};
+use super::{CANDIDATES, Frame, Outcome, Resources};
 use crate::BackendError;
 use crate::narrow::narrow;
 use crate::scan::stats::ScanStats;
 use crate::shaders::layout::{self, Candidate, Control, ReadbackHeader, ScanParams};
-use crate::vulkan::command::Scope;
+use crate::vulkan::command::{Recorder, Scope};
 
 impl Frame {
     /// Submits a scan over what `params` names of the haystack in `source`. Its preparation began at `since`.
@@ -196,6 +196,13 @@ impl Frame {
             stats.enqueue += since.elapsed();
             header = self.header(stats)?;
         }
+        if header.selected == layout::SELECTED_MANY {
+            tracing::trace!(hits = header.hit_count, "many hits are divided in another submission");
+            self.submit_end(params, stats, |resources, to, marks, params| {
+                resources.record_division(to, marks, params);
+            })?;
+            header = self.header(stats)?;
+        }
         stats.rounds += header.rounds;
         Ok(Outcome {
             hit_count: header.hit_count,
@@ -211,20 +218,34 @@ impl Frame {
         stats: &mut ScanStats,
     ) -> Result<(), BackendError> {
         tracing::trace!("hits are fetched, for the device cannot select among them");
+        self.submit_end(params, stats, |resources, to, marks, params| {
+            resources.record_end(to, marks, params, Ending::Hits);
+        })?;
+        self.header(stats).map(drop)
+    }
+
+    /// Submits what a run ends with instead of what it has ended with.
+    fn submit_end(
+        &mut self,
+        params: ScanParams,
+        stats: &mut ScanStats,
+        body: impl FnOnce(&Resources, &mut Recorder, &mut Marks, ScanParams),
+    ) -> Result<(), BackendError> {
         let since = Instant::now();
-        let Frame { device, resources, open, fetch, stages, resumes_at, .. } = self;
+        let Frame { device, resources, open, end, stages, resumes_at, .. } = self;
         // As the run was judged when it ended.
         let params = ScanParams { stage: *resumes_at, pass: params.pass_count, ..params };
         let marks = resources.timestamps.clone();
-        fetch.record(Key::new(params, 1), marks.as_ref(), |to, marks| {
-            resources.record_end(to, marks, params, Ending::Hits);
+        end.key = None;
+        end.record(Key::new(params, 1), marks.as_ref(), |to, marks| {
+            body(resources, to, marks, params);
         })?;
         stages.clear();
         stages.push(Stage::Begin);
-        stages.extend_from_slice(&fetch.stages);
-        self.submitted = device.submit(&mut [open, &mut fetch.commands], &self.timeline)?;
+        stages.extend_from_slice(&end.stages);
+        self.submitted = device.submit(&mut [open, &mut end.commands], &self.timeline)?;
         stats.enqueue += since.elapsed();
-        self.header(stats).map(drop)
+        Ok(())
     }
 
     /// Waits for the last submission, and says how far the scan has come.

@@ -3,10 +3,11 @@
 use ash::vk;
 use bytemuck::{Pod, bytes_of, cast_slice, pod_read_unaligned};
 
+use super::divide::{Places, group_count};
 use super::*;
 use crate::rules::tables::pack;
 use crate::scan::frame::pipelines::{Kernels, SlotKernels, Specialisation};
-use crate::scan::tuning::select_lanes;
+use crate::scan::tuning::Tuning;
 use crate::shaders::layout::{self, ReadbackHeader};
 use crate::vulkan::command::Commands;
 use crate::vulkan::memory::{Buffer, Location};
@@ -118,6 +119,19 @@ impl<'a> OnDevice<'a> {
     fn array<T: Pod>(&self, binding: u32, count: usize) -> Vec<T> {
         let bytes = &self.bytes(binding)[..count * size_of::<T>()];
         bytemuck::allocation::pod_collect_to_vec(bytes)
+    }
+
+    /// Compares what is read back, and what the hits have become.
+    fn compare_matches(&self, twin: &Buffers, header: ReadbackHeader, matches: &[Hit]) {
+        let bytes = self.bytes(layout::BINDING_READBACK);
+        assert_eq!(pod_read_unaligned::<ReadbackHeader>(&bytes[..HEADER]), header);
+        let (found, untouched) = bytes[HEADER..].split_at(12 * matches.len());
+        assert_eq!(found, cast_slice::<_, u8>(matches));
+        assert!(untouched.iter().all(|&byte| byte == 0xEE), "more than the matches was written");
+        let theirs = self.read(twin);
+        assert_eq!(theirs.hit_count, twin.hit_count);
+        assert_eq!(theirs.hits[..matches.len()], twin.hits[..matches.len()]);
+        assert_eq!(theirs.control, twin.control);
     }
 
     /// What the kernel left, as a twin's buffers.
@@ -255,7 +269,8 @@ fn kernels_of(backend: &Backend, kind: MatchKind, tables: &Pass, has_slots: bool
         prefilter_workgroup: PREFILTER_WORKGROUP,
         gram_stride: tables.header.gram_stride,
         nfa_lanes: backend.device_info().subgroup_size,
-        select_lanes: select_lanes(backend.device_info()),
+        select_lanes: Tuning::for_device(backend.device_info()).select_lanes,
+        select_words: FEW_HITS * layout::SELECT_HIT_WORDS,
         slot_workgroup: has_slots.then_some(SLOT_WORKGROUP),
     };
     Kernels::new(backend, specialisation).unwrap()
@@ -381,7 +396,7 @@ fn compare_readback(
     hits.len()
 }
 
-/// Compares which hits are selected, and where they are then.
+/// Compares which hits are selected, and where they are then; many are divided first.
 fn compare_select(
     backend: &Backend,
     kernels: &Kernels,
@@ -390,16 +405,51 @@ fn compare_select(
 ) -> ReadbackHeader {
     let device = OnDevice::new(backend, state);
     device.run(kernels, &kernels.select, params, [1, 1]);
-    let bytes = device.bytes(layout::BINDING_READBACK);
     let (header, matches) = select(state, params);
-    assert_eq!(pod_read_unaligned::<ReadbackHeader>(&bytes[..HEADER]), header);
-    let (found, untouched) = bytes[HEADER..].split_at(12 * matches.len());
-    assert_eq!(found, cast_slice::<_, u8>(&matches));
-    assert!(untouched.iter().all(|&byte| byte == 0xEE), "more than the matches was written");
-    let theirs = device.read(state);
-    assert_eq!(theirs.hit_count, state.hit_count);
-    assert_eq!(theirs.hits[..matches.len()], state.hits[..matches.len()]);
+    device.compare_matches(state, header, &matches);
+    if header.selected != layout::SELECTED_MANY {
+        return header;
+    }
+    let Control { hits_x, select_groups_x, collect_matches_x, .. } = state.control;
+    let stages: [(_, _, fn(&mut Buffers, &ScanParams)); 4] = [
+        (&kernels.count_hits, hits_x, count_hits),
+        (&kernels.group_hits, 1, group_hits),
+        (&kernels.scatter_hits, hits_x, scatter_hits),
+        (&kernels.select_groups, select_groups_x, select_groups),
+    ];
+    for (kernel, grid, twin) in stages {
+        let device = OnDevice::new(backend, state);
+        device.run(kernels, kernel, params, [grid, 1]);
+        let mut theirs = device.read(state);
+        twin(state, params);
+        assert_eq!(divided(&mut theirs), divided(&mut state.clone()));
+    }
+    let device = OnDevice::new(backend, state);
+    device.run(kernels, &kernels.collect_matches, params, [collect_matches_x, 1]);
+    let (header, matches) = collect_matches(state, params);
+    device.compare_matches(state, header, &matches);
     header
+}
+
+/// What is known of divided hits: counts and groups, results, and the hits of each group or, behind its matches, nothing.
+fn divided(buffers: &mut Buffers) -> [Vec<Candidate>; 2] {
+    let count = buffers.control.divided;
+    let Places { groups, results, records, .. } = buffers.places(count);
+    let mut hits = Vec::new();
+    for group in 0..group_count(count) as usize {
+        let Candidate { of: first, at: end } = buffers.candidates[groups + group];
+        let of_group = records + 2 * first as usize..records + 2 * end as usize;
+        let selected = buffers.candidates[results + group];
+        let mut of_group: Vec<[Candidate; 2]> =
+            buffers.candidates[of_group].chunks(2).map(|pair| [pair[0], pair[1]]).collect();
+        if selected != Candidate::default() {
+            of_group.truncate(selected.of as usize);
+            of_group.iter_mut().for_each(|[_, end]| end.at = 0);
+        }
+        of_group.sort_unstable_by_key(|pair| pair.map(|Candidate { of, at }| (of, at)));
+        hits.extend(of_group.concat());
+    }
+    [buffers.candidates[..records].to_vec(), hits]
 }
 
 fn slot_kernels(kernels: &Kernels) -> &SlotKernels {

@@ -126,11 +126,12 @@ fn kernel_twin_and_host_select_the_same() {
     let backend = TestBackend::new();
     for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {
         let options = PipelineOptions { match_kind, ..PipelineOptions::default() };
-        let tables = tables_of(&RulePipeline::with_options(&["abcd"], options).unwrap());
+        let mut tables = tables_of(&RulePipeline::with_options(&["abcd"], options).unwrap());
+        tables.header.pattern_count = 100;
         let kernels = kernels_of(&backend, match_kind, &tables, false);
         let mut runner = TestRunner::new(ProptestConfig::with_cases(128));
         let several = prop::collection::vec(hits(), 100);
-        let counts = [const { Cell::new(0) }; 3];
+        let counts = [const { Cell::new(0) }; 4];
         let run = runner.run(&several, |patterns| {
             let alone = |hits: &Vec<Found>| {
                 let mut state = buffers(&tables, match_kind, std::slice::from_ref(hits));
@@ -173,8 +174,8 @@ fn kernel_twin_and_host_select_the_same() {
             // Whole, it would be too long to read.
             panic!("{}", error.to_string().chars().take(2000).collect::<String>());
         }
-        let [none, open, all] = counts.map(Cell::into_inner);
-        assert_eq!(none, 0);
+        let [none, open, many, all] = counts.map(Cell::into_inner);
+        assert_eq!([none, many], [0, 0]);
         assert!(all >= 256);
         assert_eq!(open > 100, match_kind == MatchKind::LeftmostFirst, "{open} runs are open");
     }
@@ -209,10 +210,13 @@ fn what_cannot_be_selected_from_is_left() {
     let selected_from = |params: ScanParams, state: &mut Buffers| {
         compare_select(&backend, &kernels, state, &params).selected == layout::SELECTED_ALL
     };
-    let tight =
-        |room: u32| ScanParams { candidate_capacity: 4 * room, start_capacity: 0, ..params() };
-    assert!(selected_from(tight(100), &mut whole.clone()));
-    assert!(!selected_from(tight(99), &mut whole.clone()));
+    let many = [(0..=FEW_HITS).map(hit).collect()];
+    let many = buffers(&tables, MatchKind::LeftmostFirst, &many);
+    let room = many.places(FEW_HITS + 1).end;
+    let with_room =
+        |room: usize| Buffers { candidates: many.candidates[..room].to_vec(), ..many.clone() };
+    assert!(selected_from(params(), &mut with_room(room)));
+    assert!(!selected_from(params(), &mut with_room(room - 1)));
     let few = ScanParams { hit_capacity: 99, ..params() };
     let mut state = Buffers {
         hit_suffixes: whole.hit_suffixes[..99].to_vec(),

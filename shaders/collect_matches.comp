@@ -5,13 +5,13 @@
 //
 // Reads Control, the tables' head, records and results (include/groups.glsl); writes the matches where the hits were, and the
 // readback buffer. Grid: Control::collect_matches_*, workgroups that have as many groups each. If one of them leaves
-// anything open, the hits are left as they are, and the header says so. Loops: groups by invocations, and the words of
-// the matches of its groups. CPU twin: src/twin/divide.rs.
+// anything open, the hits are read back instead, and the header says so. Loops: groups by invocations, and the words of
+// the matches of its groups, or hits by invocations. CPU twin: src/twin/divide.rs.
 
 #include "bindings.glsl"
 #include "groups.glsl"
 
-layout(local_size_x = HIT_LANES) in;
+layout(local_size_x = SELECT_LANES) in;
 
 layout(set = 0, binding = BINDING_READBACK) writeonly buffer Readback {
     ReadbackHeader header;
@@ -38,7 +38,7 @@ void main() {
     uint end = min(begin + share, groups);
     uint own_before = 0u;
     uint own_all = 0u;
-    for (uint group = lane; group < groups; group += HIT_LANES) {
+    for (uint group = lane; group < groups; group += SELECT_LANES) {
         Candidate result = candidates.suffixes_then_starts[results_at(found) + group];
         own_all += result.of;
         own_before += group < begin ? result.of : 0u;
@@ -57,6 +57,15 @@ void main() {
         hits.count = is_open == 1u ? found : all;
     }
     if (is_open == 1u) {
+        // For the host to select from.
+        uint width = gl_NumWorkGroups.x * SELECT_LANES;
+        for (uint index = gl_GlobalInvocationID.x; index < found; index += width) {
+            Found own = hit(index);
+            readback.words[index * 3u] = own.pattern_id;
+            readback.words[index * 3u + 1u] = own.start;
+            readback.words[index * 3u + 2u] = own.end;
+            readback.words[params.hit_capacity * 3u + index] = own.suffix;
+        }
         return;
     }
     uint to = before * 3u;
@@ -64,7 +73,7 @@ void main() {
         uint first = candidates.suffixes_then_starts[groups_at() + group].of;
         uint words = candidates.suffixes_then_starts[results_at(found) + group].of * 3u;
         uint records = records_at(found) + 2u * first;
-        for (uint word = lane; word < words; word += HIT_LANES) {
+        for (uint word = lane; word < words; word += SELECT_LANES) {
             Candidate pair = candidates.suffixes_then_starts[records + word / 3u * 2u + (word % 3u == 2u ? 1u : 0u)];
             uint value = word % 3u == 1u ? pair.at : pair.of;
             hits.words[to + word] = value;

@@ -6,25 +6,20 @@
 
 // Tells where the hits of each pattern will lie, and which patterns make a group.
 //
-// Reads Control, the tables' head and counts; writes places and groups in the candidates' place (include/groups.glsl). One
-// workgroup. Loops: patterns, and groups, by invocations. CPU twin: src/twin/divide.rs.
+// Reads Control, the tables' head and counts; writes places and groups, which are empty at first, in the candidates' place
+// (include/groups.glsl). One workgroup. Loops: patterns by invocations. CPU twin: src/twin/divide.rs.
 
-#define CANDIDATES_ACCESS coherent
 #include "bindings.glsl"
 #include "groups.glsl"
 
-layout(local_size_x = 256, local_size_x_id = SPEC_SELECT_LANES) in;
+layout(local_size_x = SELECT_LANES) in;
 
 #include "scan.glsl"
 
 void main() {
-    const uint lanes = gl_WorkGroupSize.x;
     uint count = control.divided;
-    for (uint group = lane(); group < group_count(count); group += lanes) {
-        candidates.suffixes_then_starts[groups_at() + group] = Candidate(0u, 0u);
-    }
     uint pattern_count = tables.header.pattern_count;
-    uint share = (pattern_count + lanes - 1u) / lanes;
+    uint share = (pattern_count + SELECT_LANES - 1u) / SELECT_LANES;
     uint begin = min(lane() * share, pattern_count);
     uint end = min(begin + share, pattern_count);
     uint own = 0u;
@@ -41,7 +36,6 @@ void main() {
         next += hit_count;
     }
     last = greatest_before(uvec2(last, 0u)).x;
-    wait_for_all();
     for (uint pattern = begin; pattern < end; ++pattern) {
         uint hit_count = candidates.suffixes_then_starts[pattern].of;
         candidates.suffixes_then_starts[pattern].at = place;
@@ -59,7 +53,7 @@ void main() {
         last = place + 1u;
         place += hit_count;
     }
-    if (lane() == lanes - 1u) {
+    if (lane() == SELECT_LANES - 1u) {
         candidates.suffixes_then_starts[groups_at() + (max(last, 1u) - 1u) / group_hits(count)].at = count;
     }
 }

@@ -9,10 +9,10 @@
 #include "bindings.glsl"
 #include "groups.glsl"
 
-layout(local_size_x = HIT_LANES) in;
+layout(local_size_x = SELECT_LANES) in;
 
 void main() {
-    uint width = gl_NumWorkGroups.x * HIT_LANES;
+    uint width = gl_NumWorkGroups.x * SELECT_LANES;
     for (uint index = gl_GlobalInvocationID.x; index < control.divided; index += width) {
         Found found = hit(index);
         uint place = atomicAdd(candidates.suffixes_then_starts[found.pattern_id].at, 1u);

@@ -8,14 +8,14 @@
 //
 // Reads Control, the tables' head and the hits; writes the matches where the hits were, and the readback buffer. One
 // workgroup. A scan that is over, begins with the haystack and ends with it is selected from, unless hits leave open
-// which of them count: then they are left as they are, and the header says so (SELECTED_*). Hits that are too many for
-// shared memory are left, too, and grids set for the kernels that divide them. Loops: the patterns by invocations; the
+// which of them count: then these are read back, and the header says so (SELECTED_*). Hits that are too many for
+// shared memory are left, and grids set for the kernels that divide them. Loops: patterns and groups by invocations; the
 // others are those of include/selection.glsl. CPU twin: src/twin/select.rs.
 
 #include "bindings.glsl"
 #include "groups.glsl"
 
-layout(local_size_x = 256, local_size_x_id = SPEC_SELECT_LANES) in;
+layout(local_size_x = SELECT_LANES) in;
 
 #include "selection.glsl"
 
@@ -29,12 +29,20 @@ shared uint match_count;
 // What is left to other workgroups; nothing, where there is no work for them.
 void divide(uint found) {
     control.divided = found;
-    control.hits_x = min((found + HIT_LANES * 4u - 1u) / (HIT_LANES * 4u), MOST_HIT_GROUPS);
+    control.hits_x = min((found + SELECT_LANES * 4u - 1u) / (SELECT_LANES * 4u), MOST_HIT_GROUPS);
     control.group_hits_x = found == 0u ? 0u : 1u;
     control.select_groups_x = found == 0u ? 0u : group_count(found);
     control.collect_matches_x = min(control.select_groups_x, MOST_HIT_GROUPS);
     control.hits_y = control.group_hits_y = control.select_groups_y = control.collect_matches_y = 1u;
     control.hits_z = control.group_hits_z = control.select_groups_z = control.collect_matches_z = 1u;
+}
+
+// For the host to select from.
+void read_back(uint index, Found found) {
+    readback.words[index * 3u] = found.pattern_id;
+    readback.words[index * 3u + 1u] = found.start;
+    readback.words[index * 3u + 2u] = found.end;
+    readback.words[params.hit_capacity * 3u + index] = found.suffix;
 }
 
 void end_with(bool is_done, uint selected, uint matches) {
@@ -53,10 +61,10 @@ void main() {
         end_with(is_done, SELECTED_NONE, 0u);
         return;
     }
-    if (count > min(FEW_HITS, LANES)) {
+    if (count > SELECT_LANES) {
         bool has_room = spare_at(count) + 2u * count <= candidates.suffixes_then_starts.length();
-        for (uint pattern = lane(); has_room && pattern < tables.header.pattern_count; pattern += LANES) {
-            candidates.suffixes_then_starts[pattern] = Candidate(0u, 0u);
+        for (uint place = lane(); has_room && place < results_at(count); place += SELECT_LANES) {
+            candidates.suffixes_then_starts[place] = Candidate(0u, 0u);
         }
         end_with(true, has_room ? SELECTED_MANY : SELECTED_NONE, 0u);
         return;
@@ -73,6 +81,9 @@ void main() {
     }
     sort_few(own);
     if (!select_sorted()) {
+        if (index < count) {
+            read_back(index, own);
+        }
         end_with(true, SELECTED_OPEN, 0u);
         return;
     }

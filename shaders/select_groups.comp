@@ -17,7 +17,7 @@
 #include "bindings.glsl"
 #include "groups.glsl"
 
-layout(local_size_x = 256, local_size_x_id = SPEC_SELECT_LANES) in;
+layout(local_size_x = SELECT_LANES) in;
 
 #include "selection.glsl"
 
@@ -44,7 +44,7 @@ uint digit(Found found, bool of_end, uint position_bits, uint shift) {
 // part, digit by digit.
 void sort_by(uint from, uint to, bool of_end, uint position_bits, uint shift) {
     const uint words = SELECT_DIGITS * SELECT_SUBGROUPS;
-    for (uint word = lane(); word < words; word += LANES) {
+    for (uint word = lane(); word < words; word += SELECT_LANES) {
         small[word] = 0u;
     }
     barrier();
@@ -56,7 +56,7 @@ void sort_by(uint from, uint to, bool of_end, uint position_bits, uint shift) {
         atomicAdd(small[place], 1u);
     }
     barrier();
-    const uint each = (words + LANES - 1u) / LANES;
+    const uint each = (words + SELECT_LANES - 1u) / SELECT_LANES;
     uint first = min(lane() * each, words);
     uint sum = 0u;
     for (uint word = first; word < min(first + each, words); ++word) {
@@ -96,7 +96,8 @@ void sort_by(uint from, uint to, bool of_end, uint position_bits, uint shift) {
             set_record(to, base + before, found);
         }
     }
-    wait_for_all();
+    memoryBarrierBuffer();
+    barrier();
 }
 
 void sort_many(uint spare) {
@@ -127,7 +128,7 @@ void main() {
     }
     begin_selection();
     uint records = records_at(found) + 2u * group.of;
-    are_few = count <= min(FEW_HITS, LANES);
+    are_few = count <= SELECT_LANES;
     if (are_few) {
         Found own = Found(NONE, NONE, NONE, NONE);
         if (lane() < count) {
@@ -141,7 +142,7 @@ void main() {
     bool is_closed = select_sorted();
     // No match goes behind its hit's place, so that what is yet to be looked at stays.
     uint match_count = 0u;
-    for (uint round = 0u; is_closed && round < count; round += LANES) {
+    for (uint round = 0u; is_closed && round < count; round += SELECT_LANES) {
         uint index = round + lane();
         bool is_match = index < count && is_selected(index);
         Found own = Found(0u, 0u, 0u, 0u);
@@ -150,15 +151,17 @@ void main() {
             own.start = known(index, START);
         }
         uint place = sum_before(is_match ? 1u : 0u);
-        if (lane() == LANES - 1u) {
+        if (lane() == SELECT_LANES - 1u) {
             round_matches = place + (is_match ? 1u : 0u);
         }
-        wait_for_all();
+        memoryBarrierBuffer();
+        barrier();
         if (is_match) {
             set_record(records, match_count + place, own);
         }
         match_count += round_matches;
-        wait_for_all();
+        memoryBarrierBuffer();
+        barrier();
     }
     if (lane() == 0u) {
         candidates.suffixes_then_starts[result] = Candidate(match_count, is_closed ? 0u : 1u);

@@ -9,10 +9,6 @@
 // A group is of whole patterns. It begins with the first pattern of which the hits begin within so many hits, of which there
 // are as many groups as it takes: some are empty, and one may be large, if a pattern is.
 
-layout(constant_id = SPEC_SELECT_WORDS) const uint SELECT_WORDS = 3072;
-// Hits that one workgroup keeps in shared memory.
-const uint FEW_HITS = SELECT_WORDS / SELECT_HIT_WORDS;
-
 struct Found {
     uint pattern_id;
     uint start;
@@ -22,7 +18,7 @@ struct Found {
 };
 
 uint group_hits(uint count) {
-    return max(FEW_HITS / 2u, (count + MOST_GROUPS - 1u) / MOST_GROUPS);
+    return max(SELECT_LANES / 2u, (count + MOST_GROUPS - 1u) / MOST_GROUPS);
 }
 
 uint group_count(uint count) {

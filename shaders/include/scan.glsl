@@ -7,11 +7,6 @@ uint lane() {
     return gl_SubgroupID * gl_SubgroupSize + gl_SubgroupInvocationID;
 }
 
-void wait_for_all() {
-    memoryBarrierBuffer();
-    barrier();
-}
-
 // What the invocations before add up to.
 uint sum_before(uint value) {
     uint before = subgroupExclusiveAdd(value);

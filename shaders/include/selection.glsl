@@ -9,11 +9,10 @@
 
 #include "scan.glsl"
 
-const uint LANES = gl_WorkGroupSize.x;
 const uint NONE = 0xFFFFFFFFu;
 
 // Few hits, sorted, and what is known of each, field by field.
-shared uint small[SELECT_WORDS];
+shared uint small[SELECT_LANES * SELECT_HIT_WORDS];
 // Whether there are reports of least starts alone; whether hits leave anything open; whether jumps go on.
 shared uint has_least;
 shared uint is_open;
@@ -32,16 +31,23 @@ const uint START = 3u;
 const uint SELECTED = 1u;
 const uint BEGINS = 2u;
 
+void wait_for_selection() {
+    if (!are_few) {
+        memoryBarrierBuffer();
+    }
+    barrier();
+}
+
 Found sorted(uint index) {
     if (are_few) {
-        return Found(small[index], small[FEW_HITS + index], small[2u * FEW_HITS + index], small[3u * FEW_HITS + index]);
+        return Found(small[index], small[SELECT_LANES + index], small[2u * SELECT_LANES + index], small[3u * SELECT_LANES + index]);
     }
     return record(sorted_at, index);
 }
 
 uint known(uint index, uint field) {
     if (are_few) {
-        return small[(4u + field) * FEW_HITS + index];
+        return small[(4u + field) * SELECT_LANES + index];
     }
     Candidate pair = candidates.suffixes_then_starts[known_at + 2u * index + field / 2u];
     return field % 2u == 0u ? pair.of : pair.at;
@@ -49,7 +55,7 @@ uint known(uint index, uint field) {
 
 void set_known(uint index, uint field, uint value) {
     if (are_few) {
-        small[(4u + field) * FEW_HITS + index] = value;
+        small[(4u + field) * SELECT_LANES + index] = value;
     } else if (field % 2u == 0u) {
         candidates.suffixes_then_starts[known_at + 2u * index + field / 2u].of = value;
     } else {
@@ -59,7 +65,7 @@ void set_known(uint index, uint field, uint value) {
 
 void flag(uint index, uint flags) {
     if (are_few) {
-        atomicOr(small[(4u + FLAGS) * FEW_HITS + index], flags);
+        atomicOr(small[(4u + FLAGS) * SELECT_LANES + index], flags);
     } else {
         atomicOr(candidates.suffixes_then_starts[known_at + 2u * index + FLAGS / 2u].of, flags);
     }
@@ -101,14 +107,14 @@ void sort_few(Found own) {
     uint index = lane();
     uvec3 key = uvec3(own.pattern_id, position(own), own.end);
     if (index < count) {
-        small[4u * FEW_HITS + index] = key.x;
-        small[5u * FEW_HITS + index] = key.y;
-        small[6u * FEW_HITS + index] = key.z;
+        small[4u * SELECT_LANES + index] = key.x;
+        small[5u * SELECT_LANES + index] = key.y;
+        small[6u * SELECT_LANES + index] = key.z;
     }
     barrier();
     uint rank = 0u;
     for (uint other = 0u; other < count; ++other) {
-        uvec3 theirs = uvec3(small[4u * FEW_HITS + other], small[5u * FEW_HITS + other], small[6u * FEW_HITS + other]);
+        uvec3 theirs = uvec3(small[4u * SELECT_LANES + other], small[5u * SELECT_LANES + other], small[6u * SELECT_LANES + other]);
         bool is_before = theirs.x != key.x ? theirs.x < key.x
             : theirs.y != key.y ? theirs.y < key.y
             : theirs.z != key.z ? theirs.z < key.z
@@ -117,9 +123,9 @@ void sort_few(Found own) {
     }
     if (index < count) {
         small[rank] = own.pattern_id;
-        small[FEW_HITS + rank] = own.start;
-        small[2u * FEW_HITS + rank] = own.end;
-        small[3u * FEW_HITS + rank] = own.suffix;
+        small[SELECT_LANES + rank] = own.start;
+        small[2u * SELECT_LANES + rank] = own.end;
+        small[3u * SELECT_LANES + rank] = own.suffix;
     }
     barrier();
 }
@@ -176,7 +182,7 @@ void begin_chains(uint begin, uint end) {
         }
     }
     most = greatest_before(most);
-    wait_for_all();
+    wait_for_selection();
     for (uint index = begin; index < end; ++index) {
         Found found = sorted(index);
         if (most.x == found.pattern_id + 1u) {
@@ -192,13 +198,13 @@ void begin_chains(uint begin, uint end) {
         }
         most = greater(most, uvec2(found.pattern_id + 1u, behind(found)));
     }
-    wait_for_all();
+    wait_for_selection();
 }
 
 void follow_chains() {
     uint start;
     bool jumps = false;
-    for (uint index = lane(); index < count; index += LANES) {
+    for (uint index = lane(); index < count; index += SELECT_LANES) {
         uint next = successor(index, start);
         set_known(index, JUMP, next);
         jumps = jumps || next != NONE;
@@ -206,7 +212,7 @@ void follow_chains() {
     if (jumps) {
         is_jumping[1] = 1u;
     }
-    wait_for_all();
+    wait_for_selection();
     if (is_jumping[1] == 0u) {
         return;
     }
@@ -214,7 +220,7 @@ void follow_chains() {
     for (uint turn = 0u; turn < 32u; ++turn) {
         uint which = turn & 1u;
         bool goes_on = false;
-        for (uint index = lane(); index < count; index += LANES) {
+        for (uint index = lane(); index < count; index += SELECT_LANES) {
             uint next = known(index, JUMP + which);
             bool is_last = next == NONE;
             if (!is_last && is_selected(index)) {
@@ -227,7 +233,7 @@ void follow_chains() {
         if (goes_on) {
             is_jumping[which] = 1u;
         }
-        wait_for_all();
+        wait_for_selection();
         if (is_jumping[which] == 0u) {
             break;
         }
@@ -236,7 +242,7 @@ void follow_chains() {
         }
         barrier();
     }
-    for (uint index = lane(); index < count; index += LANES) {
+    for (uint index = lane(); index < count; index += SELECT_LANES) {
         if (is_selected(index)) {
             uint next = successor(index, start);
             if (next != NONE) {
@@ -244,7 +250,7 @@ void follow_chains() {
             }
         }
     }
-    wait_for_all();
+    wait_for_selection();
 }
 
 // Whether a least start that is covered may hide later ones that are not.
@@ -278,7 +284,7 @@ void keep_distinct(uint begin, uint end) {
         set_known(index, FLAGS, is_new ? SELECTED : 0u);
         set_known(index, START, found.start);
     }
-    wait_for_all();
+    wait_for_selection();
 }
 
 // To be called before anything else, by all invocations.
@@ -294,7 +300,7 @@ void begin_selection() {
 
 // Selects among sorted hits. False if they leave anything open.
 bool select_sorted() {
-    uint share = (count + LANES - 1u) / LANES;
+    uint share = (count + SELECT_LANES - 1u) / SELECT_LANES;
     uint begin = min(lane() * share, count);
     uint end = min(begin + share, count);
     if (MATCH_ALL == 1u) {

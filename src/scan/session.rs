@@ -230,7 +230,7 @@ impl ResidentRulePipeline {
         // Packed items are selected from on the host.
         let divided = if ring.is_some() { 0 } else { hit_capacity.min(tuning.most_selected) };
         let division_bytes =
-            FrameShape::division_bytes(tuning, divided, narrow(pipeline.rules().len())).min(range);
+            FrameShape::division_bytes(divided, narrow(pipeline.rules().len())).min(range);
         let shape = FrameShape {
             rounds,
             has_class_windows,
@@ -273,8 +273,6 @@ impl ResidentRulePipeline {
             prefilter_workgroup: tuning.prefilter_workgroup,
             gram_stride: passes[0].header.gram_stride,
             nfa_lanes: tuning.nfa_lanes,
-            select_lanes: tuning.select_lanes,
-            select_words: tuning.select_words,
             slot_workgroup: ring.map(|ring| ring.workgroup),
         };
         let kernels = Arc::new(Kernels::new(backend, specialisation)?);

@@ -472,7 +472,7 @@ impl ResidentRulePipeline {
                 sort::append(&mut scratch.candidates, frame.hits(count, stats)?, to_match);
                 return Ok(Judged::Matches);
             }
-            if ending(params, range) == Ending::Matches {
+            if !outcome.has_hits {
                 frame.fetch_hits(*params, stats)?;
             }
             let hits = frame.hits(count, stats)?;

@@ -42,9 +42,6 @@ pub(crate) struct Tuning {
     pub(crate) confirm_groups: u32,
     pub(crate) confirm_most: u32,
     pub(crate) most_pieces: u32,
-    /// Invocations of a workgroup that selects, whole subgroups of them, and its words of shared memory.
-    pub(crate) select_lanes: u32,
-    pub(crate) select_words: u32,
     /// Hits that the device selects from, at most: on a CPU `quirks::LAVAPIPE_LOOP_TURNS` bounds them, as all of them may be
     /// one workgroup's.
     pub(crate) most_selected: u32,
@@ -74,8 +71,6 @@ impl Tuning {
             confirm_groups: 1 << 12,
             confirm_most: 32,
             most_pieces: 40,
-            select_lanes: select_lanes(info),
-            select_words: select_words(info),
             most_selected: 1 << 24,
             bitmap_log2: bitmap_log2(info.shared_memory_bytes),
         };
@@ -140,21 +135,6 @@ fn bitmap_log2(shared_memory_bytes: u32) -> u32 {
 /// them are there to hide the latency of memory.
 fn prefilter_workgroup(info: &DeviceInfo) -> u32 {
     info.max_workgroup_invocations.min(layout::PREFILTER_LANES)
-}
-
-/// A power of two, as sizes of subgroups are.
-fn select_lanes(info: &DeviceInfo) -> u32 {
-    let most = info.max_workgroup_invocations.min(layout::SELECT_MOST_LANES);
-    let most = most.min(layout::SELECT_SUBGROUPS * info.subgroup_size);
-    1 << most.ilog2()
-}
-
-/// For a hit of each invocation, as far as shared memory has room.
-fn select_words(info: &DeviceInfo) -> u32 {
-    /// Beside these words.
-    const OTHERS: u32 = 256;
-    let most = info.shared_memory_bytes / 4 - OTHERS;
-    (select_lanes(info) * layout::SELECT_HIT_WORDS).clamp(layout::SELECT_LEAST_WORDS, most)
 }
 
 #[cfg(test)]

@@ -8,11 +8,8 @@ use super::Buffers;
 use super::select::{Found, select_among};
 use crate::shaders::layout::{self, Candidate, Hit, ReadbackHeader, ScanParams};
 
-/// Hits that one workgroup keeps in shared memory: what every device has room for.
-pub(crate) const FEW_HITS: u32 = layout::SELECT_LEAST_WORDS / layout::SELECT_HIT_WORDS;
-
 fn group_hits_of(count: u32) -> u32 {
-    (FEW_HITS / 2).max(count.div_ceil(layout::MOST_GROUPS))
+    (layout::SELECT_LANES / 2).max(count.div_ceil(layout::MOST_GROUPS))
 }
 
 pub(super) fn group_count(count: u32) -> u32 {
@@ -56,8 +53,7 @@ pub(crate) fn count_hits(buffers: &mut Buffers, _: &ScanParams) {
 
 pub(crate) fn group_hits(buffers: &mut Buffers, _: &ScanParams) {
     let count = buffers.control.divided;
-    let Places { groups, results, .. } = buffers.places(count);
-    buffers.candidates[groups..results].fill(Candidate::default());
+    let Places { groups, .. } = buffers.places(count);
     let mut place = 0;
     let mut group: Option<usize> = None;
     for pattern in 0..groups {
@@ -108,7 +104,7 @@ pub(crate) fn select_groups(buffers: &mut Buffers, params: &ScanParams) {
     }
 }
 
-/// The head and, if it says so, the matches, which are where the hits were then, too.
+/// The head and, as that says, the matches, which are where the hits were then, too, or the hits.
 pub(crate) fn collect_matches(
     buffers: &mut Buffers,
     params: &ScanParams,
@@ -125,7 +121,7 @@ pub(crate) fn collect_matches(
     let Places { groups, results, records, .. } = buffers.places(count);
     let of_groups: Range<usize> = 0..group_count(count) as usize;
     if of_groups.clone().any(|group| buffers.candidates[results + group].at != 0) {
-        return (header, Vec::new());
+        return (header, buffers.hits[..count as usize].to_vec());
     }
     let of_group = |group: usize| {
         let first = records + 2 * buffers.candidates[groups + group].of as usize;

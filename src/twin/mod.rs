@@ -25,9 +25,7 @@ pub(crate) use claim::claim;
 pub(crate) use class_prefilter::class_prefilter;
 pub(crate) use compose_summaries::compose_summaries;
 pub(crate) use confirm::confirm;
-pub(crate) use divide::{
-    FEW_HITS, collect_matches, count_hits, group_hits, scatter_hits, select_groups,
-};
+pub(crate) use divide::{collect_matches, count_hits, group_hits, scatter_hits, select_groups};
 pub(crate) use gram_prefilter::gram_prefilter;
 pub(crate) use readback::readback;
 pub(crate) use retire::retire;

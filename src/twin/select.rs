@@ -1,7 +1,7 @@
 //! The twin of `shaders/select.comp`.
 
 use super::Buffers;
-use super::divide::{FEW_HITS, group_count};
+use super::divide::group_count;
 use crate::MatchKind;
 use crate::shaders::layout::{self, Candidate, Hit, ReadbackHeader, ScanParams};
 
@@ -37,7 +37,7 @@ impl Found {
     }
 }
 
-/// The head and, if it says so, the matches, which are where the hits were then, too.
+/// The head and, as that says, the matches, which are where the hits were then, too, or the hits, or nothing.
 pub(crate) fn select(buffers: &mut Buffers, params: &ScanParams) -> (ReadbackHeader, Vec<Hit>) {
     let is_over = buffers.is_over(params);
     let header = ReadbackHeader {
@@ -52,11 +52,11 @@ pub(crate) fn select(buffers: &mut Buffers, params: &ScanParams) -> (ReadbackHea
         divide(buffers, 0);
         return (header, Vec::new());
     }
-    if count > FEW_HITS {
+    if count > layout::SELECT_LANES {
         let has_room = buffers.places(count).end <= buffers.candidates.len();
         if has_room {
-            let patterns = buffers.header().pattern_count as usize;
-            buffers.candidates[..patterns].fill(Candidate::default());
+            let results = buffers.places(count).results;
+            buffers.candidates[..results].fill(Candidate::default());
         }
         divide(buffers, if has_room { count } else { 0 });
         let selected = if has_room { layout::SELECTED_MANY } else { layout::SELECTED_NONE };
@@ -70,7 +70,8 @@ pub(crate) fn select(buffers: &mut Buffers, params: &ScanParams) -> (ReadbackHea
         })
         .collect();
     let Some(matches) = select_among(&mut found, buffers.match_kind, params.end_start) else {
-        return (ReadbackHeader { selected: layout::SELECTED_OPEN, ..header }, Vec::new());
+        let hits = buffers.hits[..count as usize].to_vec();
+        return (ReadbackHeader { selected: layout::SELECTED_OPEN, ..header }, hits);
     };
     buffers.hits[..matches.len()].copy_from_slice(&matches);
     buffers.hit_count = matches.len() as u32;
@@ -83,7 +84,7 @@ fn divide(buffers: &mut Buffers, count: u32) {
     let groups = group_count(count);
     let control = &mut buffers.control;
     control.divided = count;
-    control.hits_x = count.div_ceil(layout::HIT_LANES * 4).min(layout::MOST_HIT_GROUPS);
+    control.hits_x = count.div_ceil(layout::SELECT_LANES * 4).min(layout::MOST_HIT_GROUPS);
     control.group_hits_x = u32::from(count != 0);
     control.select_groups_x = groups;
     control.collect_matches_x = groups.min(layout::MOST_HIT_GROUPS);

@@ -82,15 +82,14 @@ const uint CHUNK_NO_ROW = CHUNK_BEGIN_ROW;
 // run together search one after the other.
 const uint SEARCH_STEPS = 2u;
 
-// Words of shared memory that a hit takes while it is selected from, and most invocations and subgroups of a workgroup that
-// selects; the digits that it sorts many hits by, of which it counts each for each subgroup.
+// Invocations of a workgroup that selects among hits or moves them, which is as many as it keeps hits in shared memory; words
+// that each of these takes there; and subgroups that it has at most.
+const uint SELECT_LANES = 256u;
 const uint SELECT_HIT_WORDS = 8u;
-const uint SELECT_MOST_LANES = 1024u;
-const uint SELECT_SUBGROUPS = 32u;
-const uint SELECT_DIGIT_BITS = 6u;
+const uint SELECT_SUBGROUPS = 64u;
+// The digits that a workgroup sorts more hits by, of which it counts each for each subgroup.
+const uint SELECT_DIGIT_BITS = 5u;
 const uint SELECT_DIGITS = 1u << SELECT_DIGIT_BITS;
-const uint SELECT_LEAST_WORDS = SELECT_DIGITS * SELECT_SUBGROUPS;
-// Groups that hits are divided into, at most; and invocations of a workgroup that only moves them, and such workgroups.
+// Groups that hits are divided into, at most; and workgroups that move hits.
 const uint MOST_GROUPS = 0x8000u;
-const uint HIT_LANES = 256u;
 const uint MOST_HIT_GROUPS = 1024u;

@@ -25,8 +25,6 @@ const uint SPEC_GRAM_STRIDE = 4u;
 const uint SPEC_NFA_LANES = 5u;
 const uint SPEC_PACKED = 6u;
 const uint SPEC_SLOT_WORKGROUP = 7u;
-const uint SPEC_SELECT_LANES = 8u;
-const uint SPEC_SELECT_WORDS = 9u;
 
 // ScanParams::use_prefilter. Where the haystack goes on elsewhere, or the prefixes of too many rules turn out long, all
 // rules with unbounded prefixes are verified from every start.

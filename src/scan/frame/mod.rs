@@ -77,6 +77,8 @@ pub(crate) struct Frame {
     resume: Recording,
     end: Recording,
     ending: Ending,
+    /// Whether the last scan's hits were too many for one workgroup to select among.
+    had_many: bool,
     /// What the next submission begins with, should it go on: `layout::SCHEDULE_*`.
     resumes_at: u32,
     /// What ended at each timestamp since `open`.
@@ -141,6 +143,8 @@ pub(crate) struct Outcome {
     pub(crate) hit_count: u32,
     /// `layout::RETRY_*` bits: nothing was found out if there are any.
     pub(crate) retry_reasons: u32,
+    /// Whether hits were read back.
+    pub(crate) has_hits: bool,
     /// The number of matches, if these are what there is to read, instead of hits.
     pub(crate) match_count: Option<u32>,
 }
@@ -256,6 +260,7 @@ impl Frame {
             resume: Recording::new(device, &format!("{name}/resume"))?,
             end: Recording::new(device, &format!("{name}/end"))?,
             ending: Ending::Hits,
+            had_many: false,
             resumes_at: layout::SCHEDULE_ROUND,
             stages: Vec::new(),
             nanoseconds: Vec::new(),

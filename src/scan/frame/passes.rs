@@ -197,7 +197,6 @@ impl Resources {
                 let params = ScanParams { stage: layout::SCHEDULE_CONFIRMED, ..params };
                 if rounds == 0 {
                     marks.mark(to, Stage::Confirm);
-                    // If there are many hits, too, the next submission sees to them.
                     self.record_end(to, marks, params, ending);
                     return;
                 }
@@ -207,9 +206,6 @@ impl Resources {
             self.record_rounds(to, marks, params, rounds, first);
         }
         self.record_end(to, marks, params, ending);
-        if ending == Ending::Matches {
-            self.record_division(to, marks, params);
-        }
     }
 
     /// Records rounds of the pass that `params` names.
@@ -243,7 +239,7 @@ impl Resources {
         }
     }
 
-    /// Records what brings the outcome to the host, unless that are matches among many hits.
+    /// Records what brings the outcome to the host.
     pub(super) fn record_end(
         &self,
         to: &mut Recorder,
@@ -251,10 +247,13 @@ impl Resources {
         params: ScanParams,
         ending: Ending,
     ) {
-        if ending == Ending::Matches {
+        if ending != Ending::Hits {
             self.dispatch(to, c"select", &self.kernels.select, params, Grid::Groups(1));
             to.compute_to_host();
             marks.mark(to, Stage::Select);
+            if ending == Ending::MatchesOfMany {
+                self.record_division(to, marks, params);
+            }
             return;
         }
         let grid = Grid::Groups(self.readback_groups);

@@ -36,8 +36,6 @@ pub(crate) struct Specialisation {
     pub(crate) prefilter_workgroup: u32,
     pub(crate) gram_stride: u32,
     pub(crate) nfa_lanes: u32,
-    pub(crate) select_lanes: u32,
-    pub(crate) select_words: u32,
     /// Invocations of a workgroup that looks at slots, where haystacks are made of packed items.
     pub(crate) slot_workgroup: Option<u32>,
 }
@@ -85,8 +83,6 @@ impl Kernels {
             (layout::SPEC_PREFILTER_WORKGROUP, specialisation.prefilter_workgroup),
             (layout::SPEC_GRAM_STRIDE, specialisation.gram_stride),
             (layout::SPEC_NFA_LANES, specialisation.nfa_lanes),
-            (layout::SPEC_SELECT_LANES, specialisation.select_lanes),
-            (layout::SPEC_SELECT_WORDS, specialisation.select_words),
             (layout::SPEC_PACKED, specialisation.slot_workgroup.is_some().into()),
             (layout::SPEC_SLOT_WORKGROUP, specialisation.slot_workgroup.unwrap_or(1)),
         ];

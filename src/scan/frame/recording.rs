@@ -37,8 +37,10 @@ pub(super) struct Key {
 pub(crate) enum Ending {
     /// The hits, as they were found.
     Hits,
-    /// The matches, if hits leave none open and are not too many; else these are left on the device.
+    /// The matches, if hits are few; or hits, if they leave open which of them count.
     Matches,
+    /// The matches, also where hits are many.
+    MatchesOfMany,
 }
 
 impl Key {

@@ -127,9 +127,8 @@ impl FrameShape {
     }
 
     /// Bytes to divide so many hits in, of rules of so many patterns: `shaders/include/groups.glsl`.
-    pub(crate) fn division_bytes(tuning: &Tuning, hits: u32, patterns: u32) -> u64 {
-        let few = tuning.select_words / layout::SELECT_HIT_WORDS;
-        let groups = hits.div_ceil(few / 2).min(layout::MOST_GROUPS);
+    pub(crate) fn division_bytes(hits: u32, patterns: u32) -> u64 {
+        let groups = hits.div_ceil(layout::SELECT_LANES / 2).min(layout::MOST_GROUPS);
         let places = u64::from(patterns) + 2 * u64::from(groups) + 4 * u64::from(hits);
         places * size_of::<Candidate>() as u64
     }

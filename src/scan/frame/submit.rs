@@ -25,7 +25,11 @@ impl Frame {
         since: Instant,
         stats: &mut ScanStats,
     ) -> Result<(), BackendError> {
-        self.ending = ending;
+        // As many hits as in the scan before, rather than another submission.
+        self.ending = match ending {
+            Ending::Matches if self.had_many => Ending::MatchesOfMany,
+            ending => ending,
+        };
         self.bind(&source)?;
         self.stages.clear();
         self.stages.push(Stage::Begin);
@@ -196,6 +200,9 @@ impl Frame {
             stats.enqueue += since.elapsed();
             header = self.header(stats)?;
         }
+        if self.ending != Ending::Hits {
+            self.had_many = header.hit_count > layout::SELECT_LANES;
+        }
         if header.selected == layout::SELECTED_MANY {
             tracing::trace!(hits = header.hit_count, "many hits are divided in another submission");
             self.submit_end(params, stats, |resources, to, marks, params| {
@@ -207,6 +214,7 @@ impl Frame {
         Ok(Outcome {
             hit_count: header.hit_count,
             retry_reasons: header.retry_reasons,
+            has_hits: self.ending == Ending::Hits || header.selected == layout::SELECTED_OPEN,
             match_count: (header.selected == layout::SELECTED_ALL).then_some(header.match_count),
         })
     }

@@ -7,7 +7,6 @@ use super::divide::{Places, group_count};
 use super::*;
 use crate::rules::tables::pack;
 use crate::scan::frame::pipelines::{Kernels, SlotKernels, Specialisation};
-use crate::scan::tuning::Tuning;
 use crate::shaders::layout::{self, ReadbackHeader};
 use crate::vulkan::command::Commands;
 use crate::vulkan::memory::{Buffer, Location};
@@ -125,9 +124,16 @@ impl<'a> OnDevice<'a> {
     fn compare_matches(&self, twin: &Buffers, header: ReadbackHeader, matches: &[Hit]) {
         let bytes = self.bytes(layout::BINDING_READBACK);
         assert_eq!(pod_read_unaligned::<ReadbackHeader>(&bytes[..HEADER]), header);
-        let (found, untouched) = bytes[HEADER..].split_at(12 * matches.len());
+        let (found, rest) = bytes[HEADER..].split_at(12 * matches.len());
         assert_eq!(found, cast_slice::<_, u8>(matches));
-        assert!(untouched.iter().all(|&byte| byte == 0xEE), "more than the matches was written");
+        let (behind, mut rest) = rest.split_at(12 * (twin.hits.len() - matches.len()));
+        if header.selected == layout::SELECTED_OPEN {
+            let (suffixes, others) = rest.split_at(4 * matches.len());
+            assert_eq!(suffixes, cast_slice::<_, u8>(&twin.hit_suffixes[..matches.len()]));
+            rest = others;
+        }
+        let mut untouched = behind.iter().chain(rest);
+        assert!(untouched.all(|&byte| byte == 0xEE), "more than that was written");
         let theirs = self.read(twin);
         assert_eq!(theirs.hit_count, twin.hit_count);
         assert_eq!(theirs.hits[..matches.len()], twin.hits[..matches.len()]);
@@ -269,8 +275,6 @@ fn kernels_of(backend: &Backend, kind: MatchKind, tables: &Pass, has_slots: bool
         prefilter_workgroup: PREFILTER_WORKGROUP,
         gram_stride: tables.header.gram_stride,
         nfa_lanes: backend.device_info().subgroup_size,
-        select_lanes: Tuning::for_device(backend.device_info()).select_lanes,
-        select_words: FEW_HITS * layout::SELECT_HIT_WORDS,
         slot_workgroup: has_slots.then_some(SLOT_WORKGROUP),
     };
     Kernels::new(backend, specialisation).unwrap()

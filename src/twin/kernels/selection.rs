@@ -210,9 +210,9 @@ fn what_cannot_be_selected_from_is_left() {
     let selected_from = |params: ScanParams, state: &mut Buffers| {
         compare_select(&backend, &kernels, state, &params).selected == layout::SELECTED_ALL
     };
-    let many = [(0..=FEW_HITS).map(hit).collect()];
+    let many = [(0..=layout::SELECT_LANES).map(hit).collect()];
     let many = buffers(&tables, MatchKind::LeftmostFirst, &many);
-    let room = many.places(FEW_HITS + 1).end;
+    let room = many.places(layout::SELECT_LANES + 1).end;
     let with_room =
         |room: usize| Buffers { candidates: many.candidates[..room].to_vec(), ..many.clone() };
     assert!(selected_from(params(), &mut with_room(room)));

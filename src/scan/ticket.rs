@@ -470,6 +470,7 @@ impl ResidentRulePipeline {
             scratch.undecided.clear();
             if let Some(count) = outcome.match_count {
                 sort::append(&mut scratch.candidates, frame.hits(count, stats)?, to_match);
+                frame.expect(outcome.hit_count, false);
                 return Ok(Judged::Matches);
             }
             if !outcome.has_hits {
@@ -478,10 +479,13 @@ impl ResidentRulePipeline {
             let hits = frame.hits(count, stats)?;
             sort_hits(hits, range.is_final, scratch);
             if !part.is_direct {
+                frame.expect(count, false);
                 return Ok(Judged::Hits);
             }
             self.select_runs(frame, hits, *params, range.base, scratch, stats)?;
-            if self.reverify(frame, *params, range.base, scratch, stats)? {
+            let is_selected = self.reverify(frame, *params, range.base, scratch, stats)?;
+            frame.expect(count, !scratch.reverified.is_empty());
+            if is_selected {
                 return Ok(Judged::Hits);
             }
             tracing::trace!(

@@ -77,8 +77,9 @@ pub(crate) struct Frame {
     resume: Recording,
     end: Recording,
     ending: Ending,
-    /// Whether the last scan's hits were too many for one workgroup to select among.
-    had_many: bool,
+    /// What [`Frame::expect`] was told.
+    expected_hits: u32,
+    expects_open: bool,
     /// What the next submission begins with, should it go on: `layout::SCHEDULE_*`.
     resumes_at: u32,
     /// What ended at each timestamp since `open`.
@@ -260,7 +261,8 @@ impl Frame {
             resume: Recording::new(device, &format!("{name}/resume"))?,
             end: Recording::new(device, &format!("{name}/end"))?,
             ending: Ending::Hits,
-            had_many: false,
+            expected_hits: 0,
+            expects_open: false,
             resumes_at: layout::SCHEDULE_ROUND,
             stages: Vec::new(),
             nanoseconds: Vec::new(),

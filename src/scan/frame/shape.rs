@@ -18,6 +18,8 @@ pub(crate) struct FrameShape {
     pub(crate) queue_capacity: u32,
     pub(crate) candidate_capacity: u32,
     pub(crate) start_capacity: u32,
+    /// Hits of the scan before from which on the device selects among hits.
+    pub(crate) least_selected: u32,
     /// Bytes that many hits are divided in, where the candidates are.
     pub(crate) division_bytes: u64,
     pub(crate) gram_prefilter_groups: u32,
@@ -109,6 +111,7 @@ impl FrameShape {
             queue_capacity: if nfa_walkers == 0 { 1 } else { queue_capacity },
             candidate_capacity: candidates,
             start_capacity: (candidates / 4).max(tuning.least_candidates),
+            least_selected: tuning.least_selected,
             division_bytes: 0,
             gram_prefilter_groups: tuning.gram_prefilter_groups,
             prefilter_workgroup: tuning.prefilter_workgroup,

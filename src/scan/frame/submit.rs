@@ -25,9 +25,11 @@ impl Frame {
         since: Instant,
         stats: &mut ScanStats,
     ) -> Result<(), BackendError> {
-        // As many hits as in the scan before, rather than another submission.
+        let least = self.resources.shape.least_selected;
+        let by_host = self.expected_hits < least || self.expects_open && least > 0;
         self.ending = match ending {
-            Ending::Matches if self.had_many => Ending::MatchesOfMany,
+            Ending::Matches if by_host => Ending::Hits,
+            Ending::Matches if self.expected_hits > layout::SELECT_LANES => Ending::MatchesOfMany,
             ending => ending,
         };
         self.bind(&source)?;
@@ -200,9 +202,6 @@ impl Frame {
             stats.enqueue += since.elapsed();
             header = self.header(stats)?;
         }
-        if self.ending != Ending::Hits {
-            self.had_many = header.hit_count > layout::SELECT_LANES;
-        }
         if header.selected == layout::SELECTED_MANY {
             tracing::trace!(hits = header.hit_count, "many hits are divided in another submission");
             self.submit_end(params, stats, |resources, to, marks, params| {
@@ -217,6 +216,13 @@ impl Frame {
             has_hits: self.ending == Ending::Hits || header.selected == layout::SELECTED_OPEN,
             match_count: (header.selected == layout::SELECTED_ALL).then_some(header.match_count),
         })
+    }
+
+    /// Takes it that the next scan comes to about as many hits as this one, and that these leave open which of them count if
+    /// this one's did: that decides who selects among them.
+    pub(crate) fn expect(&mut self, hits: u32, are_open: bool) {
+        self.expected_hits = hits;
+        self.expects_open = are_open;
     }
 
     /// Fetches the hits of a run that was to end with matches, and did not.

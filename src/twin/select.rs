@@ -148,3 +148,50 @@ fn select_of_pattern(found: &[Found], end_start: u32) -> Option<Vec<Hit>> {
     }
     Some(matches)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        /// Against the meaning: each start prefers any of the suffixes that it leads to, and a suffix is reported with the least
+        /// start that leads to it. Some starts are verified besides. What that does not leave open is right.
+        #[test]
+        fn reports_tell_or_leave_open(
+            lens in prop::collection::btree_map(0_usize..40, 1_u32..9, 0..12),
+            leads in prop::collection::vec(prop::collection::vec(prop::bool::weighted(0.15), 40), 40),
+            preferences in prop::collection::vec(any::<prop::sample::Index>(), 40),
+            verified in prop::collection::vec(prop::bool::weighted(0.1), 40),
+        ) {
+            let of_start = |start: usize| -> Option<Hit> {
+                let reached = lens.iter().filter(|(suffix, _)| start <= **suffix && leads[start][**suffix]);
+                let reached: Vec<u32> = reached.map(|(suffix, len)| *suffix as u32 + len).collect();
+                let end = (!reached.is_empty()).then(|| *preferences[start].get(&reached));
+                end.map(|end| Hit { pattern_id: 0, start: start as u32, end })
+            };
+            let mut found = Vec::new();
+            for (&suffix, len) in &lens {
+                let least = (0..=suffix).find(|&start| leads[start][suffix]);
+                found.extend(least.map(|start| {
+                    let hit = Hit { pattern_id: 0, start: start as u32, end: suffix as u32 + len };
+                    Found::new(hit, suffix as u32 | layout::REPORT_LEAST << layout::REPORT_SHIFT)
+                }));
+            }
+            let starts = (0..40).filter(|&start| verified[start]);
+            found.extend(starts.filter_map(of_start).map(|hit| Found::new(hit, layout::NO_SUFFIX)));
+            let mut expected = Vec::new();
+            let mut at = 0;
+            while let Some(next) = (at..40).find_map(of_start) {
+                at = next.end as usize;
+                expected.push(next);
+            }
+            if let Some(selected) = select_among(&mut found, MatchKind::LeftmostFirst, 1000) {
+                prop_assert_eq!(selected, expected);
+            }
+        }
+    }
+}

@@ -95,7 +95,7 @@ impl Tuning {
                 confirm_most: 12,
                 most_pieces: 5,
                 least_selected: 0,
-                most_selected: 1 << 17,
+                most_selected: 1 << 15,
                 ..gpu
             },
             DeviceKind::Discrete => gpu,
@@ -168,6 +168,29 @@ mod tests {
         let of_candidate = layout::SUFFIX_STEPS / 4 + 2 * starts + of_lists;
         let of_pieces = LANES * most_pieces * layout::PIECE_STEPS / 4;
         assert!(confirm_most * of_candidate + of_pieces < LAVAPIPE_LOOP_TURNS);
+    }
+
+    /// Those of `select_groups`, for a single group of all hits that a CPU device selects from.
+    #[test]
+    fn selection_ends_in_time() {
+        /// Of places in a haystack, and of patterns.
+        const PLACE_BITS: u32 = 31;
+        const PATTERN_BITS: u32 = 20;
+
+        let backend = TestBackend::new();
+        let info = DeviceInfo { kind: DeviceKind::Cpu, ..backend.device_info().clone() };
+        let most = Tuning::for_device(&info).most_selected;
+        let each = most.div_ceil(layout::SELECT_LANES);
+        let counters = layout::SELECT_HIT_WORDS;
+        let sum = layout::SELECT_SUBGROUPS;
+        let digits = (2 * PLACE_BITS + PATTERN_BITS).div_ceil(layout::SELECT_DIGIT_BITS) + 1;
+        let sorting = digits * (each * (2 + layout::SELECT_DIGIT_BITS) + 3 * counters + sum);
+        // Hits are searched for by doubling steps, and then by halves.
+        let search = 2 * (most.ilog2() + 1);
+        // Where chains begin one search, from hit to hit two, and these once more for the starts; and a turn for each jump.
+        let chains = each * (2 + 1 + 2 + 5 * search + most.ilog2() + 1);
+        let writing = each * (1 + sum);
+        assert!(sorting + chains + writing < LAVAPIPE_LOOP_TURNS);
     }
 
     #[test]

@@ -26,6 +26,8 @@ const SLOT_WORKGROUP: u32 = 4;
 /// Bytes of what is read back in front of the hits.
 const HEADER: usize = size_of::<ReadbackHeader>();
 
+type Twin = fn(&mut Buffers, &ScanParams);
+
 /// What lies behind a haystack on the device.
 const PAST_END: u8 = 0xEE;
 
@@ -178,7 +180,7 @@ fn compare(
     let device = OnDevice::new(backend, state);
     let groups = |walkers: u32| [walkers.div_ceil(layout::WORKGROUP), 1];
     let Control { chunk_summaries_x, chunk_summaries_y, compose_summaries_x, .. } = state.control;
-    let (kernel, grid, twin): (_, _, fn(&mut Buffers, &ScanParams)) = match stage {
+    let (kernel, grid, twin): (_, _, Twin) = match stage {
         "schedule" => (&kernels.schedule, [1, 1], schedule),
         "verify_dfa" => (&kernels.verify_dfa, groups(params.start_walkers), verify_dfa),
         "gram_prefilter" => {
@@ -415,7 +417,7 @@ fn compare_select(
         return header;
     }
     let Control { hits_x, select_groups_x, collect_matches_x, .. } = state.control;
-    let stages: [(_, _, fn(&mut Buffers, &ScanParams)); 4] = [
+    let stages: [(_, _, Twin); 4] = [
         (&kernels.count_hits, hits_x, count_hits),
         (&kernels.group_hits, 1, group_hits),
         (&kernels.scatter_hits, hits_x, scatter_hits),

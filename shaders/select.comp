@@ -7,8 +7,8 @@
 // Selects the matches of a scan among few hits, or has many divided by patterns.
 //
 // Reads Control, the tables' head and the hits; writes the matches where the hits were, and the readback buffer. One
-// workgroup. A scan that is over, begins with the haystack and ends with it is selected from, unless hits leave open
-// which of them count: then these are read back, and the header says so (SELECTED_*). Hits that are too many for
+// workgroup. A scan that is over, and that the host has seen to be all of its haystack, is selected from, unless hits leave
+// open which of them count: then these are read back, and the header says so (SELECTED_*). Hits that are too many for
 // shared memory are left, and grids set for the kernels that divide them. Loops: patterns and groups by invocations; the
 // others are those of include/selection.glsl. CPU twin: src/twin/select.rs.
 
@@ -62,7 +62,8 @@ void main() {
         return;
     }
     if (count > SELECT_LANES) {
-        bool has_room = spare_at(count) + 2u * count <= candidates.suffixes_then_starts.length();
+        bool has_room = count <= tables.header.most_selected
+            && spare_at(count) + 2u * count <= candidates.suffixes_then_starts.length();
         for (uint place = lane(); has_room && place < results_at(count); place += SELECT_LANES) {
             candidates.suffixes_then_starts[place] = Candidate(0u, 0u);
         }

@@ -51,7 +51,7 @@ void sort_by(uint from, uint to, bool of_end, uint position_bits, uint shift) {
     uint share = (count + gl_NumSubgroups - 1u) / gl_NumSubgroups;
     uint begin = min(gl_SubgroupID * share, count);
     uint end = min(begin + share, count);
-    for (uint index = begin + gl_SubgroupInvocationID; index < end; index += gl_SubgroupSize) {
+    for (uint index = begin + gl_SubgroupInvocationID; index < end; index += lanes()) {
         uint place = digit(record(from, index), of_end, position_bits, shift) * SELECT_SUBGROUPS + gl_SubgroupID;
         atomicAdd(small[place], 1u);
     }
@@ -69,7 +69,7 @@ void sort_by(uint from, uint to, bool of_end, uint position_bits, uint shift) {
         sum += own;
     }
     barrier();
-    for (uint round = begin; round < end; round += gl_SubgroupSize) {
+    for (uint round = begin; round < end; round += lanes()) {
         uint index = round + gl_SubgroupInvocationID;
         bool is_hit = index < end;
         Found found = Found(0u, 0u, 0u, 0u);

@@ -266,7 +266,7 @@ void look_behind_matches(uint begin, uint end) {
             continue;
         }
         Found found = sorted(index);
-        if (report_of(found) == REPORT_LEAST && suffix_of(found) >= behind(sorted(before - 1u))) {
+        if (report_of(found) == REPORT_LEAST && before != 0u && suffix_of(found) >= behind(sorted(before - 1u))) {
             is_open = 1u;
         }
     }

@@ -184,8 +184,8 @@ impl ResidentRulePipeline {
             "vkscan scans at once",
         )?;
 
-        // Leftmost-first matches are selected on the host among the preferred matches of all starts, which
-        // may be many more. A single start has one for each rule at most, and so many undecided ones where a
+        // Leftmost-first matches are selected among the preferred matches of all starts, which may be many
+        // more. A single start has one for each rule at most, and so many undecided ones where a
         // haystack goes on elsewhere; they have to fit.
         let candidates = match match_kind {
             MatchKind::All => max_matches.saturating_add(pipeline.rules().len()),
@@ -203,11 +203,14 @@ impl ResidentRulePipeline {
         limit("match capacity", max_matches, most_hits, "this device binds in one buffer")?;
         let hit_capacity = narrow(candidates.clamp(1, most_hits));
 
+        // Packed items are selected from on the host.
+        let most_selected = if ring.is_some() { 0 } else { tuning.most_selected };
         let passes =
             pack::pack(pipeline.rules(), match_kind, tuning.pass_bytes, tuning.bitmap_log2);
-        let passes = passes.map_err(|pack::RuleTooLarge { pattern_id, bytes }| {
+        let mut passes = passes.map_err(|pack::RuleTooLarge { pattern_id, bytes }| {
             ScanError::RuleTooLarge { pattern_id, bytes, limit: tuning.pass_bytes }
         })?;
+        passes.iter_mut().for_each(|pass| pass.header.most_selected = most_selected);
         let nfa_words = passes.first().map_or(0, Pass::walker_words);
         // The prefilter reads whole units.
         let unit = u64::from(layout::PREFILTER_BYTES);
@@ -227,8 +230,7 @@ impl ResidentRulePipeline {
             passes.first().is_some_and(|pass| pass.header.has_class_windows != 0);
         let may_end_early = matches!(&passes[..], [pass] if pass.header.has_rest == 0);
         let ring_slots = ring.map_or([0; 2], |ring| [ring.first, ring.slots]);
-        // Packed items are selected from on the host.
-        let divided = if ring.is_some() { 0 } else { hit_capacity.min(tuning.most_selected) };
+        let divided = hit_capacity.min(most_selected);
         let division_bytes =
             FrameShape::division_bytes(divided, narrow(pipeline.rules().len())).min(range);
         let shape = FrameShape {

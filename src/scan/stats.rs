@@ -38,7 +38,8 @@ pub struct ScanStats {
     /// parts, or starts were verified once more.
     pub uploads: u32,
     /// Submissions that were waited for: one, unless walks went on for long, hits had to be fetched in parts,
-    /// or suffixes left something open. The slices of a large haystack do not count.
+    /// or suffixes left something open; or hits were many, and were few in the scan before, or too many for the device to
+    /// select among them. The slices of a large haystack do not count.
     pub submissions: u32,
     /// Rounds of kernels that had work to do.
     pub rounds: u32,

@@ -484,7 +484,7 @@ impl ResidentRulePipeline {
             }
             self.select_runs(frame, hits, *params, range.base, scratch, stats)?;
             let is_selected = self.reverify(frame, *params, range.base, scratch, stats)?;
-            frame.expect(count, !scratch.reverified.is_empty());
+            frame.expect(count, outcome.is_open || !scratch.reverified.is_empty());
             if is_selected {
                 return Ok(Judged::Hits);
             }

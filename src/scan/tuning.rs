@@ -46,8 +46,8 @@ pub(crate) struct Tuning {
     /// host: on one H200 2,000 hits take the device 90 to 160 microseconds and the host 40 to 200, and 20,000 take 250 and
     /// 700.
     pub(crate) least_selected: u32,
-    /// Hits that the device selects from, at most: on a CPU `quirks::LAVAPIPE_LOOP_TURNS` bounds them, as all of them may be
-    /// one workgroup's.
+    /// Hits that the device selects from, at most: all of them may be one workgroup's, which takes long then; and on a CPU
+    /// `quirks::LAVAPIPE_LOOP_TURNS` bounds them.
     pub(crate) most_selected: u32,
     /// Words of a pass's gram bitmap, as a power of two.
     pub(crate) bitmap_log2: u32,
@@ -76,7 +76,7 @@ impl Tuning {
             confirm_most: 32,
             most_pieces: 40,
             least_selected: 1 << 12,
-            most_selected: 1 << 24,
+            most_selected: 1 << 20,
             bitmap_log2: bitmap_log2(info.shared_memory_bytes),
         };
         match info.kind {
@@ -105,7 +105,6 @@ impl Tuning {
                 step_budget: 4 << 10,
                 nfa_step_budget: 4 << 10,
                 rounds: [8, 32],
-                most_selected: 1 << 20,
                 ..gpu
             },
         }

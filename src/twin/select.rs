@@ -53,7 +53,8 @@ pub(crate) fn select(buffers: &mut Buffers, params: &ScanParams) -> (ReadbackHea
         return (header, Vec::new());
     }
     if count > layout::SELECT_LANES {
-        let has_room = buffers.places(count).end <= buffers.candidates.len();
+        let has_room = count <= buffers.header().most_selected
+            && buffers.places(count).end <= buffers.candidates.len();
         if has_room {
             let results = buffers.places(count).results;
             buffers.candidates[..results].fill(Candidate::default());

@@ -103,8 +103,8 @@ struct Hit {
     uint end;
 };
 
-// Behind all hits that there is room for, in the hit buffer and, if params.is_direct, in what is read back, is a word
-// for each: the suffix that told of it, from which its prefix was walked back, or this.
+// Behind all hits that there is room for, in the hit buffer and, if params.is_direct or they leave anything open, in what is
+// read back, is a word for each: the suffix that told of it, from which its prefix was walked back, or this.
 // The two highest bits say what the report tells: REPORT_* less one. A word without a suffix has both.
 const uint NO_SUFFIX = 0xFFFFFFFFu;
 const uint REPORT_SHIFT = 30u;

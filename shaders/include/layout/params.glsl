@@ -76,7 +76,7 @@ struct ScanParams {
     uint start_capacity;
     // 1 to report right away what the suffixes tell exactly. Where prefix and suffix are exact that is the least
     // start of a suffix. Two suffixes may then tell different ends of one start, and starts other than the least are
-    // left out: where the prefix is a run the host sees by the suffixes which count, and else it verifies them.
+    // left out: where the prefix is a run the suffixes tell which count, and else these are verified.
     uint is_direct;
     // Pieces that an invocation of `confirm` may walk on over.
     uint most_pieces;

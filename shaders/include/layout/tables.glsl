@@ -164,8 +164,9 @@ struct PassHeader {
     uint long_firsts;
     uint long_pairs;
     uint has_long;
-    // Patterns of all passes.
+    // Patterns of all passes, and hits that are selected from on the device, at most.
     uint pattern_count;
+    uint most_selected;
 };
 
 // One rule of a pass.

@@ -144,6 +144,8 @@ pub(crate) struct Outcome {
     pub(crate) hit_count: u32,
     /// `layout::RETRY_*` bits: nothing was found out if there are any.
     pub(crate) retry_reasons: u32,
+    /// Whether the device could not tell which hits count.
+    pub(crate) is_open: bool,
     /// Whether hits were read back.
     pub(crate) has_hits: bool,
     /// The number of matches, if these are what there is to read, instead of hits.

@@ -37,7 +37,7 @@ pub(super) fn readback_groups(shape: &FrameShape) -> u32 {
 /// Workgroups of a dispatch.
 enum Grid {
     Groups(u32),
-    /// As many as `schedule` has left so many bytes into `Control`.
+    /// As many as `schedule`, or `select`, has left so many bytes into `Control`.
     Scheduled(usize),
 }
 

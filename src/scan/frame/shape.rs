@@ -20,6 +20,8 @@ pub(crate) struct FrameShape {
     pub(crate) start_capacity: u32,
     /// Hits of the scan before from which on the device selects among hits.
     pub(crate) least_selected: u32,
+    /// Hits that it selects from, at most.
+    pub(crate) most_selected: u32,
     /// Bytes that many hits are divided in, where the candidates are.
     pub(crate) division_bytes: u64,
     pub(crate) gram_prefilter_groups: u32,
@@ -112,6 +114,7 @@ impl FrameShape {
             candidate_capacity: candidates,
             start_capacity: (candidates / 4).max(tuning.least_candidates),
             least_selected: tuning.least_selected,
+            most_selected: tuning.most_selected,
             division_bytes: 0,
             gram_prefilter_groups: tuning.gram_prefilter_groups,
             prefilter_workgroup: tuning.prefilter_workgroup,

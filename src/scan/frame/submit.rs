@@ -7,6 +7,7 @@ use bytemuck::{bytes_of, cast_slice, pod_read_unaligned};
 
 use super::passes::FirstPass;
 use super::recording::{Ending, Key, Marks, Stage, mark_begin, stage_times};
+use super::shape::FrameShape;
 use super::upload::{Source, Upload, copy_bytes};
 use super::{CANDIDATES, Frame, Outcome, Resources};
 use crate::BackendError;
@@ -25,8 +26,9 @@ impl Frame {
         since: Instant,
         stats: &mut ScanStats,
     ) -> Result<(), BackendError> {
-        let least = self.resources.shape.least_selected;
-        let by_host = self.expected_hits < least || self.expects_open && least > 0;
+        let FrameShape { least_selected, most_selected, .. } = self.resources.shape;
+        let is_in_range = (least_selected..=most_selected).contains(&self.expected_hits);
+        let by_host = !is_in_range || self.expects_open && least_selected > 0;
         self.ending = match ending {
             Ending::Matches if by_host => Ending::Hits,
             Ending::Matches if self.expected_hits > layout::SELECT_LANES => Ending::MatchesOfMany,
@@ -213,6 +215,7 @@ impl Frame {
         Ok(Outcome {
             hit_count: header.hit_count,
             retry_reasons: header.retry_reasons,
+            is_open: header.selected == layout::SELECTED_OPEN,
             has_hits: self.ending == Ending::Hits || header.selected == layout::SELECTED_OPEN,
             match_count: (header.selected == layout::SELECTED_ALL).then_some(header.match_count),
         })

@@ -252,6 +252,7 @@ fn tables_of(rules: &RulePipeline) -> Pass {
     let kind = rules.options().match_kind;
     let mut passes = pack::pack(rules.rules(), kind, u64::MAX, BITMAP_LOG2).unwrap();
     assert_eq!(passes.len(), 1);
+    passes[0].header.most_selected = 1 << 20;
     passes.remove(0)
 }
 

@@ -187,11 +187,16 @@ fn long_chains_are_selected() {
     let backend = TestBackend::new();
     let tables = tables_of(&RulePipeline::new(&["abcd"]).unwrap());
     let kernels = kernels_of(&backend, MatchKind::LeftmostFirst, &tables, false);
-    for (count, len) in [(5000, 3), (5000, 1), (5000, 6000), (257, 2), (256, 2), (2, 1), (0, 1)] {
+    let chains = [(5000, 3), (5000, 1), (5000, 6000), (257, 2), (256, 2), (2, 1), (0, 1)];
+    // Sorted by an even number of digits, and by an odd one.
+    let lens = [20_000, 1 << 20];
+    for ((count, len), haystack_len) in
+        chains.into_iter().flat_map(|chain| lens.map(|len| (chain, len)))
+    {
         let hit = |start: u32| (Hit { pattern_id: 0, start, end: start + len }, layout::NO_SUFFIX);
         let patterns = [(0..count).map(hit).collect()];
         let mut state = buffers(&tables, MatchKind::LeftmostFirst, &patterns);
-        let params = ScanParams { haystack_len: 20_000, end_start: 20_000, ..params() };
+        let params = ScanParams { haystack_len, end_start: haystack_len, ..params() };
         let header = compare_select(&backend, &kernels, &mut state, &params);
         assert_eq!(header.selected, layout::SELECTED_ALL);
         assert_eq!(header.match_count, count.div_ceil(len));
@@ -217,6 +222,13 @@ fn what_cannot_be_selected_from_is_left() {
         |room: usize| Buffers { candidates: many.candidates[..room].to_vec(), ..many.clone() };
     assert!(selected_from(params(), &mut with_room(room)));
     assert!(!selected_from(params(), &mut with_room(room - 1)));
+    let with_limit = |most_selected: u32| {
+        let mut state = many.clone();
+        state.tables.header.most_selected = most_selected;
+        state
+    };
+    assert!(selected_from(params(), &mut with_limit(layout::SELECT_LANES + 1)));
+    assert!(!selected_from(params(), &mut with_limit(layout::SELECT_LANES)));
     let few = ScanParams { hit_capacity: 99, ..params() };
     let mut state = Buffers {
         hit_suffixes: whole.hit_suffixes[..99].to_vec(),

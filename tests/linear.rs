@@ -21,7 +21,7 @@ struct Case {
 const MOST_TIMES: f64 = 2.2;
 
 /// Times that a case is measured before its ratio counts, for what else the machine does only adds to it.
-const TRIES: usize = 6;
+const TRIES: usize = 8;
 
 fn repeated(piece: &str, len: usize) -> Vec<u8> {
     piece.as_bytes().iter().copied().cycle().take(len).collect()

@@ -3,8 +3,8 @@
 
 // Walks over all chunks of the haystack at once, for the rules and rows that long walks have named.
 //
-// Reads Control, the tables, the haystack and, where items are packed, their slots; writes what each chunk begins and ends with. Grid:
-// Control::chunk_summaries_*, a row of workgroups for each summary that has been made, and an invocation for each chunk. A
+// Reads Control, the tables, the haystack and, where items are packed, their slots; writes what each chunk
+// begins and ends with. Grid: Control::chunk_summaries_*, a row of workgroups for each summary that has been made, and an invocation for each chunk. A
 // chunk that needs the NFA or, where all matches are asked for, has any, or lies in several items, is left to the
 // walks. Loops: the quads of a chunk, and of SUMMARY_WARM_UP before, and once the bytes of a word. Each invocation is in
 // a chunk of its own, so a look at the haystack costs the same for a word as for a quad.

@@ -10,13 +10,9 @@
 
 #include "bindings.glsl"
 #include "groups.glsl"
+#include "readback.glsl"
 
 layout(local_size_x = SELECT_LANES) in;
-
-layout(set = 0, binding = BINDING_READBACK) writeonly buffer Readback {
-    ReadbackHeader header;
-    uint words[];
-} readback;
 
 // Matches of the groups before, and of all; and whether any leaves something open.
 shared uint before;
@@ -50,21 +46,13 @@ void main() {
     atomicAdd(all, own_all);
     barrier();
     if (gl_WorkGroupID.x == 0u && lane == 0u) {
-        uint selected = is_open == 1u ? SELECTED_OPEN : SELECTED_ALL;
-        uint matches = is_open == 1u ? 0u : all;
-        readback.header =
-            ReadbackHeader(params.pass_count, found, control.rounds, run_retry_reasons(), selected, matches);
+        write_header(true, found, is_open == 1u ? SELECTED_OPEN : SELECTED_ALL, is_open == 1u ? 0u : all);
         hits.count = is_open == 1u ? found : all;
     }
     if (is_open == 1u) {
-        // For the host to select from.
         uint width = gl_NumWorkGroups.x * SELECT_LANES;
         for (uint index = gl_GlobalInvocationID.x; index < found; index += width) {
-            Found own = hit(index);
-            readback.words[index * 3u] = own.pattern_id;
-            readback.words[index * 3u + 1u] = own.start;
-            readback.words[index * 3u + 2u] = own.end;
-            readback.words[params.hit_capacity * 3u + index] = own.suffix;
+            read_back_hit(index);
         }
         return;
     }

@@ -11,8 +11,8 @@
 // walked back to all the places where it may begin. Where prefix and suffix are exact, or the prefix has one length,
 // and params.is_direct says so, that is a hit already. Rules with unbounded prefixes that are too long for that are
 // listed. Loops, for each candidate: a fourth of SUFFIX_STEPS, PREFIX_STEPS, what prefixes of one split may vary by, twice
-// MOST_LISTED (and once more while a rule is listed), and the bits of params.slot_count; and for all of them params.most_pieces times a fourth of PIECE_STEPS.
-// CPU twin: src/twin/confirm.rs.
+// MOST_LISTED (and once more while a rule is listed), and the bits of params.slot_count; and for all of them
+// params.most_pieces times a fourth of PIECE_STEPS. CPU twin: src/twin/confirm.rs.
 
 #include "bindings.glsl"
 #include "walk.glsl"

@@ -8,8 +8,8 @@
 //
 // Reads the haystack, from params.prefilter_first up to params.prefilter_end, and the tables; writes candidate
 // suffixes and counts them in Control. Grid: params.prefilter_workgroup invocations in a workgroup, and a workgroup
-// for as many bytes as they look at in params.prefilter_turns turns (for passes that a
-// run does not begin with, Control::gram_prefilter_*). The gram of every byte, or of every other one, is tested against a bitmap in shared
+// for as many bytes as they look at in params.prefilter_turns turns (for passes that a run does not begin
+// with, Control::gram_prefilter_*). The gram of every byte, or of every other one, is tested against a bitmap in shared
 // memory. Survivors are queued there, for each subgroup on its own; as soon as there is one for each of its
 // invocations it looks them up in the hash table, where each split that has the gram, and whose confirm mask is met, gets a
 // candidate. Splits that match at the start of the haystack only, or of a packed item, get theirs where the prefilter's

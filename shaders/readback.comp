@@ -10,21 +10,16 @@
 // CPU twin: src/twin/readback.rs.
 
 #include "bindings.glsl"
+#include "readback.glsl"
 
 layout(local_size_x = WORKGROUP) in;
-
-layout(set = 0, binding = BINDING_READBACK) writeonly buffer Readback {
-    ReadbackHeader header;
-    uint words[];
-} readback;
 
 void main() {
     uint id = gl_GlobalInvocationID.x;
     uint count = hits.count;
     bool is_done = is_over(tables.header);
     if (id == 0u) {
-        uint pass = is_done ? params.pass_count : control.pass;
-        readback.header = ReadbackHeader(pass, count, control.rounds, run_retry_reasons(), SELECTED_NONE, 0u);
+        write_header(is_done, count, SELECTED_NONE, 0u);
     }
     if (!is_done || count > params.hit_capacity) {
         return;

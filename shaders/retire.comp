@@ -9,13 +9,9 @@
 // that found nothing out, or that starts were left out of, retires none. No loops. CPU twin: src/twin/retire.rs.
 
 #include "bindings.glsl"
+#include "readback.glsl"
 
 layout(local_size_x = 256, local_size_x_id = SPEC_SLOT_WORKGROUP) in;
-
-layout(set = 0, binding = BINDING_READBACK) writeonly buffer Readback {
-    ReadbackHeader header;
-    uint words[];
-} readback;
 
 void main() {
     if (!is_over(tables.header) || run_retry_reasons() != 0u || hits.count > params.hit_capacity) {

@@ -14,15 +14,11 @@
 
 #include "bindings.glsl"
 #include "groups.glsl"
+#include "readback.glsl"
 
 layout(local_size_x = SELECT_LANES) in;
 
 #include "selection.glsl"
-
-layout(set = 0, binding = BINDING_READBACK) writeonly buffer Readback {
-    ReadbackHeader header;
-    uint words[];
-} readback;
 
 shared uint match_count;
 
@@ -37,18 +33,9 @@ void divide(uint found) {
     control.hits_z = control.group_hits_z = control.select_groups_z = control.collect_matches_z = 1u;
 }
 
-// For the host to select from.
-void read_back(uint index, Found found) {
-    readback.words[index * 3u] = found.pattern_id;
-    readback.words[index * 3u + 1u] = found.start;
-    readback.words[index * 3u + 2u] = found.end;
-    readback.words[params.hit_capacity * 3u + index] = found.suffix;
-}
-
 void end_with(bool is_done, uint selected, uint matches) {
     if (lane() == 0u) {
-        uint pass = is_done ? params.pass_count : control.pass;
-        readback.header = ReadbackHeader(pass, count, control.rounds, run_retry_reasons(), selected, matches);
+        write_header(is_done, count, selected, matches);
         divide(selected == SELECTED_MANY ? count : 0u);
     }
 }
@@ -64,7 +51,7 @@ void main() {
     if (count > SELECT_LANES) {
         bool has_room = count <= tables.header.most_selected
             && spare_at(count) + 2u * count <= candidates.suffixes_then_starts.length();
-        for (uint place = lane(); has_room && place < results_at(count); place += SELECT_LANES) {
+        for (uint place = lane(); has_room && place < records_at(count); place += SELECT_LANES) {
             candidates.suffixes_then_starts[place] = Candidate(0u, 0u);
         }
         end_with(true, has_room ? SELECTED_MANY : SELECTED_NONE, 0u);
@@ -83,7 +70,7 @@ void main() {
     sort_few(own);
     if (!select_sorted()) {
         if (index < count) {
-            read_back(index, own);
+            read_back_hit(index);
         }
         end_with(true, SELECTED_OPEN, 0u);
         return;

@@ -121,9 +121,6 @@ void main() {
     uint result = results_at(found) + gl_WorkGroupID.x;
     count = group.at - group.of;
     if (count == 0u) {
-        if (lane() == 0u) {
-            candidates.suffixes_then_starts[result] = Candidate(0u, 0u);
-        }
         return;
     }
     begin_selection();

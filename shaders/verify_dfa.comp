@@ -4,8 +4,8 @@
 // Verifies candidate starts on the partial DFAs.
 //
 // Reads the tables, the haystack, candidate starts, summaries, Control, the hit counter and, where items are packed, their
-// slots; writes hits, tasks for walks that leave the DFA, its own walkers and, in Control, names and counts. Grid: Control::verify_dfa_*, params.start_walkers invocations; invocation i takes the
-// candidate starts i, i + start_walkers, ..., if there is a prefilter (where they are fewer than invocations, one
+// slots; writes hits, tasks for walks that leave the DFA, its own walkers and, in Control, names and counts.
+// Grid: Control::verify_dfa_*, params.start_walkers invocations; invocation i takes the candidate starts i, i + start_walkers, ..., if there is a prefilter (where they are fewer than invocations, one
 // in up to 2^MOST_SPREAD_LOG2 takes one), then for the rules that cannot be prefiltered the starts first_start + i,
 // first_start + i + start_walkers, ... and for each the rules of its two lists, and those that have been listed for
 // their long prefixes. A walk that leaves its rule's DFA begins again on that of RuleRecord::relaxed, if there is one,

@@ -89,7 +89,7 @@ bool is_run(Found found) {
 }
 
 uint suffix_of(Found found) {
-    return found.suffix & (1u << REPORT_SHIFT) - 1u;
+    return found.suffix & SUFFIX_MASK;
 }
 
 // What the hits of a pattern are sorted by: the least starts of a run's suffixes ascend with these.

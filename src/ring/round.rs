@@ -1,5 +1,6 @@
 //! Items in flight.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -366,12 +367,7 @@ impl Sink for Items<'_> {
         Ok(self.next_start(next_start))
     }
 
-    fn take_too_many(
-        &mut self,
-        starts: std::ops::Range<u32>,
-        found: u32,
-        _: bool,
-    ) -> Result<u32, ScanError> {
+    fn take_too_many(&mut self, starts: Range<u32>, found: u32, _: bool) -> Result<u32, ScanError> {
         let index = self.item_at(starts.start);
         self.counts[index] += u64::from(found);
         Ok(self.next_start(starts.start))

@@ -71,8 +71,8 @@ fn write_split(to: &mut String, index: usize, split: &Split) -> fmt::Result {
     };
     write!(to, "    // split {index}: a prefix of {least} to {most} bytes, ")?;
     write!(to, "{:.3} candidates a MiB of typical data, ", split.frequency * f64::from(1 << 20))?;
-    let is_told = split.is_exact || least == split.prefix[1];
-    writeln!(to, "{}", if is_told { "told exactly by its DFAs" } else { "to be verified" })?;
+    let is_exact = split.is_exact || least == split.prefix[1];
+    writeln!(to, "{}", if is_exact { "told exactly by its DFAs" } else { "to be verified" })?;
     let others = split.other_grams.iter().flatten().map(|gram| ("other gram", gram));
     for (what, gram) in split.grams.iter().map(|gram| ("gram", gram)).chain(others) {
         let bytes = gram.bytes.escape_ascii();

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::time::Instant;
 
 use super::ScanError;
-use super::frame::{Ending, Frame, Source};
+use super::frame::{Ending, Frame, ReadBack, Source};
 use super::haystack::Haystack;
 use super::select::{self, AmbiguousRange, Selected, SuffixReport, Undecided, sort};
 use super::session::{Range, ResidentRulePipeline, ScanScratch, Slots};
@@ -468,13 +468,14 @@ impl ResidentRulePipeline {
         } else {
             scratch.candidates.clear();
             scratch.undecided.clear();
-            if let Some(count) = outcome.match_count {
-                sort::append(&mut scratch.candidates, frame.hits(count, stats)?, to_match);
-                frame.expect(outcome.hit_count, false);
-                return Ok(Judged::Matches);
-            }
-            if !outcome.has_hits {
-                frame.fetch_hits(*params, stats)?;
+            match outcome.read_back {
+                ReadBack::Matches(count) => {
+                    sort::append(&mut scratch.candidates, frame.hits(count, stats)?, to_match);
+                    frame.expect(outcome.hit_count, false);
+                    return Ok(Judged::Matches);
+                }
+                ReadBack::Nothing => frame.fetch_hits(*params, stats)?,
+                ReadBack::Hits | ReadBack::OpenHits => {}
             }
             let hits = frame.hits(count, stats)?;
             sort_hits(hits, range.is_final, scratch);
@@ -484,7 +485,8 @@ impl ResidentRulePipeline {
             }
             self.select_runs(frame, hits, *params, range.base, scratch, stats)?;
             let is_selected = self.reverify(frame, *params, range.base, scratch, stats)?;
-            frame.expect(count, outcome.is_open || !scratch.reverified.is_empty());
+            let is_open = outcome.read_back == ReadBack::OpenHits || !scratch.reverified.is_empty();
+            frame.expect(count, is_open);
             if is_selected {
                 return Ok(Judged::Hits);
             }
@@ -540,7 +542,7 @@ impl ResidentRulePipeline {
             if is_open(open, pattern_id) {
                 let suffix = match suffix {
                     layout::NO_SUFFIX => suffix,
-                    _ => suffix & ((1 << layout::REPORT_SHIFT) - 1),
+                    _ => suffix & layout::SUFFIX_MASK,
                 };
                 reports.push(SuffixReport { pattern_id, suffix, start, end });
             }

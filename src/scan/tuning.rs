@@ -151,6 +151,11 @@ mod tests {
     use crate::vulkan::quirks::LAVAPIPE_LOOP_TURNS;
     use crate::vulkan::testing::TestBackend;
 
+    fn of_cpu() -> Tuning {
+        let backend = TestBackend::new();
+        Tuning::for_device(&DeviceInfo { kind: DeviceKind::Cpu, ..backend.device_info().clone() })
+    }
+
     /// Those of `confirm`, which no budget of steps bounds, on lavapipe: a byte takes two turns there where it may hand on a
     /// start, and so does every start of a prefix that is long, but bounded.
     #[test]
@@ -159,9 +164,7 @@ mod tests {
         /// Of the most slots that a ring has, the bits.
         const SLOT_BITS: u32 = 20;
 
-        let backend = TestBackend::new();
-        let info = DeviceInfo { kind: DeviceKind::Cpu, ..backend.device_info().clone() };
-        let Tuning { confirm_most, most_pieces, .. } = Tuning::for_device(&info);
+        let Tuning { confirm_most, most_pieces, .. } = of_cpu();
         let starts = layout::PREFIX_STEPS + narrow::<_, u32>(MOST_SPREAD);
         let of_lists = 3 * layout::MOST_LISTED + layout::SEARCH_STEPS * SLOT_BITS;
         let of_candidate = layout::SUFFIX_STEPS / 4 + 2 * starts + of_lists;
@@ -176,9 +179,7 @@ mod tests {
         const PLACE_BITS: u32 = 31;
         const PATTERN_BITS: u32 = 20;
 
-        let backend = TestBackend::new();
-        let info = DeviceInfo { kind: DeviceKind::Cpu, ..backend.device_info().clone() };
-        let most = Tuning::for_device(&info).most_selected;
+        let most = of_cpu().most_selected;
         let each = most.div_ceil(layout::SELECT_LANES);
         let counters = layout::SELECT_HIT_WORDS;
         let sum = layout::SELECT_SUBGROUPS;

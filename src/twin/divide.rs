@@ -110,14 +110,8 @@ pub(crate) fn collect_matches(
     params: &ScanParams,
 ) -> (ReadbackHeader, Vec<Hit>) {
     let count = buffers.control.divided;
-    let header = ReadbackHeader {
-        pass: params.pass_count,
-        hit_count: count,
-        rounds: buffers.control.rounds,
-        retry_reasons: buffers.run_retry_reasons(params),
-        selected: layout::SELECTED_OPEN,
-        match_count: 0,
-    };
+    let header =
+        ReadbackHeader { selected: layout::SELECTED_OPEN, ..buffers.readback_header(params) };
     let Places { groups, results, records, .. } = buffers.places(count);
     let of_groups: Range<usize> = 0..group_count(count) as usize;
     if of_groups.clone().any(|group| buffers.candidates[results + group].at != 0) {

@@ -37,8 +37,8 @@ pub(crate) use verify_nfa::verify_nfa;
 use crate::MatchKind;
 use crate::rules::tables::pack::Pass;
 use crate::shaders::layout::{
-    self, Candidate, ChunkSummary, Control, Hit, NfaNode, NfaWalker, PassHeader, RuleRecord,
-    ScanParams, Slot, StartWalker, Tally, Task,
+    self, Candidate, ChunkSummary, Control, Hit, NfaNode, NfaWalker, PassHeader, ReadbackHeader,
+    RuleRecord, ScanParams, Slot, StartWalker, Tally, Task,
 };
 
 /// The name of a summary.
@@ -258,6 +258,17 @@ impl Buffers {
         match params.stage {
             layout::SCHEDULE_CONFIRMED => self.retry_reasons(params),
             _ => self.control.retry_reasons,
+        }
+    }
+
+    /// The head of what is read back where a run ends.
+    fn readback_header(&self, params: &ScanParams) -> ReadbackHeader {
+        ReadbackHeader {
+            pass: if self.is_over(params) { params.pass_count } else { self.control.pass },
+            hit_count: self.hit_count,
+            rounds: self.control.rounds,
+            retry_reasons: self.run_retry_reasons(params),
+            ..ReadbackHeader::default()
         }
     }
 

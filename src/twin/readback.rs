@@ -8,15 +8,8 @@ pub(crate) fn readback(
     buffers: &Buffers,
     params: &ScanParams,
 ) -> (ReadbackHeader, Vec<Hit>, Vec<u32>) {
-    let is_over = buffers.is_over(params);
-    let header = ReadbackHeader {
-        pass: if is_over { params.pass_count } else { buffers.control.pass },
-        hit_count: buffers.hit_count,
-        rounds: buffers.control.rounds,
-        retry_reasons: buffers.run_retry_reasons(params),
-        ..ReadbackHeader::default()
-    };
-    let is_done = is_over && header.hit_count <= params.hit_capacity;
+    let header = buffers.readback_header(params);
+    let is_done = buffers.is_over(params) && header.hit_count <= params.hit_capacity;
     let count = if is_done { header.hit_count as usize } else { 0 };
     let suffix_count = if params.is_direct != 0 { count } else { 0 };
     (header, buffers.hits[..count].to_vec(), buffers.hit_suffixes[..suffix_count].to_vec())

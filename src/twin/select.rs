@@ -15,11 +15,7 @@ pub(super) struct Found {
 
 impl Found {
     pub(super) fn new(hit: Hit, suffix: u32) -> Found {
-        Found {
-            hit,
-            report: suffix >> layout::REPORT_SHIFT,
-            suffix: suffix & ((1 << layout::REPORT_SHIFT) - 1),
-        }
+        Found { hit, report: suffix >> layout::REPORT_SHIFT, suffix: suffix & layout::SUFFIX_MASK }
     }
 
     fn is_run(&self) -> bool {
@@ -39,16 +35,9 @@ impl Found {
 
 /// The head and, as that says, the matches, which are where the hits were then, too, or the hits, or nothing.
 pub(crate) fn select(buffers: &mut Buffers, params: &ScanParams) -> (ReadbackHeader, Vec<Hit>) {
-    let is_over = buffers.is_over(params);
-    let header = ReadbackHeader {
-        pass: if is_over { params.pass_count } else { buffers.control.pass },
-        hit_count: buffers.hit_count,
-        rounds: buffers.control.rounds,
-        retry_reasons: buffers.run_retry_reasons(params),
-        ..ReadbackHeader::default()
-    };
+    let header = buffers.readback_header(params);
     let count = buffers.hit_count;
-    if !is_over || header.retry_reasons != 0 || count > params.hit_capacity {
+    if !buffers.is_over(params) || header.retry_reasons != 0 || count > params.hit_capacity {
         divide(buffers, 0);
         return (header, Vec::new());
     }
@@ -56,8 +45,8 @@ pub(crate) fn select(buffers: &mut Buffers, params: &ScanParams) -> (ReadbackHea
         let has_room = count <= buffers.header().most_selected
             && buffers.places(count).end <= buffers.candidates.len();
         if has_room {
-            let results = buffers.places(count).results;
-            buffers.candidates[..results].fill(Candidate::default());
+            let records = buffers.places(count).records;
+            buffers.candidates[..records].fill(Candidate::default());
         }
         divide(buffers, if has_room { count } else { 0 });
         let selected = if has_room { layout::SELECTED_MANY } else { layout::SELECTED_NONE };

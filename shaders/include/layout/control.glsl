@@ -108,6 +108,7 @@ struct Hit {
 // The two highest bits say what the report tells: REPORT_* less one. A word without a suffix has both.
 const uint NO_SUFFIX = 0xFFFFFFFFu;
 const uint REPORT_SHIFT = 30u;
+const uint SUFFIX_MASK = 0x3FFFFFFFu;
 const uint REPORT_LEAST = 0u;
 const uint REPORT_LAZY = 1u;
 const uint REPORT_GREEDY = 2u;

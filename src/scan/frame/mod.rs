@@ -144,12 +144,20 @@ pub(crate) struct Outcome {
     pub(crate) hit_count: u32,
     /// `layout::RETRY_*` bits: nothing was found out if there are any.
     pub(crate) retry_reasons: u32,
-    /// Whether the device could not tell which hits count.
-    pub(crate) is_open: bool,
-    /// Whether hits were read back.
-    pub(crate) has_hits: bool,
-    /// The number of matches, if these are what there is to read, instead of hits.
-    pub(crate) match_count: Option<u32>,
+    pub(crate) read_back: ReadBack,
+}
+
+/// What there is to read of a run that is over, has no retry reasons and no more hits than fit.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum ReadBack {
+    /// The hits, for the host to select from.
+    Hits,
+    /// The hits, of which the device could not tell which count.
+    OpenHits,
+    /// So many matches.
+    Matches(u32),
+    /// The device was to select, and had no room for it.
+    Nothing,
 }
 
 impl Frame {

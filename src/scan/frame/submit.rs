@@ -6,15 +6,15 @@ use std::time::Instant;
 use bytemuck::{bytes_of, cast_slice, pod_read_unaligned};
 
 use super::passes::FirstPass;
-use super::recording::{Ending, Key, Marks, Stage, mark_begin, stage_times};
+use super::recording::{Ending, Key, Stage, mark_begin, stage_times};
 use super::shape::FrameShape;
 use super::upload::{Source, Upload, copy_bytes};
-use super::{CANDIDATES, Frame, Outcome, Resources};
+use super::{CANDIDATES, Frame, Outcome, ReadBack};
 use crate::BackendError;
 use crate::narrow::narrow;
 use crate::scan::stats::ScanStats;
 use crate::shaders::layout::{self, Candidate, Control, ReadbackHeader, ScanParams};
-use crate::vulkan::command::{Recorder, Scope};
+use crate::vulkan::command::Scope;
 
 impl Frame {
     /// Submits a scan over what `params` names of the haystack in `source`. Its preparation began at `since`.
@@ -206,18 +206,19 @@ impl Frame {
         }
         if header.selected == layout::SELECTED_MANY {
             tracing::trace!(hits = header.hit_count, "many hits are divided in another submission");
-            self.submit_end(params, stats, |resources, to, marks, params| {
-                resources.record_division(to, marks, params);
-            })?;
+            self.submit_end(params, Ending::MatchesOfMany, stats)?;
             header = self.header(stats)?;
         }
         stats.rounds += header.rounds;
         Ok(Outcome {
             hit_count: header.hit_count,
             retry_reasons: header.retry_reasons,
-            is_open: header.selected == layout::SELECTED_OPEN,
-            has_hits: self.ending == Ending::Hits || header.selected == layout::SELECTED_OPEN,
-            match_count: (header.selected == layout::SELECTED_ALL).then_some(header.match_count),
+            read_back: match header.selected {
+                layout::SELECTED_ALL => ReadBack::Matches(header.match_count),
+                layout::SELECTED_OPEN => ReadBack::OpenHits,
+                _ if self.ending == Ending::Hits => ReadBack::Hits,
+                _ => ReadBack::Nothing,
+            },
         })
     }
 
@@ -235,27 +236,26 @@ impl Frame {
         stats: &mut ScanStats,
     ) -> Result<(), BackendError> {
         tracing::trace!("hits are fetched, for the device cannot select among them");
-        self.submit_end(params, stats, |resources, to, marks, params| {
-            resources.record_end(to, marks, params, Ending::Hits);
-        })?;
+        self.submit_end(params, Ending::Hits, stats)?;
         self.header(stats).map(drop)
     }
 
-    /// Submits what a run ends with instead of what it has ended with.
+    /// Submits what a run ends with instead of what it has ended with; of many hits what comes behind `select`, which has run.
     fn submit_end(
         &mut self,
         params: ScanParams,
+        ending: Ending,
         stats: &mut ScanStats,
-        body: impl FnOnce(&Resources, &mut Recorder, &mut Marks, ScanParams),
     ) -> Result<(), BackendError> {
         let since = Instant::now();
         let Frame { device, resources, open, end, stages, resumes_at, .. } = self;
         // As the run was judged when it ended.
         let params = ScanParams { stage: *resumes_at, pass: params.pass_count, ..params };
         let marks = resources.timestamps.clone();
-        end.key = None;
-        end.record(Key::new(params, 1), marks.as_ref(), |to, marks| {
-            body(resources, to, marks, params);
+        let key = Key { ending, ..Key::new(params, 1) };
+        end.record(key, marks.as_ref(), |to, marks| match ending {
+            Ending::MatchesOfMany => resources.record_division(to, marks, params),
+            _ => resources.record_end(to, marks, params, ending),
         })?;
         stages.clear();
         stages.push(Stage::Begin);

@@ -362,7 +362,7 @@ mod tests {
         /// Against the meaning: suffixes that many starts lead to, of which each start prefers any, are told with the least of
         /// them; and what that leaves open is verified start by start.
         #[test]
-        fn settling_finds_what_counts(
+        fn verifying_again_finds_what_counts(
             suffixes in prop::collection::btree_map(0_usize..40, 1_u32..9, 0..12),
             leads in prop::collection::vec(prop::collection::vec(prop::bool::weighted(0.3), 40), 40),
             preferences in prop::collection::vec(any::<prop::sample::Index>(), 40),

@@ -46,8 +46,9 @@ pub(crate) struct Tuning {
     /// host: on one H200 2,000 hits take the device 90 to 160 microseconds and the host 40 to 200, and 20,000 take 250 and
     /// 700.
     pub(crate) least_selected: u32,
-    /// Hits that the device selects from, at most: all of them may be one workgroup's, which takes long then; and on a CPU
-    /// `quirks::LAVAPIPE_LOOP_TURNS` bounds them.
+    /// Hits that the device selects from, at most: all of them may be one workgroup's, which takes about as long for each as
+    /// one thread of the host, and from here on the host has several (`select::sort::MANY`). On a CPU
+    /// `quirks::LAVAPIPE_LOOP_TURNS` bounds them, too.
     pub(crate) most_selected: u32,
     /// Words of a pass's gram bitmap, as a power of two.
     pub(crate) bitmap_log2: u32,
@@ -76,7 +77,7 @@ impl Tuning {
             confirm_most: 32,
             most_pieces: 40,
             least_selected: 1 << 12,
-            most_selected: 1 << 20,
+            most_selected: 1 << 15,
             bitmap_log2: bitmap_log2(info.shared_memory_bytes),
         };
         match info.kind {
@@ -95,7 +96,6 @@ impl Tuning {
                 confirm_most: 12,
                 most_pieces: 5,
                 least_selected: 0,
-                most_selected: 1 << 15,
                 ..gpu
             },
             DeviceKind::Discrete => gpu,

@@ -11,9 +11,9 @@
 // for as many bytes as they look at in params.prefilter_turns turns (for passes that a run does not begin
 // with, Control::gram_prefilter_*). The gram of every byte, or of every other one, is tested against a bitmap in shared
 // memory. Survivors are queued there, for each subgroup on its own; as soon as there is one for each of its
-// invocations it looks them up in the hash table, where each split that has the gram, and whose confirm mask is met, gets a
-// candidate. Splits that match at the start of the haystack only, or of a packed item, get theirs where the prefilter's
-// range begins.
+// invocations it looks them up in the hash table. Most are not there. Those that are, are queued again, and as soon as there
+// are as many of these, each split that has the gram, and whose confirm mask is met, gets a candidate. Splits that match at
+// the start of the haystack only, or of a packed item, get theirs where the prefilter's range begins.
 // Loops: the turns, with at most PREFILTER_BYTES survivors each; look-ups and postings, which count down from
 // PREFILTER_STEPS. CPU twin: src/twin/gram_prefilter.rs.
 
@@ -21,6 +21,7 @@
 #define HAYSTACK_UNIT_LOG2 4
 #include "bindings.glsl"
 #include "candidates.glsl"
+#include "survivors.glsl"
 
 layout(constant_id = SPEC_BITMAP_WORDS) const uint BITMAP_WORDS = 2048;
 // As PassHeader::gram_stride.
@@ -29,24 +30,20 @@ layout(constant_id = SPEC_GRAM_STRIDE) const uint GRAM_STRIDE = 1;
 layout(local_size_x = 256, local_size_x_id = SPEC_PREFILTER_WORKGROUP) in;
 
 shared uint bitmap[BITMAP_WORDS];
-// Where they are.
-shared uint survivors[2u * PREFILTER_LANES];
-// What has been looked up of each: how many postings it and those before it have, where it is, its first posting or
-// the only one, and that one's confirm mask.
-shared uvec4 looked_up[PREFILTER_LANES];
+// Survivors that are grams of rules: where they are, and their slots of the hash table.
+shared uvec2 grams[2u * PREFILTER_LANES];
+
+// Workgroups that one's place goes on by in each turn.
+const uint TURN_STEP = 389u;
+const uint NO_SLOT = 0xFFFFFFFFu;
 
 // Of the pass's bitmap.
 uint salt;
 // What leaves the bits of a hash that choose a word of the bitmap.
 uint word_shift = 31u - uint(findMSB(BITMAP_WORDS - 1u));
 
-// This subgroup's parts of these, and how many are in the queue.
-uint own_queue;
-uint own_lanes;
-uint queued = 0u;
-// Invocations of this subgroup, and this one's place among them.
-uint lanes;
-uint lane;
+// How many grams are in this subgroup's part.
+uint queued_grams = 0u;
 
 // Four bytes with ASCII letters in lower case.
 uint lower_case(uint bytes) {
@@ -56,43 +53,80 @@ uint lower_case(uint bytes) {
     return bytes | upper >> 2;
 }
 
-// The word at `at`, a multiple of four. What lies past the end makes candidates too many, never too few: a
-// gram that a match contains ends before it, or is taken with whatever follows.
-uint word_at(uint at) {
-    uint last = (params.haystack_len - 1u) & ~3u;
-    return unit_at(min(at, last))[(min(at, last) >> 2) & 3u];
+// The unit that the byte at `at` is in, and the one behind it. What lies past the end makes candidates too many, never too
+// few: what a match contains ends before it, or is taken with whatever follows.
+uvec4 clamped_unit_at(uint at) {
+    return unit_at(min(at, (params.haystack_len - 1u) & ~(PREFILTER_BYTES - 1u)));
+}
+
+// The eight bytes that begin at `at`, of which only so many are wanted, with letters in lower case.
+uvec2 bytes_at(uint at, uint wanted) {
+    uvec4 unit = clamped_unit_at(at);
+    uint place = at & (PREFILTER_BYTES - 1u);
+    uvec2 next = uvec2(0u);
+    if (place + wanted > PREFILTER_BYTES) {
+        next = clamped_unit_at(at + PREFILTER_BYTES).xy;
+    }
+    uvec4 words = place < 8u ? unit : uvec4(unit.zw, next);
+    uvec3 from = (place & 4u) == 0u ? words.xyz : words.yzw;
+    uint shift = (place & 3u) * 8u;
+    if (shift == 0u) {
+        return uvec2(lower_case(from.x), lower_case(from.y));
+    }
+    uvec2 bytes = from.xy >> shift | from.yz << (32u - shift);
+    return uvec2(lower_case(bytes.x), lower_case(bytes.y));
 }
 
 // The gram that begins at `at`.
 uint gram_at(uint at) {
-    uint shift = (at & 3u) * 8u;
-    uint low = word_at(at & ~3u);
-    uint gram = shift == 0u ? low : low >> shift | word_at((at & ~3u) + 4u) << (32u - shift);
-    return lower_case(gram);
+    return bytes_at(at, 4u).x;
 }
 
-// The slot of a gram in the hash table, as an offset in the tables; 0 if it has none.
+// The slot of a gram in the hash table; NO_SLOT if it has none.
 uint slot_of(uint gram) {
     uint mask = (1u << tables.header.gram_table_log2) - 1u;
     uint slot = (gram * GRAM_HASH) >> (32u - tables.header.gram_table_log2);
     for (; steps_left != 0u; --steps_left) {
-        uint at = tables.header.gram_table + slot * GRAM_SLOT_WORDS;
-        uint found = tables.words[at];
-        uint list = tables.words[at + 1u];
-        if (list == 0u) {
-            return 0u;
-        }
+        uint found = tables.words[tables.header.gram_table + slot];
         if (found == gram) {
-            return at;
+            return slot;
+        }
+        if (found == NO_GRAM) {
+            return NO_SLOT;
         }
         slot = (slot + 1u) & mask;
     }
-    return 0u;
+    return NO_SLOT;
+}
+
+// What leads from a slot to its gram's postings.
+uvec2 list_of(uint slot) {
+    uint at = tables.header.gram_lists + slot * GRAM_LIST_WORDS;
+    return uvec2(tables.words[at], tables.words[at + 1u]);
+}
+
+// Whether the bytes from `at` on are of the kinds that a confirm mask asks for.
+bool meets_kinds(uint confirm_mask, uint at) {
+    uvec2 bytes = bytes_at(at, CONFIRM_KIND_BYTES);
+    bool meets = true;
+    for (uint byte = 0u; byte < CONFIRM_KIND_BYTES; ++byte) {
+        uint value = bytes[byte >> 2] >> (byte & 3u) * 8u & 0xFFu;
+        uint kind = tables.words[tables.header.byte_kinds + (value >> 3)] >> (value & 7u) * 4u & 0xFu;
+        meets = meets && (confirm_mask >> (byte * BYTE_KINDS + kind) & 1u) != 0u;
+    }
+    return meets;
 }
 
 // Whether what a confirm mask of a gram at `at` asks for is there. Where the haystack goes on elsewhere, it may be there.
 bool meets_mask(uint confirm_mask, uint at) {
-    uint place = at + (confirm_mask >> CONFIRM_BITS);
+    uint distance = confirm_mask >> CONFIRM_BITS;
+    uint place = at + distance;
+    if (distance == CONFIRM_KINDS_BEFORE || distance == CONFIRM_KINDS_BEHIND) {
+        uint first = distance == CONFIRM_KINDS_BEHIND ? at + 4u : at - CONFIRM_KIND_BYTES;
+        // Before the first byte wraps, and is past the end too.
+        bool is_there = max(first, first + CONFIRM_KIND_BYTES) <= params.haystack_len;
+        return !is_there || meets_kinds(confirm_mask, first);
+    }
     if (confirm_mask == CONFIRM_ANY || place - CONFIRM_ZERO + 4u > params.haystack_len) {
         return place >= CONFIRM_ZERO || confirm_mask == CONFIRM_ANY;
     }
@@ -100,70 +134,84 @@ bool meets_mask(uint confirm_mask, uint at) {
     return bit >= CONFIRM_BITS || (confirm_mask >> bit & 1u) != 0u;
 }
 
-// Looks up `count` survivors from `first` on, one for each invocation of the subgroup. Says how many postings all
-// of them have.
-uint look_up(uint first, uint count) {
-    uint at = 0u;
-    uint postings = 0u;
-    uint list = 0u;
-    uint confirm_mask = 0u;
-    if (lane < count) {
-        at = survivors[own_queue + first + lane];
-        uint slot = slot_of(gram_at(at));
-        if (slot != 0u) {
-            list = tables.words[slot + 1u];
-            confirm_mask = tables.words[slot + 2u];
-            postings = (list & GRAM_ONLY_POSTING) != 0u ? 1u : tables.words[list];
+// Of the grams that are handed on, the one that a posting belongs to: the first whose postings do not end before.
+uint gram_of(uint index) {
+    uint low = 0u;
+    uint high = lanes - 1u;
+    while (low < high) {
+        uint middle = (low + high) / 2u;
+        if (survivors[own_queue + lanes + middle] > index) {
+            high = middle;
+        } else {
+            low = middle + 1u;
         }
+    }
+    return low;
+}
+
+// Hands on the suffixes of `count` queued grams from `first` on, one for each invocation of the subgroup, where their
+// confirm mask is met. Postings are dealt out evenly, however they are spread over the grams.
+void push_grams(uint first, uint count) {
+    uvec2 own = uvec2(0u);
+    uvec2 own_list = uvec2(0u);
+    uint postings = 0u;
+    if (lane < count) {
+        own = grams[own_queue + first + lane];
+        own_list = list_of(own.y);
+        postings = (own_list.x & GRAM_ONLY_POSTING) != 0u ? 1u : tables.words[own_list.x];
     }
     postings = min(postings, steps_left);
     steps_left -= postings;
-    looked_up[own_lanes + lane] = uvec4(subgroupInclusiveAdd(postings), at, list, confirm_mask);
-    subgroupBarrier();
-    return subgroupAdd(postings);
-}
-
-// Hands on the suffixes of survivors whose confirm mask is met. Their postings are dealt out evenly, however they are
-// spread over the survivors.
-void push_survivors(uint first, uint count) {
-    uint all = look_up(first, count);
+    uint all = subgroupAdd(postings);
+    bool has_lists = all != count;
+    if (has_lists) {
+        survivors[own_queue + lanes + lane] = subgroupInclusiveAdd(postings);
+        subgroupBarrier();
+    }
     for (uint base = 0u; base < all; base += lanes) {
         uint index = base + lane;
-        // The survivor that this posting belongs to: the first one that does not end before.
-        uint low = 0u;
-        uint high = lanes - 1u;
-        while (low < high) {
-            uint middle = (low + high) / 2u;
-            if (looked_up[own_lanes + middle].x > index) {
-                high = middle;
-            } else {
-                low = middle + 1u;
+        uint at = own.x;
+        uint posting = own_list.x;
+        uint confirm_mask = own_list.y;
+        if (has_lists) {
+            uint of = gram_of(min(index, all - 1u));
+            uvec2 gram = grams[own_queue + first + of];
+            uvec2 list = list_of(gram.y);
+            at = gram.x;
+            posting = list.x;
+            confirm_mask = list.y;
+            if ((posting & GRAM_ONLY_POSTING) == 0u) {
+                uint before = of == 0u ? 0u : survivors[own_queue + lanes + of - 1u];
+                uint pair = posting + 1u + 2u * (min(index, all - 1u) - before);
+                posting = tables.words[pair];
+                confirm_mask = tables.words[pair + 1u];
             }
         }
-        uvec4 survivor = looked_up[own_lanes + low];
-        uint posting = survivor.z;
-        uint confirm_mask = survivor.w;
-        if ((posting & GRAM_ONLY_POSTING) == 0u) {
-            uint before = low == 0u ? 0u : looked_up[own_lanes + low - 1u].x;
-            uint pair = posting + 1u + 2u * (min(index, all - 1u) - before);
-            posting = tables.words[pair];
-            confirm_mask = tables.words[pair + 1u];
-        }
-        bool passes = index < all && is_possible(posting, survivor.y) && meets_mask(confirm_mask, survivor.y);
-        uvec4 ballot = subgroupBallot(passes);
-        uint passing = subgroupBallotBitCount(ballot);
-        if (passing != 0u) {
-            uint place = 0u;
-            if (subgroupElect()) {
-                place = atomicAdd(control.candidate_count, passing);
-            }
-            place = subgroupBroadcastFirst(place) + subgroupBallotExclusiveBitCount(ballot);
-            if (passes) {
-                write_candidate(place, posting, survivor.y);
-            }
-        }
+        push_together(index < all && is_possible(posting, at) && meets_mask(confirm_mask, at), posting, at);
     }
     subgroupBarrier();
+}
+
+// Looks up `count` survivors from `first` on, one for each invocation of the subgroup, and queues those that are grams of
+// rules. Hands on as many of these as there are invocations whenever there are.
+void look_up(uint first, uint count) {
+    uint at = 0u;
+    uint slot = NO_SLOT;
+    subgroupBarrier();
+    if (lane < count) {
+        at = survivors[own_queue + first + lane];
+        slot = slot_of(gram_at(at));
+    }
+    uvec4 ballot = subgroupBallot(slot != NO_SLOT);
+    if (slot != NO_SLOT) {
+        grams[own_queue + queued_grams + subgroupBallotExclusiveBitCount(ballot)] = uvec2(at, slot);
+    }
+    queued_grams += subgroupBallotBitCount(ballot);
+    subgroupBarrier();
+    if (queued_grams >= lanes) {
+        queued_grams -= lanes;
+        push_grams(queued_grams, lanes);
+    }
 }
 
 // Folds four bytes as the bitmap does.
@@ -212,47 +260,11 @@ uint survivor_at(uint tests, uint at, uint turn_bytes) {
     return at + index / unit_tests * turn_bytes + index % unit_tests * stride;
 }
 
-// Queues the survivors of as many turns as make 32 tests, the first of them at `at`, and hands on as many as
-// there are invocations whenever there are.
-void queue_survivors(uint tests, uint at, uint turn_bytes) {
-    if (!subgroupAny(tests != 0u)) {
-        return;
-    }
-    uint own = uint(bitCount(tests));
-    uint place = queued + subgroupExclusiveAdd(own);
-    uint all = subgroupAdd(own);
-    uint stride = GRAM_STRIDE;
-    uint last = at + (2u * stride - 1u) * turn_bytes + PREFILTER_BYTES - 1u;
-    bool is_inner = subgroupAll(is_inside(at) && is_inside(last));
-    if (is_inner && queued + all <= 2u * lanes) {
-        for (; tests != 0u; tests &= ~(1u << findMSB(tests))) {
-            survivors[own_queue + place] = survivor_at(tests, at, turn_bytes);
-            place += 1u;
-        }
-        queued += all;
-        subgroupBarrier();
-        if (queued >= lanes) {
-            queued -= lanes;
-            push_survivors(queued, lanes);
-        }
-        return;
-    }
-    // There are many, or some are out of range: one of each invocation at a time.
-    while (subgroupAny(tests != 0u)) {
-        uint survivor = survivor_at(tests, at, turn_bytes);
-        bool survives = tests != 0u && is_inside(survivor);
-        uvec4 ballot = subgroupBallot(survives);
-        if (survives) {
-            survivors[own_queue + queued + subgroupBallotExclusiveBitCount(ballot)] = survivor;
-        }
-        tests &= tests == 0u ? 0u : ~(1u << findMSB(tests));
-        queued += subgroupBallotBitCount(ballot);
-        subgroupBarrier();
-        if (queued >= lanes) {
-            queued -= lanes;
-            push_survivors(queued, lanes);
-        }
-    }
+// Where in a turn this workgroup's bytes begin. Workgroups take turns all over the haystack, each time in another order:
+// survivors come in clusters, now and then at regular distances, and are shared that way.
+uint turn_place(uint turn) {
+    uint group = (gl_WorkGroupID.x + turn * TURN_STEP) % gl_NumWorkGroups.x;
+    return group * params.prefilter_workgroup * PREFILTER_BYTES;
 }
 
 // Hands on the splits that match at the start of the haystack only, or of each packed item.
@@ -296,28 +308,21 @@ void main() {
     if (params.prefilter_first + 1u == max(params.first_start, 1u)) {
         push_anchored();
     }
-    uvec4 all = subgroupBallot(true);
-    lanes = subgroupBallotBitCount(all);
-    lane = subgroupBallotExclusiveBitCount(all);
-    own_lanes = gl_SubgroupID * (PREFILTER_LANES / gl_NumSubgroups);
-    own_queue = 2u * own_lanes;
-    // Workgroups take turns all over the haystack: survivors come in clusters, and are shared that way.
+    enter_subgroup();
     uint turn_bytes = gl_NumWorkGroups.x * params.prefilter_workgroup * PREFILTER_BYTES;
-    uint at = (params.prefilter_first & ~(PREFILTER_BYTES - 1u))
-        + (gl_WorkGroupID.x * params.prefilter_workgroup + gl_LocalInvocationID.x) * PREFILTER_BYTES;
-    for (uint turn = 0u; turn < params.prefilter_turns; turn += 2u) {
-        uint first = at;
-        uint tests = test_unit(0u, at);
-        tests = test_unit(tests, at + turn_bytes);
-        at += 2u * turn_bytes;
+    uint begin = params.prefilter_first & ~(PREFILTER_BYTES - 1u);
+    for (uint turn = 0u; turn < params.prefilter_turns; turn += 2u * GRAM_STRIDE) {
+        uint first = begin + turn * turn_bytes + turn_place(turn) + gl_LocalInvocationID.x * PREFILTER_BYTES;
+        uint tests = test_unit(0u, first);
+        tests = test_unit(tests, first + turn_bytes);
         if (GRAM_STRIDE != 1u) {
-            tests = test_unit(tests, at);
-            tests = test_unit(tests, at + turn_bytes);
-            at += 2u * turn_bytes;
-            turn += 2u;
+            tests = test_unit(tests, first + 2u * turn_bytes);
+            tests = test_unit(tests, first + 3u * turn_bytes);
         }
-        queue_survivors(tests, first, turn_bytes);
+        uint last = first + (2u * GRAM_STRIDE - 1u) * turn_bytes + PREFILTER_BYTES - 1u;
+        queue_survivors(tests, first, last, turn_bytes);
     }
-    push_survivors(0u, queued);
+    look_up(0u, queued);
+    push_grams(0u, queued_grams);
     flag_overflow();
 }

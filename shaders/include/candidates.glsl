@@ -31,6 +31,22 @@ void write_candidate(uint index, uint posting, uint at) {
     }
 }
 
+// Hands on the suffix of a posting where it `passes`, for all of a subgroup together.
+void push_together(bool passes, uint posting, uint at) {
+    uvec4 ballot = subgroupBallot(passes);
+    uint passing = subgroupBallotBitCount(ballot);
+    if (passing != 0u) {
+        uint place = 0u;
+        if (subgroupElect()) {
+            place = atomicAdd(control.candidate_count, passing);
+        }
+        place = subgroupBroadcastFirst(place) + subgroupBallotExclusiveBitCount(ballot);
+        if (passes) {
+            write_candidate(place, posting, at);
+        }
+    }
+}
+
 // Hands on the suffixes of a list of splits, of which this invocation has found what is looked for at `at`.
 void push_candidates(uint list, uint at) {
     uint end = list + tables.words[list];

@@ -39,12 +39,13 @@ fn look_up(buffers: &mut Buffers, params: &ScanParams, gram: u32, at: u32) -> bo
     let log2 = header.gram_table_log2;
     let mut slot = gram.wrapping_mul(layout::GRAM_HASH) >> (32 - log2);
     loop {
-        let place = header.gram_table + slot * layout::GRAM_SLOT_WORDS;
-        let [found, list, confirm_mask] = [0, 1, 2].map(|word| buffers.word(place + word));
-        if list == 0 {
+        let found = buffers.word(header.gram_table + slot);
+        if found == layout::NO_GRAM {
             return true;
         }
         if found == gram {
+            let place = header.gram_lists + slot * layout::GRAM_LIST_WORDS;
+            let [list, confirm_mask] = [0, 1].map(|word| buffers.word(place + word));
             if list & layout::GRAM_ONLY_POSTING != 0 {
                 return !meets_mask(buffers, params, confirm_mask, at)
                     || push_candidate(buffers, params, list, at);
@@ -64,7 +65,25 @@ fn meets_mask(buffers: &Buffers, params: &ScanParams, confirm_mask: u32, at: u32
     if confirm_mask == layout::CONFIRM_ANY {
         return true;
     }
-    let place = at + (confirm_mask >> layout::CONFIRM_BITS);
+    let distance = confirm_mask >> layout::CONFIRM_BITS;
+    if [layout::CONFIRM_KINDS_BEFORE, layout::CONFIRM_KINDS_BEHIND].contains(&distance) {
+        let first = match distance {
+            layout::CONFIRM_KINDS_BEHIND => Some(at + 4),
+            _ => at.checked_sub(layout::CONFIRM_KIND_BYTES),
+        };
+        let Some(first) =
+            first.filter(|first| first + layout::CONFIRM_KIND_BYTES <= params.haystack_len)
+        else {
+            return true;
+        };
+        return (0..layout::CONFIRM_KIND_BYTES).all(|place| {
+            let byte = u32::from(buffers.byte(first + place).to_ascii_lowercase());
+            let kinds = buffers.word(buffers.header().byte_kinds + byte / 8);
+            let kind = kinds >> (4 * (byte % 8)) & 0xF;
+            confirm_mask >> (place * layout::BYTE_KINDS + kind) & 1 == 1
+        });
+    }
+    let place = at + distance;
     let Some(place) = place.checked_sub(layout::CONFIRM_ZERO) else { return false };
     if place + 4 > params.haystack_len {
         return true;

@@ -3,13 +3,15 @@
 //   PassHeader -> rules: RuleRecord[]       -> classes, DFA rows, nodes, GlushkovRecord
 //              -> firsts, pairs: lists of rules by the first two bytes of a match
 //              -> nodes: NfaNode[]          -> edges
-//              -> bitmap, gram_table        -> lists of postings -> splits: SplitRecord[]
-//              -> byte_classes, class_windows, class_window_lists (where has_class_windows is 1) -> likewise
+//              -> bitmap, gram_table, gram_lists -> lists of postings -> splits: SplitRecord[]
+//              -> class_reaches, byte_classes, class_window_lists (where has_class_windows is 1) -> likewise
 //
-//   gram table slot: | gram | list, or posting with GRAM_ONLY_POSTING, or 0 | confirm mask of the only posting |
+//   gram table slot: | gram, or NO_GRAM |
+//   its gram list:   | list, or posting with GRAM_ONLY_POSTING | confirm mask of the only posting |
 //   list of a gram:  | length | posting | confirm mask | posting | confirm mask | ...
 //   posting:         | 31: only | 30..24: offset of the gram | 23..0: split |
 //   confirm mask:    | 31..27: distance + CONFIRM_ZERO | 26..0: a bit for each hash that will do |
+//                    | 31..27: CONFIRM_KINDS_* | 24..0: five bits for each of five bytes |
 //   DFA entry:       | 15..1: row | 0: ENTRY_MATCH |, two to a word, the first one low
 
 // A DFA entry is a row's number, shifted left by one, and this flag: the rule matches up to, and without,
@@ -71,8 +73,10 @@ const uint RULE_WORDS = 13u;
 const uint SPLIT_WORDS = 10u;
 const uint NODE_WORDS = 4u;
 
-// Words of a slot of the hash table of grams.
-const uint GRAM_SLOT_WORDS = 3u;
+// A slot of the hash table that has no gram. Letters in grams are in lower case, and these are not.
+const uint NO_GRAM = 0x41414141u;
+// Words that lead from a gram to its postings.
+const uint GRAM_LIST_WORDS = 2u;
 
 // A gram is four bytes as a little-endian word, with ASCII letters in lower case. Its product with this,
 // which is Knuth's multiplicative hashing (The Art of Computer Programming, volume 3, section 6.4), has high
@@ -92,7 +96,9 @@ const uint GRAM_BIT = 27u;
 // byte classes: that makes an index of 16 bits.
 const uint CLASS_WINDOW_BYTES = 8u;
 const uint CLASS_WINDOW_CLASS_BITS = 2u;
-const uint CLASS_WINDOW_WORDS = 2048u;
+// Before that, at every byte, Shift-And over four buckets that class windows are divided among. The reach of a byte has a bit
+// for each of its places in each bucket, the last place lowest.
+const uint CLASS_WINDOW_BUCKETS = 4u;
 
 // A posting of a gram's or a class window's list is a split, and above it how far the gram lies from the byte
 // before the suffix's start, at most this. In the place of a gram's list that has but one posting there is that
@@ -106,6 +112,12 @@ const uint GRAM_ONLY_POSTING = 0x80000000u;
 // those bits is the distance, plus CONFIRM_ZERO.
 const uint CONFIRM_BITS = 27u;
 const uint CONFIRM_ZERO = 16u;
+// Where these would be too many strings, it has in the place of the distance one of these, for the bytes right before the
+// gram, or right behind it, and below it for each of CONFIRM_KIND_BYTES of them a bit for each of BYTE_KINDS that will do.
+const uint CONFIRM_KINDS_BEFORE = 29u;
+const uint CONFIRM_KINDS_BEHIND = 30u;
+const uint CONFIRM_KIND_BYTES = 5u;
+const uint BYTE_KINDS = 5u;
 // Any bytes will do, anywhere.
 const uint CONFIRM_ANY = 0xFFFFFFFFu;
 
@@ -140,21 +152,24 @@ struct PassHeader {
     uint bitmap;
     uint bitmap_log2;
     uint gram_salt;
-    // Hash table of grams, of 2^gram_table_log2 slots of GRAM_SLOT_WORDS words: the gram; the offset of its
-    // list (its length, and then pairs of a posting and its confirm mask), its only posting, or 0; and the confirm mask of
-    // the only posting.
+    // Hash table of grams, of 2^gram_table_log2 slots of a word. Apart from it, as most that is looked up is not there,
+    // GRAM_LIST_WORDS words for each slot: the offset of its gram's list (its length, and then pairs of a posting and its
+    // confirm mask), or its only posting; and the confirm mask of the only posting.
     uint gram_table;
     uint gram_table_log2;
+    uint gram_lists;
+    // The kind of every byte, letters in either case alike, eight to a word.
+    uint byte_kinds;
     // 1, or 2 if each rule has a gram among every two bytes in a row, so that every other byte will do.
     uint gram_stride;
     // SplitRecord array, and a list of the splits that match at the start of the haystack only.
     uint splits;
     uint anchored;
-    // 1 if there are class windows. Then: the byte class of every byte, four to a word; a bitmap of class windows; and
-    // for every class window the offset of its list.
+    // 1 if there are class windows. Then: the reach of every byte; the byte class of every byte, four to a word; and for
+    // every class window the offset of its list, or 0.
     uint has_class_windows;
+    uint class_reaches;
     uint byte_classes;
-    uint class_windows;
     uint class_window_lists;
     // As firsts and pairs, for the rules without splits alone, and whether there are any: 0 or 1.
     uint rest_firsts;

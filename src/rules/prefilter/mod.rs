@@ -11,6 +11,7 @@
 //! | `walk_cost.rs` | how far walks go there |
 //! | `confirm.rs` | what has to be near a gram |
 //! | `byte_classes.rs` | the byte classes that class windows are told by |
+//! | `reaches.rs` | what tells, before that, that there is none |
 //! | `frequency.rs` | what text and binaries are made of, by the models in `data/` |
 
 mod alphabet;
@@ -20,6 +21,7 @@ mod cost;
 pub(crate) mod frequency;
 pub(crate) mod gram;
 pub(crate) mod parts;
+pub(crate) mod reaches;
 pub(crate) mod split_candidates;
 mod walk_cost;
 mod windows;

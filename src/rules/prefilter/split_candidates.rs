@@ -205,10 +205,10 @@ impl SplitCandidates {
         }
         let mut grams = Vec::new();
         for (offset, strings) in by_offset {
-            let distance = confirm::distance(&strings, offset);
+            let place = confirm::place(&strings, offset);
             let mut windows: BTreeMap<[&[u8]; GRAM], u32> = BTreeMap::new();
             for string in &strings {
-                let confirm_mask = confirm::word(string, offset, distance);
+                let confirm_mask = confirm::word(string, offset, place);
                 let window = std::array::from_fn(|at| &string[offset + at].folded[..]);
                 let known = windows.entry(window).or_insert(confirm_mask);
                 *known = confirm::either(*known, confirm_mask);
@@ -267,7 +267,6 @@ mod tests {
     use regex_syntax::hir::Look;
 
     use super::*;
-    use crate::shaders::layout;
 
     fn parse(pattern: &str) -> Hir {
         ParserBuilder::new().utf8(false).unicode(false).build().parse(pattern).unwrap()
@@ -374,15 +373,10 @@ mod tests {
                     })
                 };
                 let is_confirmed = |gram: &Gram, suffix: usize| {
-                    let distance = gram.confirm_mask >> layout::CONFIRM_BITS;
-                    let at = suffix + usize::from(gram.offset) + distance as usize;
-                    let at = at.checked_sub(1 + layout::CONFIRM_ZERO as usize);
-                    let confirm_mask = at.and_then(|at| haystack.get(at..at + GRAM)).map(|bytes| {
-                        let bytes = bytes.to_ascii_lowercase().try_into().unwrap();
-                        u32::from_le_bytes(bytes).wrapping_mul(layout::GRAM_HASH) >> layout::GRAM_BIT
-                    });
-                    gram.confirm_mask == layout::CONFIRM_ANY
-                        || confirm_mask.is_some_and(|bit| bit >= layout::CONFIRM_BITS || gram.confirm_mask >> bit & 1 == 1)
+                    let at = suffix + usize::from(gram.offset);
+                    confirm::meets(gram.confirm_mask, |distance| {
+                        haystack.get((at as isize + distance - 1) as usize).copied()
+                    })
                 };
                 let is_at = |gram: &Gram, suffix: usize| is_at(gram, suffix) && is_confirmed(gram, suffix);
                 let gram_at = |split: &SplitHir, suffix: usize| {

@@ -16,8 +16,10 @@ use crate::rules::automata::look;
 use crate::rules::automata::partial_dfa::PartialDfa;
 use crate::rules::automata::position_nfa::ByteSet;
 use crate::rules::prefilter::byte_classes::ByteClasses;
+use crate::rules::prefilter::confirm;
 use crate::rules::prefilter::frequency::most_frequent_grams;
 use crate::rules::prefilter::gram::{CLASS_WINDOW, GRAM};
+use crate::rules::prefilter::reaches::reaches;
 use crate::rules::tables::start_pairs::StartPairs;
 use crate::rules::{Rule, Run, Split};
 use crate::shaders::layout::{self, NfaNode, PassHeader, RuleRecord, SplitRecord};
@@ -353,25 +355,27 @@ impl<'a> Layout<'a> {
         }
         let (salt, bitmap) = self.bitmap(&lists.keys().copied().collect::<Vec<_>>());
         self.header.gram_salt = salt;
-        // At most half full, so that probing ends soon.
-        let log2 = (lists.len() * 2).next_power_of_two().trailing_zeros().max(1);
-        let mut table = vec![[0_u32; layout::GRAM_SLOT_WORDS as usize]; 1 << log2];
+        // At most a fourth full: as many are looked up together as a subgroup has invocations, and wait for the last one.
+        let log2 = (lists.len() * 4).next_power_of_two().trailing_zeros().max(1);
+        let mut table = vec![layout::NO_GRAM; 1 << log2];
+        let mut gram_lists = vec![[0_u32; layout::GRAM_LIST_WORDS as usize]; 1 << log2];
         let mut known = HashMap::new();
         for (&gram, list) in &lists {
             let mut slot = (gram.wrapping_mul(layout::GRAM_HASH) >> (32 - log2)) as usize;
-            while table[slot][1] != 0 {
+            while table[slot] != layout::NO_GRAM {
                 slot = (slot + 1) % table.len();
             }
-            table[slot] = match list[..] {
-                [[posting, confirm_mask]] => {
-                    [gram, posting | layout::GRAM_ONLY_POSTING, confirm_mask]
-                }
-                _ => [gram, self.pairs(list, &mut known), 0],
+            table[slot] = gram;
+            gram_lists[slot] = match list[..] {
+                [[posting, confirm_mask]] => [posting | layout::GRAM_ONLY_POSTING, confirm_mask],
+                _ => [self.pairs(list, &mut known), 0],
             };
         }
         self.header.bitmap = self.append(&bitmap);
-        self.header.gram_table = self.append(table.as_flattened());
+        self.header.gram_table = self.append(&table);
         self.header.gram_table_log2 = log2;
+        self.header.gram_lists = self.append(gram_lists.as_flattened());
+        self.header.byte_kinds = self.append(&confirm::byte_kinds());
     }
 
     /// A bitmap of grams, and its salt: of those that were tried, the one with which it takes the fewest of the most frequent
@@ -399,7 +403,7 @@ impl<'a> Layout<'a> {
         (salt, bitmap)
     }
 
-    /// Appends what tells class windows apart, a bitmap of them and their lists of splits.
+    /// Appends what tells that there is no class window, what tells them apart, and their lists of splits.
     fn class_windows(&mut self, splits: &[(u32, &Split)], byte_classes: &ByteClasses) {
         let mut lists: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for (index, (_, split)) in (0..).zip(splits) {
@@ -419,16 +423,16 @@ impl<'a> Layout<'a> {
         let classes = byte_classes.of_byte.as_chunks::<4>().0;
         let classes: Vec<u32> = classes.iter().map(|four| u32::from_le_bytes(*four)).collect();
         self.header.byte_classes = self.append(&classes);
-        let mut bitmap = vec![0_u32; layout::CLASS_WINDOW_WORDS as usize];
-        let mut index = vec![0_u32; 32 * bitmap.len()];
+        let all = splits.iter().flat_map(|(_, split)| &split.class_windows);
+        self.header.class_reaches = self.append(&reaches(all));
+        let rows = layout::CLASS_WINDOW_BYTES * layout::CLASS_WINDOW_CLASS_BITS;
+        let mut index = vec![0_u32; 1 << rows];
         let mut known = HashMap::new();
         for (number, mut list) in lists {
             list.sort_unstable();
             list.dedup();
-            bitmap[(number >> 5) as usize] |= 1 << (number & 31);
             index[number as usize] = self.list(&list, &mut known);
         }
-        self.header.class_windows = self.append(&bitmap);
         self.header.class_window_lists = self.append(&index);
     }
 

@@ -254,7 +254,7 @@ mod tests {
     fn what_text_is_full_of_is_not_asked_for() {
         let any = set(0..=255);
         let string = vec![&any; 12];
-        assert_eq!(place(&[string.clone()], 4), None);
+        assert_eq!(place(std::slice::from_ref(&string), 4), None);
         assert_eq!(word(&string, 4, None), layout::CONFIRM_ANY);
     }
 }

@@ -12,13 +12,14 @@
 //! and an include guard. Everything else is an error with its line.
 
 /// The files, in the order in which kernels include them: what one declares the next may use.
-pub const FILES: [&str; 6] = [
+pub const FILES: [&str; 7] = [
     "layout/limits.glsl",
     "layout/tables.glsl",
     "layout/params.glsl",
     "layout/control.glsl",
     "layout/ring.glsl",
     "layout/walkers.glsl",
+    "layout/selection.glsl",
 ];
 
 /// What the files declare, in their order.

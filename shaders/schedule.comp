@@ -1,7 +1,8 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 
-// Decides what comes next: when a scan begins without a prefilter, after the candidates are confirmed, and after a round.
+// Decides what comes next: when a scan begins without a prefilter, after the candidates are confirmed, after a round, and
+// after hits have left starts open.
 //
 // One invocation. Reads the tables' head and the hit counter, reads and writes Control. After a round it judges the round, if one
 // ran, by putting the queue's counters right and going on to the next pass once no walker and no task
@@ -128,8 +129,25 @@ void end_confirmed() {
     }
 }
 
+// Begins to verify again what hits have left open.
+void begin_again() {
+    control.verified_again += 1u;
+    control.selected = SELECTED_NONE;
+    control.pass = params.pass;
+    control.prefiltered = 1u;
+    control.generation += 1u;
+}
+
 void main() {
-    if (params.stage == SCHEDULE_BEGIN) {
+    // Of no starts but those that are listed to be verified again, if there are any.
+    bool is_again = params.end_start == 0u;
+    bool begins_again = params.stage == SCHEDULE_SELECTED && control.selected == SELECTED_OPEN;
+    if (is_again && !begins_again && control.verified_again == 0u) {
+        return;
+    }
+    if (begins_again) {
+        begin_again();
+    } else if (params.stage == SCHEDULE_BEGIN) {
         begin_pass(0u);
     } else if (params.stage == SCHEDULE_ROUND && control.verify_dfa_x != 0u) {
         end_round();

@@ -266,7 +266,6 @@ fn stages(passed: Duration, stats: &ScanStats) -> Vec<Stage> {
         ("verify DFA", device.verify_dfa),
         ("verify NFA", device.verify_nfa),
         ("select", device.select),
-        ("readback", device.readback),
         ("host", passed.saturating_sub(device.total())),
     ];
     let stage = |(name, passed): (&str, Duration)| Stage {

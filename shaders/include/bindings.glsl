@@ -6,6 +6,7 @@
 #include "layout/control.glsl"
 #include "layout/ring.glsl"
 #include "layout/walkers.glsl"
+#include "layout/selection.glsl"
 
 layout(constant_id = SPEC_SEGMENTS) const uint SEGMENTS = 1;
 // 1 for MatchKind::All, 0 for MatchKind::LeftmostFirst.

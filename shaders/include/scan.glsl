@@ -1,4 +1,4 @@
-// Sums and maxima over the invocations of a workgroup, in the order of their subgroups.
+// Sums and maxima over the invocations of a workgroup that selects, in the order of their subgroups.
 
 // What each subgroup adds.
 shared uvec2 sums[SELECT_SUBGROUPS];

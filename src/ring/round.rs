@@ -10,10 +10,9 @@ use super::batch::{PIECE_BYTES, Packed, Piece, RingBatch};
 use super::item::{Outcome, RingItem, RingItemError, RingResults, RingStats};
 use crate::narrow::narrow;
 use crate::parallel::{self, share_out};
-use crate::scan::select::Selected;
-use crate::scan::select::sort::MANY;
+use crate::scan::sort::MANY;
 use crate::scan::{Scan, Sink};
-use crate::shaders::layout;
+use crate::shaders::layout::{self, Hit};
 use crate::vulkan::deadline::Deadline;
 use crate::{Match, ResidentRulePipeline, ScanError, ScanScratch, ScanStats};
 
@@ -356,12 +355,12 @@ impl Items<'_> {
 }
 
 impl Sink for Items<'_> {
-    fn take(&mut self, selected: &Selected, next_start: u32) -> Result<u32, ScanError> {
-        for found in selected.iter() {
-            let index = self.item_at(found.start);
+    fn take(&mut self, found: &[Hit], next_start: u32) -> Result<u32, ScanError> {
+        for &Hit { pattern_id, start, end } in found {
+            let index = self.item_at(start);
             self.counts[index] += 1;
             if !self.is_over(index) {
-                self.found.push((narrow(index), *found));
+                self.found.push((narrow(index), Match { pattern_id, start, end }));
             }
         }
         Ok(self.next_start(next_start))

@@ -10,7 +10,7 @@
 //! | `frames.rs` | who has a frame, and who waits for one |
 //! | `stream.rs` | haystacks larger than the session, in windows |
 //! | `tuning.rs` | how much work goes into one dispatch |
-//! | `select/` | which of the hits count |
+//! | `sort.rs` | matches in order, where they come in parts |
 //! | `stats.rs` | what a scan moved and how long it took |
 //! | `error.rs` | why a scan found nothing out |
 
@@ -19,8 +19,8 @@ pub(crate) mod frame;
 mod frames;
 mod haystack;
 mod request;
-pub(crate) mod select;
 mod session;
+pub(crate) mod sort;
 mod stats;
 mod stream;
 mod ticket;

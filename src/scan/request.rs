@@ -105,6 +105,6 @@ impl ResidentRulePipeline {
             base: 0,
             slots: None,
         };
-        Ticket::begin(self, backend, haystack, range)
+        Ticket::begin(self, backend, haystack, range, &[])
     }
 }

@@ -6,16 +6,15 @@ use ash::vk;
 use bytemuck::{bytes_of, cast_slice};
 
 use super::frame::pipelines::{Kernels, Specialisation};
-use super::frame::{Frame, FrameShape, HIT_WORDS};
+use super::frame::{Frame, FrameShape};
 use super::frames::Frames;
 use super::haystack::{StagedHaystack, StagingPool, User as _};
 use super::tuning::Tuning;
 use super::{ScanError, SessionOptions};
 use crate::narrow::narrow;
+use crate::rules::Split;
 use crate::rules::tables::pack::{self, Pass};
-use crate::rules::{Rule, Run, Split};
-use crate::scan::select::{AmbiguousRange, LeftmostSelector, SuffixReport, Undecided};
-use crate::shaders::layout::{self, Candidate, ReadbackHeader};
+use crate::shaders::layout::{self, Hit, ReadbackHeader};
 use crate::vulkan::deadline::Deadline;
 use crate::vulkan::device::Device;
 use crate::vulkan::memory::{Buffer, Location, WatchedBuffer};
@@ -79,10 +78,6 @@ pub struct ResidentRulePipeline {
     pub(super) reach: Option<u32>,
     /// Whether there are rules whose prefixes are not bounded.
     pub(super) has_long: bool,
-    /// Of each rule, whether the kernel `confirm` may report a match with its least start alone.
-    pub(super) is_direct: Vec<bool>,
-    /// Of each rule whose prefix is a run, what it prefers.
-    pub(super) runs: Vec<Option<Run>>,
     pub(super) shape: FrameShape,
     tables: Vec<Buffer>,
     staging: Arc<StagingPool>,
@@ -109,16 +104,20 @@ pub struct ResidentRulePipeline {
 /// ```
 #[derive(Debug, Default)]
 pub struct ScanScratch {
-    pub(super) candidates: Vec<Match>,
     pub(super) spare: Vec<Match>,
-    pub(super) undecided: Vec<Undecided>,
-    pub(super) selector: LeftmostSelector,
-    pub(super) reverified: Vec<AmbiguousRange>,
-    pub(super) dropped: Vec<Match>,
-    pub(super) reports: Vec<SuffixReport>,
-    pub(super) selected: Vec<Match>,
-    pub(super) verified: Vec<Candidate>,
+    /// Matches of a window that are decided.
+    pub(super) decided: Vec<Hit>,
+    pub(super) carried: Vec<Carried>,
     pub(super) window: Vec<u8>,
+}
+
+/// The last match of a pattern that has been found, which reaches beyond the starts that have been looked at. A start in it
+/// does not count.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Carried {
+    pub(super) pattern_id: u32,
+    /// Where it ends in what matches are selected over.
+    pub(super) end: u64,
 }
 
 /// What to scan of a haystack.
@@ -197,20 +196,24 @@ impl ResidentRulePipeline {
         let range = info.max_storage_buffer_range.min(info.max_allocation_bytes);
         // Behind the hits that are read back is a word for each slot.
         let slots = ring.map_or(0, |ring| u64::from(ring.slots));
-        let most_hits = range.saturating_sub(size_of::<ReadbackHeader>() as u64 + 4 * slots)
-            / (4 * HIT_WORDS as u64);
+        let read_back = range.saturating_sub(size_of::<ReadbackHeader>() as u64 + 4 * slots);
+        let most_hits =
+            FrameShape::most_hits(tuning, range).min(read_back / size_of::<Hit>() as u64);
         let most_hits = usize::try_from(most_hits).unwrap_or(usize::MAX);
         limit("match capacity", max_matches, most_hits, "this device binds in one buffer")?;
         let hit_capacity = narrow(candidates.clamp(1, most_hits));
 
-        // Packed items are selected from on the host.
-        let most_selected = if ring.is_some() { 0 } else { tuning.most_selected };
+        limit(
+            "number of patterns",
+            pipeline.rules().len(),
+            layout::MOST_PATTERNS as usize,
+            "vkscan sorts matches by",
+        )?;
         let passes =
             pack::pack(pipeline.rules(), match_kind, tuning.pass_bytes, tuning.bitmap_log2);
-        let mut passes = passes.map_err(|pack::RuleTooLarge { pattern_id, bytes }| {
+        let passes = passes.map_err(|pack::RuleTooLarge { pattern_id, bytes }| {
             ScanError::RuleTooLarge { pattern_id, bytes, limit: tuning.pass_bytes }
         })?;
-        passes.iter_mut().for_each(|pass| pass.header.most_selected = most_selected);
         let nfa_words = passes.first().map_or(0, Pass::walker_words);
         // The prefilter reads whole units.
         let unit = u64::from(layout::PREFILTER_BYTES);
@@ -230,15 +233,13 @@ impl ResidentRulePipeline {
             passes.first().is_some_and(|pass| pass.header.has_class_windows != 0);
         let may_end_early = matches!(&passes[..], [pass] if pass.header.has_rest == 0);
         let ring_slots = ring.map_or([0; 2], |ring| [ring.first, ring.slots]);
-        let divided = hit_capacity.min(most_selected);
-        let division_bytes =
-            FrameShape::division_bytes(divided, narrow(pipeline.rules().len())).min(range);
         let shape = FrameShape {
             rounds,
             has_class_windows,
             may_end_early,
             ring_slots,
-            division_bytes,
+            pattern_count: narrow(pipeline.rules().len()),
+            match_kind,
             ..shape
         };
         let frame_count =
@@ -257,8 +258,6 @@ impl ResidentRulePipeline {
                 .iter()
                 .flat_map(|rule| &rule.splits)
                 .any(Split::is_unbounded),
-            is_direct: pipeline.rules().iter().map(is_direct).collect(),
-            runs: pipeline.rules().iter().map(run).collect(),
             shape,
             tables: Vec::new(),
             staging: Arc::default(),
@@ -275,6 +274,8 @@ impl ResidentRulePipeline {
             prefilter_workgroup: tuning.prefilter_workgroup,
             gram_stride: passes[0].header.gram_stride,
             nfa_lanes: tuning.nfa_lanes,
+            select_lanes: tuning.select_lanes,
+            select_tile: tuning.select_tile,
             slot_workgroup: ring.map(|ring| ring.workgroup),
         };
         let kernels = Arc::new(Kernels::new(backend, specialisation)?);
@@ -453,16 +454,6 @@ impl std::fmt::Debug for ResidentRulePipeline {
             .field("table_bytes", &self.table_bytes())
             .finish_non_exhaustive()
     }
-}
-
-fn is_direct(rule: &Rule) -> bool {
-    rule.splits.iter().any(|split| split.is_exact)
-}
-
-/// With several splits, a start would have to choose among these first.
-fn run(rule: &Rule) -> Option<Run> {
-    let [split] = &rule.splits[..] else { return None };
-    split.run
 }
 
 fn limit(

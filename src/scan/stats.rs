@@ -29,17 +29,15 @@ use std::time::Duration;
 #[non_exhaustive]
 pub struct ScanStats {
     /// Bytes uploaded: the haystack, padded to a word, unless it was on the device, and the 4-byte hit
-    /// counter. It is 4 more for each further part, and more where starts were verified once more.
+    /// counter. It is 4 more for each further part, and 16 more for each match that reaches into the next one.
     pub bytes_up: u64,
-    /// Bytes read back: a header of 24 bytes, and 12 for each match; or, where the host selects
-    /// among hits, 12 for each of these, and 4 more where the suffix that told of it counts.
+    /// Bytes read back: a header of 28 bytes for each submission, and 12 for each match.
     pub bytes_down: u64,
     /// Ranges uploaded: two for a scan, one where the haystack was on the device; more where it was done in
-    /// parts, or starts were verified once more.
+    /// parts.
     pub uploads: u32,
-    /// Submissions that were waited for: one, unless walks went on for long, hits had to be fetched in parts,
-    /// or suffixes left something open; or hits were many, and were few in the scan before, or too many for the device to
-    /// select among them. The slices of a large haystack do not count.
+    /// Submissions that were waited for: one, unless walks went on for long, hits had to be found in parts, or there
+    /// were more of them, or these left more open, than in the scan before. The slices of a large haystack do not count.
     pub submissions: u32,
     /// Rounds of kernels that had work to do.
     pub rounds: u32,
@@ -80,10 +78,8 @@ pub struct StageTimes {
     pub verify_dfa: Duration,
     /// Position NFAs, and the kernel that ends a round.
     pub verify_nfa: Duration,
-    /// Matches selected among hits, and to host memory.
+    /// Matches selected from hits, and written to host memory.
     pub select: Duration,
-    /// Hits to host memory, where matches are not selected on the device.
-    pub readback: Duration,
 }
 
 impl StageTimes {
@@ -95,7 +91,6 @@ impl StageTimes {
             + self.verify_dfa
             + self.verify_nfa
             + self.select
-            + self.readback
     }
 }
 
@@ -107,7 +102,6 @@ impl AddAssign for StageTimes {
         self.verify_dfa += other.verify_dfa;
         self.verify_nfa += other.verify_nfa;
         self.select += other.select;
-        self.readback += other.readback;
     }
 }
 

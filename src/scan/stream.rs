@@ -11,10 +11,9 @@
 use std::io::{ErrorKind, Read};
 
 use super::session::{Range, ResidentRulePipeline, ScanScratch};
-use super::ticket::Ticket;
+use super::ticket::{Ticket, Undecided};
 use super::{ScanError, ScanStats, StreamError};
 use crate::narrow::narrow;
-use crate::scan::select::Undecided;
 use crate::shaders::layout;
 use crate::{Backend, Match};
 
@@ -82,7 +81,7 @@ impl ResidentRulePipeline {
     ) -> Result<ScanStats, StreamError> {
         let mut window = std::mem::take(&mut scratch.window);
         window.clear();
-        scratch.selector.clear();
+        scratch.carried.clear();
         let mut stream = Stream {
             session: self,
             backend,
@@ -194,7 +193,8 @@ impl<F: FnMut(StreamMatch, &[u8])> Stream<'_, F> {
             base: self.base,
             slots: None,
         };
-        let ticket = Ticket::begin(self.session, self.backend, haystack.into(), range)?;
+        let carried = &self.scratch.carried;
+        let ticket = Ticket::begin(self.session, self.backend, haystack.into(), range, carried)?;
         let (scanned, undecided) = ticket.finish(&mut self.matches, self.scratch)?;
         self.stats += scanned;
         for found in &self.matches {

@@ -4,22 +4,18 @@ use std::marker::PhantomData;
 use std::time::Instant;
 
 use super::ScanError;
-use super::frame::{Ending, Frame, ReadBack, Source};
+use super::frame::{Frame, Source};
 use super::haystack::Haystack;
-use super::select::{self, AmbiguousRange, Selected, SuffixReport, Undecided, sort};
-use super::session::{Range, ResidentRulePipeline, ScanScratch, Slots};
+use super::session::{Carried, Range, ResidentRulePipeline, ScanScratch, Slots};
+use super::sort;
 use super::stats::ScanStats;
 use crate::narrow::narrow;
-use crate::shaders::layout::{self, Candidate, Hit, ScanParams};
+use crate::shaders::layout::{self, Hit, ScanParams};
 use crate::vulkan::deadline::Deadline;
 use crate::{Backend, Match, MatchKind};
 
 /// A part of so many starts or fewer that has too many candidates is not prefiltered.
 const LEAST_PREFILTERED: u32 = 1 << 12;
-
-/// Ranges of starts, and starts in them, that are verified one by one before all of the part is.
-const MOST_REVERIFIED: usize = 256;
-const MOST_VERIFIED: usize = 4096;
 
 /// Hits beyond capacity after which a scan that can only fail is given up instead of counted to its end.
 const COUNTED_BEYOND: u32 = 1 << 24;
@@ -80,9 +76,7 @@ struct Part {
 
 /// What a part has come to.
 enum Judged {
-    /// Matches, selected already.
-    Matches,
-    Hits,
+    Matches(u32),
     Again,
     /// More than fit, from a single start, or where that is the answer.
     TooMany {
@@ -92,12 +86,13 @@ enum Judged {
 }
 
 impl<'a> Ticket<'a> {
-    /// Submits a scan of a range of starts.
+    /// Submits a scan of a range of starts, but for those in what is `carried`.
     pub(super) fn begin(
         session: &'a ResidentRulePipeline,
         backend: &Backend,
         haystack: Haystack<'a>,
         range: Range,
+        carried: &[Carried],
     ) -> Result<Ticket<'a>, ScanError> {
         let began = Instant::now();
         session.check(backend, haystack.len())?;
@@ -109,7 +104,8 @@ impl<'a> Ticket<'a> {
         let nothing = range.first_start >= range.end_start || range.max_scan_bytes == 0;
         if session.has_rules() && !nothing {
             let deadline = session.device().deadline();
-            let scan = session.submit_scan(haystack, range, deadline, &mut ticket.stats)?;
+            let scan =
+                session.submit_scan(haystack, range, carried, deadline, &mut ticket.stats)?;
             ticket.scan = Some(scan);
             session.frames.count_ticket(true);
         }
@@ -127,14 +123,13 @@ impl<'a> Ticket<'a> {
         matches: &mut Vec<Match>,
         scratch: &mut ScanScratch,
     ) -> Result<ScanStats, ScanError> {
-        scratch.selector.clear();
+        scratch.carried.clear();
         let (stats, _) = self.finish(matches, scratch)?;
         Ok(stats)
     }
 
-    /// Waits for the scan's end, and adds the leftmost-first matches to those that `scratch` has seen. Where
-    /// the haystack goes on elsewhere, says the first start that has to be scanned again with more of it, and
-    /// leaves out all that starts from there on.
+    /// Waits for the scan's end. Where the haystack goes on elsewhere, says the first start that has to be scanned again
+    /// with more of it, leaves out all that starts from there on, and leaves in `scratch` what is carried on.
     pub(super) fn finish(
         mut self,
         matches: &mut Vec<Match>,
@@ -182,8 +177,8 @@ impl std::fmt::Debug for Ticket<'_> {
 
 /// Who takes the matches of a scan, part by part.
 pub(crate) trait Sink {
-    /// Takes what was selected of a part, and gives the least start of the next part, at or after `next_start`.
-    fn take(&mut self, selected: &Selected, next_start: u32) -> Result<u32, ScanError>;
+    /// Takes the matches of a part, and gives the least start of the next part, at or after `next_start`.
+    fn take(&mut self, found: &[Hit], next_start: u32) -> Result<u32, ScanError>;
 
     /// Takes note that from these starts there are `found` matches, or more than that, which are more than fit; and gives
     /// the least start of the next part.
@@ -220,11 +215,11 @@ impl Whole<'_> {
 }
 
 impl Sink for Whole<'_> {
-    fn take(&mut self, selected: &Selected, next_start: u32) -> Result<u32, ScanError> {
-        self.found += selected.len() as u64;
+    fn take(&mut self, found: &[Hit], next_start: u32) -> Result<u32, ScanError> {
+        self.found += found.len() as u64;
         if self.found <= self.max_matches as u64 {
             self.is_sorted = self.matches.is_empty();
-            selected.append_to(self.matches);
+            sort::append(self.matches, found, to_match);
         } else if self.found > self.max_matches as u64 + u64::from(COUNTED_BEYOND) {
             return Err(self.too_many(self.found, true));
         }
@@ -251,12 +246,13 @@ impl ResidentRulePipeline {
         &self,
         haystack: Haystack,
         range: Range,
+        carried: &[Carried],
         deadline: Deadline,
         stats: &mut ScanStats,
     ) -> Result<Scan, ScanError> {
         let mut frame = self.frames.take(self.device(), deadline)?;
         let idle = frame.wait_idle(deadline).map_err(ScanError::from);
-        match idle.and_then(|()| self.submit_on(&mut frame, haystack, range, stats)) {
+        match idle.and_then(|()| self.submit_on(&mut frame, haystack, range, carried, stats)) {
             Ok((params, part)) => Ok(Scan { frame, range, params, part }),
             Err(error) => {
                 self.frames.give_back(frame);
@@ -275,7 +271,7 @@ impl ResidentRulePipeline {
         stats: &mut ScanStats,
         slot_states: &mut Vec<u32>,
     ) -> Result<(), ScanError> {
-        scratch.selector.clear();
+        scratch.carried.clear();
         scan.frame.wait_until(deadline);
         let finished = self.finish_on(&mut scan, sink, scratch, stats).and_then(|_| {
             let count = scan.range.slots.map_or(0, |slots| slots.count);
@@ -301,6 +297,7 @@ impl ResidentRulePipeline {
         frame: &mut Frame,
         haystack: Haystack,
         range: Range,
+        carried: &[Carried],
         stats: &mut ScanStats,
     ) -> Result<(ScanParams, Part), ScanError> {
         let since = Instant::now();
@@ -347,7 +344,8 @@ impl ResidentRulePipeline {
                 && range.max_scan_bytes == u32::MAX,
         };
         let part_params = self.part_params(&params, &part, range);
-        frame.begin(source, part_params, ending(&part_params, range), since, stats)?;
+        let carried = carried_hits(carried, range.base, part.first_start);
+        frame.begin(source, part_params, &carried, since, stats)?;
         Ok((params, part))
     }
 
@@ -384,26 +382,27 @@ impl ResidentRulePipeline {
         let range = *range;
         loop {
             let params = self.part_params(all, part, range);
-            let judged = self.judge(frame, &params, part, range, scratch, stats)?;
+            let judged = self.judge(frame, &params, part, range, stats)?;
             let mut undecided = None;
             let next_start = match judged {
                 Judged::Again => None,
-                Judged::Matches => {
-                    Some(sink.take(&Selected::all(&scratch.candidates), params.end_start)?)
-                }
                 Judged::TooMany { found, at_least } => {
                     let starts = params.first_start..params.end_start;
                     Some(sink.take_too_many(starts, found, at_least)?)
                 }
-                Judged::Hits => {
-                    undecided = self.first_undecided(range, scratch);
-                    let selected = match self.match_kind {
-                        MatchKind::LeftmostFirst => {
-                            scratch.selector.select(&mut scratch.candidates, range.base)
-                        }
-                        MatchKind::All => select::distinct(&mut scratch.candidates),
-                    };
-                    Some(sink.take(&selected, params.end_start)?)
+                Judged::Matches(count) => {
+                    let mut found = frame.matches(count, stats)?;
+                    if !range.is_final {
+                        undecided = first_undecided(found, &mut scratch.decided);
+                        found = &scratch.decided;
+                    }
+                    let next_start = sink.take(found, params.end_start)?;
+                    let goes_on = next_start < range.end_start || !range.is_final;
+                    if goes_on && self.match_kind == MatchKind::LeftmostFirst {
+                        let next = undecided.map_or(next_start, |undecided| undecided.start);
+                        carry(&mut scratch.carried, found, range.base, next);
+                    }
+                    Some(next_start)
                 }
             };
             if let Some(next_start) = next_start {
@@ -417,20 +416,18 @@ impl ResidentRulePipeline {
                 part.size = part.size.saturating_mul(2);
             }
             let params = self.part_params(all, part, range);
-            let ending = ending(&params, range);
-            frame.begin(Source::AsBefore, params, ending, Instant::now(), stats)?;
+            let carried = carried_hits(&scratch.carried, range.base, part.first_start);
+            frame.begin(Source::AsBefore, params, &carried, Instant::now(), stats)?;
         }
     }
 
-    /// Waits for a part, whose parameters these are, and leaves its hits in `scratch`, sorted. If it has to be scanned
-    /// again, that is as it is `part` then.
+    /// Waits for a part, whose parameters these are. If it has to be scanned again, that is as it is `part` then.
     fn judge(
         &self,
         frame: &mut Frame,
         params: &ScanParams,
         part: &mut Part,
         range: Range,
-        scratch: &mut ScanScratch,
         stats: &mut ScanStats,
     ) -> Result<Judged, ScanError> {
         let outcome = frame.finish(*params, stats)?;
@@ -465,157 +462,17 @@ impl ResidentRulePipeline {
                 return Ok(Judged::TooMany { found: count, at_least });
             }
             part.size = starts / 2;
+        } else if let Some(match_count) = outcome.match_count {
+            return Ok(Judged::Matches(match_count));
         } else {
-            scratch.candidates.clear();
-            scratch.undecided.clear();
-            match outcome.read_back {
-                ReadBack::Matches(count) => {
-                    sort::append(&mut scratch.candidates, frame.hits(count, stats)?, to_match);
-                    frame.expect(outcome.hit_count, false);
-                    return Ok(Judged::Matches);
-                }
-                ReadBack::Nothing => frame.fetch_hits(*params, stats)?,
-                ReadBack::Hits | ReadBack::OpenHits => {}
-            }
-            let hits = frame.hits(count, stats)?;
-            sort_hits(hits, range.is_final, scratch);
-            if !part.is_direct {
-                frame.expect(count, false);
-                return Ok(Judged::Hits);
-            }
-            self.select_runs(frame, hits, *params, range.base, scratch, stats)?;
-            let is_selected = self.reverify(frame, *params, range.base, scratch, stats)?;
-            let is_open = outcome.read_back == ReadBack::OpenHits || !scratch.reverified.is_empty();
-            frame.expect(count, is_open);
-            if is_selected {
-                return Ok(Judged::Hits);
-            }
             tracing::trace!(
                 first_start = params.first_start,
                 end_start = params.end_start,
-                "a part of a scan has too many ambiguous starts, and is done again without direct hits"
+                "a part of a scan leaves too many starts open, and is done again without direct hits"
             );
             part.is_direct = false;
         }
         Ok(Judged::Again)
-    }
-
-    /// The first start that more bytes have to decide, and no candidates from there on.
-    fn first_undecided(&self, range: Range, scratch: &mut ScanScratch) -> Option<Undecided> {
-        let ScanScratch { candidates, undecided, selector, .. } = scratch;
-        let first = match self.match_kind {
-            MatchKind::LeftmostFirst => {
-                selector.first_undecided(candidates, undecided, range.base).copied()
-            }
-            MatchKind::All => undecided.iter().min_by_key(|undecided| undecided.start).copied(),
-        };
-        if let Some(Undecided { start, .. }) = first {
-            candidates.retain(|candidate| candidate.start < start);
-        }
-        first
-    }
-
-    /// Selects the matches of rules whose prefixes are runs, where hits leave any open, from all that their suffixes told.
-    fn select_runs(
-        &self,
-        frame: &Frame,
-        hits: &[Hit],
-        params: ScanParams,
-        base: u64,
-        scratch: &mut ScanScratch,
-        stats: &mut ScanStats,
-    ) -> Result<(), ScanError> {
-        let ScanScratch { candidates, selector, reverified: open, reports, selected, .. } = scratch;
-        let is_run = |pattern_id: u32| self.runs[pattern_id as usize].is_some();
-        if selector.is_unambiguous(candidates, &[], base, is_run, &[]) {
-            return Ok(());
-        }
-        open.clear();
-        open.extend(selector.ambiguous_ranges(candidates, &[], base, is_run));
-        open.dedup_by_key(|range| range.pattern_id);
-        let is_open = |open: &[AmbiguousRange], pattern_id: u32| {
-            open.binary_search_by_key(&pattern_id, |range| range.pattern_id).is_ok()
-        };
-        reports.clear();
-        let suffixes = frame.suffixes(narrow(hits.len()), stats)?;
-        for (&Hit { pattern_id, start, end }, &suffix) in hits.iter().zip(suffixes) {
-            if is_open(open, pattern_id) {
-                let suffix = match suffix {
-                    layout::NO_SUFFIX => suffix,
-                    _ => suffix & layout::SUFFIX_MASK,
-                };
-                reports.push(SuffixReport { pattern_id, suffix, start, end });
-            }
-        }
-        reports.sort_unstable_by_key(|report| {
-            u64::from(report.pattern_id) << 32 | u64::from(report.suffix)
-        });
-        // What suffixes could not tell was verified from every start: that takes all starts.
-        open.retain(|range| {
-            let behind = reports.partition_point(|report| report.pattern_id <= range.pattern_id);
-            reports[..behind].last().is_some_and(|last| last.suffix != layout::NO_SUFFIX)
-        });
-        reports.retain(|report| is_open(open, report.pattern_id));
-        for of_one in reports.chunk_by(|one, next| one.pattern_id == next.pattern_id) {
-            let pattern_id = of_one[0].pattern_id;
-            let run = self.runs[pattern_id as usize].expect("what is open of others is left out");
-            selected.clear();
-            selector.select_run(of_one, run, [base, params.end_start.into()], selected);
-            candidates.splice(select::of_pattern(candidates, pattern_id), selected.drain(..));
-        }
-        Ok(())
-    }
-
-    /// Verifies what the hits of a part leave open where suffixes were reported with their least start alone.
-    /// False if that is too much to do start by start.
-    fn reverify(
-        &self,
-        frame: &mut Frame,
-        params: ScanParams,
-        base: u64,
-        scratch: &mut ScanScratch,
-        stats: &mut ScanStats,
-    ) -> Result<bool, ScanError> {
-        let may_be = |pattern_id: u32| self.is_direct[pattern_id as usize];
-        scratch.reverified.clear();
-        scratch.dropped.clear();
-        loop {
-            let ScanScratch { candidates, dropped, selector, reverified, verified, .. } = scratch;
-            if selector.is_unambiguous(candidates, dropped, base, may_be, reverified) {
-                return Ok(true);
-            }
-            let known = reverified.len();
-            for range in selector.ambiguous_ranges(candidates, dropped, base, may_be) {
-                if reverified.contains(&range) {
-                    continue;
-                }
-                if reverified.len() == MOST_REVERIFIED || self.pass_count > 1 {
-                    return Ok(false);
-                }
-                reverified.push(range);
-            }
-            let open = &reverified[known..];
-            // All of them at once: each of their starts in this part, for its pattern.
-            let starts = open.iter().flat_map(|range| {
-                let [first, end] = range.starts;
-                let of = range.pattern_id;
-                (first..end.min(params.end_start)).map(move |at| Candidate { of, at })
-            });
-            verified.clear();
-            verified.extend(starts.take(MOST_VERIFIED + 1));
-            if verified.len() > MOST_VERIFIED.min(self.shape.start_capacity as usize) {
-                return Ok(false);
-            }
-            select::remove_held(candidates, dropped, open);
-            if verified.is_empty() {
-                continue;
-            }
-            let outcome = frame.verify(verified, params, stats)?;
-            if outcome.hit_count > self.shape.hit_capacity {
-                return Ok(false);
-            }
-            sort_hits(frame.hits(outcome.hit_count, stats)?, params.is_final != 0, scratch);
-        }
     }
 
     /// As in [`ScanParams`]. Walks that may end anywhere share nothing.
@@ -653,33 +510,48 @@ impl ResidentRulePipeline {
     }
 }
 
-/// What a run ends with: its matches where nothing lies before or behind what it looks through.
-fn ending(params: &ScanParams, range: Range) -> Ending {
-    let is_whole = params.first_start == 0 && params.end_start == params.haystack_len;
-    if is_whole && range.is_final && range.base == 0 && range.slots.is_none() {
-        Ending::Matches
-    } else {
-        Ending::Hits
-    }
-}
-
 fn to_match(&Hit { pattern_id, start, end }: &Hit) -> Match {
     Match { pattern_id, start, end }
 }
 
-/// Adds hits to candidates and undecided starts, sorted. Only where the haystack goes on is a start
-/// undecided.
-fn sort_hits(hits: &[Hit], is_final: bool, scratch: &mut ScanScratch) {
-    let ScanScratch { candidates, spare, undecided, .. } = scratch;
-    sort::append(candidates, hits, to_match);
-    sort::sort(candidates, spare);
-    if !is_final {
-        candidates.retain(|&Match { pattern_id, start, end }| {
-            if end == layout::UNDECIDED {
-                undecided.push(Undecided { pattern_id, start });
-            }
-            end != layout::UNDECIDED
-        });
-        undecided.sort_unstable();
-    }
+/// A start from which a pattern may match or not: the haystack went on where its walk ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Undecided {
+    pub(crate) pattern_id: u32,
+    pub(crate) start: u32,
+}
+
+/// The first of the matches that are not decided. Those that start before it are in `decided` then.
+fn first_undecided(found: &[Hit], decided: &mut Vec<Hit>) -> Option<Undecided> {
+    let undecided = found.iter().filter(|found| found.end == layout::UNDECIDED);
+    let first = undecided.min_by_key(|found| (found.start, found.pattern_id));
+    let end_start = first.map_or(u32::MAX, |first| first.start);
+    decided.clear();
+    decided.extend(found.iter().filter(|found| found.start < end_start));
+    first.map(|&Hit { pattern_id, start, .. }| Undecided { pattern_id, start })
+}
+
+/// Takes note of the matches that reach beyond `next_start`, of which there is one for a pattern at most, beside those that
+/// earlier parts have carried on. `base` is the offset of what starts count from.
+fn carry(carried: &mut Vec<Carried>, found: &[Hit], base: u64, next_start: u32) {
+    carried.retain(|carried| carried.end > base + u64::from(next_start));
+    let reaching = found.iter().filter(|found| found.end > next_start);
+    carried.extend(
+        reaching.map(|found| Carried {
+            pattern_id: found.pattern_id,
+            end: base + u64::from(found.end),
+        }),
+    );
+}
+
+/// Hits that stand for what is carried beyond `first_start`.
+fn carried_hits(carried: &[Carried], base: u64, first_start: u32) -> Vec<Hit> {
+    let reaching = carried.iter().filter(|carried| carried.end > base + u64::from(first_start));
+    reaching
+        .map(|carried| Hit {
+            pattern_id: carried.pattern_id,
+            start: 0,
+            end: narrow(carried.end - base),
+        })
+        .collect()
 }

@@ -42,14 +42,10 @@ pub(crate) struct Tuning {
     pub(crate) confirm_groups: u32,
     pub(crate) confirm_most: u32,
     pub(crate) most_pieces: u32,
-    /// Hits of a scan from which on the device selects among those of the next one. Fewer are selected from sooner by the
-    /// host: on one H200 2,000 hits take the device 90 to 160 microseconds and the host 40 to 200, and 20,000 take 250 and
-    /// 700.
-    pub(crate) least_selected: u32,
-    /// Hits that the device selects from, at most: all of them may be one workgroup's, which takes about as long for each as
-    /// one thread of the host, and from here on the host has several (`select::sort::MANY`). On a CPU
-    /// `quirks::LAVAPIPE_LOOP_TURNS` bounds them, too.
-    pub(crate) most_selected: u32,
+    /// Invocations of a workgroup that selects from hits, and hits that it takes at a time: powers of two, the second not less
+    /// than the first.
+    pub(crate) select_lanes: u32,
+    pub(crate) select_tile: u32,
     /// Words of a pass's gram bitmap, as a power of two.
     pub(crate) bitmap_log2: u32,
 }
@@ -76,8 +72,8 @@ impl Tuning {
             confirm_groups: 1 << 12,
             confirm_most: 32,
             most_pieces: 40,
-            least_selected: 1 << 12,
-            most_selected: 1 << 15,
+            select_lanes: select_lanes(info),
+            select_tile: select_tile(info.shared_memory_bytes),
             bitmap_log2: bitmap_log2(info.shared_memory_bytes),
         };
         match info.kind {
@@ -95,7 +91,6 @@ impl Tuning {
                 confirm_groups: 1 << 4,
                 confirm_most: 12,
                 most_pieces: 5,
-                least_selected: 0,
                 ..gpu
             },
             DeviceKind::Discrete => gpu,
@@ -112,6 +107,9 @@ impl Tuning {
 
     /// So little of everything that it runs out in the smallest haystack, which goes up in crumbs.
     pub(crate) fn cramped(info: &DeviceInfo) -> Tuning {
+        /// Hits that are many.
+        const CRAMPED_TILE: u32 = 32;
+
         Tuning {
             start_walkers: 64,
             nfa_walkers: 3,
@@ -124,7 +122,8 @@ impl Tuning {
             least_candidates: 2,
             slice_bytes: 32,
             direct_bytes: 0,
-            least_selected: 0,
+            select_lanes: select_lanes(info).min(CRAMPED_TILE),
+            select_tile: CRAMPED_TILE,
             ..Tuning::for_device(info)
         }
     }
@@ -135,6 +134,22 @@ fn bitmap_log2(shared_memory_bytes: u32) -> u32 {
     let survivors = layout::PREFILTER_LANES * layout::PREFILTER_LANE_WORDS;
     let words = (shared_memory_bytes / 4).saturating_sub(survivors);
     words.max(1).ilog2().clamp(10, 13)
+}
+
+/// As many invocations as have their subgroups count digits at the same time.
+fn select_lanes(info: &DeviceInfo) -> u32 {
+    const MOST: u32 = 512;
+    let of_subgroups = layout::COUNTER_SUBGROUPS * info.subgroup_size;
+    let lanes = of_subgroups.min(info.max_workgroup_invocations).min(MOST);
+    1 << lanes.ilog2()
+}
+
+/// The most hits that shared memory has room for: their keys, what is ahead of them, and where their matches start.
+fn select_tile(shared_memory_bytes: u32) -> u32 {
+    const WORDS: u32 = 5;
+    const OTHERS: u32 = 4 << 10;
+    let hits = (shared_memory_bytes - OTHERS) / (4 * WORDS);
+    (1 << hits.ilog2()).min(layout::MOST_TILE)
 }
 
 /// As many invocations as may share a bitmap, and have room for their survivors: the more do, the more of
@@ -172,25 +187,23 @@ mod tests {
         assert!(confirm_most * of_candidate + of_pieces < LAVAPIPE_LOOP_TURNS);
     }
 
-    /// Those of `select_groups`, for a single group of all hits that a CPU device selects from.
+    /// Those of the kernels that select, where each invocation has as many hits as there are: `select_tiles` has most of them.
     #[test]
     fn selection_ends_in_time() {
-        /// Of places in a haystack, and of patterns.
-        const PLACE_BITS: u32 = 31;
-        const PATTERN_BITS: u32 = 20;
+        /// As many as a buffer of 4 GiB holds.
+        const HIT_BITS: u32 = 28;
 
-        let most = of_cpu().most_selected;
-        let each = most.div_ceil(layout::SELECT_LANES);
-        let counters = layout::SELECT_HIT_WORDS;
-        let sum = layout::SELECT_SUBGROUPS;
-        let digits = (2 * PLACE_BITS + PATTERN_BITS).div_ceil(layout::SELECT_DIGIT_BITS) + 1;
-        let sorting = digits * (each * (2 + layout::SELECT_DIGIT_BITS) + 3 * counters + sum);
-        // Hits are searched for by doubling steps, and then by halves.
-        let search = 2 * (most.ilog2() + 1);
-        // Where chains begin one search, from hit to hit two, and these once more for the starts; and a turn for each jump.
-        let chains = each * (2 + 1 + 2 + 5 * search + most.ilog2() + 1);
-        let writing = each * (1 + sum);
-        assert!(sorting + chains + writing < LAVAPIPE_LOOP_TURNS);
+        let Tuning { select_lanes, select_tile, .. } = of_cpu();
+        let each = select_tile / select_lanes;
+        let tile_bits = select_tile.ilog2();
+        let network = each * tile_bits * (tile_bits + 1) / 2;
+        let search = 2 * HIT_BITS;
+        // A search for what comes next, one for whether reports are mixed, and one where a run's match starts; jumps; and
+        // for a report whether its start has been verified.
+        let chains = each * (3 * search + tile_bits + 1 + search);
+        let sums = (each + 1) * layout::SELECT_SUBGROUPS;
+        let turns = network + chains + sums + layout::MOST_VERIFIED_AGAIN;
+        assert!(turns < LAVAPIPE_LOOP_TURNS, "{turns}");
     }
 
     #[test]

@@ -4,19 +4,20 @@
 //! work. Invocations run one after the other here, so where kernels race for tasks the order of hits
 //! and tasks differs, and nothing else.
 
+mod chains;
 mod chunk_summaries;
 mod claim;
 mod class_prefilter;
 mod compose_summaries;
 mod confirm;
-mod divide;
 mod glushkov;
 mod gram_prefilter;
 mod look;
-mod readback;
 mod retire;
 mod schedule;
 mod select;
+mod select_many;
+mod sort_hits;
 mod verify_dfa;
 mod verify_nfa;
 
@@ -25,20 +26,20 @@ pub(crate) use claim::claim;
 pub(crate) use class_prefilter::class_prefilter;
 pub(crate) use compose_summaries::compose_summaries;
 pub(crate) use confirm::confirm;
-pub(crate) use divide::{collect_matches, count_hits, group_hits, scatter_hits, select_groups};
 pub(crate) use gram_prefilter::gram_prefilter;
-pub(crate) use readback::readback;
 pub(crate) use retire::retire;
 pub(crate) use schedule::schedule;
 pub(crate) use select::select;
+pub(crate) use select_many::{enter_tiles, link_tiles, select_tiles, write_matches};
+pub(crate) use sort_hits::{count_digits, move_hits, sum_digits};
 pub(crate) use verify_dfa::verify_dfa;
 pub(crate) use verify_nfa::verify_nfa;
 
 use crate::MatchKind;
 use crate::rules::tables::pack::Pass;
 use crate::shaders::layout::{
-    self, Candidate, ChunkSummary, Control, Hit, NfaNode, NfaWalker, PassHeader, ReadbackHeader,
-    RuleRecord, ScanParams, Slot, StartWalker, Tally, Task,
+    self, Candidate, ChunkSummary, Control, Hit, Link, NfaNode, NfaWalker, PassHeader,
+    ReadbackHeader, RuleRecord, ScanParams, Slot, StartWalker, Tally, Task, Tile,
 };
 
 /// The name of a summary.
@@ -61,6 +62,16 @@ fn compose_parts(params: &ScanParams) -> u32 {
     layout::COMPOSE_PARTS.max(chunk_count(params).div_ceil(layout::COMPOSE_CHUNKS))
 }
 
+/// Hits of a tile, unless a test says otherwise.
+const SELECT_TILE: u32 = 64;
+
+/// Words of the selection buffer for so many hits.
+fn selection_words(hits: u32) -> usize {
+    let of_hits = hits as usize * (Hit::WORDS + 1 + Link::WORDS);
+    let of_tile = Tile::WORDS + layout::DIGITS as usize;
+    of_hits + hits.div_ceil(SELECT_TILE) as usize * of_tile + layout::DIGITS as usize
+}
+
 /// What the kernels bind.
 #[derive(Clone)]
 pub(crate) struct Buffers {
@@ -77,6 +88,9 @@ pub(crate) struct Buffers {
     pub(crate) queue: Vec<Task>,
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) summaries: Vec<ChunkSummary>,
+    /// Words of shaders/include/layout/selection.glsl, and hits of a tile.
+    pub(crate) selection: Vec<u32>,
+    pub(crate) select_tile: u32,
     pub(crate) nfa_walkers: Vec<NfaWalker>,
     pub(crate) scratch: Vec<u32>,
     /// The ring; empty unless items are packed.
@@ -136,6 +150,8 @@ impl Buffers {
                 ChunkSummary::default();
                 (layout::MOST_SUMMARIES * chunk_count(params)) as usize
             ],
+            selection: vec![0; selection_words(params.hit_capacity)],
+            select_tile: SELECT_TILE,
             nfa_walkers: vec![NfaWalker::default(); params.nfa_walkers as usize],
             scratch: vec![0; (walker_words * params.nfa_walkers) as usize],
             tallies: vec![Tally::default(); layout::MOST_TENANTS as usize],
@@ -268,6 +284,7 @@ impl Buffers {
             hit_count: self.hit_count,
             rounds: self.control.rounds,
             retry_reasons: self.run_retry_reasons(params),
+            verified_again: self.control.verified_again,
             ..ReadbackHeader::default()
         }
     }

@@ -1,16 +1,14 @@
-//! The twin of `shaders/retire.comp`.
+//! The twin of `shaders/include/retire.glsl`.
 
 use super::{Buffers, is_claimed, slot_place};
 use crate::shaders::layout::{self, ScanParams};
 
 /// What has become of each slot, if the scan is over.
 pub(crate) fn retire(buffers: &mut Buffers, params: &ScanParams) -> Option<Vec<u32>> {
-    let is_over = buffers.is_over(params) && buffers.run_retry_reasons(params) == 0;
-    if !is_over || buffers.hit_count > params.hit_capacity {
-        return None;
-    }
-    buffers.tally(params, layout::TALLY_HITS, buffers.hit_count);
-    if params.end_start != params.haystack_len {
+    let is_known = buffers.is_over(params)
+        && buffers.run_retry_reasons(params) == 0
+        && buffers.hit_count <= params.hit_capacity;
+    if !is_known || params.end_start != params.haystack_len {
         return None;
     }
     let retire = |index| {

@@ -100,7 +100,26 @@ fn end_confirmed(buffers: &mut Buffers, params: &ScanParams) {
     }
 }
 
+/// Begins to verify again what hits have left open.
+fn begin_again(control: &mut Control, params: &ScanParams) {
+    control.verified_again += 1;
+    control.selected = layout::SELECTED_NONE;
+    control.pass = params.pass;
+    control.prefiltered = 1;
+    control.generation += 1;
+}
+
 pub(crate) fn schedule(buffers: &mut Buffers, params: &ScanParams) {
+    let control = &mut buffers.control;
+    let begins_again =
+        params.stage == layout::SCHEDULE_SELECTED && control.selected == layout::SELECTED_OPEN;
+    let is_again = params.end_start == 0;
+    if is_again && !begins_again && control.verified_again == 0 {
+        return;
+    }
+    if begins_again {
+        begin_again(control, params);
+    }
     let is_prefiltered = buffers.control.pass != params.pass || buffers.control.prefiltered != 0;
     match params.stage {
         layout::SCHEDULE_BEGIN => begin_pass(buffers, params, 0),

@@ -54,6 +54,9 @@ pub(super) fn scan_with(
 ) -> Result<Vec<Match>, u32> {
     let kind = rules.options().match_kind;
     let mut matches = Vec::new();
+    if haystack.is_empty() {
+        return Ok(matches);
+    }
     let passes = pack::pack(rules.rules(), kind, pass_bytes, 11).unwrap();
     let mut control = Control::default();
     for (index, tables) in passes.iter().enumerate() {
@@ -94,30 +97,77 @@ pub(super) fn scan_with(
             }
         }
         let last = ScanParams { pass_count: index as u32 + 1, ..params };
-        let (header, hits, _) = readback(&buffers, &last);
-        // Where there are more hits than there is room for, the host has the scan done again, too.
-        if header.retry_reasons != 0 || header.hit_count > params.hit_capacity {
-            return Err(header.retry_reasons);
+        let (header, hits) = select_all(&mut buffers, &last);
+        match header.selected {
+            layout::SELECTED_ALL => {}
+            // The host has the scan done again, too.
+            layout::SELECTED_UNTOLD => {
+                let params = ScanParams { is_direct: 0, ..params };
+                return scan_with(rules, haystack, params, pass_bytes);
+            }
+            _ => return Err(header.retry_reasons),
         }
-        assert_eq!(header.hit_count as usize, hits.len());
         matches.extend(hits.iter().map(|hit| Match {
             pattern_id: hit.pattern_id,
             start: hit.start,
             end: hit.end,
         }));
-        control = buffers.control;
+        control = Control { selected: layout::SELECTED_NONE, ..buffers.control };
     }
     matches.sort_unstable();
-    let mut selector = crate::scan::select::LeftmostSelector::default();
-    if params.is_direct != 0 && !selector.is_unambiguous(&matches, &[], 0, |_| true, &[]) {
-        return scan_with(rules, haystack, ScanParams { is_direct: 0, ..params }, pass_bytes);
+    Ok(matches)
+}
+
+/// Of a scan's parameters those that verify no starts but the ones that hits have left open.
+pub(super) fn of_open_starts(params: &ScanParams) -> ScanParams {
+    ScanParams {
+        first_start: 0,
+        end_start: 0,
+        use_prefilter: layout::PREFILTER_ALL,
+        has_listed: 0,
+        ..*params
     }
-    let mut selected = Vec::new();
-    match kind {
-        MatchKind::All => crate::scan::select::distinct(&mut matches).append_to(&mut selected),
-        MatchKind::LeftmostFirst => selector.select(&mut matches, 0).append_to(&mut selected),
+}
+
+/// Selects the matches of a scan that is over, as often as hits leave starts open.
+fn select_all(buffers: &mut Buffers, params: &ScanParams) -> (ReadbackHeader, Vec<Hit>) {
+    let of_open_starts = of_open_starts(params);
+    loop {
+        let (header, matches) = select(buffers, params).expect("nothing has been selected");
+        let (header, matches) = match header.selected {
+            layout::SELECTED_MANY => select_from_many(buffers, params),
+            _ => (header, matches),
+        };
+        if header.selected != layout::SELECTED_OPEN {
+            return (header, matches);
+        }
+        schedule(buffers, &ScanParams { stage: layout::SCHEDULE_SELECTED, ..of_open_starts });
+        for _ in 0..MOST_ROUNDS {
+            if buffers.control.pass >= params.pass_count {
+                break;
+            }
+            verify_dfa(buffers, &of_open_starts);
+            verify_nfa(buffers, &of_open_starts);
+            schedule(buffers, &of_open_starts);
+        }
     }
-    Ok(selected)
+}
+
+/// Sorts many hits and selects from them.
+pub(super) fn select_from_many(
+    buffers: &mut Buffers,
+    params: &ScanParams,
+) -> (ReadbackHeader, Vec<Hit>) {
+    for digit in 0..buffers.digits(params) {
+        let params = ScanParams { stage: digit, ..*params };
+        count_digits(buffers, &params);
+        sum_digits(buffers, &params);
+        move_hits(buffers, &params);
+    }
+    link_tiles(buffers, params);
+    enter_tiles(buffers, params);
+    select_tiles(buffers, params);
+    write_matches(buffers, params)
 }
 
 /// What no scan of a test takes.
@@ -355,7 +405,7 @@ fn one_rule_all_the_way() {
     confirm(&mut buffers, &params);
     assert_eq!(buffers.control.start_count, 0);
     schedule(&mut buffers, &ScanParams { stage: layout::SCHEDULE_CONFIRMED, ..params });
-    let (header, hits, _) = readback(&buffers, &params);
+    let (header, hits) = select(&mut buffers, &params).unwrap();
     assert_eq!((header.pass, header.hit_count, header.retry_reasons), (1, 1, 0));
     let hit = |hit: &crate::shaders::layout::Hit| (hit.pattern_id, hit.start, hit.end);
     assert_eq!(hits.iter().map(hit).collect::<Vec<_>>(), [(0, 32, 42)]);

@@ -459,7 +459,7 @@ pub(super) mod tests {
             "queue for compute",
             "timelineSemaphore",
             "subgroups are needed",
-            "19 storage buffers in a kernel are needed, it has 4",
+            "20 storage buffers in a kernel are needed, it has 4",
             "128 bytes of push constants are needed, it has 32",
             "256 invocations in a workgroup are needed, it has 1",
         ] {

@@ -1,7 +1,7 @@
 // What a run keeps between kernels, the hits, and what is read back.
 //
-//   hit buffer: | count | Hit * hit_capacity | suffix * hit_capacity |
-//   readback:   | ReadbackHeader | Hit * hit_capacity | suffix * hit_capacity | slot states |
+//   hit buffer: | count | Hit * hit_capacity | suffix * hit_capacity |, or the matches once they are selected
+//   readback:   | ReadbackHeader | Hit * hit_capacity | slot states |
 
 // The end of a hit whose walk met the end of a haystack that goes on elsewhere (ScanParams::is_final
 // is 0): with more bytes the start may match or not.
@@ -70,20 +70,25 @@ struct Control {
     uint compose_summaries_x;
     uint compose_summaries_y;
     uint compose_summaries_z;
-    // Hits that are divided by patterns, and the grids for that.
-    uint divided;
-    uint hits_x;
-    uint hits_y;
-    uint hits_z;
-    uint group_hits_x;
-    uint group_hits_y;
-    uint group_hits_z;
-    uint select_groups_x;
-    uint select_groups_y;
-    uint select_groups_z;
-    uint collect_matches_x;
-    uint collect_matches_y;
-    uint collect_matches_z;
+    // SELECTED_*; OPENED_* bits; how often starts have been verified again; and hits that are many.
+    uint selected;
+    uint opened;
+    uint verified_again;
+    uint many;
+    // The grids of what selects from many hits: for tiles, for digits, for invocations that have a tile each, and for what
+    // writes matches.
+    uint tiles_x;
+    uint tiles_y;
+    uint tiles_z;
+    uint sum_digits_x;
+    uint sum_digits_y;
+    uint sum_digits_z;
+    uint enter_tiles_x;
+    uint enter_tiles_y;
+    uint enter_tiles_z;
+    uint write_matches_x;
+    uint write_matches_y;
+    uint write_matches_z;
     // Which summaries these are.
     uint made[MOST_SUMMARIES];
     // All that follows is kept from run to run of a scan with one pass: the rules that have been listed, with 1 added,
@@ -103,24 +108,31 @@ struct Hit {
     uint end;
 };
 
-// Behind all hits that there is room for, in the hit buffer and, if params.is_direct or they leave anything open, in what is
-// read back, is a word for each: the suffix that told of it, from which its prefix was walked back, or this.
-// The two highest bits say what the report tells: REPORT_* less one. A word without a suffix has both.
+// Behind all hits that there is room for is a word for each: the suffix that told of it, from which its prefix was walked
+// back, or NO_SUFFIX or CARRIED. The two highest bits say what a report tells: REPORT_* less one. A hit that is no report
+// has both: all of its start is known. A carried one stands for a match that an earlier part of the haystack ended with.
 const uint NO_SUFFIX = 0xFFFFFFFFu;
+const uint CARRIED = 0xFFFFFFFEu;
 const uint REPORT_SHIFT = 30u;
 const uint SUFFIX_MASK = 0x3FFFFFFFu;
 const uint REPORT_LEAST = 0u;
 const uint REPORT_LAZY = 1u;
 const uint REPORT_GREEDY = 2u;
+const uint REPORT_NONE = 3u;
 
-// ReadbackHeader::selected: the hits are as they were found; or they leave open which of them count; or they are many, and yet
-// to be divided; or what follows are the matches.
+// Control::selected, ReadbackHeader::selected: nothing has been selected; hits are many, and yet to be sorted; hits leave
+// starts open, which have yet to be verified again; what follows are the matches; or hits leave too much open.
 const uint SELECTED_NONE = 0u;
-const uint SELECTED_OPEN = 1u;
-const uint SELECTED_MANY = 2u;
+const uint SELECTED_MANY = 1u;
+const uint SELECTED_OPEN = 2u;
 const uint SELECTED_ALL = 3u;
+const uint SELECTED_UNTOLD = 4u;
 
-// The head of the readback buffer; the hits follow once the scan is done.
+// Control::opened: hits leave something open; they leave open more than is verified again.
+const uint OPENED = 1u;
+const uint OPENED_TOO_MUCH = 2u;
+
+// The head of the readback buffer; the matches follow once they are selected.
 struct ReadbackHeader {
     uint pass;
     uint hit_count;
@@ -130,4 +142,6 @@ struct ReadbackHeader {
     // SELECTED_*, and the number of the matches, if that is what follows.
     uint selected;
     uint match_count;
+    // How often starts have been verified again.
+    uint verified_again;
 };

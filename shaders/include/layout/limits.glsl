@@ -81,15 +81,3 @@ const uint CHUNK_NO_ROW = CHUNK_BEGIN_ROW;
 // Steps that a search among slots is charged with, for each bit of their number: twice its turns, as invocations that
 // run together search one after the other.
 const uint SEARCH_STEPS = 2u;
-
-// Invocations of a workgroup that selects among hits or moves them, which is as many as it keeps hits in shared memory; words
-// that each of these takes there; and subgroups that it has at most.
-const uint SELECT_LANES = 256u;
-const uint SELECT_HIT_WORDS = 8u;
-const uint SELECT_SUBGROUPS = 64u;
-// The digits that a workgroup sorts more hits by, of which it counts each for each subgroup.
-const uint SELECT_DIGIT_BITS = 5u;
-const uint SELECT_DIGITS = 1u << SELECT_DIGIT_BITS;
-// Groups that hits are divided into, at most; and workgroups that move hits.
-const uint MOST_GROUPS = 0x8000u;
-const uint MOST_HIT_GROUPS = 1024u;

@@ -14,7 +14,8 @@ const uint BINDING_READBACK = 7u;
 const uint BINDING_CANDIDATES = 8u;
 const uint BINDING_SUMMARIES = 9u;
 const uint BINDING_RING = 10u;
-const uint BINDING_HAYSTACK = 11u;
+const uint BINDING_SELECTION = 11u;
+const uint BINDING_HAYSTACK = 12u;
 
 // Specialisation constants, by id.
 const uint SPEC_SEGMENTS = 0u;
@@ -25,6 +26,8 @@ const uint SPEC_GRAM_STRIDE = 4u;
 const uint SPEC_NFA_LANES = 5u;
 const uint SPEC_PACKED = 6u;
 const uint SPEC_SLOT_WORKGROUP = 7u;
+const uint SPEC_SELECT_LANES = 8u;
+const uint SPEC_SELECT_TILE = 9u;
 
 // ScanParams::use_prefilter. Where the haystack goes on elsewhere, or the prefixes of too many rules turn out long, all
 // rules with unbounded prefixes are verified from every start.
@@ -57,7 +60,7 @@ struct ScanParams {
     // Loop iterations that an invocation may take before it stops until the next round; and one of `verify_nfa`.
     uint step_budget;
     uint nfa_step_budget;
-    // What a `schedule` comes after: SCHEDULE_*.
+    // What a `schedule` comes after: SCHEDULE_*. Of a kernel that sorts hits, the digit.
     uint stage;
     // Bytes of a chunk, as a power of two; 0 if long walks share nothing.
     uint chunk_log2;
@@ -94,3 +97,4 @@ struct ScanParams {
 const uint SCHEDULE_ROUND = 0u;
 const uint SCHEDULE_BEGIN = 1u;
 const uint SCHEDULE_CONFIRMED = 2u;
+const uint SCHEDULE_SELECTED = 3u;

@@ -179,9 +179,8 @@ struct PassHeader {
     uint long_firsts;
     uint long_pairs;
     uint has_long;
-    // Patterns of all passes, and hits that are selected from on the device, at most.
+    // Patterns of all passes.
     uint pattern_count;
-    uint most_selected;
 };
 
 // One rule of a pass.

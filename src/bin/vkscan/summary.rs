@@ -55,20 +55,11 @@ impl Summary {
             stats.wait,
         );
         if let Some(times) = stats.device {
-            let StageTimes {
-                upload,
-                prefilter,
-                confirm,
-                verify_dfa,
-                verify_nfa,
-                select,
-                readback,
-                ..
-            } = times;
+            let StageTimes { upload, prefilter, confirm, verify_dfa, verify_nfa, select, .. } =
+                times;
             text += &format!(
                 "on device upload {upload:.3?}, prefilter {prefilter:.3?}, confirm {confirm:.3?}, \
-                 verify DFA {verify_dfa:.3?}, verify NFA {verify_nfa:.3?}, select {select:.3?}, \
-                 readback {readback:.3?}\n"
+                 verify DFA {verify_dfa:.3?}, verify NFA {verify_nfa:.3?}, select {select:.3?}\n"
             );
         }
         text

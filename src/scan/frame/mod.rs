@@ -41,11 +41,9 @@ use crate::vulkan::query::Timestamps;
 use crate::vulkan::staging::{MappedBuffer, StagingBuffer, StagingSpan};
 use crate::vulkan::timeline::Timeline;
 use bindings::descriptor_sets;
-use passes::readback_groups;
 use pipelines::Kernels;
-use recording::{Recording, Stage, mark_begin};
+use recording::{Forecast, MOST_AGAIN_AHEAD, MOST_ROUNDS_AHEAD, Recording, Stage, mark_begin};
 
-pub(crate) use recording::Ending;
 pub(crate) use shape::FrameShape;
 pub(crate) use upload::Source;
 
@@ -55,7 +53,7 @@ pub(crate) struct Frame {
     staging_buffer: Arc<StagingBuffer>,
     resources: Resources,
     /// The buffers that kernels use, and nobody reads back.
-    others: [Buffer; 6],
+    others: [Buffer; 7],
     timeline: Arc<Timeline>,
     /// The timeline's value once all submissions have run.
     submitted: u64,
@@ -76,10 +74,7 @@ pub(crate) struct Frame {
     rest: Recording,
     resume: Recording,
     end: Recording,
-    ending: Ending,
-    /// What [`Frame::expect`] was told.
-    expected_hits: u32,
-    expects_open: bool,
+    forecast: Forecast,
     /// What the next submission begins with, should it go on: `layout::SCHEDULE_*`.
     resumes_at: u32,
     /// What ended at each timestamp since `open`.
@@ -90,10 +85,7 @@ pub(crate) struct Frame {
 }
 
 /// Words of a hit, with its suffix.
-pub(super) const HIT_WORDS: usize = Hit::WORDS + 1;
-
-/// The candidates among these buffers.
-const CANDIDATES: usize = 4;
+const HIT_WORDS: usize = Hit::WORDS + 1;
 
 /// Slices of a haystack, at most, and as how many of the smallest it is not cut.
 const MOST_SLICES: usize = 16;
@@ -125,7 +117,6 @@ struct Resources {
     hits: Buffer,
     control: Buffer,
     readback: Buffer,
-    readback_groups: u32,
     timestamps: Option<Arc<Timestamps>>,
 }
 
@@ -140,24 +131,12 @@ struct Resident {
 
 /// How a run ended.
 pub(crate) struct Outcome {
-    /// Hits counted. If they are more than the frame holds, none are there to read.
+    /// Hits counted. If they are more than the frame holds, nothing was selected from them.
     pub(crate) hit_count: u32,
     /// `layout::RETRY_*` bits: nothing was found out if there are any.
     pub(crate) retry_reasons: u32,
-    pub(crate) read_back: ReadBack,
-}
-
-/// What there is to read of a run that is over, has no retry reasons and no more hits than fit.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum ReadBack {
-    /// The hits, for the host to select from.
-    Hits,
-    /// The hits, of which the device could not tell which count.
-    OpenHits,
-    /// So many matches.
-    Matches(u32),
-    /// The device was to select, and had no room for it.
-    Nothing,
+    /// The number of the matches; none if hits left open too much to tell which of them count.
+    pub(crate) match_count: Option<u32>,
 }
 
 impl Frame {
@@ -193,12 +172,13 @@ impl Frame {
             local("start walkers", records(shape.start_walkers, StartWalker::WORDS), copied)?;
         let queue = local("queue", records(shape.queue_capacity, Task::WORDS), none)?;
         let candidates = records(shape.candidate_capacity + shape.start_capacity, Candidate::WORDS);
-        let candidates = local("candidates", candidates.max(shape.division_bytes), copied)?;
+        let candidates = local("candidates", candidates, copied)?;
+        let selection = local("selection", shape.selection_bytes(), none)?;
         let summaries = local("summaries", shape.summary_bytes(), none)?;
         let nfa = local("nfa walkers", records(shape.nfa_walkers, NfaWalker::WORDS), copied)?;
         let scratch = local("scratch", records(shape.nfa_scratch_words, 1), copied)?;
         let readback_bytes =
-            (ReadbackHeader::WORDS * 4) as u64 + records(shape.hit_capacity, HIT_WORDS);
+            (ReadbackHeader::WORDS * 4) as u64 + records(shape.hit_capacity, Hit::WORDS);
         let readback_bytes = readback_bytes + records(shape.ring_slots[1], 1);
         let readback = Buffer::new(
             device,
@@ -218,15 +198,19 @@ impl Frame {
             (layout::BINDING_READBACK, &readback),
             (layout::BINDING_CANDIDATES, &candidates),
             (layout::BINDING_SUMMARIES, &summaries),
+            (layout::BINDING_SELECTION, &selection),
             // Without slots no kernel looks there.
             (layout::BINDING_RING, slots.unwrap_or(&control)),
         ];
         let bound = bound.map(|(binding, buffer)| (binding, buffer.clone())).to_vec();
         let own_sets = descriptor_sets(device, kernels, tables, &bound, shape, &haystack)?;
-        let rounds = shape.rounds[0].max(shape.rounds[1]) * narrow::<_, u32>(tables.len());
+        let rounds = shape.rounds[0].max(shape.rounds[1]).max(MOST_ROUNDS_AHEAD);
+        let rounds = rounds * narrow::<_, u32>(tables.len());
         let slice_count = shape.haystack_bytes.div_ceil(shape.slice_bytes.into());
         let slice_count: u32 = narrow(slice_count.clamp(1, MOST_SLICES as u64));
-        let marks = 5 + 2 * rounds + 2 * narrow::<_, u32>(tables.len()) + 2 * slice_count;
+        let of_selection = 1 + MOST_AGAIN_AHEAD * (2 * shape.rounds[0] + 1);
+        let passes: u32 = narrow(tables.len());
+        let marks = 5 + 2 * rounds + 2 * passes + 2 * slice_count + of_selection;
         let slice = |index: u32| {
             let name = |what: &str| format!("{name}/slice {index}/{what}");
             Ok(Slice {
@@ -251,10 +235,9 @@ impl Frame {
                 hits,
                 control,
                 readback,
-                readback_groups: readback_groups(shape),
                 timestamps: Timestamps::new(device, name, marks)?,
             },
-            others: [starts, nfa, scratch, queue, candidates, summaries],
+            others: [starts, nfa, scratch, queue, candidates, summaries, selection],
             timeline: Timeline::new(device, name)?,
             submitted: 0,
             uploads: Timeline::new(device, &format!("{name}/uploads"))?,
@@ -270,9 +253,7 @@ impl Frame {
             rest: Recording::new(device, &format!("{name}/rest"))?,
             resume: Recording::new(device, &format!("{name}/resume"))?,
             end: Recording::new(device, &format!("{name}/end"))?,
-            ending: Ending::Hits,
-            expected_hits: 0,
-            expects_open: false,
+            forecast: Forecast::default(),
             resumes_at: layout::SCHEDULE_ROUND,
             stages: Vec::new(),
             nanoseconds: Vec::new(),
@@ -394,20 +375,14 @@ impl Frame {
         Ok(())
     }
 
-    /// The hits of the last run, which counted `count` and no more than the frame holds.
-    pub(crate) fn hits(&self, count: u32, stats: &mut ScanStats) -> Result<&[Hit], BackendError> {
-        let words = u64::from(count) * Hit::WORDS as u64;
-        Ok(cast_slice(self.behind_header(0, words, stats)?))
-    }
-
-    /// The suffixes that told of these hits, and what they tell, if the last run was direct; [`layout::NO_SUFFIX`] for the
-    /// others.
-    pub(crate) fn suffixes(
+    /// The matches of the last run, which had so many.
+    pub(crate) fn matches(
         &self,
         count: u32,
         stats: &mut ScanStats,
-    ) -> Result<&[u32], BackendError> {
-        self.behind_header(self.hit_words(Hit::WORDS), count.into(), stats)
+    ) -> Result<&[Hit], BackendError> {
+        let words = u64::from(count) * Hit::WORDS as u64;
+        Ok(cast_slice(self.behind_header(0, words, stats)?))
     }
 
     /// What has become of the last run's slots, if it was the last one over their items.
@@ -416,12 +391,8 @@ impl Frame {
         count: u32,
         stats: &mut ScanStats,
     ) -> Result<&[u32], BackendError> {
-        self.behind_header(self.hit_words(HIT_WORDS), count.into(), stats)
-    }
-
-    /// The words that as many hits as the frame holds take, at `each` words a hit.
-    fn hit_words(&self, each: usize) -> u64 {
-        u64::from(self.resources.shape.hit_capacity) * each as u64
+        let skip = u64::from(self.resources.shape.hit_capacity) * Hit::WORDS as u64;
+        self.behind_header(skip, count.into(), stats)
     }
 
     /// What the last run left in `words` words of the readback buffer, the first of them `skip` words

@@ -6,15 +6,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ash::vk;
-use bytemuck::bytes_of;
+use bytemuck::{bytes_of, cast_slice};
 
-use super::pipelines::Kernels;
-use super::recording::{Ending, Marks, Stage};
-use super::shape::FrameShape;
+use super::pipelines::{FEW_LANES, Kernels};
+use super::recording::{Extent, Forecast, Marks, Stage};
 use super::upload::Upload;
-use super::{HIT_WORDS, Resident, Resources};
+use super::{Resident, Resources};
+use crate::MatchKind;
 use crate::narrow::narrow;
-use crate::shaders::layout::{self, Control, ScanParams};
+use crate::shaders::layout::{self, Control, Hit, ScanParams};
 use crate::vulkan::command::Recorder;
 use crate::vulkan::pipeline::{ComputePipeline, DescriptorSet};
 
@@ -25,13 +25,6 @@ pub(super) enum FirstPass {
     Prefiltered,
     /// Anywhere: an earlier submission ended in it.
     Resumed,
-}
-
-/// Enough workgroups that the copying loop stays far below what lavapipe has of turns for any hit buffer.
-pub(super) fn readback_groups(shape: &FrameShape) -> u32 {
-    const MOST: u32 = 1024;
-    let words = u64::from(shape.hit_capacity) * HIT_WORDS as u64;
-    narrow(words.div_ceil(u64::from(layout::WORKGROUP) * 4).clamp(1, u64::from(MOST)))
 }
 
 /// Workgroups of a dispatch.
@@ -68,18 +61,18 @@ impl Resources {
         ScanParams { prefilter_first, prefilter_end, prefilter_turns, ..params }
     }
 
-    /// Rounds in a scan's first submission. Where little is looked through, the suffixes seldom leave anything to
-    /// do, and a submission more is cheaper than kernels that find nothing.
-    pub(super) fn first_rounds(&self, params: ScanParams) -> u32 {
+    /// Rounds of each pass in a scan's first submission, if so many are expected. Where little is looked through, the suffixes
+    /// seldom leave anything to do, and a submission more is cheaper than kernels that find nothing.
+    pub(super) fn first_rounds(&self, params: ScanParams, expected: u32) -> u32 {
         /// Bytes.
         const LITTLE: u32 = 1 << 20;
 
         let is_little = params.prefilter_end - params.prefilter_first <= LITTLE;
         let is_prefiltered = params.use_prefilter == layout::PREFILTER_ALL;
-        if self.shape.may_end_early && is_prefiltered && is_little {
+        if self.shape.may_end_early && is_prefiltered && is_little && expected == 0 {
             0
         } else {
-            self.shape.rounds[0]
+            self.shape.rounds[0].max(expected)
         }
     }
 
@@ -105,15 +98,44 @@ impl Resources {
         to.label_end();
     }
 
-    pub(super) fn record_start(&self, to: &mut Recorder, params: ScanParams, is_same: bool) {
+    /// Records what a run begins with: with hits that stand for matches which an earlier part of the haystack ended with.
+    pub(super) fn record_start(
+        &self,
+        to: &mut Recorder,
+        params: ScanParams,
+        is_same: bool,
+        carried: &[Hit],
+    ) {
         self.reset(to, is_same);
+        if !carried.is_empty() {
+            to.transfer_to_transfer();
+            self.record_carried(to, carried);
+        }
         to.transfer_to_compute();
         if let Some(slots) = &self.kernels.slots {
-            self.visit_slots(to, c"claim", &slots.claim, params);
+            let grid = Grid::Groups(params.slot_count.div_ceil(slots.workgroup));
+            self.dispatch(to, c"claim", &slots.claim, params, grid);
             to.compute_to_compute();
         }
         if params.use_prefilter == layout::PREFILTER_NONE {
             self.schedule(to, ScanParams { stage: layout::SCHEDULE_BEGIN, ..params });
+        }
+    }
+
+    fn record_carried(&self, to: &mut Recorder, carried: &[Hit]) {
+        /// As many as an update takes.
+        const MOST: usize = 4096;
+
+        let suffixes = [layout::CARRIED; MOST];
+        let count: u32 = narrow(carried.len());
+        to.update_buffer(&self.hits, 0, bytes_of(&count));
+        let first_suffix = 4 + u64::from(self.shape.hit_capacity) * size_of::<Hit>() as u64;
+        for (index, part) in (0..).zip(carried.chunks(MOST)) {
+            let before = index * MOST as u64;
+            let at = 4 + before * size_of::<Hit>() as u64;
+            to.update_buffer(&self.hits, at, cast_slice(part));
+            let suffixes = &suffixes[..part.len()];
+            to.update_buffer(&self.hits, first_suffix + 4 * before, cast_slice(suffixes));
         }
     }
 
@@ -146,26 +168,43 @@ impl Resources {
         params: ScanParams,
         rounds: u32,
         is_prefiltered: bool,
-        ending: Ending,
+        forecast: Forecast,
     ) {
         if !is_prefiltered {
             marks.mark(to, Stage::Upload);
         }
         let first = if is_prefiltered { FirstPass::Prefiltered } else { FirstPass::Whole };
-        self.record_passes(to, marks, params, rounds, first, ending);
+        self.record_passes(to, marks, params, rounds, first, forecast);
     }
 
+    /// Records how a run goes on whose rounds were not enough.
     pub(super) fn record_resume(
         &self,
         to: &mut Recorder,
         marks: &mut Marks,
         params: ScanParams,
         rounds: u32,
-        ending: Ending,
+        forecast: Forecast,
     ) {
         self.schedule(to, params);
         let params = ScanParams { stage: layout::SCHEDULE_ROUND, ..params };
-        self.record_passes(to, marks, params, rounds, FirstPass::Resumed, ending);
+        self.record_passes(to, marks, params, rounds, FirstPass::Resumed, forecast);
+    }
+
+    /// Records how a run goes on whose rounds were not enough to verify the starts that hits have left open.
+    pub(super) fn record_resume_again(
+        &self,
+        to: &mut Recorder,
+        marks: &mut Marks,
+        params: ScanParams,
+        rounds: u32,
+        forecast: Forecast,
+    ) {
+        let walked = of_open_starts(params);
+        self.schedule(to, walked);
+        self.record_rounds(to, marks, walked, rounds, FirstPass::Resumed);
+        let params = ScanParams { stage: layout::SCHEDULE_ROUND, ..params };
+        self.record_end(to, marks, params, forecast);
     }
 
     /// Records a scan from `params.pass` on, with so many rounds for each pass: what a round does not
@@ -178,7 +217,7 @@ impl Resources {
         params: ScanParams,
         rounds: u32,
         first: FirstPass,
-        ending: Ending,
+        forecast: Forecast,
     ) {
         for pass in params.pass..params.pass_count {
             let first = if pass == params.pass { first } else { FirstPass::Whole };
@@ -197,7 +236,7 @@ impl Resources {
                 let params = ScanParams { stage: layout::SCHEDULE_CONFIRMED, ..params };
                 if rounds == 0 {
                     marks.mark(to, Stage::Confirm);
-                    self.record_end(to, marks, params, ending);
+                    self.record_end(to, marks, params, forecast);
                     return;
                 }
                 self.schedule(to, params);
@@ -205,7 +244,7 @@ impl Resources {
             }
             self.record_rounds(to, marks, params, rounds, first);
         }
-        self.record_end(to, marks, params, ending);
+        self.record_end(to, marks, params, forecast);
     }
 
     /// Records rounds of the pass that `params` names.
@@ -239,60 +278,81 @@ impl Resources {
         }
     }
 
-    /// Records what brings the outcome to the host.
+    /// Records what selects the matches and brings them to the host: where hits leave starts open, once more when these have
+    /// been verified, as often as is expected.
     pub(super) fn record_end(
         &self,
         to: &mut Recorder,
         marks: &mut Marks,
         params: ScanParams,
-        ending: Ending,
+        forecast: Forecast,
     ) {
-        if ending != Ending::Hits {
-            self.dispatch(to, c"select", &self.kernels.select, params, Grid::Groups(1));
-            to.compute_to_host();
-            marks.mark(to, Stage::Select);
-            if ending == Ending::MatchesOfMany {
-                self.record_division(to, marks, params);
+        for again in 0..=forecast.again {
+            if again > 0 {
+                self.verify_again(to, marks, params);
             }
-            return;
-        }
-        let grid = Grid::Groups(self.readback_groups);
-        self.dispatch(to, c"readback", &self.kernels.readback, params, grid);
-        if let Some(slots) = &self.kernels.slots {
-            self.visit_slots(to, c"retire", &slots.retire, params);
+            self.select(to, params, forecast.hits);
+            marks.mark(to, Stage::Select);
         }
         to.compute_to_host();
-        marks.mark(to, Stage::Readback);
     }
 
-    /// Records what selects among many hits, if there are as many.
-    pub(super) fn record_division(&self, to: &mut Recorder, marks: &mut Marks, params: ScanParams) {
-        let Kernels { count_hits, group_hits, scatter_hits, select_groups, .. } = &*self.kernels;
+    fn select(&self, to: &mut Recorder, params: ScanParams, hits: Extent) {
+        let Kernels { select, select_few, slots, .. } = &*self.kernels;
+        let (select, lanes) = match hits {
+            Extent::Few => (select_few, self.shape.select_lanes.min(FEW_LANES)),
+            Extent::Tile | Extent::Many => (select, self.shape.select_lanes),
+        };
+        // Slots are retired by the workgroups behind the first one.
+        let of_slots = slots.as_ref().map_or(0, |_| params.slot_count.div_ceil(lanes));
+        self.dispatch(to, c"select", select, params, Grid::Groups(1 + of_slots));
         to.compute_to_indirect();
-        let hits_x = offset_of!(Control, hits_x);
-        self.walk(to, c"count_hits", count_hits, params, hits_x);
-        let grid = offset_of!(Control, group_hits_x);
-        self.walk(to, c"group_hits", group_hits, params, grid);
-        self.walk(to, c"scatter_hits", scatter_hits, params, hits_x);
-        let grid = offset_of!(Control, select_groups_x);
-        self.walk(to, c"select_groups", select_groups, params, grid);
-        let grid = Grid::Scheduled(offset_of!(Control, collect_matches_x));
-        self.dispatch(to, c"collect_matches", &self.kernels.collect_matches, params, grid);
-        to.compute_to_host();
-        marks.mark(to, Stage::Select);
+        if hits == Extent::Many {
+            self.select_from_many(to, params);
+        }
     }
 
-    /// Records a kernel that looks at each slot of packed items.
-    fn visit_slots(
+    /// Records what comes behind an earlier submission's selection, whose hits left starts open.
+    pub(super) fn record_again(
         &self,
         to: &mut Recorder,
-        label: &CStr,
-        kernel: &Arc<ComputePipeline>,
+        marks: &mut Marks,
         params: ScanParams,
+        forecast: Forecast,
     ) {
-        let workgroup = self.kernels.slots.as_ref().map_or(1, |slots| slots.workgroup);
-        let grid = Grid::Groups(params.slot_count.div_ceil(workgroup));
-        self.dispatch(to, label, kernel, params, grid);
+        to.compute_to_indirect();
+        self.verify_again(to, marks, params);
+        self.record_end(to, marks, params, forecast);
+    }
+
+    /// Records kernels that verify the starts which hits have left open.
+    fn verify_again(&self, to: &mut Recorder, marks: &mut Marks, params: ScanParams) {
+        let walked = of_open_starts(params);
+        self.schedule(to, ScanParams { stage: layout::SCHEDULE_SELECTED, ..walked });
+        self.record_rounds(to, marks, walked, self.shape.rounds[0], FirstPass::Prefiltered);
+    }
+
+    /// Records what sorts many hits and selects from them.
+    fn select_from_many(&self, to: &mut Recorder, params: ScanParams) {
+        let Kernels { count_digits, sum_digits, move_hits, .. } = &*self.kernels;
+        let Kernels { link_tiles, enter_tiles, select_tiles, write_matches, .. } = &*self.kernels;
+        let tiles = offset_of!(Control, tiles_x);
+        for digit in 0..self.shape.digits(params) {
+            let params = ScanParams { stage: digit, ..params };
+            self.walk(to, c"count_digits", count_digits, params, tiles);
+            let grid = offset_of!(Control, sum_digits_x);
+            self.walk(to, c"sum_digits", sum_digits, params, grid);
+            self.walk(to, c"move_hits", move_hits, params, tiles);
+        }
+        if self.shape.match_kind == MatchKind::LeftmostFirst {
+            self.walk(to, c"link_tiles", link_tiles, params, tiles);
+            let grid = offset_of!(Control, enter_tiles_x);
+            self.walk(to, c"enter_tiles", enter_tiles, params, grid);
+        }
+        self.walk(to, c"select_tiles", select_tiles, params, tiles);
+        let grid = Grid::Scheduled(offset_of!(Control, write_matches_x));
+        self.dispatch(to, c"write_matches", write_matches, params, grid);
+        to.compute_to_indirect();
     }
 
     /// Records the kernel that decides what comes next, which belongs to `params.pass`.
@@ -333,5 +393,20 @@ impl Resources {
             Grid::Scheduled(at) => to.dispatch_indirect(&self.control, at as u64),
         }
         to.label_end();
+    }
+}
+
+/// Of a scan's parameters those that verify no starts but the ones that hits have left open.
+fn of_open_starts(params: ScanParams) -> ScanParams {
+    ScanParams {
+        pass: 0,
+        stage: layout::SCHEDULE_ROUND,
+        first_start: 0,
+        end_start: 0,
+        prefilter_first: 0,
+        prefilter_end: 0,
+        use_prefilter: layout::PREFILTER_ALL,
+        has_listed: 0,
+        ..params
     }
 }

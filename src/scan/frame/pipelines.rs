@@ -9,23 +9,28 @@ use crate::vulkan::pipeline::{ComputePipeline, KernelDesc, SetLayout};
 use crate::{Backend, BackendError, MatchKind};
 
 /// What every session has.
-const OF_ALL: [&Kernel; 15] = [
+const OF_ALL: [&Kernel; 16] = [
     &shaders::SCHEDULE,
     &shaders::VERIFY_DFA,
     &shaders::VERIFY_NFA,
     &shaders::SELECT,
-    &shaders::COUNT_HITS,
-    &shaders::GROUP_HITS,
-    &shaders::SCATTER_HITS,
-    &shaders::SELECT_GROUPS,
-    &shaders::COLLECT_MATCHES,
-    &shaders::READBACK,
+    &shaders::COUNT_DIGITS,
+    &shaders::SUM_DIGITS,
+    &shaders::MOVE_HITS,
+    &shaders::LINK_TILES,
+    &shaders::ENTER_TILES,
+    &shaders::SELECT_TILES,
+    &shaders::WRITE_MATCHES,
     &shaders::GRAM_PREFILTER,
     &shaders::CLASS_PREFILTER,
     &shaders::CONFIRM,
     &shaders::CHUNK_SUMMARIES,
     &shaders::COMPOSE_SUMMARIES,
 ];
+
+/// Hits that are few, and invocations that select from them: a larger workgroup takes longer to begin.
+pub(crate) const FEW_HITS: u32 = 128;
+pub(super) const FEW_LANES: u32 = 64;
 
 /// What pipelines are specialised by.
 #[derive(Clone, Copy)]
@@ -36,6 +41,9 @@ pub(crate) struct Specialisation {
     pub(crate) prefilter_workgroup: u32,
     pub(crate) gram_stride: u32,
     pub(crate) nfa_lanes: u32,
+    /// Invocations of a workgroup that selects, and hits that it takes at a time.
+    pub(crate) select_lanes: u32,
+    pub(crate) select_tile: u32,
     /// Invocations of a workgroup that looks at slots, where haystacks are made of packed items.
     pub(crate) slot_workgroup: Option<u32>,
 }
@@ -46,12 +54,15 @@ pub(crate) struct Kernels {
     pub(crate) verify_dfa: Arc<ComputePipeline>,
     pub(crate) verify_nfa: Arc<ComputePipeline>,
     pub(crate) select: Arc<ComputePipeline>,
-    pub(crate) count_hits: Arc<ComputePipeline>,
-    pub(crate) group_hits: Arc<ComputePipeline>,
-    pub(crate) scatter_hits: Arc<ComputePipeline>,
-    pub(crate) select_groups: Arc<ComputePipeline>,
-    pub(crate) collect_matches: Arc<ComputePipeline>,
-    pub(crate) readback: Arc<ComputePipeline>,
+    /// The same, for few hits.
+    pub(crate) select_few: Arc<ComputePipeline>,
+    pub(crate) count_digits: Arc<ComputePipeline>,
+    pub(crate) sum_digits: Arc<ComputePipeline>,
+    pub(crate) move_hits: Arc<ComputePipeline>,
+    pub(crate) link_tiles: Arc<ComputePipeline>,
+    pub(crate) enter_tiles: Arc<ComputePipeline>,
+    pub(crate) select_tiles: Arc<ComputePipeline>,
+    pub(crate) write_matches: Arc<ComputePipeline>,
     pub(crate) gram_prefilter: Arc<ComputePipeline>,
     pub(crate) class_prefilter: Arc<ComputePipeline>,
     pub(crate) confirm: Arc<ComputePipeline>,
@@ -63,7 +74,6 @@ pub(crate) struct Kernels {
 
 pub(crate) struct SlotKernels {
     pub(crate) claim: Arc<ComputePipeline>,
-    pub(crate) retire: Arc<ComputePipeline>,
     pub(crate) workgroup: u32,
 }
 
@@ -83,10 +93,17 @@ impl Kernels {
             (layout::SPEC_PREFILTER_WORKGROUP, specialisation.prefilter_workgroup),
             (layout::SPEC_GRAM_STRIDE, specialisation.gram_stride),
             (layout::SPEC_NFA_LANES, specialisation.nfa_lanes),
+            (layout::SPEC_SELECT_LANES, specialisation.select_lanes),
+            (layout::SPEC_SELECT_TILE, specialisation.select_tile),
             (layout::SPEC_PACKED, specialisation.slot_workgroup.is_some().into()),
             (layout::SPEC_SLOT_WORKGROUP, specialisation.slot_workgroup.unwrap_or(1)),
         ];
-        let pipeline = |kernel: &Kernel| {
+        let few = values.map(|(id, value)| match id {
+            layout::SPEC_SELECT_LANES => (id, specialisation.select_lanes.min(FEW_LANES)),
+            layout::SPEC_SELECT_TILE => (id, specialisation.select_tile.min(FEW_HITS)),
+            _ => (id, value),
+        });
+        let specialised = |kernel: &Kernel, values: &[(u32, u32)]| {
             // A kernel declares only the constants it uses.
             let declared = |id| kernel.spec_constants.iter().any(|constant| constant.id == id);
             let specialization: Vec<_> =
@@ -100,28 +117,31 @@ impl Kernels {
             };
             backend.pipelines().get(backend.device(), &kernel)
         };
+        let pipeline = |kernel: &Kernel| specialised(kernel, &values);
         // A driver takes long over each, and remembers: several threads first.
         let of_slots: &[&Kernel] = match specialisation.slot_workgroup {
-            Some(_) => &[&shaders::CLAIM, &shaders::RETIRE],
+            Some(_) => &[&shaders::CLAIM],
             None => &[],
         };
         let wanted: Vec<&Kernel> = [&OF_ALL[..], of_slots].concat();
         wanted.par_iter().with_max_len(1).try_for_each(|kernel| pipeline(kernel).map(drop))?;
         let slots = |workgroup| {
-            let [claim, retire] = [pipeline(&shaders::CLAIM)?, pipeline(&shaders::RETIRE)?];
-            Ok::<_, BackendError>(SlotKernels { claim, retire, workgroup })
+            let claim = pipeline(&shaders::CLAIM)?;
+            Ok::<_, BackendError>(SlotKernels { claim, workgroup })
         };
         Ok(Kernels {
             schedule: pipeline(&shaders::SCHEDULE)?,
             verify_dfa: pipeline(&shaders::VERIFY_DFA)?,
             verify_nfa: pipeline(&shaders::VERIFY_NFA)?,
             select: pipeline(&shaders::SELECT)?,
-            count_hits: pipeline(&shaders::COUNT_HITS)?,
-            group_hits: pipeline(&shaders::GROUP_HITS)?,
-            scatter_hits: pipeline(&shaders::SCATTER_HITS)?,
-            select_groups: pipeline(&shaders::SELECT_GROUPS)?,
-            collect_matches: pipeline(&shaders::COLLECT_MATCHES)?,
-            readback: pipeline(&shaders::READBACK)?,
+            select_few: specialised(&shaders::SELECT, &few)?,
+            count_digits: pipeline(&shaders::COUNT_DIGITS)?,
+            sum_digits: pipeline(&shaders::SUM_DIGITS)?,
+            move_hits: pipeline(&shaders::MOVE_HITS)?,
+            link_tiles: pipeline(&shaders::LINK_TILES)?,
+            enter_tiles: pipeline(&shaders::ENTER_TILES)?,
+            select_tiles: pipeline(&shaders::SELECT_TILES)?,
+            write_matches: pipeline(&shaders::WRITE_MATCHES)?,
             gram_prefilter: pipeline(&shaders::GRAM_PREFILTER)?,
             class_prefilter: pipeline(&shaders::CLASS_PREFILTER)?,
             confirm: pipeline(&shaders::CONFIRM)?,

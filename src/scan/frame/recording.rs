@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use ash::vk;
 
+use super::pipelines::FEW_HITS;
+use super::shape::FrameShape;
 use crate::BackendError;
 use crate::narrow::narrow;
 use crate::scan::stats::StageTimes;
-use crate::shaders::layout::ScanParams;
+use crate::shaders::layout::{Hit, ScanParams};
 use crate::vulkan::command::{Commands, Recorder};
 use crate::vulkan::device::Device;
 use crate::vulkan::query::Timestamps;
@@ -29,23 +31,67 @@ pub(super) struct Key {
     pub(super) first_timestamp: u32,
     /// Whether the haystack is that of the run before.
     pub(super) is_same: bool,
-    pub(super) ending: Ending,
+    pub(super) forecast: Forecast,
+    pub(super) goes_on: Option<GoesOn>,
 }
 
-/// What a run ends with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// The hits, as they were found.
-    Hits,
-    /// The matches, if hits are few; or hits, if they leave open which of them count.
-    Matches,
-    /// The matches, also where hits are many.
-    MatchesOfMany,
+/// What a submission goes on with that does not begin a run.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum GoesOn {
+    /// Rounds, which were not enough.
+    Rounds,
+    /// Rounds that verify starts which hits have left open.
+    RoundsAgain,
+    /// Hits that turned out to be more.
+    MoreHits,
+    /// Starts that hits have left open.
+    OpenStarts,
 }
+
+/// What a run is expected to come to, by the run before: that decides what is recorded ahead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Forecast {
+    pub(super) hits: Extent,
+    /// Rounds of each pass.
+    pub(super) rounds: u32,
+    /// How often hits leave starts open.
+    pub(super) again: u32,
+}
+
+/// How many hits there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Extent {
+    /// At most [`FEW_HITS`].
+    #[default]
+    Few,
+    /// As one workgroup selects from.
+    Tile,
+    Many,
+}
+
+impl Extent {
+    pub(super) fn of(hits: u32, shape: &FrameShape) -> Extent {
+        match hits {
+            _ if hits <= FEW_HITS.min(shape.select_tile) => Extent::Few,
+            _ if hits <= shape.select_tile => Extent::Tile,
+            _ => Extent::Many,
+        }
+    }
+}
+
+/// What is recorded ahead at most: rounds of each pass, and of verifying open starts.
+pub(super) const MOST_ROUNDS_AHEAD: u32 = 16;
+pub(super) const MOST_AGAIN_AHEAD: u32 = 4;
 
 impl Key {
     pub(super) fn new(params: ScanParams, first_timestamp: u32) -> Key {
-        Key { params, first_timestamp, is_same: false, ending: Ending::Hits }
+        Key {
+            params,
+            first_timestamp,
+            is_same: false,
+            forecast: Forecast::default(),
+            goes_on: None,
+        }
     }
 }
 
@@ -69,6 +115,24 @@ impl Recording {
         let mut marks = Marks { timestamps, first: key.first_timestamp, stages: &mut self.stages };
         self.commands.record(|to| body(to, &mut marks))?;
         self.key = Some(key);
+        Ok(())
+    }
+
+    /// Records a run that begins with what is carried: that serves no other.
+    pub(super) fn record_for(
+        &mut self,
+        carried: &[Hit],
+        key: Key,
+        timestamps: Option<&Arc<Timestamps>>,
+        body: impl FnOnce(&mut Recorder, &mut Marks),
+    ) -> Result<(), BackendError> {
+        if !carried.is_empty() {
+            self.key = None;
+        }
+        self.record(key, timestamps, body)?;
+        if !carried.is_empty() {
+            self.key = None;
+        }
         Ok(())
     }
 }
@@ -100,7 +164,6 @@ pub(super) enum Stage {
     VerifyDfa,
     VerifyNfa,
     Select,
-    Readback,
 }
 
 pub(super) fn mark_begin(to: &mut Recorder, timestamps: Option<&Arc<Timestamps>>) {
@@ -124,7 +187,6 @@ pub(super) fn stage_times(stages: &[Stage], nanoseconds: &[u64]) -> StageTimes {
             Stage::VerifyDfa => times.verify_dfa += passed,
             Stage::VerifyNfa => times.verify_nfa += passed,
             Stage::Select => times.select += passed,
-            Stage::Readback => times.readback += passed,
         }
     }
     times

@@ -1,8 +1,9 @@
 //! How large the buffers of a frame are, and how much work a dispatch takes.
 
+use crate::MatchKind;
 use crate::narrow::narrow;
 use crate::scan::tuning::Tuning;
-use crate::shaders::layout::{self, Candidate, ChunkSummary, ScanParams};
+use crate::shaders::layout::{self, ChunkSummary, Hit, Link, ScanParams, Tile};
 
 /// Sizes of a frame's buffers, alike for all frames of a session.
 #[derive(Clone, Debug)]
@@ -18,12 +19,11 @@ pub(crate) struct FrameShape {
     pub(crate) queue_capacity: u32,
     pub(crate) candidate_capacity: u32,
     pub(crate) start_capacity: u32,
-    /// Hits of the scan before from which on the device selects among hits.
-    pub(crate) least_selected: u32,
-    /// Hits that it selects from, at most.
-    pub(crate) most_selected: u32,
-    /// Bytes that many hits are divided in, where the candidates are.
-    pub(crate) division_bytes: u64,
+    /// Invocations of a workgroup that selects from hits, and hits that it takes at a time.
+    pub(crate) select_lanes: u32,
+    pub(crate) select_tile: u32,
+    pub(crate) pattern_count: u32,
+    pub(crate) match_kind: MatchKind,
     pub(crate) gram_prefilter_groups: u32,
     pub(crate) prefilter_workgroup: u32,
     pub(crate) confirm_groups: u32,
@@ -113,9 +113,10 @@ impl FrameShape {
             queue_capacity: if nfa_walkers == 0 { 1 } else { queue_capacity },
             candidate_capacity: candidates,
             start_capacity: (candidates / 4).max(tuning.least_candidates),
-            least_selected: tuning.least_selected,
-            most_selected: tuning.most_selected,
-            division_bytes: 0,
+            select_lanes: tuning.select_lanes,
+            select_tile: tuning.select_tile,
+            pattern_count: 0,
+            match_kind: MatchKind::LeftmostFirst,
             gram_prefilter_groups: tuning.gram_prefilter_groups,
             prefilter_workgroup: tuning.prefilter_workgroup,
             confirm_groups: confirm_groups(tuning, candidates),
@@ -132,11 +133,30 @@ impl FrameShape {
         }
     }
 
-    /// Bytes to divide so many hits in, of rules of so many patterns: `shaders/include/groups.glsl`.
-    pub(crate) fn division_bytes(hits: u32, patterns: u32) -> u64 {
-        let groups = hits.div_ceil(layout::SELECT_LANES / 2).min(layout::MOST_GROUPS);
-        let places = u64::from(patterns) + 2 * u64::from(groups) + 4 * u64::from(hits);
-        places * size_of::<Candidate>() as u64
+    /// The most hits that can be selected from in so many bytes.
+    pub(crate) fn most_hits(tuning: &Tuning, bytes: u64) -> u64 {
+        let words = (bytes / 4).saturating_sub(layout::DIGITS.into());
+        words / tile_words(tuning.select_tile) * u64::from(tuning.select_tile)
+    }
+
+    /// Bytes to select in.
+    pub(super) fn selection_bytes(&self) -> u64 {
+        let tiles = u64::from(self.hit_capacity.div_ceil(self.select_tile));
+        (tiles * tile_words(self.select_tile) + u64::from(layout::DIGITS)) * 4
+    }
+
+    /// Digits that many hits are sorted by, an odd number: from the hit buffer to the selection buffer and back.
+    pub(super) fn digits(&self, params: ScanParams) -> u32 {
+        let bits_below = |limit: u32| u32::BITS - (limit.max(1) - 1).leading_zeros();
+        let end_bits = if params.is_final == 0 { 32 } else { bits_below(params.haystack_len + 1) };
+        let end_digits = match self.match_kind {
+            MatchKind::LeftmostFirst => 0,
+            MatchKind::All => end_bits.div_ceil(layout::DIGIT_BITS),
+        };
+        // Whether a hit is a report, and one of a run.
+        let flags = 2;
+        let key_bits = flags + bits_below(params.haystack_len) + bits_below(self.pattern_count);
+        (end_digits + key_bits.div_ceil(layout::DIGIT_BITS)) | 1
     }
 
     /// Bytes of all summaries.
@@ -144,6 +164,12 @@ impl FrameShape {
         let chunks = (self.haystack_bytes >> self.chunk_log2) * u64::from(layout::MOST_SUMMARIES);
         chunks * size_of::<ChunkSummary>() as u64
     }
+}
+
+/// Words of the selection buffer for the hits of a tile: `shaders/include/layout/selection.glsl`.
+fn tile_words(tile: u32) -> u64 {
+    let of_hit = Hit::WORDS + 1 + Link::WORDS;
+    u64::from(tile) * of_hit as u64 + Tile::WORDS as u64 + u64::from(layout::DIGITS)
 }
 
 /// The shortest chunks whose summaries take no more memory than the haystack, or than FEW_BYTES where it is smaller, within

@@ -12,7 +12,7 @@ use crate::narrow::narrow;
 use crate::parallel::pool;
 use crate::scan::haystack::{ResidentHaystack, ResidentPart};
 use crate::scan::stats::ScanStats;
-use crate::shaders::layout::{self, ScanParams};
+use crate::shaders::layout::{self, Hit, ScanParams};
 use crate::vulkan::command::Commands;
 use crate::vulkan::copy::{ParallelCopy, copy_with_help};
 use crate::vulkan::memory::Buffer;
@@ -71,9 +71,14 @@ impl Frame {
         upload: Upload,
         params: ScanParams,
         rounds: u32,
+        carried: &[Hit],
         stats: &mut ScanStats,
     ) -> Result<(), BackendError> {
         stats.uploads += 1;
+        let Frame { resources, start, .. } = self;
+        start.record_for(carried, Key::new(params, 0), None, |to, _| {
+            resources.record_start(to, params, false, carried);
+        })?;
         let slice_bytes = self.resources.shape.slice_bytes as usize;
         let Some(bytes) = upload.bytes else {
             // All is there: as few slices as will keep the last one short.
@@ -134,8 +139,8 @@ impl Frame {
         rounds: u32,
         stats: &mut ScanStats,
     ) -> Result<(), BackendError> {
-        let Frame { device, resources, slices, open, start, rest, stages, ending, .. } = self;
-        let ending = *ending;
+        let Frame { device, resources, slices, open, start, rest, stages, forecast, .. } = self;
+        let forecast = *forecast;
         let [is_first, is_last] = [index == 0, part.end == upload.len];
         let slice = &mut slices[index];
         let marks = resources.timestamps.clone();
@@ -143,9 +148,6 @@ impl Frame {
         let by_transfer_queue = device.has_transfer_queue();
         let mut commands: [Option<&mut Commands>; 5] = Default::default();
         if is_first {
-            start.record(Key::new(params, 0), None, |to, _| {
-                resources.record_start(to, params, false);
-            })?;
             commands[0] = Some(open);
             commands[2] = Some(&mut start.commands);
         }
@@ -176,9 +178,9 @@ impl Frame {
             commands[3] = Some(&mut slice.prefilter.commands);
         }
         if is_last {
-            let key = Key { ending, ..Key::new(params, narrow(stages.len())) };
+            let key = Key { forecast, ..Key::new(params, narrow(stages.len())) };
             rest.record(key, marks.as_ref(), |to, marks| {
-                resources.record_rest(to, marks, params, rounds, is_prefiltered, ending);
+                resources.record_rest(to, marks, params, rounds, is_prefiltered, forecast);
             })?;
             stages.extend_from_slice(&rest.stages);
             commands[4] = Some(&mut rest.commands);

@@ -3,7 +3,6 @@
 use ash::vk;
 use bytemuck::{Pod, bytes_of, cast_slice, pod_read_unaligned};
 
-use super::divide::{Places, group_count};
 use super::*;
 use crate::rules::tables::pack;
 use crate::scan::frame::pipelines::{Kernels, SlotKernels, Specialisation};
@@ -43,11 +42,11 @@ impl<'a> OnDevice<'a> {
         let hits =
             [bytes_of(&twin.hit_count), cast_slice(&twin.hits), cast_slice(&twin.hit_suffixes)];
         let hits = hits.concat();
-        let readback = vec![0xEE; HEADER + 16 * twin.hits.len() + 4 * twin.slots.len()];
+        let readback = vec![0xEE; HEADER + 12 * twin.hits.len() + 4 * twin.slots.len()];
         let ring = [cast_slice(&twin.tallies), cast_slice::<_, u8>(&twin.slots)].concat();
         let mut haystack = twin.haystack.clone();
         haystack.resize(haystack.len().next_multiple_of(16).max(16), PAST_END);
-        let contents: [(u32, &[u8]); 12] = [
+        let contents: [(u32, &[u8]); 13] = [
             (layout::BINDING_TABLES, &tables),
             (layout::BINDING_HITS, &hits),
             (layout::BINDING_CONTROL, bytes_of(&twin.control)),
@@ -59,6 +58,7 @@ impl<'a> OnDevice<'a> {
             (layout::BINDING_CANDIDATES, cast_slice(&twin.candidates)),
             (layout::BINDING_SUMMARIES, cast_slice(&twin.summaries)),
             (layout::BINDING_RING, &ring),
+            (layout::BINDING_SELECTION, cast_slice(&twin.selection)),
             (layout::BINDING_HAYSTACK, &haystack),
         ];
         let buffers = contents.map(|(binding, bytes)| {
@@ -122,24 +122,44 @@ impl<'a> OnDevice<'a> {
         bytemuck::allocation::pod_collect_to_vec(bytes)
     }
 
-    /// Compares what is read back, and what the hits have become.
-    fn compare_matches(&self, twin: &Buffers, header: ReadbackHeader, matches: &[Hit]) {
+    /// Compares what is read back, what the hits have become, and starts that they leave open.
+    fn compare_selected(
+        &self,
+        twin: &Buffers,
+        header: ReadbackHeader,
+        matches: &[Hit],
+        slot_states: &[u32],
+    ) {
         let bytes = self.bytes(layout::BINDING_READBACK);
         assert_eq!(pod_read_unaligned::<ReadbackHeader>(&bytes[..HEADER]), header);
-        let (found, rest) = bytes[HEADER..].split_at(12 * matches.len());
+        let (of_hits, of_slots) = bytes[HEADER..].split_at(12 * twin.hits.len());
+        let (found, behind) = of_hits.split_at(12 * matches.len());
         assert_eq!(found, cast_slice::<_, u8>(matches));
-        let (behind, mut rest) = rest.split_at(12 * (twin.hits.len() - matches.len()));
-        if header.selected == layout::SELECTED_OPEN {
-            let (suffixes, others) = rest.split_at(4 * matches.len());
-            assert_eq!(suffixes, cast_slice::<_, u8>(&twin.hit_suffixes[..matches.len()]));
-            rest = others;
-        }
-        let mut untouched = behind.iter().chain(rest);
+        let (states, others) = of_slots.split_at(4 * slot_states.len());
+        assert_eq!(states, cast_slice::<_, u8>(slot_states));
+        let mut untouched = behind.iter().chain(others);
         assert!(untouched.all(|&byte| byte == 0xEE), "more than that was written");
-        let theirs = self.read(twin);
-        assert_eq!(theirs.hit_count, twin.hit_count);
-        assert_eq!(theirs.hits[..matches.len()], twin.hits[..matches.len()]);
-        assert_eq!(theirs.control, twin.control);
+        let [mut ours, mut theirs] = [twin.clone(), self.read(twin)];
+        if ours.control.opened & layout::OPENED_TOO_MUCH != 0 {
+            // Invocations race for what is left.
+            (theirs.control.start_count, theirs.candidates) = (0, Vec::new());
+            (ours.control.start_count, ours.candidates) = (0, Vec::new());
+        }
+        for buffers in [&mut ours, &mut theirs] {
+            buffers.candidates.sort_unstable_by_key(|start| (start.of, start.at));
+        }
+        let of_selection =
+            |control: &Control| (control.selected, control.opened, control.start_count);
+        assert_eq!(of_selection(&theirs.control), of_selection(&ours.control));
+        assert_eq!(theirs.control, ours.control);
+        assert_eq!(theirs.candidates, ours.candidates);
+        assert_eq!((theirs.slots, theirs.tallies), (ours.slots, ours.tallies));
+        assert_eq!(theirs.hit_count, ours.hit_count);
+        let count = ours.hits.len().min(ours.hit_count as usize);
+        assert_eq!(theirs.hits[..count], ours.hits[..count]);
+        if header.selected != layout::SELECTED_ALL {
+            assert_eq!(theirs.hit_suffixes[..count], ours.hit_suffixes[..count]);
+        }
     }
 
     /// What the kernel left, as a twin's buffers.
@@ -157,6 +177,7 @@ impl<'a> OnDevice<'a> {
             queue: self.array(layout::BINDING_QUEUE, before.queue.len()),
             candidates: self.array(layout::BINDING_CANDIDATES, before.candidates.len()),
             summaries: self.array(layout::BINDING_SUMMARIES, before.summaries.len()),
+            selection: self.array(layout::BINDING_SELECTION, before.selection.len()),
             nfa_walkers: self.array(layout::BINDING_NFA_WALKERS, before.nfa_walkers.len()),
             scratch: self.array(layout::BINDING_SCRATCH, before.scratch.len()),
             tallies: self.array(layout::BINDING_RING, before.tallies.len()),
@@ -252,7 +273,6 @@ fn tables_of(rules: &RulePipeline) -> Pass {
     let kind = rules.options().match_kind;
     let mut passes = pack::pack(rules.rules(), kind, u64::MAX, BITMAP_LOG2).unwrap();
     assert_eq!(passes.len(), 1);
-    passes[0].header.most_selected = 1 << 20;
     passes.remove(0)
 }
 
@@ -278,6 +298,8 @@ fn kernels_of(backend: &Backend, kind: MatchKind, tables: &Pass, has_slots: bool
         prefilter_workgroup: PREFILTER_WORKGROUP,
         gram_stride: tables.header.gram_stride,
         nfa_lanes: backend.device_info().subgroup_size,
+        select_lanes: SELECT_TILE / 2,
+        select_tile: SELECT_TILE,
         slot_workgroup: has_slots.then_some(SLOT_WORKGROUP),
     };
     Kernels::new(backend, specialisation).unwrap()
@@ -320,9 +342,7 @@ fn compare_tables(
             }
         }
         let end_confirmed = ScanParams { stage: layout::SCHEDULE_CONFIRMED, ..params };
-        compare_readback(backend, &kernels, &state, &end_confirmed);
         compare_select(backend, &kernels, &mut state.clone(), &end_confirmed);
-        compare_retire(backend, &kernels, &mut state.clone(), &end_confirmed);
         compare(backend, &kernels, &mut state, &end_confirmed, "schedule");
         assert_eq!(state.control.retry_reasons, 0);
         let has_more = params.is_direct != 0 || params.has_listed != 0;
@@ -339,12 +359,11 @@ fn compare_tables(
         compare_nfa(backend, &kernels, &mut state, &params);
         compare(backend, &kernels, &mut state, &params, "schedule");
     }
-    let hits = compare_readback(backend, &kernels, &state, &params);
-    compare_select(backend, &kernels, &mut state.clone(), &params);
-    compare_retire(backend, &kernels, &mut state, &params);
-    assert!(hits > 0);
+    assert!(state.hit_count > 0);
     assert_eq!(summary_count > 0, params.chunk_log2 != 0, "{summary_count} summaries");
-    state
+    let mut at_end = state.clone();
+    compare_selection(backend, &kernels, &mut at_end, &params);
+    Buffers { slots: at_end.slots, tallies: at_end.tallies, ..state }
 }
 
 /// Compares the hits once all tasks are through: the kernel's walkers stop elsewhere than the twin's, and
@@ -383,27 +402,30 @@ fn nfa_is_left(buffers: &mut Buffers, params: &ScanParams) -> bool {
     is_left
 }
 
-/// Compares what is read back, and says how many hits that is.
-fn compare_readback(
+/// Compares what is selected, as often as hits leave starts open.
+fn compare_selection(
     backend: &Backend,
     kernels: &Kernels,
-    state: &Buffers,
+    state: &mut Buffers,
     params: &ScanParams,
-) -> usize {
-    let device = OnDevice::new(backend, state);
-    device.run(kernels, &kernels.readback, params, [2, 1]);
-    let bytes = device.bytes(layout::BINDING_READBACK);
-    let (header, hits, suffixes) = readback(state, params);
-    assert_eq!(pod_read_unaligned::<ReadbackHeader>(&bytes[..HEADER]), header);
-    assert_eq!(&bytes[HEADER..HEADER + 12 * hits.len()], cast_slice::<_, u8>(&hits));
-    let (of_hits, of_suffixes) = bytes[HEADER..].split_at(12 * params.hit_capacity as usize);
-    assert_eq!(&of_suffixes[..4 * suffixes.len()], cast_slice::<_, u8>(&suffixes));
-    let mut untouched = of_hits[12 * hits.len()..].iter().chain(&of_suffixes[4 * suffixes.len()..]);
-    assert!(untouched.all(|&byte| byte == 0xEE), "more than the hits was written");
-    hits.len()
+) -> ReadbackHeader {
+    let of_open_starts = tests::of_open_starts(params);
+    loop {
+        let header = compare_select(backend, kernels, state, params);
+        if header.selected != layout::SELECTED_OPEN {
+            return header;
+        }
+        let begin = ScanParams { stage: layout::SCHEDULE_SELECTED, ..of_open_starts };
+        compare(backend, kernels, state, &begin, "schedule");
+        while state.control.pass < params.pass_count {
+            compare(backend, kernels, state, &of_open_starts, "verify_dfa");
+            compare_nfa(backend, kernels, state, &of_open_starts);
+            compare(backend, kernels, state, &of_open_starts, "schedule");
+        }
+    }
 }
 
-/// Compares which hits are selected, and where they are then; many are divided first.
+/// Compares what is selected from hits, and what becomes of them.
 fn compare_select(
     backend: &Backend,
     kernels: &Kernels,
@@ -411,52 +433,84 @@ fn compare_select(
     params: &ScanParams,
 ) -> ReadbackHeader {
     let device = OnDevice::new(backend, state);
-    device.run(kernels, &kernels.select, params, [1, 1]);
-    let (header, matches) = select(state, params);
-    device.compare_matches(state, header, &matches);
+    // Of packed items, other workgroups retire the slots.
+    let groups =
+        if state.slots.is_empty() { 0 } else { params.slot_count.div_ceil(SELECT_TILE / 2) };
+    device.run(kernels, &kernels.select, params, [1 + groups, 1]);
+    let retired = if groups > 0 { retire(state, params) } else { None }.unwrap_or_default();
+    let (header, matches) = select(state, params).expect("nothing has been selected");
+    device.compare_selected(state, header, &matches, &retired);
     if header.selected != layout::SELECTED_MANY {
         return header;
     }
-    let Control { hits_x, select_groups_x, collect_matches_x, .. } = state.control;
-    let stages: [(_, _, Twin); 4] = [
-        (&kernels.count_hits, hits_x, count_hits),
-        (&kernels.group_hits, 1, group_hits),
-        (&kernels.scatter_hits, hits_x, scatter_hits),
-        (&kernels.select_groups, select_groups_x, select_groups),
-    ];
-    for (kernel, grid, twin) in stages {
-        let device = OnDevice::new(backend, state);
-        device.run(kernels, kernel, params, [grid, 1]);
-        let mut theirs = device.read(state);
-        twin(state, params);
-        assert_eq!(divided(&mut theirs), divided(&mut state.clone()));
+    let Control { tiles_x, sum_digits_x, enter_tiles_x, write_matches_x, .. } = state.control;
+    for digit in 0..state.digits(params) {
+        let params = ScanParams { stage: digit, ..*params };
+        compare_many(
+            backend,
+            kernels,
+            state,
+            &params,
+            &kernels.count_digits,
+            tiles_x,
+            count_digits,
+        );
+        compare_many(
+            backend,
+            kernels,
+            state,
+            &params,
+            &kernels.sum_digits,
+            sum_digits_x,
+            sum_digits,
+        );
+        compare_many(backend, kernels, state, &params, &kernels.move_hits, tiles_x, move_hits);
     }
+    if state.match_kind == MatchKind::LeftmostFirst {
+        compare_many(backend, kernels, state, params, &kernels.link_tiles, tiles_x, link_tiles);
+        let enter = &kernels.enter_tiles;
+        compare_many(backend, kernels, state, params, enter, enter_tiles_x, enter_tiles);
+    }
+    compare_many(backend, kernels, state, params, &kernels.select_tiles, tiles_x, select_tiles);
     let device = OnDevice::new(backend, state);
-    device.run(kernels, &kernels.collect_matches, params, [collect_matches_x, 1]);
-    let (header, matches) = collect_matches(state, params);
-    device.compare_matches(state, header, &matches);
+    device.run(kernels, &kernels.write_matches, params, [write_matches_x, 1]);
+    let (header, matches) = write_matches(state, params);
+    device.compare_selected(state, header, &matches, &[]);
     header
 }
 
-/// What is known of divided hits: counts and groups, results, and the hits of each group or, behind its matches, nothing.
-fn divided(buffers: &mut Buffers) -> [Vec<Candidate>; 2] {
-    let count = buffers.control.divided;
-    let Places { groups, results, records, .. } = buffers.places(count);
-    let mut hits = Vec::new();
-    for group in 0..group_count(count) as usize {
-        let Candidate { of: first, at: end } = buffers.candidates[groups + group];
-        let of_group = records + 2 * first as usize..records + 2 * end as usize;
-        let selected = buffers.candidates[results + group];
-        let mut of_group: Vec<[Candidate; 2]> =
-            buffers.candidates[of_group].chunks(2).map(|pair| [pair[0], pair[1]]).collect();
-        if selected != Candidate::default() {
-            of_group.truncate(selected.of as usize);
-            of_group.iter_mut().for_each(|[_, end]| end.at = 0);
-        }
-        of_group.sort_unstable_by_key(|pair| pair.map(|Candidate { of, at }| (of, at)));
-        hits.extend(of_group.concat());
+/// Compares a step on the way from many hits to what is selected from them.
+fn compare_many(
+    backend: &Backend,
+    kernels: &Kernels,
+    state: &mut Buffers,
+    params: &ScanParams,
+    kernel: &std::sync::Arc<ComputePipeline>,
+    groups: u32,
+    twin: Twin,
+) {
+    let device = OnDevice::new(backend, state);
+    device.run(kernels, kernel, params, [groups, 1]);
+    let theirs = device.read(state);
+    twin(state, params);
+    assert_eq!(theirs.hits, state.hits);
+    assert_eq!(theirs.hit_suffixes, state.hit_suffixes);
+    assert_eq!(theirs.control.opened, state.control.opened);
+    if state.control.opened == 0 {
+        assert_eq!(theirs.selection, state.selection);
+        return;
     }
-    [buffers.candidates[..records].to_vec(), hits]
+    // What is selected does not matter then, and invocations race for what is left of starts.
+    let records = 4 * state.hits.len();
+    assert_eq!(theirs.selection[..records], state.selection[..records]);
+    let [mut ours, mut theirs] = [state.clone(), theirs];
+    for buffers in [&mut ours, &mut theirs] {
+        buffers.candidates.sort_unstable_by_key(|start| (start.of, start.at));
+    }
+    if state.control.opened & layout::OPENED_TOO_MUCH == 0 {
+        assert_eq!(theirs.candidates, ours.candidates);
+        assert_eq!(theirs.control, state.control);
+    }
 }
 
 fn slot_kernels(kernels: &Kernels) -> &SlotKernels {
@@ -465,28 +519,4 @@ fn slot_kernels(kernels: &Kernels) -> &SlotKernels {
 
 fn slot_groups(params: &ScanParams) -> [u32; 2] {
     [params.slot_count.div_ceil(SLOT_WORKGROUP), 1]
-}
-
-/// Compares what becomes of slots, and of the tenant's tally.
-fn compare_retire(
-    backend: &Backend,
-    kernels: &Kernels,
-    state: &mut Buffers,
-    params: &ScanParams,
-) -> Option<Vec<u32>> {
-    if state.slots.is_empty() {
-        return None;
-    }
-    let device = OnDevice::new(backend, state);
-    device.run(kernels, &slot_kernels(kernels).retire, params, slot_groups(params));
-    let theirs = device.read(state);
-    let retired = retire(state, params);
-    assert_eq!(theirs.slots, state.slots);
-    assert_eq!(theirs.tallies, state.tallies);
-    let bytes =
-        &device.bytes(layout::BINDING_READBACK)[HEADER + 16 * params.hit_capacity as usize..];
-    let (written, rest) = bytes.split_at(4 * retired.as_ref().map_or(0, Vec::len));
-    assert_eq!(written, cast_slice::<u32, u8>(retired.as_deref().unwrap_or(&[])));
-    assert!(rest.iter().all(|&byte| byte == 0xEE), "states of other slots were written");
-    retired
 }

@@ -76,8 +76,10 @@ fn leftmost_first(
         .utf8_empty(false)
         // Its literal optimisations are wrong for some patterns (0.4.18), and this goes by definition.
         .auto_prefilter(false)
-        // As in the `regex` crate. Full DFAs get `\B` wrong beside a line terminator that is a letter.
+        // As in the `regex` crate. DFAs get `\B` and `$` wrong beside a line terminator that is a letter: full ones the
+        // first, lazy ones the second.
         .dfa(false)
+        .hybrid(options.line_terminator == b'\n')
         .line_terminator(options.line_terminator)
         .nfa_size_limit(None);
     let regex =
@@ -215,4 +217,19 @@ fn first_char(bytes: &[u8]) -> Option<char> {
         Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).expect("valid up to here"),
     };
     valid.chars().next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Beside a line terminator that is a letter, `$` holds nowhere but before that and at the end.
+    #[test]
+    fn lines_may_end_with_a_letter() {
+        let options = PipelineOptions { line_terminator: b'b', ..PipelineOptions::default() };
+        let rules = RulePipeline::with_options(&[r"(?:a.(?m:$)|\PL)"], options).unwrap();
+        let found = |start, end| Match { pattern_id: 0, start, end };
+        assert_eq!(rules.reference_scan(b"a\r\n"), [found(1, 2), found(2, 3)]);
+        assert_eq!(rules.reference_scan(b"a\rb"), [found(0, 2)]);
+    }
 }

@@ -184,14 +184,14 @@ impl ResidentRulePipeline {
         )?;
 
         // Leftmost-first matches are selected among the preferred matches of all starts, which may be many
-        // more. A single start has one for each rule at most, and so many undecided ones where a
-        // haystack goes on elsewhere; they have to fit.
+        // more. A single start has one for each rule at most, and so many are carried from the part before; they
+        // have to fit.
         let candidates = match match_kind {
             MatchKind::All => max_matches.saturating_add(pipeline.rules().len()),
             MatchKind::LeftmostFirst => max_matches
                 .saturating_mul(2)
                 .max(tuning.candidate_hits as usize)
-                .max(pipeline.rules().len()),
+                .max(pipeline.rules().len().saturating_mul(2)),
         };
         let range = info.max_storage_buffer_range.min(info.max_allocation_bytes);
         // Behind the hits that are read back is a word for each slot.

@@ -72,11 +72,9 @@ impl Chains<'_> {
     /// Of the hits from `index` on, the one that is selected for a match from the start.
     fn preferred(&self, index: usize, start: u32) -> usize {
         let first = &self.sorted[index];
-        let leads = |other: &&Found| first.is_alike(other) && other.hit.start <= start;
+        let leads = |other: &Found| first.is_alike(other) && other.hit.start <= start;
         match first.report() {
-            layout::REPORT_GREEDY => {
-                index + self.sorted[index + 1..].iter().take_while(leads).count()
-            }
+            layout::REPORT_GREEDY => index + self.sorted[index + 1..].partition_point(leads),
             _ => index,
         }
     }
@@ -89,8 +87,8 @@ impl Chains<'_> {
             return Some((self.preferred(index, found.hit.start), found.hit.start));
         }
         let behind = found.behind();
-        let is_before = |other: &&Found| found.is_alike(other) && other.position() < behind;
-        let next = index + 1 + self.sorted[index + 1..].iter().take_while(is_before).count();
+        let is_before = |other: &Found| found.is_alike(other) && other.position() < behind;
+        let next = index + 1 + self.sorted[index + 1..].partition_point(is_before);
         let first = self.sorted.get(next).filter(|first| found.is_alike(first))?;
         let start = first.hit.start.max(behind);
         (start < self.end_start).then(|| (self.preferred(next, start), start))
@@ -99,10 +97,11 @@ impl Chains<'_> {
     /// Whether a report's pattern has reports of runs and other hits.
     fn is_mixed(&self, index: usize) -> bool {
         let found = &self.sorted[index];
-        let is_of_pattern = |other: &&Found| other.hit.pattern_id == found.hit.pattern_id;
-        let before = self.sorted[..index].iter().rev().take_while(is_of_pattern);
-        let behind = self.sorted[index..].iter().take_while(is_of_pattern);
-        found.is_report() && before.chain(behind).any(|other| other.is_run() != found.is_run())
+        let pattern_id = found.hit.pattern_id;
+        let first = self.sorted.partition_point(|other| other.hit.pattern_id < pattern_id);
+        let end = self.sorted.partition_point(|other| other.hit.pattern_id <= pattern_id);
+        // Those that are of runs come last.
+        found.is_report() && self.sorted[first].is_run() != self.sorted[end - 1].is_run()
     }
 
     /// As in `Link::next`.
@@ -192,12 +191,15 @@ impl Chains<'_> {
 
     /// Whether a report of least starts has another end than the one before, for the same start, which has not been verified.
     fn has_two_ends(&self, index: usize) -> bool {
-        let Found { hit, .. } = self.sorted[index];
-        let same_start =
-            |other: &&Found| (other.hit.pattern_id, other.hit.start) == (hit.pattern_id, hit.start);
-        let mut same = self.sorted[..index].iter().rev().take_while(same_start);
-        let differs =
-            same.next().is_some_and(|before| before.is_report() && before.hit.end != hit.end);
-        differs && same.all(Found::is_report)
+        let found = &self.sorted[index];
+        let Some(before) = index.checked_sub(1).map(|before| &self.sorted[before]) else {
+            return false;
+        };
+        let is_same_start = found.is_alike(before) && before.hit.start == found.hit.start;
+        let differs = is_same_start && before.is_report() && before.hit.end != found.hit.end;
+        let (pattern_id, is_run, start, _) = found.key();
+        let first =
+            self.sorted.partition_point(|other| other.key() < (pattern_id, is_run, start, false));
+        differs && self.sorted[first].is_report()
     }
 }

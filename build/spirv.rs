@@ -128,7 +128,9 @@ pub fn reflect(words: &[u32]) -> Result<Interface, String> {
             spec_constants.push(SpecConstant { id: spec_id, name: module.name(id), default });
         }
     }
-    spec_constants.sort_by_key(|constant| constant.id);
+    // A workgroup's size may have an id that a constant has, too.
+    spec_constants
+        .sort_by(|one: &SpecConstant, other| (one.id, &one.name).cmp(&(other.id, &other.name)));
     let local_size = module.local_size.ok_or("not a compute kernel: it states no local size")?;
     Ok(Interface { bindings, push_constants, local_size, spec_constants })
 }

@@ -108,7 +108,7 @@ impl Tuning {
     /// So little of everything that it runs out in the smallest haystack, which goes up in crumbs.
     pub(crate) fn cramped(info: &DeviceInfo) -> Tuning {
         /// Hits that are many.
-        const CRAMPED_TILE: u32 = 32;
+        const CRAMPED_TILE: u32 = 64;
 
         Tuning {
             start_walkers: 64,

@@ -28,13 +28,6 @@ const uint LAST_PLACES = 0x01010101u;
 // The places that the bytes up to here leave, from the last place on.
 uint places = 0u;
 
-uint last_unit = (params.haystack_len - 1u) & ~(PREFILTER_BYTES - 1u);
-
-// What lies past the end is not asked for.
-uvec4 clamped_unit_at(uint at) {
-    return unit_at(min(at, last_unit));
-}
-
 // Takes the step of one byte of a word.
 void take(uint word, uint byte) {
     places = (places << 1 | LAST_PLACES) & reaches[word >> 8u * byte & 0xFFu];
@@ -77,17 +70,6 @@ uint classes_of(uint bytes) {
     return classes;
 }
 
-uint word_at(uint at) {
-    return clamped_unit_at(at)[at >> 2 & 3u];
-}
-
-// The four bytes at `at`.
-uint bytes_at(uint at) {
-    uint shift = (at & 3u) * 8u;
-    uint low = word_at(at & ~3u);
-    return shift == 0u ? low : low >> shift | word_at((at & ~3u) + 4u) << (32u - shift);
-}
-
 uint survivor_at(uint tests, uint at, uint turn_bytes) {
     return at + uint(findMSB(tests));
 }
@@ -100,7 +82,8 @@ void look_up(uint first, uint count) {
     subgroupBarrier();
     if (lane < count) {
         at = survivors[own_queue + first + lane];
-        uint row = classes_of(bytes_at(at)) << 4u * CLASS_WINDOW_CLASS_BITS | classes_of(bytes_at(at + 4u));
+        uvec2 bytes = bytes_at(at, CLASS_WINDOW_BYTES);
+        uint row = classes_of(bytes.x) << 4u * CLASS_WINDOW_CLASS_BITS | classes_of(bytes.y);
         list = tables.words[tables.header.class_window_lists + row];
         postings = list == 0u ? 0u : min(tables.words[list], steps_left);
         steps_left -= postings;

@@ -53,33 +53,9 @@ uint lower_case(uint bytes) {
     return bytes | upper >> 2;
 }
 
-// The unit that the byte at `at` is in, and the one behind it. What lies past the end makes candidates too many, never too
-// few: what a match contains ends before it, or is taken with whatever follows.
-uvec4 clamped_unit_at(uint at) {
-    return unit_at(min(at, (params.haystack_len - 1u) & ~(PREFILTER_BYTES - 1u)));
-}
-
-// The eight bytes that begin at `at`, of which only so many are wanted, with letters in lower case.
-uvec2 bytes_at(uint at, uint wanted) {
-    uvec4 unit = clamped_unit_at(at);
-    uint place = at & (PREFILTER_BYTES - 1u);
-    uvec2 next = uvec2(0u);
-    if (place + wanted > PREFILTER_BYTES) {
-        next = clamped_unit_at(at + PREFILTER_BYTES).xy;
-    }
-    uvec4 words = place < 8u ? unit : uvec4(unit.zw, next);
-    uvec3 from = (place & 4u) == 0u ? words.xyz : words.yzw;
-    uint shift = (place & 3u) * 8u;
-    if (shift == 0u) {
-        return uvec2(lower_case(from.x), lower_case(from.y));
-    }
-    uvec2 bytes = from.xy >> shift | from.yz << (32u - shift);
-    return uvec2(lower_case(bytes.x), lower_case(bytes.y));
-}
-
 // The gram that begins at `at`.
 uint gram_at(uint at) {
-    return bytes_at(at, 4u).x;
+    return lower_case(bytes_at(at, 4u).x);
 }
 
 // The slot of a gram in the hash table; NO_SLOT if it has none.
@@ -108,6 +84,7 @@ uvec2 list_of(uint slot) {
 // Whether the bytes from `at` on are of the kinds that a confirm mask asks for.
 bool meets_kinds(uint confirm_mask, uint at) {
     uvec2 bytes = bytes_at(at, CONFIRM_KIND_BYTES);
+    bytes = uvec2(lower_case(bytes.x), lower_case(bytes.y));
     bool meets = true;
     for (uint byte = 0u; byte < CONFIRM_KIND_BYTES; ++byte) {
         uint value = bytes[byte >> 2] >> (byte & 3u) * 8u & 0xFFu;

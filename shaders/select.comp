@@ -6,10 +6,11 @@
 // Selects the matches of a scan that is over from few hits, or leaves many to other kernels.
 //
 // Reads Control, the tables' head and the hits; writes the matches where the hits were, and the readback buffer. One
-// workgroup; where items are packed, others besides retire their slots (include/retire.glsl). Where hits leave open which of them count, starts are listed to be verified again, and reports changed to what
-// they tell beside these. Hits that are more than a tile are left, and grids set for the kernels that sort them. Loops: the
-// turns of a sorting network (K. Batcher, "Sorting Networks and Their Applications", 1968), hits by invocations, and
-// those of include/chains.glsl. CPU twin: src/twin/select.rs.
+// workgroup; where items are packed, others besides retire their slots (include/retire.glsl). Where hits leave open which of
+// them count, starts are listed to be verified again, and reports changed to what they tell beside these. Hits that are more
+// than a tile are left, and grids set for the kernels that sort them. Loops: the turns of a sorting network (K. Batcher,
+// "Sorting Networks and Their Applications", 1968), hits by invocations, and those of include/chains.glsl.
+// CPU twin: src/twin/select.rs.
 
 #include "bindings.glsl"
 #include "hits.glsl"
@@ -32,7 +33,7 @@ uint key_position(uvec2 key) {
     return (key.x & (1u << KEY_HIGH_POSITION_BITS) - 1u) << KEY_LOW_POSITION_BITS | key.y >> KEY_INDEX_BITS + 1u;
 }
 
-// The pattern, times two, and 1 for a report of a run.
+// As kind_of.
 uint key_kind(uvec2 key) {
     return key.x >> KEY_HIGH_POSITION_BITS;
 }
@@ -52,8 +53,7 @@ void set_suffix(uint place, uint word) {
 
 // Whether a hit is of the same pattern and kind, and before a position.
 bool is_before(uint place, Found found, uint at) {
-    uint kind = found.pattern_id << 1 | (is_run(found) ? 1u : 0u);
-    return key_kind(keys[place]) == kind && key_position(keys[place]) < at;
+    return key_kind(keys[place]) == kind_of(found) && key_position(keys[place]) < at;
 }
 
 bool is_known_mixed(uint place, Found found);
@@ -67,9 +67,8 @@ bool is_known_mixed(uint place, Found found) {
 uvec2 key_of(uint index) {
     Found found = hit(index);
     uint at = position(found);
-    uint kind = found.pattern_id << 1 | (is_run(found) ? 1u : 0u);
     uint is_report = report_of(found) == REPORT_NONE ? 0u : 1u << KEY_INDEX_BITS;
-    return uvec2(kind << KEY_HIGH_POSITION_BITS | at >> KEY_LOW_POSITION_BITS, at << KEY_INDEX_BITS + 1u | is_report | index);
+    return uvec2(kind_of(found) << KEY_HIGH_POSITION_BITS | at >> KEY_LOW_POSITION_BITS, at << KEY_INDEX_BITS + 1u | is_report | index);
 }
 
 // Whether the first key is greater. Where all matches are wanted, of one start the ends decide.

@@ -83,4 +83,38 @@ impl layout::ScanParams {
         let bytes = self.prefilter_workgroup * layout::PREFILTER_BYTES * self.prefilter_turns;
         (self.prefilter_end - begin).div_ceil(bytes)
     }
+
+    /// Those that verify no starts but the ones that hits have left open, which are of the only pass.
+    pub(crate) fn of_open_starts(self) -> layout::ScanParams {
+        layout::ScanParams {
+            pass: 0,
+            stage: layout::SCHEDULE_ROUND,
+            first_start: 0,
+            end_start: 0,
+            prefilter_first: 0,
+            prefilter_end: 0,
+            use_prefilter: layout::PREFILTER_ALL,
+            has_listed: 0,
+            ..self
+        }
+    }
+
+    /// Digits of an end, which many hits are sorted by first if all matches are wanted: `shaders/include/digits.glsl`.
+    pub(crate) fn end_digits(&self, match_all: bool) -> u32 {
+        let end_bits = if self.is_final == 0 { 32 } else { bits_below(self.haystack_len + 1) };
+        if match_all { end_bits.div_ceil(layout::DIGIT_BITS) } else { 0 }
+    }
+
+    /// Digits that many hits are sorted by, an odd number: from the hit buffer to the selection buffer and back.
+    pub(crate) fn digits(&self, match_all: bool, pattern_count: u32) -> u32 {
+        // Whether a hit is a report, and one of a run.
+        let flags = 2;
+        let key_bits = flags + bits_below(self.haystack_len) + bits_below(pattern_count);
+        (self.end_digits(match_all) + key_bits.div_ceil(layout::DIGIT_BITS)) | 1
+    }
+}
+
+/// Bits of a number below `limit`.
+pub(crate) fn bits_below(limit: u32) -> u32 {
+    u32::BITS - (limit.max(1) - 1).leading_zeros()
 }

@@ -5,7 +5,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{cpu_time, gpu, say};
-use vkscan::{DeviceKind, Match, RulePipeline, ScanScratch};
+use vkscan::{Backend, DeviceKind, Match, RulePipeline, ScanScratch};
 
 /// Rules, a haystack that is hard on them, and what they match there.
 struct Case {
@@ -22,6 +22,10 @@ const MOST_TIMES: f64 = 2.2;
 
 /// Times that a case is measured before its ratio counts, for what else the machine does only adds to it.
 const TRIES: usize = 8;
+
+/// What others leave of caches and memory may be little for seconds on end. So a case whose ratio is too large is
+/// measured again after all others, this often at most.
+const ROUNDS: usize = 4;
 
 fn repeated(piece: &str, len: usize) -> Vec<u8> {
     piece.as_bytes().iter().copied().cycle().take(len).collect()
@@ -49,7 +53,7 @@ const CASES: &[Case] = &[
             r#"(?i)[\w.-]{0,50}?(?:passw(?:or)?d)[ \t\w.-]{0,20}[\s'"]{0,3}(?:=|>|:)['"= ]{0,5}[\w.=-]{10,150}"#,
         ],
         haystack: |len| repeated("password", len),
-        bytes: 1 << 20,
+        bytes: 512 << 10,
         expected: none,
     },
     Case {
@@ -155,46 +159,49 @@ const CASES: &[Case] = &[
 #[test]
 fn twice_the_bytes_take_twice_the_time() {
     let gpu = gpu();
-    let mut failures = Vec::new();
+    let mut cases: Vec<_> = CASES.iter().map(|case| (case, [Duration::MAX; 2])).collect();
+    for _ in 0..ROUNDS {
+        cases.retain_mut(|(case, least)| {
+            let ratio = measure(&gpu.backend, case, least);
+            say(&format!("{}: {:.1?}, twice the bytes {ratio:.2} times that", case.name, least[0]));
+            ratio > MOST_TIMES
+        });
+    }
+    let failures: Vec<_> = cases.iter().map(|(case, least)| (case.name, least)).collect();
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+/// Measures a case until what twice the bytes take by `least` is little enough, and returns it.
+fn measure(backend: &Backend, case: &Case, least: &mut [Duration; 2]) -> f64 {
     // What a CPU has to do for others does not count.
     let begin = Instant::now();
-    let is_cpu = gpu.backend.device_info().kind == DeviceKind::Cpu;
+    let is_cpu = backend.device_info().kind == DeviceKind::Cpu;
     let now = || if is_cpu { cpu_time() } else { begin.elapsed() };
-    for case in CASES {
-        let rules = RulePipeline::new(case.rules).unwrap();
-        let sizes = [case.bytes, 2 * case.bytes];
-        let sessions =
-            sizes.map(|bytes| rules.prepare_resident(&gpu.backend, bytes, 1 << 18).unwrap());
-        let haystacks = sizes.map(case.haystack);
-        let mut scratch = ScanScratch::default();
-        let mut matches = Vec::new();
-        // What a scan comes to is recorded ahead of the next one, and a CPU device compiles kernels meanwhile.
-        for (session, haystack) in sessions.iter().zip(&haystacks) {
-            session.scan_into(&gpu.backend, &haystack[..], &mut matches, &mut scratch).unwrap();
+    let rules = RulePipeline::new(case.rules).unwrap();
+    let sizes = [case.bytes, 2 * case.bytes];
+    let sessions = sizes.map(|bytes| rules.prepare_resident(backend, bytes, 1 << 18).unwrap());
+    let haystacks = sizes.map(case.haystack);
+    let mut scratch = ScanScratch::default();
+    let mut matches = Vec::new();
+    // What a scan comes to is recorded ahead of the next one, and a CPU device compiles kernels meanwhile.
+    for (session, haystack) in sessions.iter().zip(&haystacks) {
+        session.scan_into(backend, &haystack[..], &mut matches, &mut scratch).unwrap();
+    }
+    let mut ratio = f64::MAX;
+    for _ in 0..TRIES {
+        for ((session, haystack), least) in sessions.iter().zip(&haystacks).zip(&mut *least) {
+            let since = now();
+            session.scan_into(backend, &haystack[..], &mut matches, &mut scratch).unwrap();
+            *least = (now() - since).min(*least);
+            assert_eq!(matches, (case.expected)(haystack.len()), "{}", case.name);
         }
-        let mut least = [Duration::MAX; 2];
-        let mut ratio = f64::MAX;
-        for _ in 0..TRIES {
-            for ((session, haystack), least) in sessions.iter().zip(&haystacks).zip(&mut least) {
-                let since = now();
-                session.scan_into(&gpu.backend, &haystack[..], &mut matches, &mut scratch).unwrap();
-                *least = (now() - since).min(*least);
-                assert_eq!(matches, (case.expected)(haystack.len()), "{}", case.name);
-            }
-            ratio = least[1].as_secs_f64() / least[0].as_secs_f64();
-            if ratio <= MOST_TIMES {
-                break;
-            }
-        }
-        let outcome =
-            format!("{}: {:.1?}, twice the bytes {ratio:.2} times that", case.name, least[0]);
-        say(&outcome);
-        if ratio > MOST_TIMES {
-            failures.push(outcome);
-        }
-        for session in sessions {
-            session.free(&gpu.backend).unwrap();
+        ratio = least[1].as_secs_f64() / least[0].as_secs_f64();
+        if ratio <= MOST_TIMES {
+            break;
         }
     }
-    assert!(failures.is_empty(), "{failures:#?}");
+    for session in sessions {
+        session.free(backend).unwrap();
+    }
+    ratio
 }

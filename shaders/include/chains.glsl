@@ -35,10 +35,6 @@ uint first_not_before(uint index, Found found, uint at) {
     return low;
 }
 
-bool is_alike(Found one, Found other) {
-    return one.pattern_id == other.pattern_id && is_run(one) == is_run(other);
-}
-
 // The last of the hits from `index` on, all of a run, that lead to the start.
 uint last_that_leads_to(uint index, Found found, uint start) {
     uint low = index + 1u;
@@ -96,23 +92,31 @@ bool is_first(uint index, Found found) {
     return index == 0u || sorted(index - 1u).pattern_id != found.pattern_id;
 }
 
+// Up to a hit, the first one of its pattern that does not start before `start`: 0, or the start of a hit that is no report of
+// a run, for those are sorted by their starts, and come first.
+Found first_from(uint index, uint pattern_id, uint start) {
+    uint low = 0u;
+    uint high = index;
+    while (low < high) {
+        uint middle = (low + high) / 2u;
+        Found other = sorted(middle);
+        bool is_less = other.pattern_id != pattern_id ? other.pattern_id < pattern_id : other.start < start;
+        if (is_less) {
+            low = middle + 1u;
+        } else {
+            high = middle;
+        }
+    }
+    return sorted(low);
+}
+
 // Whether a report's pattern has reports of runs and other hits: these come first.
 bool is_mixed(uint index, Found found) {
     if (report_of(found) == REPORT_NONE) {
         return false;
     }
     if (is_run(found)) {
-        uint low = 0u;
-        uint high = index;
-        while (low < high) {
-            uint middle = (low + high) / 2u;
-            if (sorted(middle).pattern_id < found.pattern_id) {
-                low = middle + 1u;
-            } else {
-                high = middle;
-            }
-        }
-        return !is_run(sorted(low));
+        return !is_run(first_from(index, found.pattern_id, 0u));
     }
     uint behind_all = first_not_before(index, found, SELECT_NONE);
     return behind_all < count && sorted(behind_all).pattern_id == found.pattern_id;
@@ -259,31 +263,16 @@ void list_starts(uint pattern_id, uint first, uint end) {
     }
 }
 
-// Whether the start of a report has been verified: such hits come first.
-bool is_verified(uint index, Found found) {
-    uint low = 0u;
-    uint high = index;
-    while (low < high) {
-        uint middle = (low + high) / 2u;
-        Found other = sorted(middle);
-        bool is_less = other.pattern_id != found.pattern_id ? other.pattern_id < found.pattern_id : other.start < found.start;
-        if (is_less) {
-            low = middle + 1u;
-        } else {
-            high = middle;
-        }
-    }
-    return report_of(sorted(low)) == REPORT_NONE;
-}
-
-// Whether a report of least starts has an other end than the one before, for the same start, which has not been verified.
+// Whether a report of least starts has another end than the one before, for the same start, which has not been verified.
 bool has_two_ends(uint index, Found found) {
     if (index == 0u) {
         return false;
     }
     Found before = sorted(index - 1u);
     return before.pattern_id == found.pattern_id && before.start == found.start && before.end != found.end
-        && report_of(before) == REPORT_LEAST && !is_verified(index, found);
+        && report_of(before) == REPORT_LEAST
+        // What has been verified comes first.
+        && report_of(first_from(index, found.pattern_id, found.start)) != REPORT_NONE;
 }
 
 // Whether later starts lead to a report's suffix that a match over its least start leaves uncovered.

@@ -20,7 +20,7 @@ uint digit_of(Found found) {
     }
     uint shift = (digit - end_digits()) * DIGIT_BITS;
     uint low = (report_of(found) == REPORT_NONE ? 0u : 1u) | position(found) << 1;
-    uint kind = found.pattern_id << 1 | (is_run(found) ? 1u : 0u);
+    uint kind = kind_of(found);
     uint kind_shift = 1u + bits_below(params.haystack_len);
     low |= kind << kind_shift;
     uint high = kind >> 32u - kind_shift;

@@ -1,5 +1,6 @@
 // Hits as they were found, and as they are once they are sorted, and what they tell.
 
+// Invocations of the workgroup.
 layout(constant_id = SPEC_SELECT_LANES) const uint SELECT_LANES = 64;
 layout(constant_id = SPEC_SELECT_TILE) const uint SELECT_TILE = 64;
 
@@ -71,6 +72,15 @@ bool is_run(Found found) {
 
 uint suffix_of(Found found) {
     return found.suffix & SUFFIX_MASK;
+}
+
+// The pattern, times two, and 1 for a report of a run.
+uint kind_of(Found found) {
+    return found.pattern_id << 1 | (is_run(found) ? 1u : 0u);
+}
+
+bool is_alike(Found one, Found other) {
+    return kind_of(one) == kind_of(other);
 }
 
 // What the hits of a pattern are sorted by, those that are reports of runs behind the others: the least starts of a run's

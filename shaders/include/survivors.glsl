@@ -17,6 +17,26 @@ uint lane;
 uint survivor_at(uint tests, uint at, uint turn_bytes);
 void look_up(uint first, uint count);
 
+// The unit that the byte at `at` is in, or the last one. What lies past the end makes candidates too many, never too few: what
+// a match contains ends before it, or is taken with whatever follows.
+uvec4 clamped_unit_at(uint at) {
+    return unit_at(min(at, (params.haystack_len - 1u) & ~(PREFILTER_BYTES - 1u)));
+}
+
+// The eight bytes that begin at `at`, of which only so many are wanted.
+uvec2 bytes_at(uint at, uint wanted) {
+    uvec4 unit = clamped_unit_at(at);
+    uint place = at & (PREFILTER_BYTES - 1u);
+    uvec2 next = uvec2(0u);
+    if (place + wanted > PREFILTER_BYTES) {
+        next = clamped_unit_at(at + PREFILTER_BYTES).xy;
+    }
+    uvec4 words = place < 8u ? unit : uvec4(unit.zw, next);
+    uvec3 from = (place & 4u) == 0u ? words.xyz : words.yzw;
+    uint shift = (place & 3u) * 8u;
+    return shift == 0u ? from.xy : from.xy >> shift | from.yz << (32u - shift);
+}
+
 void enter_subgroup() {
     uvec4 all = subgroupBallot(true);
     lanes = subgroupBallotBitCount(all);

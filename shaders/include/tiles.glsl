@@ -13,7 +13,7 @@ void set_suffix(uint index, uint word) {
 // Whether a hit is of the same pattern and kind, and before a position.
 bool is_before(uint index, Found found, uint at) {
     Found other = record(index);
-    return other.pattern_id == found.pattern_id && is_run(other) == is_run(found) && position(other) < at;
+    return is_alike(other, found) && position(other) < at;
 }
 
 bool is_known_mixed(uint index, Found found) {

@@ -3,33 +3,18 @@
 use super::Buffers;
 use super::chains::Found;
 use crate::MatchKind;
+use crate::shaders::bits_below;
 use crate::shaders::layout::{self, Hit, ScanParams};
 
-/// Bits of a number below `limit`.
-fn bits_below(limit: u32) -> u32 {
-    u32::BITS - (limit.max(1) - 1).leading_zeros()
-}
-
 impl Buffers {
-    /// Digits of an end, by which hits are sorted first.
-    fn end_digits(&self, params: &ScanParams) -> u32 {
-        let end_bits = if params.is_final == 0 { 32 } else { bits_below(params.haystack_len + 1) };
-        match self.match_kind {
-            MatchKind::LeftmostFirst => 0,
-            MatchKind::All => end_bits.div_ceil(layout::DIGIT_BITS),
-        }
-    }
-
-    /// Digits that hits are sorted by: an odd number.
+    /// Digits that hits are sorted by.
     pub(super) fn digits(&self, params: &ScanParams) -> u32 {
-        let patterns = bits_below(self.header().pattern_count);
-        let key_bits = 2 + bits_below(params.haystack_len) + patterns;
-        (self.end_digits(params) + key_bits.div_ceil(layout::DIGIT_BITS)) | 1
+        params.digits(self.match_kind == MatchKind::All, self.header().pattern_count)
     }
 
     /// The digit that `params.stage` counts.
     fn digit(&self, params: &ScanParams, found: &Found) -> u32 {
-        let end_digits = self.end_digits(params);
+        let end_digits = params.end_digits(self.match_kind == MatchKind::All);
         if params.stage < end_digits {
             return found.hit.end >> (params.stage * layout::DIGIT_BITS) & (layout::DIGITS - 1);
         }

@@ -118,20 +118,9 @@ pub(super) fn scan_with(
     Ok(matches)
 }
 
-/// Of a scan's parameters those that verify no starts but the ones that hits have left open.
-pub(super) fn of_open_starts(params: &ScanParams) -> ScanParams {
-    ScanParams {
-        first_start: 0,
-        end_start: 0,
-        use_prefilter: layout::PREFILTER_ALL,
-        has_listed: 0,
-        ..*params
-    }
-}
-
 /// Selects the matches of a scan that is over, as often as hits leave starts open.
 fn select_all(buffers: &mut Buffers, params: &ScanParams) -> (ReadbackHeader, Vec<Hit>) {
-    let of_open_starts = of_open_starts(params);
+    let of_open_starts = params.of_open_starts();
     loop {
         let (header, matches) = select(buffers, params).expect("nothing has been selected");
         let (header, matches) = match header.selected {

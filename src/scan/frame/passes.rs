@@ -200,7 +200,7 @@ impl Resources {
         rounds: u32,
         forecast: Forecast,
     ) {
-        let walked = of_open_starts(params);
+        let walked = params.of_open_starts();
         self.schedule(to, walked);
         self.record_rounds(to, marks, walked, rounds, FirstPass::Resumed);
         let params = ScanParams { stage: layout::SCHEDULE_ROUND, ..params };
@@ -327,7 +327,7 @@ impl Resources {
 
     /// Records kernels that verify the starts which hits have left open.
     fn verify_again(&self, to: &mut Recorder, marks: &mut Marks, params: ScanParams) {
-        let walked = of_open_starts(params);
+        let walked = params.of_open_starts();
         self.schedule(to, ScanParams { stage: layout::SCHEDULE_SELECTED, ..walked });
         self.record_rounds(to, marks, walked, self.shape.rounds[0], FirstPass::Prefiltered);
     }
@@ -337,14 +337,15 @@ impl Resources {
         let Kernels { count_digits, sum_digits, move_hits, .. } = &*self.kernels;
         let Kernels { link_tiles, enter_tiles, select_tiles, write_matches, .. } = &*self.kernels;
         let tiles = offset_of!(Control, tiles_x);
-        for digit in 0..self.shape.digits(params) {
+        let match_all = self.shape.match_kind == MatchKind::All;
+        for digit in 0..params.digits(match_all, self.shape.pattern_count) {
             let params = ScanParams { stage: digit, ..params };
             self.walk(to, c"count_digits", count_digits, params, tiles);
             let grid = offset_of!(Control, sum_digits_x);
             self.walk(to, c"sum_digits", sum_digits, params, grid);
             self.walk(to, c"move_hits", move_hits, params, tiles);
         }
-        if self.shape.match_kind == MatchKind::LeftmostFirst {
+        if !match_all {
             self.walk(to, c"link_tiles", link_tiles, params, tiles);
             let grid = offset_of!(Control, enter_tiles_x);
             self.walk(to, c"enter_tiles", enter_tiles, params, grid);
@@ -393,20 +394,5 @@ impl Resources {
             Grid::Scheduled(at) => to.dispatch_indirect(&self.control, at as u64),
         }
         to.label_end();
-    }
-}
-
-/// Of a scan's parameters those that verify no starts but the ones that hits have left open.
-fn of_open_starts(params: ScanParams) -> ScanParams {
-    ScanParams {
-        pass: 0,
-        stage: layout::SCHEDULE_ROUND,
-        first_start: 0,
-        end_start: 0,
-        prefilter_first: 0,
-        prefilter_end: 0,
-        use_prefilter: layout::PREFILTER_ALL,
-        has_listed: 0,
-        ..params
     }
 }

@@ -123,8 +123,10 @@ impl Kernels {
             Some(_) => &[&shaders::CLAIM],
             None => &[],
         };
-        let wanted: Vec<&Kernel> = [&OF_ALL[..], of_slots].concat();
-        wanted.par_iter().with_max_len(1).try_for_each(|kernel| pipeline(kernel).map(drop))?;
+        let wanted = OF_ALL.iter().chain(of_slots).map(|&kernel| (kernel, &values));
+        let wanted: Vec<_> = wanted.chain([(&shaders::SELECT, &few)]).collect();
+        let wanted = wanted.par_iter().with_max_len(1);
+        wanted.try_for_each(|(kernel, values)| specialised(kernel, *values).map(drop))?;
         let slots = |workgroup| {
             let claim = pipeline(&shaders::CLAIM)?;
             Ok::<_, BackendError>(SlotKernels { claim, workgroup })

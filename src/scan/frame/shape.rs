@@ -145,20 +145,6 @@ impl FrameShape {
         (tiles * tile_words(self.select_tile) + u64::from(layout::DIGITS)) * 4
     }
 
-    /// Digits that many hits are sorted by, an odd number: from the hit buffer to the selection buffer and back.
-    pub(super) fn digits(&self, params: ScanParams) -> u32 {
-        let bits_below = |limit: u32| u32::BITS - (limit.max(1) - 1).leading_zeros();
-        let end_bits = if params.is_final == 0 { 32 } else { bits_below(params.haystack_len + 1) };
-        let end_digits = match self.match_kind {
-            MatchKind::LeftmostFirst => 0,
-            MatchKind::All => end_bits.div_ceil(layout::DIGIT_BITS),
-        };
-        // Whether a hit is a report, and one of a run.
-        let flags = 2;
-        let key_bits = flags + bits_below(params.haystack_len) + bits_below(self.pattern_count);
-        (end_digits + key_bits.div_ceil(layout::DIGIT_BITS)) | 1
-    }
-
     /// Bytes of all summaries.
     pub(super) fn summary_bytes(&self) -> u64 {
         let chunks = (self.haystack_bytes >> self.chunk_log2) * u64::from(layout::MOST_SUMMARIES);

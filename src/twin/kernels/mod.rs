@@ -409,7 +409,7 @@ fn compare_selection(
     state: &mut Buffers,
     params: &ScanParams,
 ) -> ReadbackHeader {
-    let of_open_starts = tests::of_open_starts(params);
+    let of_open_starts = params.of_open_starts();
     loop {
         let header = compare_select(backend, kernels, state, params);
         if header.selected != layout::SELECTED_OPEN {

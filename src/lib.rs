@@ -29,6 +29,9 @@
 //!   [`RulePlan`] tells how a rule is looked for ([`Factor`]), and why it may be slow ([`RuleBound`]).
 //! - Choose a device: [`Backend`], as [`BackendOptions`] say ([`DeviceSelector`], [`Validation`]).
 //!   [`Backend::devices`] lists each as a [`DeviceInfo`] ([`DeviceKind`], [`DeviceUuid`], [`QueueFamily`]).
+//! - Or use one that the program has already: a [`RawDevice`] for [`Backend::from_raw`], with a [`RawQueue`] or two,
+//!   a [`QueueLock`] and a [`MemoryAllocator`] ([`MemoryRequest`], [`MemoryRange`], [`MemoryLocation`]), made as
+//!   [`RequiredFeatures`] say ([`Features`]). [`RawHandles`] lead back.
 //! - Scan: [`ResidentRulePipeline`], made for [`SessionOptions`], from any thread with a [`ScanScratch`] of
 //!   its own. Each [`Match`] is a pattern and a range of bytes. A [`Haystack`] is one of three:
 //!   - in ordinary memory: a byte slice, for [`ResidentRulePipeline::scan_into`];
@@ -42,7 +45,8 @@
 //!   - What comes out: [`RingItemMatches`], or [`RingResults`] of [`RingItemResult`]s, to be used again.
 //! - Statistics: [`ScanStats`] of a scan, [`StageTimes`] of its stages, [`RingStats`] of items, and
 //!   [`RingObservable`] counters while these are in flight. [`HeldBack`] is what the device still uses of
-//!   things that were dropped, [`ValidationLog`] what validation layers say.
+//!   things that were dropped, [`ValidationLog`] what validation layers say. A [`MemoryReport`] tells each
+//!   [`MemoryUse`] and [`MemoryHeap`].
 //! - Errors: [`BuildError`] of rules, [`BackendError`] of the device ([`Memory`]), [`ScanError`] of a scan,
 //!   [`StreamError`] of a stream, [`RingError`] of a ring session, [`RingNotPublished`] of a batch,
 //!   [`RingItemError`] of an item, [`NotAUuid`] of a text.
@@ -109,7 +113,9 @@ pub use scan::{
 };
 pub use vulkan::{
     Backend, BackendError, BackendOptions, DeviceInfo, DeviceKind, DeviceSelector, DeviceUuid,
-    HeldBack, Memory, NotAUuid, QueueFamily, Validation, ValidationLog,
+    Features, HeldBack, Memory, MemoryAllocator, MemoryHeap, MemoryLocation, MemoryRange,
+    MemoryReport, MemoryRequest, MemoryUse, NotAUuid, QueueFamily, QueueLock, RawDevice,
+    RawHandles, RawQueue, RequiredFeatures, Validation, ValidationLog,
 };
 
 /// The README's examples, run as tests.

@@ -7,8 +7,9 @@ use ash::vk;
 
 use super::ScanError;
 use crate::shaders::layout;
+use crate::vulkan::allocator::MemoryLocation;
 use crate::vulkan::device::Device;
-use crate::vulkan::memory::{Buffer, Location, WatchedBuffer};
+use crate::vulkan::memory::{Buffer, WatchedBuffer};
 use crate::vulkan::staging::{MappedBuffer, StagingBuffer};
 use crate::{Backend, BackendError, MAX_HAYSTACK_BYTES};
 
@@ -292,7 +293,8 @@ impl ResidentHaystack {
         let usage = vk::BufferUsageFlags::STORAGE_BUFFER
             | vk::BufferUsageFlags::TRANSFER_SRC
             | vk::BufferUsageFlags::TRANSFER_DST;
-        let buffer = Buffer::new(device, "resident haystack", size, Location::DeviceLocal, usage)?;
+        let buffer =
+            Buffer::new(device, "resident haystack", size, MemoryLocation::DeviceLocal, usage)?;
         let staging = StagingBuffer::new(device, "staging", size.min(STAGING as u64))?;
         staging.upload(c"upload haystack", &[haystack], &buffer)?;
         let (device, len) = (device.clone(), haystack.len());

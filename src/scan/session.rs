@@ -15,9 +15,10 @@ use crate::narrow::narrow;
 use crate::rules::Split;
 use crate::rules::tables::pack::{self, Pass};
 use crate::shaders::layout::{self, Hit, ReadbackHeader};
+use crate::vulkan::allocator::MemoryLocation;
 use crate::vulkan::deadline::Deadline;
 use crate::vulkan::device::Device;
-use crate::vulkan::memory::{Buffer, Location, WatchedBuffer};
+use crate::vulkan::memory::{Buffer, WatchedBuffer};
 use crate::vulkan::staging::StagingBuffer;
 use crate::{Backend, BackendError, Match, MatchKind, RulePipeline};
 
@@ -487,7 +488,7 @@ fn upload_tables(
     pass: &Pass,
 ) -> Result<Buffer, BackendError> {
     let usage = vk::BufferUsageFlags::STORAGE_BUFFER | vk::BufferUsageFlags::TRANSFER_DST;
-    let buffer = Buffer::new(device, "tables", pass.bytes(), Location::DeviceLocal, usage)?;
+    let buffer = Buffer::new(device, "tables", pass.bytes(), MemoryLocation::DeviceLocal, usage)?;
     staging.upload(
         c"upload tables",
         &[bytes_of(&pass.header), cast_slice(&pass.words)],

@@ -163,30 +163,31 @@ impl Device {
         assert!(submitted.iter().flatten().all(|commands| commands.role == role));
         let semaphores = [timeline.raw()];
 
-        // Values must be signalled in order, so they are given out under the queue's lock.
-        let queue = self.queue(role);
-        let value = timeline.submitted().load(Ordering::Relaxed) + 1;
-        let values = [value];
         let waits = [after.map_or(vk::Semaphore::null(), |(timeline, _)| timeline.raw())];
         let wait_values = [after.map_or(0, |(_, value)| value)];
         let stages = [vk::PipelineStageFlags::ALL_COMMANDS];
         let wait_count = usize::from(after.is_some());
-        let mut signal = vk::TimelineSemaphoreSubmitInfo::default()
-            .wait_semaphore_values(&wait_values[..wait_count])
-            .signal_semaphore_values(&values);
-        let submits = [vk::SubmitInfo::default()
-            .wait_semaphores(&waits[..wait_count])
-            .wait_dst_stage_mask(&stages[..wait_count])
-            .command_buffers(&buffers[..count])
-            .signal_semaphores(&semaphores)
-            .push_next(&mut signal)];
-        self.call("vkQueueSubmit", || {
-            // SAFETY: the command buffers are recorded and not pending, and are kept, with all they
-            // name, until they have run. The queue is locked.
-            unsafe { self.raw().queue_submit(*queue, &submits, vk::Fence::null()) }
-        })?;
-        timeline.submitted().store(value, Ordering::Relaxed);
-        drop(queue);
+        // Values must be signalled in order, so they are given out under the queue's lock.
+        let value = self.on_queue(role, |queue| {
+            let value = timeline.submitted().load(Ordering::Relaxed) + 1;
+            let values = [value];
+            let mut signal = vk::TimelineSemaphoreSubmitInfo::default()
+                .wait_semaphore_values(&wait_values[..wait_count])
+                .signal_semaphore_values(&values);
+            let submits = [vk::SubmitInfo::default()
+                .wait_semaphores(&waits[..wait_count])
+                .wait_dst_stage_mask(&stages[..wait_count])
+                .command_buffers(&buffers[..count])
+                .signal_semaphores(&semaphores)
+                .push_next(&mut signal)];
+            self.call("vkQueueSubmit", || {
+                // SAFETY: the command buffers are recorded and not pending, and are kept, with all they
+                // name, until they have run. The queue is locked.
+                unsafe { self.raw().queue_submit(queue, &submits, vk::Fence::null()) }
+            })?;
+            timeline.submitted().store(value, Ordering::Relaxed);
+            Ok(value)
+        })??;
         for commands in submitted.into_iter().flatten() {
             let _waited = after.map(|(timeline, _)| timeline.clone());
             commands.work.pending = Some(Pending { timeline: timeline.clone(), value, _waited });
@@ -431,9 +432,9 @@ impl Scope {
 
 #[cfg(test)]
 mod tests {
+    use super::super::allocator::MemoryLocation;
     use super::super::error::BackendError;
     use super::super::graveyard::HeldBack;
-    use super::super::memory::Location;
     use super::super::testing::{Hold, TestBackend};
     use super::*;
 
@@ -442,7 +443,7 @@ mod tests {
         let backend = TestBackend::new();
         let device = backend.device();
         let usage = vk::BufferUsageFlags::TRANSFER_DST;
-        let buffer = Buffer::new(device, "buffer", 4, Location::Readback, usage).unwrap();
+        let buffer = Buffer::new(device, "buffer", 4, MemoryLocation::Readback, usage).unwrap();
         let timeline = Timeline::new(device, "timeline").unwrap();
         let mut commands = Commands::new(device, "held up").unwrap();
         commands.record(|to| to.fill_buffer(&buffer, 0, 4, 1)).unwrap();

@@ -2,22 +2,26 @@
 
 use std::mem::{ManuallyDrop, forget, take};
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ash::prelude::VkResult;
+use ash::vk::Handle as _;
 use ash::{ext, vk};
 use gpu_allocator::vulkan::{Allocator, AllocatorCreateDesc};
 use gpu_allocator::{AllocationSizes, AllocatorDebugSettings};
 
 use super::Validation;
+use super::allocator::{MemoryAllocator, MemorySource};
 use super::deadline::Deadline;
 use super::debug::Names;
 use super::error::{BackendError, Result};
 use super::graveyard::{Graveyard, HeldBack, Work};
-use super::info::DeviceInfo;
+use super::info::{DeviceInfo, QueueFamily};
 use super::instance::Instance;
+use super::raw::{QueueLock, RawDevice, RawQueue};
+use super::report::Ledger;
 use crate::narrow::narrow;
 
 // Blocks that small buffers are carved from; larger buffers get an allocation of their own. A
@@ -43,22 +47,55 @@ pub(crate) struct Device {
 /// All of a device that objects made from it need.
 pub(crate) struct Core {
     raw: ash::Device,
+    physical: vk::PhysicalDevice,
     /// By role; one if both roles share it.
-    queues: Vec<Mutex<vk::Queue>>,
+    queues: Vec<Queue>,
+    /// Those of the queues, each once.
     queue_families: Vec<u32>,
-    allocator: ManuallyDrop<Mutex<Allocator>>,
+    /// What the caller's own use of the queues is kept away by.
+    queue_lock: Option<Arc<dyn QueueLock>>,
+    pipeline_cache: vk::PipelineCache,
+    memory: ManuallyDrop<MemorySource>,
     memory_properties: vk::PhysicalDeviceMemoryProperties,
+    ledger: Ledger,
     info: DeviceInfo,
     wait_timeout: Duration,
     names: Names,
     lost: AtomicBool,
     live_objects: AtomicUsize,
-    allocated_bytes: AtomicU64,
+    owner: Owner,
     #[cfg(test)]
     free_faults: AtomicUsize,
     #[cfg(test)]
     pub(super) test_waits: super::testing::Waits,
     instance: Arc<Instance>,
+}
+
+struct Queue {
+    raw: Mutex<vk::Queue>,
+    place: RawQueue,
+}
+
+/// Whose the device is.
+enum Owner {
+    Vkscan,
+    /// With what is called when nothing of ours is left.
+    Caller(Option<Box<dyn FnOnce() + Send + Sync>>),
+}
+
+/// What a device is assembled from, whoever made it.
+struct Parts {
+    instance: Arc<Instance>,
+    physical: vk::PhysicalDevice,
+    raw: ash::Device,
+    info: DeviceInfo,
+    wait_timeout: Duration,
+    memory_limit: Option<u64>,
+    queues: Vec<RawQueue>,
+    queue_lock: Option<Arc<dyn QueueLock>>,
+    pipeline_cache: vk::PipelineCache,
+    allocator: Option<Arc<dyn MemoryAllocator>>,
+    owner: Owner,
 }
 
 impl Device {
@@ -68,6 +105,7 @@ impl Device {
         physical: vk::PhysicalDevice,
         info: DeviceInfo,
         wait_timeout: Duration,
+        memory_limit: Option<u64>,
     ) -> Result<Arc<Device>> {
         let vulkan = instance.raw();
         let family = info.compute_family().expect("a suitable device has one");
@@ -115,48 +153,125 @@ impl Device {
                     result => BackendError::from_vk("vkCreateDevice", result),
                 },
             )?;
-        // SAFETY: each family was created with one queue.
-        let queue = |&family: &u32| unsafe { raw.get_device_queue(family, 0) };
-        let queues: Vec<vk::Queue> = queue_families.iter().map(queue).collect();
+        let queues = queue_families.iter().map(|&family| RawQueue::new(family, 0)).collect();
+        Ok(Device::assemble(Parts {
+            instance,
+            physical,
+            raw,
+            info,
+            wait_timeout,
+            memory_limit,
+            queues,
+            queue_lock: None,
+            pipeline_cache: vk::PipelineCache::null(),
+            allocator: None,
+            owner: Owner::Vkscan,
+        }))
+    }
 
-        let allocator = Allocator::new(&AllocatorCreateDesc {
-            instance: vulkan.clone(),
-            device: raw.clone(),
-            physical_device: physical,
-            debug_settings: AllocatorDebugSettings::default(),
-            buffer_device_address: false,
-            allocation_sizes: AllocationSizes::new(DEVICE_BLOCK_BYTES, HOST_BLOCK_BYTES),
-        })
-        .expect("the physical device is not null");
+    /// Takes a device of the caller's, of a physical device that `info` describes and finds suitable.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Backend::from_raw`](crate::Backend::from_raw).
+    pub(super) unsafe fn of_caller(
+        instance: Arc<Instance>,
+        physical: vk::PhysicalDevice,
+        info: DeviceInfo,
+        raw: RawDevice,
+    ) -> Result<Arc<Device>> {
+        let compute =
+            check_queue(&info, "compute_queue", raw.compute_queue, |family| family.compute)?;
+        let transfer = raw
+            .transfer_queue
+            .map(|queue| check_queue(&info, "transfer_queue", queue, |family| family.transfer))
+            .transpose()?
+            .filter(|&queue| queue != compute);
+        if !raw.timeline_semaphore {
+            return Err(BackendError::InvalidHandle {
+                what: "the device".to_owned(),
+                reason: "the feature timelineSemaphore, which is needed, was not enabled"
+                    .to_owned(),
+            });
+        }
+        let handle = vk::Device::from_raw(raw.device as u64);
+        // SAFETY: the device is the caller's, alive, and of this instance.
+        let loaded = unsafe { ash::Device::load(instance.raw().fp_v1_0(), handle) };
+        let info = info.with_queues(compute.family, transfer.map(|queue| queue.family));
+        Ok(Device::assemble(Parts {
+            instance,
+            physical,
+            raw: loaded,
+            info,
+            wait_timeout: raw.wait_timeout,
+            memory_limit: raw.memory_limit,
+            queues: std::iter::once(compute).chain(transfer).collect(),
+            queue_lock: raw.queue_lock,
+            pipeline_cache: vk::PipelineCache::from_raw(raw.pipeline_cache),
+            allocator: raw.allocator,
+            owner: Owner::Caller(raw.on_drop),
+        }))
+    }
+
+    fn assemble(parts: Parts) -> Arc<Device> {
+        let Parts { instance, physical, raw, info, .. } = parts;
+        let vulkan = instance.raw();
+        let pool = || {
+            let allocator = Allocator::new(&AllocatorCreateDesc {
+                instance: vulkan.clone(),
+                device: raw.clone(),
+                physical_device: physical,
+                debug_settings: AllocatorDebugSettings::default(),
+                buffer_device_address: false,
+                allocation_sizes: AllocationSizes::new(DEVICE_BLOCK_BYTES, HOST_BLOCK_BYTES),
+            });
+            Mutex::new(allocator.expect("the physical device is not null"))
+        };
+        let memory = match parts.allocator {
+            Some(allocator) => MemorySource::Caller(allocator),
+            None => MemorySource::Pool(pool()),
+        };
         // SAFETY: `physical` comes from this instance.
-        let memory = unsafe { vulkan.get_physical_device_memory_properties(physical) };
-
+        let memory_properties = unsafe { vulkan.get_physical_device_memory_properties(physical) };
         let names = Names::new(
             instance.has_debug_utils().then(|| ext::debug_utils::Device::new(vulkan, &raw)),
         );
-        names.set(raw.handle(), "device");
-        for (queue, name) in queues.iter().zip(["compute queue", "transfer queue"]) {
-            names.set(*queue, name);
+        // SAFETY: the device was made with these queues.
+        let raw_queue =
+            |&RawQueue { family, index }: &RawQueue| unsafe { raw.get_device_queue(family, index) };
+        let raw_queues: Vec<vk::Queue> = parts.queues.iter().map(raw_queue).collect();
+        if matches!(parts.owner, Owner::Vkscan) {
+            names.set(raw.handle(), "device");
+            for (queue, name) in raw_queues.iter().zip(["compute queue", "transfer queue"]) {
+                names.set(*queue, name);
+            }
         }
+        let queue = |(raw, place)| Queue { raw: Mutex::new(raw), place };
+        let mut queue_families: Vec<u32> = parts.queues.iter().map(|queue| queue.family).collect();
+        queue_families.dedup();
         let core = Core {
             raw,
-            queues: queues.into_iter().map(Mutex::new).collect(),
+            physical,
+            queues: raw_queues.into_iter().zip(parts.queues).map(queue).collect(),
             queue_families,
-            allocator: ManuallyDrop::new(Mutex::new(allocator)),
-            memory_properties: memory,
+            queue_lock: parts.queue_lock,
+            pipeline_cache: parts.pipeline_cache,
+            memory: ManuallyDrop::new(memory),
+            memory_properties,
+            ledger: Ledger::new(parts.memory_limit),
             info,
-            wait_timeout,
+            wait_timeout: parts.wait_timeout,
             names,
             lost: AtomicBool::new(false),
             live_objects: AtomicUsize::new(0),
-            allocated_bytes: AtomicU64::new(0),
+            owner: parts.owner,
             #[cfg(test)]
             free_faults: AtomicUsize::new(0),
             #[cfg(test)]
             test_waits: Default::default(),
             instance,
         };
-        Ok(Arc::new(Device { core: Arc::new(core), graveyard: Graveyard::default() }))
+        Arc::new(Device { core: Arc::new(core), graveyard: Graveyard::default() })
     }
 
     /// Vulkan objects made from this device and not given back yet.
@@ -169,7 +284,7 @@ impl Device {
     /// Bytes of all buffers not given back yet.
     pub(crate) fn allocated_bytes(&self) -> u64 {
         self.sweep();
-        self.core.allocated_bytes.load(Ordering::Relaxed)
+        self.core.ledger.bytes()
     }
 
     /// What it still holds of what was dropped while it was at it.
@@ -256,18 +371,21 @@ impl Core {
             .wait_semaphores(&semaphores)
             .wait_dst_stage_mask(&[vk::PipelineStageFlags::ALL_COMMANDS])
             .push_next(&mut wait)];
-        for queue in &self.queues {
-            let queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+        for role in [QueueRole::Compute, QueueRole::Transfer] {
             // SAFETY: the queue is locked, and the timeline outlives the wait: `Hold` sees to that.
-            unsafe { self.raw.queue_submit(*queue, &submits, vk::Fence::null()) }.unwrap();
+            let submit =
+                |queue| unsafe { self.raw.queue_submit(queue, &submits, vk::Fence::null()) };
+            if role == QueueRole::Compute || self.has_transfer_queue() {
+                self.on_queue(role, submit).unwrap().unwrap();
+            }
         }
     }
 
     /// Waits until nothing runs.
     #[cfg(test)]
     pub(crate) fn wait_idle(&self) {
-        let lock = |queue| Mutex::lock(queue).unwrap_or_else(PoisonError::into_inner);
-        let _queues: Vec<_> = self.queues.iter().map(lock).collect();
+        let lock = |raw| Mutex::lock(raw).unwrap_or_else(PoisonError::into_inner);
+        let _queues: Vec<_> = self.queues.iter().map(|queue| lock(&queue.raw)).collect();
         // SAFETY: nobody else uses the queues meanwhile.
         unsafe { self.raw.device_wait_idle() }.unwrap();
     }
@@ -348,12 +466,43 @@ impl Core {
         &self.instance
     }
 
-    pub(super) fn queue(&self, role: QueueRole) -> MutexGuard<'_, vk::Queue> {
-        self.queues[self.index_of(role)].lock().unwrap_or_else(PoisonError::into_inner)
+    /// Does something on a queue, while nobody else uses it.
+    pub(super) fn on_queue<T>(
+        &self,
+        role: QueueRole,
+        body: impl FnOnce(vk::Queue) -> T,
+    ) -> Result<T> {
+        let Queue { raw, place } = &self.queues[self.index_of(role)];
+        let raw = raw.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(lock) = &self.queue_lock else { return Ok(body(*raw)) };
+        let (mut body, mut done) = (Some(body), None);
+        lock.hold(*place, &mut || {
+            if let Some(body) = body.take() {
+                done = Some(body(*raw));
+            }
+        });
+        done.ok_or_else(|| BackendError::InvalidHandle {
+            what: "the caller's queue lock".to_owned(),
+            reason: "it did not call what it was given".to_owned(),
+        })
     }
 
     pub(super) fn queue_family(&self, role: QueueRole) -> u32 {
-        self.queue_families[self.index_of(role)]
+        self.queues[self.index_of(role)].place.family
+    }
+
+    /// The queues' places, by role; one if both roles share it.
+    pub(super) fn queue_places(&self) -> impl Iterator<Item = RawQueue> {
+        self.queues.iter().map(|queue| queue.place)
+    }
+
+    pub(super) fn physical(&self) -> vk::PhysicalDevice {
+        self.physical
+    }
+
+    /// What pipelines are made with; null for none.
+    pub(super) fn pipeline_cache(&self) -> vk::PipelineCache {
+        self.pipeline_cache
     }
 
     /// The families of all queues, each once.
@@ -370,8 +519,12 @@ impl Core {
         usize::from(role == QueueRole::Transfer && self.has_transfer_queue())
     }
 
-    pub(super) fn allocator(&self) -> MutexGuard<'_, Allocator> {
-        self.allocator.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn memory(&self) -> &MemorySource {
+        &self.memory
+    }
+
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     pub(super) fn memory_properties(&self) -> &vk::PhysicalDeviceMemoryProperties {
@@ -381,10 +534,6 @@ impl Core {
     pub(super) fn names(&self) -> &Names {
         &self.names
     }
-
-    pub(super) fn count_bytes(&self) -> &AtomicU64 {
-        &self.allocated_bytes
-    }
 }
 
 impl Drop for Core {
@@ -392,9 +541,15 @@ impl Drop for Core {
         // SAFETY: every object made from the device holds an `Arc<Core>`, so all of them are gone,
         // and command buffers do not go before they have run. The allocator frees its blocks while
         // the device still exists; nothing uses either afterwards.
-        unsafe {
-            ManuallyDrop::drop(&mut self.allocator);
-            self.raw.destroy_device(None);
+        unsafe { ManuallyDrop::drop(&mut self.memory) };
+        match &mut self.owner {
+            // SAFETY: as above.
+            Owner::Vkscan => unsafe { self.raw.destroy_device(None) },
+            Owner::Caller(on_drop) => {
+                if let Some(on_drop) = on_drop.take() {
+                    on_drop();
+                }
+            }
         }
     }
 }
@@ -432,4 +587,24 @@ impl Deref for DeviceRef {
     fn deref(&self) -> &Core {
         &self.0
     }
+}
+
+/// A queue of the caller's, if its family is there, has as many queues and can do what it is for.
+fn check_queue(
+    info: &DeviceInfo,
+    what: &str,
+    queue: RawQueue,
+    can: impl Fn(&QueueFamily) -> bool,
+) -> Result<RawQueue> {
+    let RawQueue { family, index } = queue;
+    let found = info.queue_families.get(family as usize);
+    let reason = match found {
+        None => format!("the device has {} queue families, no {family}", info.queue_families.len()),
+        Some(found) if index >= found.count => {
+            format!("family {family} has {} queues, no {index}", found.count)
+        }
+        Some(found) if !can(found) => format!("family {family} cannot do that: {found:?}"),
+        Some(_) => return Ok(queue),
+    };
+    Err(BackendError::InvalidHandle { what: what.to_owned(), reason })
 }

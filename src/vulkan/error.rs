@@ -136,6 +136,25 @@ pub enum BackendError {
         bytes: u64,
     },
 
+    /// Something of the caller's that cannot be used: a handle, a queue, a buffer, memory.
+    #[error("{what} cannot be used: {reason}")]
+    InvalidHandle {
+        /// What it is.
+        what: String,
+        /// What is wrong with it, and what would be right.
+        reason: String,
+    },
+
+    /// What can be done with a device of vkscan's own alone.
+    #[error(
+        "{what} takes a device that vkscan opened itself, and this one is the caller's: make a new device, and a \
+         backend from that"
+    )]
+    CallersDevice {
+        /// What was to be done.
+        what: &'static str,
+    },
+
     /// The device is gone (driver reset, hang, removal). Every later call on this backend says so.
     #[error(
         "the Vulkan device is lost; drop everything made from this backend and create a new one"

@@ -8,6 +8,8 @@ use ash::{ext, vk};
 
 use super::error::{BackendError, Result};
 use super::instance::Instance;
+use super::report::MemoryHeap;
+use crate::narrow::narrow;
 use crate::shaders::layout;
 
 const MIN_STORAGE_BUFFERS: u32 = layout::BINDING_HAYSTACK + layout::MAX_SEGMENTS;
@@ -97,6 +99,14 @@ pub struct DeviceInfo {
     pub unsuitable: Option<String>,
     /// Set on the device that the options at hand pick: the reason for the choice.
     pub preference: Option<String>,
+    pub(crate) callers_queues: Option<CallersQueues>,
+}
+
+/// Families of the queues that a device of the caller's is used by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct CallersQueues {
+    compute: u32,
+    transfer: Option<u32>,
 }
 
 /// A set of queues with the same abilities.
@@ -197,9 +207,12 @@ impl FromStr for DeviceUuid {
 }
 
 impl DeviceInfo {
-    /// The family vkscan takes its queue from: compute without graphics before compute with it,
+    /// The family that kernels run on: of a device that vkscan opens, compute without graphics before compute with it,
     /// because such queues run beside a display's work.
     pub fn compute_family(&self) -> Option<usize> {
+        if let Some(queues) = &self.callers_queues {
+            return Some(queues.compute as usize);
+        }
         let families = self.queue_families.iter();
         families
             .enumerate()
@@ -208,12 +221,21 @@ impl DeviceInfo {
             .map(|(index, _)| index)
     }
 
-    /// The family whose queues do nothing but transfers, if there is one: they copy beside kernels.
+    /// The family that copies run on beside kernels, if there is one: of a device that vkscan opens, one whose queues do
+    /// nothing else.
     pub fn transfer_family(&self) -> Option<usize> {
+        if let Some(queues) = &self.callers_queues {
+            return queues.transfer.map(|family| family as usize);
+        }
         let is_plain = |family: &QueueFamily| {
             family.transfer && !family.compute && !family.graphics && family.count > 0
         };
         self.queue_families.iter().position(is_plain)
+    }
+
+    /// With families that the caller has chosen.
+    pub(super) fn with_queues(self, compute: u32, transfer: Option<u32>) -> DeviceInfo {
+        DeviceInfo { callers_queues: Some(CallersQueues { compute, transfer }), ..self }
     }
 
     /// Meaningful bits of a timestamp on the family that kernels run on; 0 where stages cannot be timed.
@@ -234,7 +256,11 @@ pub(super) fn describe_all(
         .collect()
 }
 
-fn describe(instance: &Instance, physical: vk::PhysicalDevice, index: usize) -> Result<DeviceInfo> {
+pub(super) fn describe(
+    instance: &Instance,
+    physical: vk::PhysicalDevice,
+    index: usize,
+) -> Result<DeviceInfo> {
     let raw = instance.raw();
     // SAFETY: `physical` comes from this instance, here and below.
     let basics = unsafe { raw.get_physical_device_properties(physical) };
@@ -298,6 +324,7 @@ fn describe(instance: &Instance, physical: vk::PhysicalDevice, index: usize) -> 
         queue_families: families.iter().map(queue_family).collect(),
         unsuitable: None,
         preference: None,
+        callers_queues: None,
     };
     let has_subgroups = v11.subgroup_supported_stages.contains(vk::ShaderStageFlags::COMPUTE)
         && v11.subgroup_supported_operations.contains(SUBGROUP_OPERATIONS);
@@ -364,32 +391,43 @@ fn device_local_heap(
     instance: &Instance,
     physical: vk::PhysicalDevice,
 ) -> Result<(u64, Option<u64>)> {
-    let raw = instance.raw();
-    // SAFETY: `physical` comes from this instance.
-    let extensions = unsafe { raw.enumerate_device_extension_properties(physical) }
-        .map_err(|result| BackendError::from_vk("vkEnumerateDeviceExtensionProperties", result))?;
-    let has_budget = extensions
-        .iter()
-        .any(|extension| extension.extension_name_as_c_str() == Ok(ext::memory_budget::NAME));
+    let heaps = heaps(instance, physical)?;
+    let largest = heaps.iter().filter(|heap| heap.device_local).max_by_key(|heap| heap.size);
+    Ok(largest.map_or((0, None), |heap| (heap.size, heap.budget)))
+}
 
+/// The heaps of a device and, where the driver tells, what this process uses of them and may use.
+pub(super) fn heaps(instance: &Instance, physical: vk::PhysicalDevice) -> Result<Vec<MemoryHeap>> {
+    let raw = instance.raw();
+    let has_budget = has_extension(instance, physical, ext::memory_budget::NAME)?;
     let mut budget = vk::PhysicalDeviceMemoryBudgetPropertiesEXT::default();
     let mut properties = vk::PhysicalDeviceMemoryProperties2::default();
     if has_budget {
         properties = properties.push_next(&mut budget);
     }
-    // SAFETY: as above; the budget is chained only where the device knows it.
+    // SAFETY: `physical` comes from this instance; the budget is chained only where the device knows it.
     unsafe { raw.get_physical_device_memory_properties2(physical, &mut properties) };
     let memory = properties.memory_properties;
-    let largest = memory
-        .memory_heaps_as_slice()
-        .iter()
-        .enumerate()
-        .filter(|(_, heap)| heap.flags.contains(vk::MemoryHeapFlags::DEVICE_LOCAL))
-        .max_by_key(|(_, heap)| heap.size);
-    Ok(match largest {
-        Some((index, heap)) => (heap.size, has_budget.then(|| budget.heap_budget[index])),
-        None => (0, None),
-    })
+    let heap = |(index, heap): (usize, &vk::MemoryHeap)| MemoryHeap {
+        index: narrow(index),
+        device_local: heap.flags.contains(vk::MemoryHeapFlags::DEVICE_LOCAL),
+        size: heap.size,
+        budget: has_budget.then(|| budget.heap_budget[index]),
+        process_usage: has_budget.then(|| budget.heap_usage[index]),
+    };
+    Ok(memory.memory_heaps_as_slice().iter().enumerate().map(heap).collect())
+}
+
+/// Whether the device has an extension.
+pub(super) fn has_extension(
+    instance: &Instance,
+    physical: vk::PhysicalDevice,
+    name: &CStr,
+) -> Result<bool> {
+    // SAFETY: `physical` comes from this instance.
+    let extensions = unsafe { instance.raw().enumerate_device_extension_properties(physical) }
+        .map_err(|result| BackendError::from_vk("vkEnumerateDeviceExtensionProperties", result))?;
+    Ok(extensions.iter().any(|extension| extension.extension_name_as_c_str() == Ok(name)))
 }
 
 fn text(text: std::result::Result<&CStr, std::ffi::FromBytesUntilNulError>) -> String {
@@ -427,6 +465,7 @@ pub(super) mod tests {
             queue_families: vec![family(true, true), family(false, true), family(false, false)],
             unsuitable: None,
             preference: None,
+            callers_queues: None,
         }
     }
 

@@ -1,10 +1,11 @@
 //! The Vulkan loader and instance, with validation where it was asked for.
 
-use std::ffi::CStr;
-use std::mem::forget;
+use std::ffi::{CStr, c_void};
+use std::mem::{forget, transmute};
 use std::path::Path;
 use std::sync::Arc;
 
+use ash::vk::Handle as _;
 use ash::{ext, vk};
 
 use super::debug::ValidationLog;
@@ -15,6 +16,8 @@ const VALIDATION_LAYER: &CStr = c"VK_LAYER_KHRONOS_validation";
 
 pub(crate) struct Instance {
     raw: ash::Instance,
+    /// Whether it is the caller's.
+    is_callers: bool,
     messenger: Option<(ext::debug_utils::Instance, vk::DebugUtilsMessengerEXT)>,
     has_debug_utils: bool,
     validation: Validation,
@@ -65,6 +68,7 @@ impl Instance {
         })?;
         let mut instance = Instance {
             raw,
+            is_callers: false,
             messenger: None,
             has_debug_utils,
             validation,
@@ -81,6 +85,47 @@ impl Instance {
             instance.messenger = Some((debug_utils, messenger));
         }
         Ok(Arc::new(instance))
+    }
+
+    /// Takes an instance of the caller's.
+    ///
+    /// # Safety
+    ///
+    /// `get_instance_proc_addr` is that of the loader which made `instance`, and neither is null or goes before what this
+    /// returns. `has_debug_utils` says whether the instance was made with VK_EXT_debug_utils.
+    pub(super) unsafe fn of_caller(
+        get_instance_proc_addr: *const c_void,
+        instance: *mut c_void,
+        has_debug_utils: bool,
+    ) -> Result<Arc<Instance>> {
+        let handle = vk::Instance::from_raw(instance as u64);
+        // SAFETY: the pointer is that function, as the caller says.
+        let get_instance_proc_addr: vk::PFN_vkGetInstanceProcAddr =
+            unsafe { transmute(get_instance_proc_addr) };
+        let static_fn = ash::StaticFn { get_instance_proc_addr };
+        // SAFETY: as above; the instance is alive.
+        let (entry, raw) = unsafe {
+            (ash::Entry::from_static_fn(static_fn.clone()), ash::Instance::load(&static_fn, handle))
+        };
+        // SAFETY: as above.
+        let newest = unsafe { get_instance_proc_addr(handle, c"vkWaitSemaphores".as_ptr()) };
+        if newest.is_none() {
+            return Err(BackendError::InvalidHandle {
+                what: "the instance".to_owned(),
+                reason: "it has no vkWaitSemaphores; make it for Vulkan 1.2 or later \
+                         (VkApplicationInfo::apiVersion)"
+                    .to_owned(),
+            });
+        }
+        Ok(Arc::new(Instance {
+            raw,
+            is_callers: true,
+            messenger: None,
+            has_debug_utils,
+            validation: Validation::Off,
+            log: ValidationLog::default(),
+            _entry: entry,
+        }))
     }
 
     pub(super) fn raw(&self) -> &ash::Instance {
@@ -111,6 +156,9 @@ impl Instance {
 
 impl Drop for Instance {
     fn drop(&mut self) {
+        if self.is_callers {
+            return;
+        }
         // SAFETY: devices hold an `Arc<Instance>`, so all of them are gone, and nothing uses the instance
         // from here on.
         unsafe {

@@ -4,32 +4,15 @@ use std::cmp::Reverse;
 use std::mem::take;
 use std::ops::Range;
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use ash::vk;
-use gpu_allocator::vulkan::{Allocation, AllocationCreateDesc, AllocationScheme};
-use gpu_allocator::{AllocationError, MemoryLocation};
+use gpu_allocator::AllocationError;
 
+use super::allocator::{Allocation, AllocationFailure, MemoryLocation, MemoryRequest};
 use super::device::{Core, Device, DeviceRef};
 use super::error::{BackendError, Memory, Result};
 use crate::narrow::narrow;
-
-/// Where a buffer's memory lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Location {
-    /// Fastest for kernels; the host cannot be sure to see it.
-    DeviceLocal,
-    /// As fast for kernels, and mapped where all of the device's memory is within the host's reach.
-    DeviceLocalMapped,
-    /// Host memory the device reads; persistently mapped, for streaming writes.
-    Upload,
-    /// Host memory the device writes; persistently mapped, cached where possible, for host reads.
-    Readback,
-    /// Little memory that both write to and read at any time: persistently mapped and coherent, on the device where
-    /// the host can reach it there.
-    Shared,
-}
 
 /// A buffer with its memory, freed with its last handle. Command buffers and descriptor sets that
 /// name it hold a handle each.
@@ -40,6 +23,8 @@ struct Owned {
     device: DeviceRef,
     raw: vk::Buffer,
     allocation: Allocation,
+    /// The heap that it is in.
+    heap: u32,
     size: u64,
     name: String,
 }
@@ -50,7 +35,7 @@ impl Buffer {
         device: &Arc<Device>,
         name: &str,
         size: u64,
-        location: Location,
+        location: MemoryLocation,
         usage: vk::BufferUsageFlags,
     ) -> Result<Buffer> {
         assert!(size > 0, "Vulkan has no empty buffers");
@@ -63,6 +48,16 @@ impl Buffer {
                 limit,
             });
         }
+        device.ledger().reserve(size, name)?;
+        // From here on, dropping it cleans up.
+        let mut owned = Owned {
+            device: DeviceRef::new(device),
+            raw: vk::Buffer::null(),
+            allocation: Allocation::None,
+            heap: 0,
+            size,
+            name: name.to_owned(),
+        };
         let info = vk::BufferCreateInfo::default()
             .size(size)
             .usage(usage)
@@ -73,39 +68,23 @@ impl Buffer {
         } else {
             info
         };
-        let raw = device
+        owned.raw = device
             .call("vkCreateBuffer", || {
                 // SAFETY: size and usage are not empty.
                 unsafe { device.raw().create_buffer(&info, None) }
             })
             .map_err(|error| for_buffer(error, size, name))?;
-        let allocation = match allocate(device, raw, name, location) {
-            Ok(allocation) => allocation,
-            Err(error) => {
-                // SAFETY: the buffer is not used yet.
-                unsafe { device.raw().destroy_buffer(raw, None) };
-                return Err(for_buffer(error, size, name));
-            }
-        };
-        device.count_bytes().fetch_add(size, Ordering::Relaxed);
-        // From here on, dropping it cleans up.
-        let buffer = Buffer(Arc::new(Owned {
-            device: DeviceRef::new(device),
-            raw,
-            allocation,
-            size,
-            name: name.to_owned(),
-        }));
-        device.names().set(raw, name);
+        device.names().set(owned.raw, name);
+        (owned.allocation, owned.heap) = allocate(device, owned.raw, name, location)
+            .map_err(|error| for_buffer(error, size, name))?;
+        device.ledger().enter(name, owned.heap, size);
+        let (memory, offset) = owned.allocation.place()?;
         device.call("vkBindBufferMemory", || {
-            let allocation = &buffer.0.allocation;
             // SAFETY: memory and offset meet the buffer's requirements: they were allocated for
             // them. The buffer is not bound yet.
-            unsafe {
-                device.raw().bind_buffer_memory(raw, allocation.memory(), allocation.offset())
-            }
+            unsafe { device.raw().bind_buffer_memory(owned.raw, memory, offset) }
         })?;
-        Ok(buffer)
+        Ok(Buffer(Arc::new(owned)))
     }
 
     pub(crate) fn size(&self) -> u64 {
@@ -118,7 +97,7 @@ impl Buffer {
 
     /// Whether the host can see its memory.
     pub(crate) fn is_mapped(&self) -> bool {
-        self.0.allocation.mapped_ptr().is_some()
+        self.0.allocation.mapped().is_some()
     }
 
     /// Whether both are handles of one buffer.
@@ -154,10 +133,10 @@ impl Buffer {
     /// buffer not mapped.
     pub(super) fn mapped_range(&self, range: Range<u64>) -> (NonNull<u8>, usize) {
         self.check(&range);
-        let base = self.0.allocation.mapped_ptr();
+        let base = self.0.allocation.mapped();
         let base = base.expect("only upload and readback buffers are mapped");
         // SAFETY: the mapping covers the whole buffer, and the range was found to lie inside it.
-        let start = unsafe { base.cast::<u8>().add(narrow(range.start)) };
+        let start = unsafe { base.add(narrow(range.start)) };
         (start, narrow(range.end - range.start))
     }
 
@@ -201,15 +180,15 @@ impl Buffer {
         self.check(&range);
         let allocation = &self.0.allocation;
         let coherent = vk::MemoryPropertyFlags::HOST_COHERENT;
-        if range.is_empty() || allocation.memory_properties().contains(coherent) {
+        if range.is_empty() || allocation.properties().contains(coherent) {
             return None;
         }
         let atoms = whole_atoms(range, self.0.device.info().non_coherent_atom_bytes);
+        let (memory, offset) = allocation.place().ok()?;
         Some(
             vk::MappedMemoryRange::default()
-                // SAFETY: only names the memory; the allocation outlives the call it is made for.
-                .memory(unsafe { allocation.memory() })
-                .offset(allocation.offset() + atoms.start)
+                .memory(memory)
+                .offset(offset + atoms.start)
                 .size(atoms.end - atoms.start),
         )
     }
@@ -245,10 +224,16 @@ impl Owned {
     /// Destroys buffer and memory; what is left is empty, and freeing it again does nothing.
     fn free(&mut self) -> Result<()> {
         let device = &self.device;
-        // SAFETY: commands and descriptor sets that name the buffer hold a handle, so none is left.
+        // SAFETY: commands and descriptor sets that name the buffer hold a handle, so none is left. A null one is
+        // ignored.
         unsafe { device.raw().destroy_buffer(take(&mut self.raw), None) };
-        let freed = device.allocator().free(take(&mut self.allocation));
-        device.count_bytes().fetch_sub(take(&mut self.size), Ordering::Relaxed);
+        let is_entered = !matches!(self.allocation, Allocation::None);
+        let freed = device.memory().free(&mut self.allocation);
+        let size = take(&mut self.size);
+        device.ledger().release(size);
+        if is_entered {
+            device.ledger().leave(&self.name, self.heap, size);
+        }
         #[cfg(test)]
         device.injected_free_fault()?;
         freed.map_err(|error| allocation_error(device, error))
@@ -263,58 +248,57 @@ impl Drop for Owned {
     }
 }
 
-/// Allocates for the buffer from the best memory type that has room.
+/// Allocates for the buffer from the best memory type that has room, and says which heap that is on.
 fn allocate(
     device: &Core,
     buffer: vk::Buffer,
     name: &str,
-    location: Location,
-) -> Result<Allocation> {
+    location: MemoryLocation,
+) -> Result<(Allocation, u32)> {
     // SAFETY: the buffer was just made from this device.
-    let mut requirements = unsafe { device.raw().get_buffer_memory_requirements(buffer) };
+    let requirements = unsafe { device.raw().get_buffer_memory_requirements(buffer) };
     // No two buffers share an atom, so a flush never touches a neighbour or leaves the allocation.
     let atom = device.info().non_coherent_atom_bytes;
-    requirements.alignment = requirements.alignment.max(atom);
-    requirements.size = requirements.size.next_multiple_of(atom);
     let allowed = requirements.memory_type_bits;
+    let types = device.memory_properties().memory_types_as_slice();
 
     let mut last = AllocationError::NoCompatibleMemoryTypeFound;
     for index in preferred_types(device.memory_properties(), location) {
         if allowed & (1 << index) == 0 {
             continue;
         }
-        requirements.memory_type_bits = 1 << index;
-        let mut allocator = device.allocator();
-        let allocated = allocator.allocate(&AllocationCreateDesc {
+        let request = MemoryRequest {
             name,
-            requirements,
-            // The one type that is left decides; gpu-allocator maps it if it is host-visible.
-            location: MemoryLocation::Unknown,
-            linear: true,
-            allocation_scheme: AllocationScheme::GpuAllocatorManaged,
-        });
-        match allocated {
-            Ok(allocation) => {
-                // SAFETY: the memory exists; it is only given a name, which other buffers in the same block
-                // give it too: hence under the allocator's lock.
-                device.names().set(unsafe { allocation.memory() }, "memory block");
-                return Ok(allocation);
+            location,
+            memory_type: narrow(index),
+            size: requirements.size.next_multiple_of(atom),
+            alignment: requirements.alignment.max(atom),
+        };
+        let vk::MemoryType { property_flags, heap_index } = types[index];
+        match device.memory().allocate(&request, property_flags, device.names()) {
+            Ok(allocation) => return Ok((allocation, heap_index)),
+            Err(AllocationFailure::Failed(error)) => last = error,
+            Err(AllocationFailure::Refused { what, reason }) => {
+                return Err(BackendError::InvalidHandle { what, reason });
             }
-            Err(error) => last = error,
         }
     }
     let error = allocation_error(device, last);
     Err(match (error, location) {
-        (BackendError::OutOfMemory { bytes, what, .. }, Location::Upload | Location::Readback) => {
-            BackendError::OutOfMemory { memory: Memory::Host, bytes, what }
-        }
+        (
+            BackendError::OutOfMemory { bytes, what, .. },
+            MemoryLocation::Upload | MemoryLocation::Readback,
+        ) => BackendError::OutOfMemory { memory: Memory::Host, bytes, what },
         (error, _) => error,
     })
 }
 
 /// The memory types that serve `location`, best first. There is no stepping down from device-local
 /// to host memory: that would only look like a slow device.
-fn preferred_types(memory: &vk::PhysicalDeviceMemoryProperties, location: Location) -> Vec<usize> {
+fn preferred_types(
+    memory: &vk::PhysicalDeviceMemoryProperties,
+    location: MemoryLocation,
+) -> Vec<usize> {
     use vk::MemoryPropertyFlags as P;
     let types = memory.memory_types_as_slice();
     let heap_bytes =
@@ -323,9 +307,9 @@ fn preferred_types(memory: &vk::PhysicalDeviceMemoryProperties, location: Locati
         |memory_type: &&vk::MemoryType| memory_type.property_flags.contains(P::DEVICE_LOCAL);
     let most_local = types.iter().filter(is_local).map(heap_bytes).max().unwrap_or(0);
     let needed = match location {
-        Location::DeviceLocal | Location::DeviceLocalMapped => P::DEVICE_LOCAL,
-        Location::Upload | Location::Readback => P::HOST_VISIBLE,
-        Location::Shared => P::HOST_VISIBLE | P::HOST_COHERENT,
+        MemoryLocation::DeviceLocal | MemoryLocation::DeviceLocalMapped => P::DEVICE_LOCAL,
+        MemoryLocation::Upload | MemoryLocation::Readback => P::HOST_VISIBLE,
+        MemoryLocation::Shared => P::HOST_VISIBLE | P::HOST_COHERENT,
     };
     // Protected memory is closed to us, lazily allocated is for attachments, uncached is for debugging.
     let excluded = P::PROTECTED | P::LAZILY_ALLOCATED | P::DEVICE_UNCACHED_AMD | P::RDMA_CAPABLE_NV;
@@ -337,21 +321,21 @@ fn preferred_types(memory: &vk::PhysicalDeviceMemoryProperties, location: Locati
         let has = |flag| types[index].property_flags.contains(flag);
         let wishes = match location {
             // A host-visible window onto device memory can be small; leave it to who needs it.
-            Location::DeviceLocal => [!has(P::HOST_VISIBLE), false, false],
-            Location::DeviceLocalMapped => {
+            MemoryLocation::DeviceLocal => [!has(P::HOST_VISIBLE), false, false],
+            MemoryLocation::DeviceLocalMapped => {
                 let is_small = heap_bytes(&types[index]) < most_local;
                 let is_mapped = has(P::HOST_VISIBLE);
                 [is_mapped && !is_small, !is_mapped, has(P::HOST_COHERENT)]
             }
             // The bus is crossed by the copy, not by the host's writes.
-            Location::Upload => {
+            MemoryLocation::Upload => {
                 [!has(P::DEVICE_LOCAL), has(P::HOST_COHERENT), !has(P::HOST_CACHED)]
             }
             // The host reads uncached memory at a fraction of the speed.
-            Location::Readback => {
+            MemoryLocation::Readback => {
                 [has(P::HOST_CACHED), !has(P::DEVICE_LOCAL), has(P::HOST_COHERENT)]
             }
-            Location::Shared => [has(P::DEVICE_LOCAL), !has(P::HOST_CACHED), false],
+            MemoryLocation::Shared => [has(P::DEVICE_LOCAL), !has(P::HOST_CACHED), false],
         };
         Reverse(wishes)
     });
@@ -423,18 +407,18 @@ mod tests {
             P::HOST_VISIBLE | P::HOST_COHERENT,
             P::DEVICE_LOCAL | P::PROTECTED,
         ]);
-        assert_eq!(preferred_types(&types, Location::DeviceLocal), [2, 1]);
-        assert_eq!(preferred_types(&types, Location::DeviceLocalMapped), [1, 2]);
-        assert_eq!(preferred_types(&types, Location::Upload), [4, 3, 1]);
-        assert_eq!(preferred_types(&types, Location::Readback), [3, 4, 1]);
-        assert_eq!(preferred_types(&types, Location::Shared), [1, 4, 3]);
+        assert_eq!(preferred_types(&types, MemoryLocation::DeviceLocal), [2, 1]);
+        assert_eq!(preferred_types(&types, MemoryLocation::DeviceLocalMapped), [1, 2]);
+        assert_eq!(preferred_types(&types, MemoryLocation::Upload), [4, 3, 1]);
+        assert_eq!(preferred_types(&types, MemoryLocation::Readback), [3, 4, 1]);
+        assert_eq!(preferred_types(&types, MemoryLocation::Shared), [1, 4, 3]);
     }
 
     #[test]
     fn a_small_window_is_left_alone() {
         let types = types(&[P::DEVICE_LOCAL, P::DEVICE_LOCAL | P::HOST_VISIBLE | P::HOST_COHERENT]);
-        assert_eq!(preferred_types(&types, Location::DeviceLocalMapped), [0, 1]);
-        assert_eq!(preferred_types(&types, Location::Shared), [1]);
+        assert_eq!(preferred_types(&types, MemoryLocation::DeviceLocalMapped), [0, 1]);
+        assert_eq!(preferred_types(&types, MemoryLocation::Shared), [1]);
     }
 
     #[test]
@@ -443,9 +427,9 @@ mod tests {
             P::DEVICE_LOCAL | P::HOST_VISIBLE | P::HOST_CACHED,
             P::DEVICE_LOCAL | P::HOST_VISIBLE | P::HOST_COHERENT,
         ]);
-        assert_eq!(preferred_types(&types, Location::DeviceLocal), [0, 1]);
-        assert_eq!(preferred_types(&types, Location::Upload), [1, 0]);
-        assert_eq!(preferred_types(&types, Location::Readback), [0, 1]);
+        assert_eq!(preferred_types(&types, MemoryLocation::DeviceLocal), [0, 1]);
+        assert_eq!(preferred_types(&types, MemoryLocation::Upload), [1, 0]);
+        assert_eq!(preferred_types(&types, MemoryLocation::Readback), [0, 1]);
     }
 
     #[test]
@@ -460,7 +444,7 @@ mod tests {
     fn freed_with_the_last_handle() {
         let backend = TestBackend::new();
         let device = backend.device();
-        let make = |size| Buffer::new(device, "test", size, Location::Upload, USAGE).unwrap();
+        let make = |size| Buffer::new(device, "test", size, MemoryLocation::Upload, USAGE).unwrap();
         let (small, large) = (make(1), make(64 << 20));
         assert_eq!(device.allocated_bytes(), (64 << 20) + 1);
         assert_eq!(device.live_objects(), 2);
@@ -480,7 +464,7 @@ mod tests {
     fn a_failed_allocation_says_how_much_and_leaves_nothing() {
         let backend = TestBackend::new();
         let device = backend.device();
-        let make = |size| Buffer::new(device, "huge", size, Location::DeviceLocal, USAGE);
+        let make = |size| Buffer::new(device, "huge", size, MemoryLocation::DeviceLocal, USAGE);
         let over = device.info().max_allocation_bytes + 1;
         for size in [over, 1 << 60] {
             let Err(error) = make(size) else { panic!("{size} bytes were allocated") };

@@ -10,6 +10,7 @@
 //! - Every fallible call goes through `Core::call`: once the device is lost, no further
 //!   call is made and every function says so.
 
+pub(crate) mod allocator;
 pub(crate) mod command;
 pub(crate) mod copy;
 pub(crate) mod deadline;
@@ -23,6 +24,8 @@ pub(crate) mod memory;
 pub(crate) mod pipeline;
 pub(crate) mod query;
 pub(crate) mod quirks;
+mod raw;
+mod report;
 mod select;
 pub(crate) mod shared;
 pub(crate) mod staging;
@@ -35,14 +38,21 @@ pub(crate) mod narrowing;
 #[cfg(test)]
 pub(crate) mod testing;
 
+use std::ffi::c_void;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ash::vk::Handle as _;
+use ash::{ext, vk};
+
+pub use allocator::{MemoryAllocator, MemoryLocation, MemoryRange, MemoryRequest};
 pub use debug::ValidationLog;
 pub use error::{BackendError, Memory};
 pub use graveyard::HeldBack;
 pub use info::{DeviceInfo, DeviceKind, DeviceUuid, NotAUuid, QueueFamily};
+pub use raw::{Features, QueueLock, RawDevice, RawHandles, RawQueue, RequiredFeatures};
+pub use report::{MemoryHeap, MemoryReport, MemoryUse};
 pub use select::DeviceSelector;
 
 use crate::setters::setters;
@@ -67,7 +77,8 @@ use timeline::Timeline;
 ///     .device(preferred.map(|device| DeviceSelector::Uuid(device.uuid)))
 ///     .validation(Validation::FromEnvironment)
 ///     .wait_timeout(Duration::from_secs(120))
-///     .loader_path(None);
+///     .loader_path(None)
+///     .memory_limit(Some(4 << 30));
 /// let backend = Backend::new(&options)?;
 /// # Ok::<(), vkscan::BackendError>(())
 /// ```
@@ -85,6 +96,9 @@ pub struct BackendOptions {
     pub wait_timeout: Duration,
     /// The Vulkan loader's library; `None` takes the system's.
     pub loader_path: Option<PathBuf>,
+    /// Bytes that all buffers may have together: what would be more is refused before it is allocated, with
+    /// [`BackendError::LimitExceeded`]. `None`, the default, is as many as there is memory for.
+    pub memory_limit: Option<u64>,
 }
 
 setters!(BackendOptions {
@@ -92,6 +106,7 @@ setters!(BackendOptions {
     validation: Validation,
     wait_timeout: Duration,
     loader_path: Option<PathBuf>,
+    memory_limit: Option<u64>,
 });
 
 impl Default for BackendOptions {
@@ -101,6 +116,7 @@ impl Default for BackendOptions {
             validation: Validation::default(),
             wait_timeout: Duration::from_secs(60),
             loader_path: None,
+            memory_limit: None,
         }
     }
 }
@@ -186,7 +202,8 @@ impl Validation {
 pub struct Backend {
     device: Arc<Device>,
     pipelines: Arc<PipelineCache>,
-    options: Arc<BackendOptions>,
+    /// What the device was opened with; none if it is the caller's.
+    options: Option<Arc<BackendOptions>>,
 }
 
 impl Backend {
@@ -207,18 +224,112 @@ impl Backend {
         if info.kind == DeviceKind::Cpu {
             tracing::warn!(device = info.name, "scanning on a CPU Vulkan driver: exact, but slow");
         }
-        let device = Device::new(instance, physical, info, options.wait_timeout)?;
-        Ok(Backend { device, pipelines: Arc::default(), options: Arc::new(options.clone()) })
+        let (timeout, limit) = (options.wait_timeout, options.memory_limit);
+        let device = Device::new(instance, physical, info, timeout, limit)?;
+        Ok(Backend { device, pipelines: Arc::default(), options: Some(Arc::new(options.clone())) })
+    }
+
+    /// Uses a device that the caller made and goes on owning. Nothing of the caller's is destroyed, and validation is as the
+    /// caller set it up: [`Backend::validation_messages`] stays empty.
+    ///
+    /// # Errors
+    ///
+    /// A null handle, an instance made for less than Vulkan 1.2, a device that lacks what vkscan needs or was made without
+    /// it, or a queue whose family is not there, has fewer queues or cannot do what it is for.
+    ///
+    /// # Safety
+    ///
+    /// - All handles are valid, belong together, and outlive the backend and everything made from it, which is until
+    ///   [`RawDevice::on_drop`] is called.
+    /// - The device was made with the queues, features and extensions that `raw` names, the queues without
+    ///   `VK_DEVICE_QUEUE_CREATE_PROTECTED_BIT`; and the instance with the extensions.
+    /// - While a queue is used by anyone else, [`RawDevice::queue_lock`] is held, by `vkDeviceWaitIdle`, too; so is it by other
+    ///   backends on the same queue.
+    /// - The pipeline cache was made without `VK_PIPELINE_CACHE_CREATE_EXTERNALLY_SYNCHRONIZED_BIT`.
+    /// - Objects that [`Backend::raw_handles`] tells of are not destroyed, nor waited for in place of vkscan.
+    pub unsafe fn from_raw(raw: RawDevice) -> Result<Backend, BackendError> {
+        if let Some(name) = raw.null_handle() {
+            let (what, reason) = (name.to_owned(), "it is null".to_owned());
+            return Err(BackendError::InvalidHandle { what, reason });
+        }
+        let has_debug_utils = raw.instance_extensions.contains(&ext::debug_utils::NAME);
+        // SAFETY: as the caller promises.
+        let instance = unsafe {
+            Instance::of_caller(raw.get_instance_proc_addr, raw.instance, has_debug_utils)?
+        };
+        let physical = vk::PhysicalDevice::from_raw(raw.physical_device as u64);
+        let info = info::describe(&instance, physical, index_of(&instance, physical)?)?;
+        if let Some(missing) = info.unsuitable {
+            return Err(BackendError::UnsupportedDevice { device: info.name, missing });
+        }
+        // SAFETY: as the caller promises.
+        let device = unsafe { Device::of_caller(instance, physical, info, raw)? };
+        Ok(Backend { device, pipelines: Arc::default(), options: None })
+    }
+
+    /// What a device has to be made with for [`Backend::from_raw`], and what it may be made with besides.
+    ///
+    /// # Errors
+    ///
+    /// A null handle, an instance made for less than Vulkan 1.2, a device that cannot run vkscan, or a Vulkan call that
+    /// fails.
+    ///
+    /// # Safety
+    ///
+    /// `get_instance_proc_addr` is `vkGetInstanceProcAddr` of the loader that made `instance`, and `physical_device` one of
+    /// the instance's.
+    pub unsafe fn required_features(
+        get_instance_proc_addr: *const c_void,
+        instance: *mut c_void,
+        physical_device: *mut c_void,
+    ) -> Result<RequiredFeatures, BackendError> {
+        let handles = [
+            (get_instance_proc_addr.is_null(), "get_instance_proc_addr"),
+            (instance.is_null(), "instance"),
+            (physical_device.is_null(), "physical_device"),
+        ];
+        if let Some((_, name)) = handles.iter().find(|(is_null, _)| *is_null) {
+            let (what, reason) = ((*name).to_owned(), "it is null".to_owned());
+            return Err(BackendError::InvalidHandle { what, reason });
+        }
+        // SAFETY: as the caller promises.
+        let instance = unsafe { Instance::of_caller(get_instance_proc_addr, instance, false)? };
+        let physical = vk::PhysicalDevice::from_raw(physical_device as u64);
+        let info = info::describe(&instance, physical, index_of(&instance, physical)?)?;
+        if let Some(missing) = info.unsuitable {
+            return Err(BackendError::UnsupportedDevice { device: info.name, missing });
+        }
+        let needed = Features { features: vec!["timelineSemaphore"], ..Features::default() };
+        let optional =
+            Features { instance_extensions: vec![ext::debug_utils::NAME], ..Features::default() };
+        Ok(RequiredFeatures { api_version: (1, 2), needed, optional })
+    }
+
+    /// The raw handles of instance and device, whoever made them.
+    pub fn raw_handles(&self) -> RawHandles {
+        let mut queues = self.device.queue_places();
+        let pointer = |handle: u64| handle as usize as *mut c_void;
+        RawHandles {
+            instance: pointer(self.device.instance().raw().handle().as_raw()),
+            physical_device: pointer(self.device.physical().as_raw()),
+            device: pointer(self.device.raw().handle().as_raw()),
+            compute_queue: queues.next().expect("a device has a queue for kernels"),
+            transfer_queue: queues.next(),
+        }
     }
 
     /// Opens the same physical device anew, with the same options: what was lost stays lost.
     ///
     /// # Errors
     ///
-    /// As [`Backend::new`]. A device that is gone for good is not replaced by another.
+    /// As [`Backend::new`]. A device that is gone for good is not replaced by another, and one of the caller's
+    /// ([`Backend::from_raw`]) is not opened anew.
     pub fn reopen(&self) -> Result<Backend, BackendError> {
+        let Some(options) = &self.options else {
+            return Err(BackendError::CallersDevice { what: "opening a device anew" });
+        };
         let device = Some(DeviceSelector::Uuid(self.device_info().uuid));
-        Backend::new(&BackendOptions { device, ..(*self.options).clone() })
+        Backend::new(&BackendOptions { device, ..(**options).clone() })
     }
 
     /// Lists all devices, usable or not, in the loader's order. The one that [`Backend::new`] would
@@ -260,6 +371,22 @@ impl Backend {
     /// Bytes of all buffers that sessions on this device hold at the moment.
     pub fn allocated_bytes(&self) -> u64 {
         self.device.allocated_bytes()
+    }
+
+    /// What memory the device has at the moment, and what of it sessions have, for what.
+    ///
+    /// # Errors
+    ///
+    /// A lost device, or a Vulkan call that fails.
+    pub fn memory_report(&self) -> Result<MemoryReport, BackendError> {
+        let device = &self.device;
+        device.alive()?;
+        device.sweep();
+        Ok(MemoryReport {
+            uses: device.ledger().uses(),
+            heaps: info::heaps(device.instance(), device.physical())?,
+            block_bytes: device.memory().block_bytes(),
+        })
     }
 
     /// What the device still holds of sessions, haystacks and scans that were dropped or freed while it was at them: they
@@ -335,6 +462,15 @@ impl BackendOptions {
         };
         self.device.clone().or_else(from_environment)
     }
+}
+
+/// The position of a device in the loader's order.
+fn index_of(instance: &Instance, physical: vk::PhysicalDevice) -> Result<usize, BackendError> {
+    let position = instance.physical_devices()?.iter().position(|&other| other == physical);
+    position.ok_or_else(|| BackendError::InvalidHandle {
+        what: "physical_device".to_owned(),
+        reason: "it is not of that instance".to_owned(),
+    })
 }
 
 /// The variable's value, if it is set and not empty.

@@ -162,11 +162,9 @@ impl ComputePipeline {
                 .specialization_info(&specialization),
         )];
         let created = device.call("vkCreateComputePipelines", || {
-            // SAFETY: module and layout exist and every pointer outlives the call.
-            unsafe {
-                device.raw().create_compute_pipelines(vk::PipelineCache::null(), &infos, None)
-            }
-            .map_err(|(_, result)| result)
+            // SAFETY: module, layout and cache exist and every pointer outlives the call.
+            unsafe { device.raw().create_compute_pipelines(device.pipeline_cache(), &infos, None) }
+                .map_err(|(_, result)| result)
         });
         // SAFETY: pipelines do not need their module once they are made.
         unsafe { device.raw().destroy_shader_module(module, None) };

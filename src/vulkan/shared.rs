@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use ash::vk;
 use bytemuck::NoUninit;
 
+use super::allocator::MemoryLocation;
 use super::device::Device;
 use super::error::Result;
-use super::memory::{Buffer, Location};
+use super::memory::Buffer;
 use crate::narrow::narrow;
 
 /// A storage buffer in mapped, coherent memory. Host and device agree elsewhere on whose turn it is with which words.
@@ -18,7 +19,7 @@ impl SharedBuffer {
     /// Its contents are zero at first.
     pub(crate) fn new(device: &Arc<Device>, name: &str, bytes: u64) -> Result<SharedBuffer> {
         let usage = vk::BufferUsageFlags::STORAGE_BUFFER;
-        let shared = SharedBuffer(Buffer::new(device, name, bytes, Location::Shared, usage)?);
+        let shared = SharedBuffer(Buffer::new(device, name, bytes, MemoryLocation::Shared, usage)?);
         let words = vec![0_u32; narrow::<_, usize>(bytes) / 4];
         shared.write(0, &words);
         Ok(shared)

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 
 use ash::vk;
 
+use super::allocator::MemoryLocation;
 use super::command::Commands;
 use super::device::Device;
 use super::error::{BackendError, Result};
-use super::memory::{Buffer, Location, WatchedBuffer};
+use super::memory::{Buffer, WatchedBuffer};
 use super::timeline::Timeline;
 use crate::narrow::narrow;
 
@@ -43,7 +44,7 @@ impl StagingBuffer {
         let usage = vk::BufferUsageFlags::TRANSFER_SRC;
         Ok(Arc::new(StagingBuffer {
             device: device.clone(),
-            buffer: Buffer::new(device, name, capacity, Location::Upload, usage)?,
+            buffer: Buffer::new(device, name, capacity, MemoryLocation::Upload, usage)?,
             state: Mutex::new(State {
                 spans: Spans::new(capacity, alignment),
                 waiting: VecDeque::new(),
@@ -203,7 +204,8 @@ impl MappedBuffer {
     /// Its contents are zero at first.
     pub(crate) fn new(device: &Arc<Device>, name: &str, bytes: u64) -> Result<MappedBuffer> {
         let usage = vk::BufferUsageFlags::TRANSFER_SRC;
-        let mut memory = MappedBuffer(Buffer::new(device, name, bytes, Location::Upload, usage)?);
+        let mut memory =
+            MappedBuffer(Buffer::new(device, name, bytes, MemoryLocation::Upload, usage)?);
         memory.fill(0);
         Ok(memory)
     }

@@ -1,5 +1,6 @@
 //! The backend that tests run on, and tests of the layer as a whole.
 
+use std::ffi::c_void;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +10,7 @@ use ash::vk;
 
 use super::device::{Device, DeviceRef};
 use super::timeline::Timeline;
-use super::{Backend, BackendOptions, Validation, layer};
+use super::{Backend, BackendOptions, RawDevice, Validation, layer};
 
 /// A backend under core and synchronisation validation. When it is dropped, any message that the
 /// layers ever gave fails the test, those of the device's and the instance's end included.
@@ -56,6 +57,23 @@ impl TestBackend {
         let done = what();
         self.device().test_waits.set_patience(None);
         done
+    }
+
+    /// The same device as one of the caller's, which is not to be used at the same time.
+    pub(crate) fn as_callers(&self) -> Backend {
+        let handles = self.raw_handles();
+        // SAFETY: the loader that the device was opened with, which stays open; its handles are alive as long as `self`.
+        unsafe {
+            let entry = std::mem::ManuallyDrop::new(ash::Entry::load().unwrap());
+            let raw = RawDevice::new(
+                entry.static_fn().get_instance_proc_addr as *const c_void,
+                handles.instance,
+                handles.physical_device,
+                handles.device,
+                handles.compute_queue,
+            );
+            Backend::from_raw(raw.timeline_semaphore(true)).unwrap()
+        }
     }
 
     /// Hands the backend over, with nobody to look at its messages.
@@ -169,8 +187,9 @@ impl Waits {
 }
 
 mod tests {
+    use super::super::allocator::MemoryLocation;
     use super::super::command::{Commands, Scope};
-    use super::super::memory::{Buffer, Location};
+    use super::super::memory::Buffer;
     use super::super::pipeline::{Binding, ComputePipeline, DescriptorSet, KernelDesc, SetLayout};
     use super::super::query::Timestamps;
     use super::super::staging::StagingBuffer;
@@ -179,7 +198,7 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_secs(600);
 
-    fn buffer(device: &Arc<Device>, name: &str, size: u64, location: Location) -> Buffer {
+    fn buffer(device: &Arc<Device>, name: &str, size: u64, location: MemoryLocation) -> Buffer {
         let usage = vk::BufferUsageFlags::STORAGE_BUFFER
             | vk::BufferUsageFlags::TRANSFER_SRC
             | vk::BufferUsageFlags::TRANSFER_DST
@@ -247,8 +266,8 @@ mod tests {
         let backend = TestBackend::new();
         let device = backend.device();
         let ring = StagingBuffer::new(device, "ring", 4096).unwrap();
-        let tables = buffer(device, "tables", 4096, Location::DeviceLocal);
-        let back = buffer(device, "readback", 1024, Location::Readback);
+        let tables = buffer(device, "tables", 4096, MemoryLocation::DeviceLocal);
+        let back = buffer(device, "readback", 1024, MemoryLocation::Readback);
         let timeline = Timeline::new(device, "timeline").unwrap();
         let mut down = Commands::new(device, "down").unwrap();
         down.record(|to| {
@@ -285,7 +304,7 @@ mod tests {
     fn updates_and_fills_arrive() {
         let backend = TestBackend::new();
         let device = backend.device();
-        let back = buffer(device, "readback", 16, Location::Readback);
+        let back = buffer(device, "readback", 16, MemoryLocation::Readback);
         let timeline = Timeline::new(device, "timeline").unwrap();
         let mut commands = Commands::new(device, "test").unwrap();
         commands
@@ -362,8 +381,8 @@ mod tests {
                 },
             )
             .unwrap();
-            let from = buffer(device, "from", 1024, Location::DeviceLocal);
-            let to = buffer(device, "to", 1024, Location::Readback);
+            let from = buffer(device, "from", 1024, MemoryLocation::DeviceLocal);
+            let to = buffer(device, "to", 1024, MemoryLocation::Readback);
             let bind = |binding, array_index, buffer| Binding {
                 binding,
                 array_index,
@@ -383,7 +402,7 @@ mod tests {
         let device = backend.device();
         for indirect in [false, true] {
             let kernel = Multiply::new(device, 3);
-            let grid = buffer(device, "grid", 12, Location::DeviceLocal);
+            let grid = buffer(device, "grid", 12, MemoryLocation::DeviceLocal);
             let timeline = Timeline::new(device, "timeline").unwrap();
             let mut commands = Commands::new(device, "test").unwrap();
             commands
@@ -453,7 +472,7 @@ mod tests {
     fn what_commands_name_stays_until_they_have_run() {
         let backend = TestBackend::new();
         let device = backend.device();
-        let back = buffer(device, "readback", 1 << 24, Location::Readback);
+        let back = buffer(device, "readback", 1 << 24, MemoryLocation::Readback);
         let timeline = Timeline::new(device, "timeline").unwrap();
         let mut commands = Commands::new(device, "test").unwrap();
         let fill = |word| {
@@ -483,7 +502,7 @@ mod tests {
             for thread in 0..8u32 {
                 let timeline = &timeline;
                 scope.spawn(move || {
-                    let back = buffer(device, "readback", 4, Location::Readback);
+                    let back = buffer(device, "readback", 4, MemoryLocation::Readback);
                     let mut commands = Commands::new(device, "test").unwrap();
                     for round in 0..50 {
                         let word = thread << 16 | round;
@@ -508,7 +527,7 @@ mod tests {
         let backend = TestBackend::new();
         let device = backend.device();
         let ring = StagingBuffer::new(device, "ring", 1024).unwrap();
-        let back = buffer(device, "readback", 4, Location::Readback);
+        let back = buffer(device, "readback", 4, MemoryLocation::Readback);
         let timeline = Timeline::new(device, "timeline").unwrap();
         let mut commands = Commands::new(device, "test").unwrap();
         commands.record(|to| to.fill_buffer(&back, 0, 4, 1)).unwrap();
@@ -517,7 +536,7 @@ mod tests {
         for _ in 0..2 {
             let lost = Some(BackendError::DeviceLost);
             let usage = vk::BufferUsageFlags::TRANSFER_DST;
-            let another = Buffer::new(device, "another", 4, Location::Upload, usage);
+            let another = Buffer::new(device, "another", 4, MemoryLocation::Upload, usage);
             assert_eq!(another.err(), lost);
             assert_eq!(ring.acquire(1, TIMEOUT).err(), lost);
             assert_eq!(timeline.wait(value, TIMEOUT).err(), lost);
@@ -533,7 +552,7 @@ mod tests {
     fn objects_may_outlive_the_backend() {
         let backend = TestBackend::new();
         let log = backend.validation_log();
-        let back = buffer(backend.device(), "readback", 4, Location::Readback);
+        let back = buffer(backend.device(), "readback", 4, MemoryLocation::Readback);
         drop(backend);
         back.destroy().unwrap();
         assert_eq!(log.messages(), [""; 0]);
@@ -574,8 +593,8 @@ mod tests {
         // Taken out of the helper, which would rightly fail this test.
         let backend = TestBackend::new().into_inner();
         let device = backend.device();
-        let from = buffer(device, "from", 64, Location::DeviceLocal);
-        let to = buffer(device, "to", 64, Location::DeviceLocal);
+        let from = buffer(device, "from", 64, MemoryLocation::DeviceLocal);
+        let to = buffer(device, "to", 64, MemoryLocation::DeviceLocal);
         let mut commands = Commands::new(device, "canary").unwrap();
         commands
             .record(|recorder| {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Instant;
 
+use crate::BackendError;
 use crate::narrow::narrow;
 use crate::ring::batch::{self, RingBatch};
 use crate::ring::error::RingError;
@@ -392,7 +393,10 @@ impl MegakernelSession {
         }
         let backend = before.reopen().map_err(|error| {
             tracing::error!(%error, "the lost device cannot be opened again");
-            lost
+            match error {
+                BackendError::CallersDevice { .. } => error.into(),
+                _ => lost,
+            }
         })?;
         let made = Live::new(self.config, backend, self.tuning)?;
         let mut made = made.ok_or(RingError::Closed)?;

@@ -406,6 +406,24 @@ fn is_loss<T>(result: Result<T, RingError>) -> bool {
 }
 
 #[test]
+fn a_lost_device_of_the_callers_is_not_replaced() {
+    let backend = TestBackend::new();
+    let callers = backend.as_callers();
+    let rules = rules(MatchKind::LeftmostFirst, &["a+"]);
+    let mut session = session(&callers, &rules, small());
+    let mut results = RingResults::default();
+    session.submit_scan_into(&texts(&["a", "b"]), &mut results).unwrap();
+    callers.device().inject_lost();
+    let error = session.submit_scan_into(&texts(&["a"]), &mut results).unwrap_err();
+    let is_callers = |error: &RingError| {
+        matches!(error, RingError::Scan(ScanError::Backend(BackendError::CallersDevice { .. })))
+    };
+    assert!(is_callers(&error), "{error}");
+    drop(session);
+    assert_eq!(callers.allocated_bytes(), 0);
+}
+
+#[test]
 fn a_lost_device_is_replaced_once() {
     let backend = TestBackend::new();
     let rules = rules(MatchKind::LeftmostFirst, &["a+"]);

@@ -32,10 +32,11 @@ use crate::scan::stats::ScanStats;
 use crate::shaders::layout::{
     self, Candidate, Control, Hit, NfaWalker, ReadbackHeader, StartWalker, Task,
 };
+use crate::vulkan::allocator::MemoryLocation;
 use crate::vulkan::command::Commands;
 use crate::vulkan::deadline::Deadline;
 use crate::vulkan::device::{Device, QueueRole};
-use crate::vulkan::memory::{Buffer, Location, WatchedBuffer};
+use crate::vulkan::memory::{Buffer, WatchedBuffer};
 use crate::vulkan::pipeline::DescriptorSet;
 use crate::vulkan::query::Timestamps;
 use crate::vulkan::staging::{MappedBuffer, StagingBuffer, StagingSpan};
@@ -152,7 +153,7 @@ impl Frame {
         let storage = vk::BufferUsageFlags::STORAGE_BUFFER;
         let local = |what: &str, bytes: u64, usage| {
             let name = format!("{name}/{what}");
-            Buffer::new(device, &name, bytes.max(16), Location::DeviceLocal, storage | usage)
+            Buffer::new(device, &name, bytes.max(16), MemoryLocation::DeviceLocal, storage | usage)
         };
         let records = |count: u32, words: usize| u64::from(count) * words as u64 * 4;
         let none = vk::BufferUsageFlags::empty();
@@ -162,7 +163,7 @@ impl Frame {
             device,
             &format!("{name}/haystack"),
             shape.haystack_bytes.max(16),
-            Location::DeviceLocalMapped,
+            MemoryLocation::DeviceLocalMapped,
             storage | copied,
         )?;
         let hits = local("hits", 4 + records(shape.hit_capacity, HIT_WORDS), copied)?;
@@ -184,7 +185,7 @@ impl Frame {
             device,
             &format!("{name}/readback"),
             readback_bytes,
-            Location::Readback,
+            MemoryLocation::Readback,
             storage,
         )?;
 

@@ -7,8 +7,9 @@ use super::*;
 use crate::rules::tables::pack;
 use crate::scan::frame::pipelines::{Kernels, SlotKernels, Specialisation};
 use crate::shaders::layout::{self, ReadbackHeader};
+use crate::vulkan::allocator::MemoryLocation;
 use crate::vulkan::command::Commands;
-use crate::vulkan::memory::{Buffer, Location};
+use crate::vulkan::memory::Buffer;
 use crate::vulkan::pipeline::{Binding, ComputePipeline, DescriptorSet};
 use crate::vulkan::testing::TestBackend;
 use crate::vulkan::timeline::Timeline;
@@ -62,7 +63,8 @@ impl<'a> OnDevice<'a> {
             (layout::BINDING_HAYSTACK, &haystack),
         ];
         let buffers = contents.map(|(binding, bytes)| {
-            let (usage, location) = (vk::BufferUsageFlags::STORAGE_BUFFER, Location::Readback);
+            let (usage, location) =
+                (vk::BufferUsageFlags::STORAGE_BUFFER, MemoryLocation::Readback);
             let size = (bytes.len() as u64).max(4);
             let name = format!("binding {binding}");
             let buffer = Buffer::new(backend.device(), &name, size, location, usage).unwrap();

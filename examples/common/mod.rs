@@ -1,0 +1,165 @@
+//! A Vulkan program with a device of its own, as any other is: what the examples put a scanner into.
+
+// Not every example uses all of it.
+#![allow(dead_code)]
+
+use std::error::Error;
+use std::ffi::{CStr, c_void};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ash::vk::Handle as _;
+use ash::{ext, vk};
+use vkscan::{Backend, RawDevice, RawQueue};
+
+/// The program's Vulkan objects. It submits to its queue under a lock, for that is shared.
+pub struct Program {
+    pub entry: ash::Entry,
+    pub instance: ash::Instance,
+    pub physical: vk::PhysicalDevice,
+    pub device: ash::Device,
+    pub queue: vk::Queue,
+    pub family: u32,
+    pub queue_lock: Arc<Mutex<()>>,
+    messenger: Option<(ext::debug_utils::Instance, vk::DebugUtilsMessengerEXT)>,
+    /// What validation layers say.
+    messages: Box<Mutex<Vec<String>>>,
+}
+
+impl Program {
+    /// Makes a device, under core and synchronisation validation where `VKSCAN_VALIDATION` is 1.
+    pub fn new() -> Result<Program, Box<dyn Error>> {
+        let validates = std::env::var_os("VKSCAN_VALIDATION").is_some_and(|value| value == "1");
+        let messages: Box<Mutex<Vec<String>>> = Box::default();
+        // SAFETY: the system's loader; and every pointer outlives the calls that it is given to.
+        unsafe {
+            let entry = ash::Entry::load()?;
+            let application = vk::ApplicationInfo::default().api_version(vk::API_VERSION_1_2);
+            let layers = [c"VK_LAYER_KHRONOS_validation".as_ptr()];
+            let extensions =
+                [ext::debug_utils::NAME.as_ptr(), ext::validation_features::NAME.as_ptr()];
+            let checks = [vk::ValidationFeatureEnableEXT::SYNCHRONIZATION_VALIDATION];
+            let mut checks =
+                vk::ValidationFeaturesEXT::default().enabled_validation_features(&checks);
+            let mut info = vk::InstanceCreateInfo::default().application_info(&application);
+            if validates {
+                info = info
+                    .enabled_layer_names(&layers)
+                    .enabled_extension_names(&extensions)
+                    .push_next(&mut checks);
+            }
+            let instance = entry.create_instance(&info, None)?;
+            let messenger = validates
+                .then(|| {
+                    let utils = ext::debug_utils::Instance::new(&entry, &instance);
+                    let info = messenger_info(&messages);
+                    let messenger = utils.create_debug_utils_messenger(&info, None)?;
+                    Ok::<_, vk::Result>((utils, messenger))
+                })
+                .transpose()?;
+
+            // The first device that can run vkscan, and what it has to be made with for that.
+            let get_proc = entry.static_fn().get_instance_proc_addr as *const c_void;
+            let required = |physical: vk::PhysicalDevice| {
+                let [instance, physical] =
+                    [instance.handle().as_raw(), physical.as_raw()].map(|raw| raw as *mut c_void);
+                Backend::required_features(get_proc, instance, physical)
+            };
+            let physical = instance.enumerate_physical_devices()?;
+            let physical = physical.into_iter().find(|&physical| required(physical).is_ok());
+            let physical = physical.ok_or("no device can run vkscan")?;
+            assert_eq!(required(physical)?.needed.features, ["timelineSemaphore"]);
+
+            let families = instance.get_physical_device_queue_family_properties(physical);
+            let computes = |family: &vk::QueueFamilyProperties| {
+                family.queue_flags.contains(vk::QueueFlags::COMPUTE)
+            };
+            let family = families.iter().position(computes).ok_or("no queue for compute")?;
+            let family = u32::try_from(family)?;
+            let queues = [vk::DeviceQueueCreateInfo::default()
+                .queue_family_index(family)
+                .queue_priorities(&[1.0])];
+            let mut features =
+                vk::PhysicalDeviceVulkan12Features::default().timeline_semaphore(true);
+            let info = vk::DeviceCreateInfo::default()
+                .queue_create_infos(&queues)
+                .push_next(&mut features);
+            let device = instance.create_device(physical, &info, None)?;
+            let queue = device.get_device_queue(family, 0);
+            let queue_lock = Arc::default();
+            Ok(Program {
+                entry,
+                instance,
+                physical,
+                device,
+                queue,
+                family,
+                queue_lock,
+                messenger,
+                messages,
+            })
+        }
+    }
+
+    /// What vkscan has to know of the device. It is alive, and its queue locked, as `Backend::from_raw` asks for.
+    pub fn raw_device(&self) -> RawDevice {
+        let handles = [
+            self.instance.handle().as_raw(),
+            self.physical.as_raw(),
+            self.device.handle().as_raw(),
+        ];
+        let [instance, physical, device] = handles.map(|handle| handle as *mut c_void);
+        let get_proc = self.entry.static_fn().get_instance_proc_addr as *const c_void;
+        let extensions: &[&'static CStr] =
+            if self.messenger.is_some() { &[ext::debug_utils::NAME] } else { &[] };
+        RawDevice::new(get_proc, instance, physical, device, RawQueue::new(self.family, 0))
+            .timeline_semaphore(true)
+            .instance_extensions(extensions.to_vec())
+            .queue_lock(Some(self.queue_lock.clone()))
+    }
+
+    /// What validation layers have said so far.
+    pub fn messages(&self) -> Vec<String> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Destroys everything, and fails if validation layers have said anything.
+    pub fn end(self) -> Result<(), Box<dyn Error>> {
+        // SAFETY: nothing that was made from the device is left; its owners have seen to that.
+        unsafe {
+            self.device.destroy_device(None);
+            if let Some((utils, messenger)) = &self.messenger {
+                utils.destroy_debug_utils_messenger(*messenger, None);
+            }
+            // With the last instance the loader unloads drivers, which NVIDIA's does not survive.
+            if self.messenger.is_some() {
+                self.instance.destroy_instance(None);
+            }
+        }
+        let messages = self.messages();
+        if messages.is_empty() { Ok(()) } else { Err(messages.join("\n").into()) }
+    }
+}
+
+fn messenger_info(messages: &Mutex<Vec<String>>) -> vk::DebugUtilsMessengerCreateInfoEXT<'static> {
+    use vk::DebugUtilsMessageSeverityFlagsEXT as Severity;
+    use vk::DebugUtilsMessageTypeFlagsEXT as Type;
+    vk::DebugUtilsMessengerCreateInfoEXT::default()
+        .message_severity(Severity::ERROR | Severity::WARNING)
+        .message_type(Type::VALIDATION | Type::PERFORMANCE)
+        .pfn_user_callback(Some(on_message))
+        .user_data(std::ptr::from_ref(messages).cast_mut().cast())
+}
+
+unsafe extern "system" fn on_message(
+    _: vk::DebugUtilsMessageSeverityFlagsEXT,
+    _: vk::DebugUtilsMessageTypeFlagsEXT,
+    data: *const vk::DebugUtilsMessengerCallbackDataEXT<'_>,
+    messages: *mut c_void,
+) -> vk::Bool32 {
+    // SAFETY: the layer passes valid data, and the messages that `messenger_info` was given; these outlive the messenger.
+    let (messages, text) =
+        unsafe { (&*messages.cast::<Mutex<Vec<String>>>(), CStr::from_ptr((*data).p_message)) };
+    let text = text.to_string_lossy().into_owned();
+    messages.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+    vk::FALSE
+}

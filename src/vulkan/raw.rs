@@ -1,0 +1,197 @@
+//! A device that the caller owns, and raw handles at the border: pointers for dispatchable objects and `u64` for the
+//! others, so that the caller's Vulkan bindings are their own business.
+
+use std::ffi::{CStr, c_void};
+use std::ptr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::BackendOptions;
+use super::allocator::MemoryAllocator;
+use crate::setters::setters;
+
+/// A Vulkan device that the caller made and goes on owning, for [`Backend::from_raw`](crate::Backend::from_raw). All
+/// pointers are Vulkan's handles.
+///
+/// # Examples
+///
+/// A whole program, in which `ash` makes the device, is `examples/shared_queue.rs`.
+///
+/// ```no_run
+/// use std::ffi::c_void;
+/// use std::sync::{Arc, Mutex};
+/// use vkscan::{Backend, BackendError, RawDevice, RawQueue};
+///
+/// # let get_instance_proc_addr: *const c_void = std::ptr::null();
+/// # let [instance, physical_device, device]: [*mut c_void; 3] = [std::ptr::null_mut(); 3];
+/// // The queue is the program's, too: whoever submits holds the lock.
+/// let queue_lock = Arc::new(Mutex::new(()));
+/// let raw = RawDevice::new(get_instance_proc_addr, instance, physical_device, device, RawQueue::new(0, 0))
+///     .timeline_semaphore(true)
+///     .queue_lock(Some(queue_lock.clone()))
+///     .on_drop(Some(Box::new(|| println!("the device may go now"))));
+/// // SAFETY: all handles are alive until `on_drop` is called, and the rest of what `Backend::from_raw` asks for holds.
+/// let backend = unsafe { Backend::from_raw(raw) }?;
+/// # Ok::<(), BackendError>(())
+/// ```
+#[non_exhaustive]
+pub struct RawDevice {
+    /// `vkGetInstanceProcAddr` of the loader that the instance was made with.
+    pub get_instance_proc_addr: *const c_void,
+    /// The `VkInstance`, made for Vulkan 1.2 or later.
+    pub instance: *mut c_void,
+    /// The `VkPhysicalDevice`.
+    pub physical_device: *mut c_void,
+    /// The `VkDevice`.
+    pub device: *mut c_void,
+    /// The queue that kernels run on.
+    pub compute_queue: RawQueue,
+    /// A queue for copies beside kernels, if there is one.
+    pub transfer_queue: Option<RawQueue>,
+    /// What others who use the same queues hold meanwhile; none if nobody else uses them.
+    pub queue_lock: Option<Arc<dyn QueueLock>>,
+    /// Whether the feature `timelineSemaphore` was enabled. It is needed.
+    pub timeline_semaphore: bool,
+    /// Extensions that were enabled on the instance.
+    pub instance_extensions: Vec<&'static CStr>,
+    /// Extensions that were enabled on the device.
+    pub device_extensions: Vec<&'static CStr>,
+    /// A `VkPipelineCache` that pipelines are made with; 0 for none.
+    pub pipeline_cache: u64,
+    /// What all memory comes from; none for blocks of our own.
+    pub allocator: Option<Arc<dyn MemoryAllocator>>,
+    /// Bytes that all buffers may have together.
+    pub memory_limit: Option<u64>,
+    /// As [`BackendOptions::wait_timeout`].
+    pub wait_timeout: Duration,
+    /// Called when nothing of ours is left on the device, from whichever thread drops the last of it. It is not called if the
+    /// device has not answered by then, for it may still be at what is left.
+    pub on_drop: Option<Box<dyn FnOnce() + Send + Sync>>,
+}
+
+setters!(RawDevice {
+    transfer_queue: Option<RawQueue>,
+    queue_lock: Option<Arc<dyn QueueLock>>,
+    timeline_semaphore: bool,
+    instance_extensions: Vec<&'static CStr>,
+    device_extensions: Vec<&'static CStr>,
+    pipeline_cache: u64,
+    allocator: Option<Arc<dyn MemoryAllocator>>,
+    memory_limit: Option<u64>,
+    wait_timeout: Duration,
+    on_drop: Option<Box<dyn FnOnce() + Send + Sync>>,
+});
+
+impl RawDevice {
+    /// What there is no default for.
+    pub fn new(
+        get_instance_proc_addr: *const c_void,
+        instance: *mut c_void,
+        physical_device: *mut c_void,
+        device: *mut c_void,
+        compute_queue: RawQueue,
+    ) -> RawDevice {
+        RawDevice {
+            get_instance_proc_addr,
+            instance,
+            physical_device,
+            device,
+            compute_queue,
+            transfer_queue: None,
+            queue_lock: None,
+            timeline_semaphore: false,
+            instance_extensions: Vec::new(),
+            device_extensions: Vec::new(),
+            pipeline_cache: 0,
+            allocator: None,
+            memory_limit: None,
+            wait_timeout: BackendOptions::default().wait_timeout,
+            on_drop: None,
+        }
+    }
+
+    /// The first of the handles that is null.
+    pub(super) fn null_handle(&self) -> Option<&'static str> {
+        let handles = [
+            (self.get_instance_proc_addr, "get_instance_proc_addr"),
+            (self.instance.cast_const(), "instance"),
+            (self.physical_device.cast_const(), "physical_device"),
+            (self.device.cast_const(), "device"),
+        ];
+        handles.iter().find(|(handle, _)| ptr::eq(*handle, ptr::null())).map(|(_, name)| *name)
+    }
+}
+
+/// A queue of a device, as `vkGetDeviceQueue` gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RawQueue {
+    /// Index of its family.
+    pub family: u32,
+    /// Its index in the family.
+    pub index: u32,
+}
+
+impl RawQueue {
+    /// The queue at an index of a family.
+    pub fn new(family: u32, index: u32) -> RawQueue {
+        RawQueue { family, index }
+    }
+}
+
+/// Keeps others from a queue that is being submitted to, as Vulkan asks (*Threading Behavior*).
+///
+/// A `Mutex<()>` is one, for all queues at once.
+pub trait QueueLock: Send + Sync {
+    /// Calls `during` once, while nobody else uses the queue.
+    fn hold(&self, queue: RawQueue, during: &mut dyn FnMut());
+}
+
+impl QueueLock for Mutex<()> {
+    fn hold(&self, _: RawQueue, during: &mut dyn FnMut()) {
+        let _held = self.lock().unwrap_or_else(PoisonError::into_inner);
+        during();
+    }
+}
+
+/// The raw handles of a [`Backend`](crate::Backend), whoever made them. They are alive as long as it is, and are not to be
+/// destroyed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RawHandles {
+    /// The `VkInstance`.
+    pub instance: *mut c_void,
+    /// The `VkPhysicalDevice`.
+    pub physical_device: *mut c_void,
+    /// The `VkDevice`.
+    pub device: *mut c_void,
+    /// The queue that kernels run on. Sharing it takes a lock: [`RawDevice::queue_lock`].
+    pub compute_queue: RawQueue,
+    /// The queue for copies, if that is another one.
+    pub transfer_queue: Option<RawQueue>,
+}
+
+/// What a device has to be made with so that vkscan can use it, and what it may be made with besides:
+/// [`Backend::required_features`](crate::Backend::required_features).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct RequiredFeatures {
+    /// Version of Vulkan that the instance has to be made for, at least.
+    pub api_version: (u32, u32),
+    /// Without these [`Backend::from_raw`](crate::Backend::from_raw) fails.
+    pub needed: Features,
+    /// With these there is more that can be done. All of them are there.
+    pub optional: Features,
+}
+
+/// Names of features and extensions, as the specification has them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Features {
+    /// Features, such as `timelineSemaphore`.
+    pub features: Vec<&'static str>,
+    /// Device extensions.
+    pub device_extensions: Vec<&'static CStr>,
+    /// Instance extensions.
+    pub instance_extensions: Vec<&'static CStr>,
+}

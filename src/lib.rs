@@ -37,7 +37,8 @@
 //!   - in ordinary memory: a byte slice, for [`ResidentRulePipeline::scan_into`];
 //!   - in staging memory: a [`StagedHaystack`], to read a file straight into, which saves a copy;
 //!   - on the device: a [`ResidentHaystack`], to be scanned more than once.
-//! - Several in flight: [`ResidentRulePipeline::submit`] gives a [`Ticket`], to be waited for later.
+//! - Several in flight: [`ResidentRulePipeline::submit`] gives a [`Ticket`], to be waited for later. It may wait for a
+//!   [`RawSemaphore`] of the program's, and signal one.
 //! - Streams: [`ResidentRulePipeline::scan_reader`] takes any length, and tells each [`StreamMatch`].
 //! - Many small haystacks: [`MegakernelSession`], or [`RingSession`], made for a [`MegakernelSessionConfig`].
 //!   - What goes in: [`RingItem`] ([`RingItemBytes`]), or a [`RingBatch`] of staging memory.
@@ -115,7 +116,7 @@ pub use vulkan::{
     Backend, BackendError, BackendOptions, DeviceInfo, DeviceKind, DeviceSelector, DeviceUuid,
     Features, HeldBack, Memory, MemoryAllocator, MemoryHeap, MemoryLocation, MemoryRange,
     MemoryReport, MemoryRequest, MemoryUse, NotAUuid, QueueFamily, QueueLock, RawDevice,
-    RawHandles, RawQueue, RequiredFeatures, Validation, ValidationLog,
+    RawHandles, RawQueue, RawSemaphore, RequiredFeatures, Validation, ValidationLog,
 };
 
 /// The README's examples, run as tests.

@@ -8,13 +8,14 @@ mod program;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ash::vk;
 use ash::vk::Handle as _;
 use program::Program;
 use vkscan::{
     Backend, BackendError, Match, MemoryAllocator, MemoryRange, MemoryRequest, QueueLock,
-    RawDevice, RawQueue, RulePipeline, ScanError, ScanScratch,
+    RawDevice, RawQueue, RawSemaphore, ResidentHaystack, RulePipeline, ScanError, ScanScratch,
 };
 
 const PATTERNS: [&str; 3] = [r"\bfoobar\b", "[ab]{0,3}abcd", r"xyzkey[a-f]*\d{2,}"];
@@ -153,6 +154,94 @@ fn what_can_be_told_to_be_wrong_is_refused() {
     let backend = backend(both).unwrap();
     assert_eq!(backend.raw_handles().transfer_queue, None);
     drop(backend);
+    program.end().unwrap();
+}
+
+/// A semaphore of the program's; a timeline, if it is to have values.
+fn semaphore(program: &Program, kind: vk::SemaphoreType) -> vk::Semaphore {
+    let mut kind = vk::SemaphoreTypeCreateInfo::default().semaphore_type(kind);
+    let info = vk::SemaphoreCreateInfo::default().push_next(&mut kind);
+    // SAFETY: timelines are enabled.
+    unsafe { program.device.create_semaphore(&info, None) }.unwrap()
+}
+
+#[test]
+fn scans_wait_for_semaphores_and_signal_them() {
+    let program = program();
+    let rules = RulePipeline::new(&PATTERNS).unwrap();
+    let backend = backend(program.raw_device()).unwrap();
+    let session = rules.prepare_resident(&backend, TEXT.len(), 100).unwrap();
+    let haystack = ResidentHaystack::new(&backend, TEXT).unwrap();
+    let begin = semaphore(&program, vk::SemaphoreType::TIMELINE);
+    let over = semaphore(&program, vk::SemaphoreType::TIMELINE);
+    let link = semaphore(&program, vk::SemaphoreType::BINARY);
+    // SAFETY: they are alive until the end of the test, and each is signalled once.
+    let at = |semaphore: vk::Semaphore, value| unsafe {
+        RawSemaphore::timeline(semaphore.as_raw(), value)
+    };
+    // SAFETY: as above.
+    let linked = || unsafe { RawSemaphore::binary(link.as_raw()) };
+    let value_of = |semaphore| {
+        // SAFETY: it is alive.
+        unsafe { program.device.get_semaphore_counter_value(semaphore) }.unwrap()
+    };
+    let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
+    for round in 1..=3 {
+        let waits = [at(begin, round)];
+        // The second scan waits for the first by a binary semaphore, which is signalled once that is over.
+        let first = session
+            .submit_with_semaphores(
+                &backend,
+                &haystack,
+                u32::MAX,
+                &waits,
+                &[linked(), at(over, 2 * round - 1)],
+            )
+            .unwrap();
+        let timeline = first.timeline().unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(!first.is_ready(), "the scan has not waited");
+        let signal = vk::SemaphoreSignalInfo::default().semaphore(begin).value(round);
+        // SAFETY: the value rises.
+        unsafe { program.device.signal_semaphore(&signal) }.unwrap();
+        let (semaphores, values) =
+            ([vk::Semaphore::from_raw(timeline.handle())], [timeline.value()]);
+        let wait = vk::SemaphoreWaitInfo::default().semaphores(&semaphores).values(&values);
+        // SAFETY: the session is there.
+        unsafe { program.device.wait_semaphores(&wait, u64::MAX) }.unwrap();
+        assert!(first.is_ready());
+        assert_eq!(value_of(over), 2 * round - 2, "only the host knows that the scan is over");
+        if round < 3 {
+            first.wait_into(&mut matches, &mut scratch).unwrap();
+            assert_eq!(matches, rules.reference_scan(TEXT));
+        } else {
+            // A scan that nobody waits for is over when its ticket is.
+            drop(first);
+        }
+        let second = session
+            .submit_with_semaphores(&backend, TEXT, u32::MAX, &[linked()], &[at(over, 2 * round)])
+            .unwrap();
+        second.wait_into(&mut matches, &mut scratch).unwrap();
+        assert_eq!(matches, rules.reference_scan(TEXT));
+        let (semaphores, values) = ([over], [2 * round]);
+        let wait = vk::SemaphoreWaitInfo::default().semaphores(&semaphores).values(&values);
+        // SAFETY: both are alive.
+        unsafe { program.device.wait_semaphores(&wait, u64::MAX) }.unwrap();
+    }
+    // SAFETY: it is null, which is what is refused.
+    let null = unsafe { RawSemaphore::binary(0) };
+    for (waits, signals) in [(&[null][..], &[][..]), (&[], &[null])] {
+        let error =
+            session.submit_with_semaphores(&backend, TEXT, u32::MAX, waits, signals).unwrap_err();
+        assert!(error.to_string().contains("null"), "{error}");
+    }
+    drop(haystack);
+    session.free(&backend).unwrap();
+    drop(backend);
+    for semaphore in [begin, over, link] {
+        // SAFETY: nothing that is submitted uses it any more: the last of it was waited for.
+        unsafe { program.device.destroy_semaphore(semaphore, None) };
+    }
     program.end().unwrap();
 }
 

@@ -6,7 +6,7 @@ use super::session::{Range, ResidentRulePipeline, ScanScratch};
 use super::stats::ScanStats;
 use super::ticket::Ticket;
 use crate::narrow::narrow;
-use crate::{Backend, Match};
+use crate::{Backend, BackendError, Match, RawSemaphore};
 
 impl ResidentRulePipeline {
     /// Finds all matches in `haystack`, sorted; what `matches` held before is dropped.
@@ -106,5 +106,53 @@ impl ResidentRulePipeline {
             slots: None,
         };
         Ticket::begin(self, backend, haystack, range, &[])
+    }
+
+    /// As [`ResidentRulePipeline::submit_bounded`], in the order that semaphores of the caller's keep: the scan begins once
+    /// all of `waits` are reached, and when it is over all of `signals` are signalled, whether it failed or not. Then the
+    /// device no longer reads the haystack.
+    ///
+    /// A scan is over when [`Ticket::wait_into`] has returned or the ticket has been dropped: only the host knows whether it
+    /// has to go on. So nothing that this thread waits for before that may wait for `signals`. [`Ticket::timeline`] is for
+    /// that.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ResidentRulePipeline::submit`], and a null semaphore. Nothing is signalled then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use vkscan::{Backend, BackendOptions, RawSemaphore, ResidentHaystack, RulePipeline, ScanScratch};
+    /// # let backend = Backend::new(&BackendOptions::default())?;
+    /// let session = RulePipeline::new(&["a+"])?.prepare_resident(&backend, 1 << 20, 1000)?;
+    /// let haystack = ResidentHaystack::new(&backend, b"aa b a")?;
+    /// // Semaphores of the program's, by way of `RawSemaphore::timeline`: whoever fills the haystack signals the first.
+    /// let (filled, over): (Vec<RawSemaphore>, Vec<RawSemaphore>) = Default::default();
+    /// let ticket = session.submit_with_semaphores(&backend, &haystack, u32::MAX, &filled, &over)?;
+    /// let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
+    /// ticket.wait_into(&mut matches, &mut scratch)?;
+    /// assert_eq!(matches.len(), 2);
+    /// # Ok::<(), vkscan::ScanError>(())
+    /// ```
+    pub fn submit_with_semaphores<'a>(
+        &'a self,
+        backend: &Backend,
+        haystack: impl Into<Haystack<'a>>,
+        max_scan_bytes: u32,
+        waits: &[RawSemaphore],
+        signals: &[RawSemaphore],
+    ) -> Result<Ticket<'a>, ScanError> {
+        let haystack = haystack.into();
+        self.check(backend, haystack.len())?;
+        if let Some(one) = waits.iter().chain(signals).find(|one| one.handle() == 0) {
+            let (what, reason) = (format!("{one:?}"), "the semaphore is null".to_owned());
+            return Err(BackendError::InvalidHandle { what, reason }.into());
+        }
+        if !waits.is_empty() {
+            self.device().submit_semaphores(waits, &[])?;
+        }
+        let ticket = self.submit_bounded(backend, haystack, max_scan_bytes)?;
+        Ok(ticket.signalling(signals))
     }
 }

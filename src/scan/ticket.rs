@@ -12,7 +12,7 @@ use super::stats::ScanStats;
 use crate::narrow::narrow;
 use crate::shaders::layout::{self, Hit, ScanParams};
 use crate::vulkan::deadline::Deadline;
-use crate::{Backend, Match, MatchKind};
+use crate::{Backend, Match, MatchKind, RawSemaphore};
 
 /// A part of so many starts or fewer that has too many candidates is not prefiltered.
 const LEAST_PREFILTERED: u32 = 1 << 12;
@@ -46,6 +46,8 @@ pub struct Ticket<'a> {
     /// None if there is nothing to scan, or it is over.
     scan: Option<Scan>,
     stats: ScanStats,
+    /// What is signalled when the scan is over.
+    signals: Vec<RawSemaphore>,
     /// The device may read it until the scan is over.
     haystack: PhantomData<Haystack<'a>>,
 }
@@ -100,7 +102,8 @@ impl<'a> Ticket<'a> {
             return Err(ScanError::WrongBackend);
         }
         let stats = ScanStats::default();
-        let mut ticket = Ticket { session, scan: None, stats, haystack: PhantomData };
+        let signals = Vec::new();
+        let mut ticket = Ticket { session, scan: None, stats, signals, haystack: PhantomData };
         let nothing = range.first_start >= range.end_start || range.max_scan_bytes == 0;
         if session.has_rules() && !nothing {
             let deadline = session.device().deadline();
@@ -111,6 +114,33 @@ impl<'a> Ticket<'a> {
         }
         ticket.stats.wall = began.elapsed();
         Ok(ticket)
+    }
+
+    /// Has semaphores of the caller's signalled when the scan is over.
+    pub(super) fn signalling(mut self, signals: &[RawSemaphore]) -> Ticket<'a> {
+        self.signals.extend_from_slice(signals);
+        self
+    }
+
+    /// Whether all that has been submitted for the scan so far has run, so that waiting for it takes no longer than it takes
+    /// to fetch the matches; but for the few scans that go on then, which [`Ticket::wait_into`] sees to.
+    pub fn is_ready(&self) -> bool {
+        self.scan.as_ref().is_none_or(|scan| scan.frame.is_ready())
+    }
+
+    /// The timeline semaphore and the value that it reaches when [`Ticket::is_ready`] says so, to wait for among others on the
+    /// same device. None if there is nothing to wait for. It is the session's, which outlives its use.
+    pub fn timeline(&self) -> Option<RawSemaphore> {
+        self.scan.as_ref().map(|scan| scan.frame.timeline())
+    }
+
+    /// Signals what is to be signalled when the scan is over.
+    fn signal(&mut self) -> Result<(), ScanError> {
+        let signals = std::mem::take(&mut self.signals);
+        if signals.is_empty() {
+            return Ok(());
+        }
+        Ok(self.session.device().submit_semaphores(&[], &signals)?)
     }
 
     /// Waits for the scan's end. All matches are in `matches` then, sorted; what it held before is dropped.
@@ -148,7 +178,12 @@ impl<'a> Ticket<'a> {
                 Ok(undecided)
             });
             self.session.frames.give_back(scan.frame);
-            undecided = finished.inspect_err(|_| matches.clear())?;
+            undecided = finished
+                .and_then(|undecided| {
+                    self.signal()?;
+                    Ok(undecided)
+                })
+                .inspect_err(|_| matches.clear())?;
         }
         self.stats.wall += began.elapsed();
         Ok((self.stats, undecided))
@@ -165,6 +200,9 @@ impl Drop for Ticket<'_> {
         if let Some(scan) = self.take_scan() {
             // Who takes the frame next waits for what runs on it.
             self.session.frames.give_back(scan.frame);
+        }
+        if let Err(error) = self.signal() {
+            tracing::error!(%error, "semaphores that wait for a scan were not signalled");
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ash::vk;
+use ash::vk::Handle as _;
 
 use super::device::{Core, Device, DeviceRef, QueueRole};
 use super::error::Result;
@@ -13,6 +14,7 @@ use super::graveyard::{Kept, Pending, Work};
 use super::memory::Buffer;
 use super::pipeline::{ComputePipeline, DescriptorSet};
 use super::query::Timestamps;
+use super::raw::RawSemaphore;
 use super::timeline::Timeline;
 
 /// Command buffers in one submission, so that submitting allocates nothing.
@@ -193,6 +195,40 @@ impl Device {
             commands.work.pending = Some(Pending { timeline: timeline.clone(), value, _waited });
         }
         Ok(value)
+    }
+}
+
+impl Device {
+    /// Has what is submitted to the queue of kernels from now on wait for semaphores, or has semaphores signalled once all
+    /// that was submitted to it so far has run.
+    pub(crate) fn submit_semaphores(
+        &self,
+        waits: &[RawSemaphore],
+        signals: &[RawSemaphore],
+    ) -> Result<()> {
+        let split = |semaphores: &[RawSemaphore]| -> (Vec<vk::Semaphore>, Vec<u64>) {
+            semaphores
+                .iter()
+                .map(|one| (vk::Semaphore::from_raw(one.handle()), one.value()))
+                .unzip()
+        };
+        let ((waits, wait_values), (signals, signal_values)) = (split(waits), split(signals));
+        let stages = vec![vk::PipelineStageFlags::ALL_COMMANDS; waits.len()];
+        let mut values = vk::TimelineSemaphoreSubmitInfo::default()
+            .wait_semaphore_values(&wait_values)
+            .signal_semaphore_values(&signal_values);
+        let submits = [vk::SubmitInfo::default()
+            .wait_semaphores(&waits)
+            .wait_dst_stage_mask(&stages)
+            .signal_semaphores(&signals)
+            .push_next(&mut values)];
+        self.on_queue(QueueRole::Compute, |queue| {
+            self.call("vkQueueSubmit", || {
+                // SAFETY: whoever made a `RawSemaphore` has promised what Vulkan asks of it, and
+                // null ones are refused where scans are submitted. The queue is locked.
+                unsafe { self.raw().queue_submit(queue, &submits, vk::Fence::null()) }
+            })
+        })?
     }
 }
 
@@ -433,7 +469,6 @@ impl Scope {
 #[cfg(test)]
 mod tests {
     use super::super::allocator::MemoryLocation;
-    use super::super::error::BackendError;
     use super::super::graveyard::HeldBack;
     use super::super::testing::{Hold, TestBackend};
     use super::*;

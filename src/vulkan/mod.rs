@@ -51,7 +51,9 @@ pub use debug::ValidationLog;
 pub use error::{BackendError, Memory};
 pub use graveyard::HeldBack;
 pub use info::{DeviceInfo, DeviceKind, DeviceUuid, NotAUuid, QueueFamily};
-pub use raw::{Features, QueueLock, RawDevice, RawHandles, RawQueue, RequiredFeatures};
+pub use raw::{
+    Features, QueueLock, RawDevice, RawHandles, RawQueue, RawSemaphore, RequiredFeatures,
+};
 pub use report::{MemoryHeap, MemoryReport, MemoryUse};
 pub use select::DeviceSelector;
 

@@ -154,6 +154,48 @@ impl QueueLock for Mutex<()> {
     }
 }
 
+/// A semaphore of the caller's, and what it is to reach: for
+/// [`ResidentRulePipeline::submit_with_semaphores`](crate::ResidentRulePipeline::submit_with_semaphores); or one of ours:
+/// [`Ticket::timeline`](crate::Ticket::timeline).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RawSemaphore {
+    semaphore: u64,
+    value: u64,
+}
+
+impl RawSemaphore {
+    /// A timeline semaphore, at a value.
+    ///
+    /// # Safety
+    ///
+    /// The `VkSemaphore` is of the device that it will be used on, or null, and outlives that use. Where it is waited for, the
+    /// value will be reached; where it is signalled, the value is greater than any that it has reached or will be signalled
+    /// with before.
+    pub unsafe fn timeline(semaphore: u64, value: u64) -> RawSemaphore {
+        RawSemaphore { semaphore, value }
+    }
+
+    /// A binary semaphore, to be used once.
+    ///
+    /// # Safety
+    ///
+    /// The `VkSemaphore` is of the device that it will be used on, or null, and outlives that use. Where it is waited for, what
+    /// signals it has been submitted; where it is signalled, it is not signalled then.
+    pub unsafe fn binary(semaphore: u64) -> RawSemaphore {
+        RawSemaphore { semaphore, value: 0 }
+    }
+
+    /// The `VkSemaphore`.
+    pub fn handle(&self) -> u64 {
+        self.semaphore
+    }
+
+    /// The value of a timeline semaphore; 0 for a binary one.
+    pub fn value(&self) -> u64 {
+        self.value
+    }
+}
+
 /// The raw handles of a [`Backend`](crate::Backend), whoever made them. They are alive as long as it is, and are not to be
 /// destroyed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ash::vk;
+use ash::vk::Handle as _;
 
 use super::deadline::Deadline;
 use super::device::{Device, DeviceRef};
 use super::error::{BackendError, Result};
+use super::raw::RawSemaphore;
 
 /// How long to look again and again before going to sleep: as long as a small scan takes. Waking a sleeping
 /// thread up takes as long as that, on a virtual machine more.
@@ -110,6 +112,12 @@ impl Timeline {
         waited?;
         self.seen.fetch_max(value, Ordering::AcqRel);
         Ok(())
+    }
+
+    /// The semaphore, for others to wait for.
+    pub(crate) fn at(&self, value: u64) -> RawSemaphore {
+        // SAFETY: it is ours and outlives its use, as a frame does; and the value is one that a submission signals.
+        unsafe { RawSemaphore::timeline(self.raw.as_raw(), value) }
     }
 
     pub(super) fn raw(&self) -> vk::Semaphore {

@@ -25,7 +25,6 @@ use std::time::Duration;
 use ash::vk;
 use bytemuck::cast_slice;
 
-use crate::BackendError;
 use crate::narrow::narrow;
 use crate::scan::haystack::Users;
 use crate::scan::stats::ScanStats;
@@ -41,6 +40,7 @@ use crate::vulkan::pipeline::DescriptorSet;
 use crate::vulkan::query::Timestamps;
 use crate::vulkan::staging::{MappedBuffer, StagingBuffer, StagingSpan};
 use crate::vulkan::timeline::Timeline;
+use crate::{BackendError, RawSemaphore};
 use bindings::descriptor_sets;
 use pipelines::Kernels;
 use recording::{Forecast, MOST_AGAIN_AHEAD, MOST_ROUNDS_AHEAD, Recording, Stage, mark_begin};
@@ -287,6 +287,11 @@ impl Frame {
         self.staged = None;
         self.forget_copies();
         Ok(())
+    }
+
+    /// What is reached once all that was submitted has run.
+    pub(super) fn timeline(&self) -> RawSemaphore {
+        self.timeline.at(self.submitted)
     }
 
     /// Whether nothing runs on it.

@@ -107,7 +107,7 @@ void main() {
     uint turn_bytes = gl_NumWorkGroups.x * params.prefilter_workgroup * PREFILTER_BYTES;
     uint at = (params.prefilter_first & ~(PREFILTER_BYTES - 1u))
         + (gl_WorkGroupID.x * params.prefilter_workgroup + local) * bytes;
-    for (uint turn = 0u; turn < params.prefilter_turns && subgroupAny(at < params.prefilter_end); turn += 4u) {
+    for (uint turn = 0u; turn < params.prefilter_turns && subgroupAny(at < prefilter_end()); turn += 4u) {
         uvec4 first = clamped_unit_at(at);
         uvec4 second = clamped_unit_at(at + PREFILTER_BYTES);
         uvec4 third = clamped_unit_at(at + 2u * PREFILTER_BYTES);

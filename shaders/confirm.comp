@@ -77,7 +77,7 @@ uint pieces_left = params.most_pieces;
 
 // Whether a walk may go on for so many pieces.
 bool pays_for(uint pieces) {
-    uint most = max(params.haystack_len / PIECE_STEPS, params.most_pieces);
+    uint most = max(haystack_len() / PIECE_STEPS, params.most_pieces);
     if (pieces_left < pieces || control.pieces >= most) {
         return false;
     }
@@ -88,7 +88,7 @@ bool pays_for(uint pieces) {
 // Hands a start on. False if there is no room for more: then no more starts of the same candidate are handed on, so that
 // the counter, which candidates are too few to wrap, does not either.
 bool push_start(uint rule, uint start) {
-    if (start < params.first_start || start >= params.end_start) {
+    if (start < params.first_start || start >= end_start()) {
         return true;
     }
     uint index = atomicAdd(control.start_count, 1u);
@@ -147,14 +147,14 @@ void walk_back(SplitRecord split, uint suffix, bool is_direct, uint is, uint end
         if (has_exact_end) {
             uint stop = max(first_start, suffix - min(suffix, most));
             walk_words_back(Dfa(split.reverse_prefix_classes, split.reverse_prefix_first_entry, split.reverse_prefix_stride), stop,
-                            params.end_start, row, at, least);
+                            end_start(), row, at, least);
         }
         while (row != ROW_DEAD && suffix - at < most) {
             uint byte_class = at == text_begin() ? end_class : class_of(split.reverse_prefix_classes, byte_at(at - 1u));
             uint entry = dfa_entry(split.reverse_prefix_first_entry, split.reverse_prefix_stride, row, byte_class);
             row = entry >> 1;
             if ((entry & ENTRY_MATCH) != 0u) {
-                least = at < params.end_start ? at : least;
+                least = at < end_start() ? at : least;
                 starts += 1u;
                 if (!has_exact_end && !push_start(split.rule, at)) {
                     return;
@@ -199,7 +199,7 @@ void confirm_one(Candidate candidate) {
     uint end;
     if (split.prefix_min == split.prefix_max) {
         uint start = suffix - split.prefix_min;
-        if (start < params.first_start || start >= params.end_start) {
+        if (start < params.first_start || start >= end_start()) {
             return;
         }
         uint verdict = walk(split, start, SUFFIX_STEPS, params.is_direct != 0u, end);

@@ -101,10 +101,10 @@ bool meets_mask(uint confirm_mask, uint at) {
     if (distance == CONFIRM_KINDS_BEFORE || distance == CONFIRM_KINDS_BEHIND) {
         uint first = distance == CONFIRM_KINDS_BEHIND ? at + 4u : at - CONFIRM_KIND_BYTES;
         // Before the first byte wraps, and is past the end too.
-        bool is_there = max(first, first + CONFIRM_KIND_BYTES) <= params.haystack_len;
+        bool is_there = max(first, first + CONFIRM_KIND_BYTES) <= haystack_len();
         return !is_there || meets_kinds(confirm_mask, first);
     }
-    if (confirm_mask == CONFIRM_ANY || place - CONFIRM_ZERO + 4u > params.haystack_len) {
+    if (confirm_mask == CONFIRM_ANY || place - CONFIRM_ZERO + 4u > haystack_len()) {
         return place >= CONFIRM_ZERO || confirm_mask == CONFIRM_ANY;
     }
     uint bit = (gram_at(place - CONFIRM_ZERO) * GRAM_HASH) >> GRAM_BIT;
@@ -219,7 +219,7 @@ uint test_word(uint tests, uint word, uint next) {
 // Appends the tests of the grams that begin in the unit at `at`. A subgroup stays together, so past the end the
 // last unit is looked at in vain.
 uint test_unit(uint tests, uint at) {
-    uint last_unit = (params.haystack_len - 1u) & ~(PREFILTER_BYTES - 1u);
+    uint last_unit = last_unit(PREFILTER_BYTES);
     uvec4 unit = unit_at(min(at, last_unit));
     uint next = unit_at(min(at + PREFILTER_BYTES, last_unit)).x;
     uvec4 folded = uvec4(fold(unit.x), fold(unit.y), fold(unit.z), fold(unit.w));
@@ -257,7 +257,7 @@ void push_anchored() {
             is_start = is_claimed(slot);
         }
         steps_left -= 1u;
-        if (is_start && start >= params.first_start && start < params.end_start) {
+        if (is_start && start >= params.first_start && start < end_start()) {
             push_candidates(tables.header.anchored, start);
         }
     }

@@ -1,8 +1,8 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 
-// Decides what comes next: when a scan begins without a prefilter, after the candidates are confirmed, after a round, and
-// after hits have left starts open.
+// Decides what comes next: when a scan begins without a prefilter, after the candidates are confirmed, after a round, after
+// hits have left starts open, and where a recording begins anew because there is no room for what it came to.
 //
 // One invocation. Reads the tables' head and the hit counter, reads and writes Control. After a round it judges the round, if one
 // ran, by putting the queue's counters right and going on to the next pass once no walker and no task
@@ -29,7 +29,7 @@ void forget_names() {
 // Summaries that take as many steps as all rounds so far.
 uint most_summaries() {
     uint steps = (params.start_walkers >> 6) * params.step_budget;
-    uint of_round = min(steps / max(params.haystack_len >> 6, 1u), MOST_SUMMARIES);
+    uint of_round = min(steps / max(haystack_len() >> 6, 1u), MOST_SUMMARIES);
     return clamp(of_round * clamp(control.rounds, 1u, MOST_SUMMARIES), 4u, MOST_SUMMARIES);
 }
 
@@ -138,6 +138,21 @@ void begin_again() {
     control.generation += 1u;
 }
 
+// Begins anew with every start, which has no candidates, unless that has been done.
+void restart() {
+    bool is_over = control.pass >= params.pass_count;
+    bool overflows = control.retry_reasons != 0u || control.selected == SELECTED_UNTOLD || hits.count > params.hit_capacity;
+    if (!is_over || !overflows || control.restarted != 0u) {
+        return;
+    }
+    control.restarted = 1u;
+    control.retry_reasons = 0u;
+    control.selected = SELECTED_NONE;
+    control.verified_again = 0u;
+    hits.count = 0u;
+    begin_pass(0u);
+}
+
 void main() {
     // Of no starts but those that are listed to be verified again, if there are any.
     bool is_again = params.end_start == 0u;
@@ -149,6 +164,8 @@ void main() {
         begin_again();
     } else if (params.stage == SCHEDULE_BEGIN) {
         begin_pass(0u);
+    } else if (params.stage == SCHEDULE_RESTART) {
+        restart();
     } else if (params.stage == SCHEDULE_ROUND && control.verify_dfa_x != 0u) {
         end_round();
     } else if (params.stage == SCHEDULE_CONFIRMED && control.pass == params.pass && control.prefiltered == 0u) {
@@ -157,7 +174,9 @@ void main() {
     control.queue_base = control.queue_head;
     control.unfinished = 0u;
 
-    bool runs = control.pass == params.pass;
+    // Once hits have left starts open, none but these are verified; and once a scan was begun anew, nothing is looked for.
+    bool runs = control.pass == params.pass && is_again == (control.verified_again != 0u)
+        && (control.restarted == 0u || params.use_prefilter == PREFILTER_NONE);
     bool prefilters = runs && params.use_prefilter != PREFILTER_NONE && control.prefiltered == 0u;
     uint bytes = params.prefilter_workgroup * PREFILTER_BYTES * params.prefilter_turns;
     uint begin = params.prefilter_first & ~(PREFILTER_BYTES - 1u);

@@ -151,7 +151,7 @@ uint write_matches() {
             uint words[3] = uint[3](key_kind(keys[place]) >> 1, starts[place], ends[place]);
             for (uint word = 0u; word < 3u; ++word) {
                 hits.words[(before + to) * 3u + word] = words[word];
-                readback.words[(before + to) * 3u + word] = words[word];
+                write_word((before + to) * 3u + word, words[word]);
             }
         }
         barrier();
@@ -163,6 +163,14 @@ uint write_matches() {
 void main() {
     if (PACKED == 1u && gl_WorkGroupID.x > 0u) {
         retire((gl_WorkGroupID.x - 1u) * SELECT_LANES + gl_LocalInvocationID.x);
+        return;
+    }
+    if (RECORDED == 1u && control.recording != params.epoch) {
+        // Another one has run since.
+        if (lane() == 0u) {
+            write_header(false, 0u, 0u, SELECTED_NONE, 0u);
+            leave(0u);
+        }
         return;
     }
     count = hits.count;

@@ -293,7 +293,7 @@ void main() {
             // cannot have wrapped, except for the first start, where it is meant to.
             has_text = enter_text(walker.start) && (PACKED == 0u || walker.start < text_end());
             step += enter_steps();
-            if (walker.start >= params.end_start) {
+            if (walker.start >= end_start()) {
                 walker.mode = START_DONE;
             } else if (!has_text) {
                 // Between two items. The lists are behind it, so the next start comes next.

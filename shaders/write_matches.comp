@@ -65,7 +65,7 @@ uint write_tile(uint tile, uint to) {
         barrier();
         for (uint word = lane(); word < round_matches * 3u; word += SELECT_LANES) {
             hits.words[(to + written) * 3u + word] = words[word];
-            readback.words[(to + written) * 3u + word] = words[word];
+            write_word((to + written) * 3u + word, words[word]);
         }
         written += round_matches;
         barrier();

@@ -39,6 +39,9 @@
 //!   - on the device: a [`ResidentHaystack`], to be scanned more than once.
 //! - Several in flight: [`ResidentRulePipeline::submit`] gives a [`Ticket`], to be waited for later. It may wait for a
 //!   [`RawSemaphore`] of the program's, and signal one.
+//! - Record instead of submit: a [`Recording`] of a session, made as [`RecordingOptions`] say, puts scans into a
+//!   [`RawCommandBuffer`] ([`RecordOptions`], [`RecordedScan`]), from one [`RawBuffer`] to another ([`hits_bytes`],
+//!   [`read_hits`], [`RecordedState`]), between barriers ([`RawScope`]).
 //! - Streams: [`ResidentRulePipeline::scan_reader`] takes any length, and tells each [`StreamMatch`].
 //! - Many small haystacks: [`MegakernelSession`], or [`RingSession`], made for a [`MegakernelSessionConfig`].
 //!   - What goes in: [`RingItem`] ([`RingItemBytes`]), or a [`RingBatch`] of staging memory.
@@ -109,14 +112,17 @@ pub use rules::{
     BuildError, Factor, PipelineOptions, RuleBound, RulePipeline, RulePlan, UnicodePolicy,
 };
 pub use scan::{
-    Haystack, MAX_HAYSTACK_BYTES, ResidentHaystack, ResidentRulePipeline, ScanError, ScanScratch,
-    ScanStats, SessionOptions, StageTimes, StagedHaystack, StreamError, StreamMatch, Ticket,
+    Haystack, MAX_HAYSTACK_BYTES, RecordOptions, RecordedScan, RecordedState, Recording,
+    RecordingOptions, ResidentHaystack, ResidentRulePipeline, ScanError, ScanScratch, ScanStats,
+    SessionOptions, StageTimes, StagedHaystack, StreamError, StreamMatch, Ticket, hits_bytes,
+    read_hits,
 };
 pub use vulkan::{
     Backend, BackendError, BackendOptions, DeviceInfo, DeviceKind, DeviceSelector, DeviceUuid,
     Features, HeldBack, Memory, MemoryAllocator, MemoryHeap, MemoryLocation, MemoryRange,
-    MemoryReport, MemoryRequest, MemoryUse, NotAUuid, QueueFamily, QueueLock, RawDevice,
-    RawHandles, RawQueue, RawSemaphore, RequiredFeatures, Validation, ValidationLog,
+    MemoryReport, MemoryRequest, MemoryUse, NotAUuid, QueueFamily, QueueLock, RawBuffer,
+    RawCommandBuffer, RawDevice, RawHandles, RawQueue, RawScope, RawSemaphore, RequiredFeatures,
+    Validation, ValidationLog,
 };
 
 /// The README's examples, run as tests.

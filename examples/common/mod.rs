@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ash::vk::Handle as _;
 use ash::{ext, vk};
-use vkscan::{Backend, RawDevice, RawQueue};
+use vkscan::{Backend, RawBuffer, RawDevice, RawQueue};
 
 /// The program's Vulkan objects. It submits to its queue under a lock, for that is shared.
 pub struct Program {
@@ -117,6 +117,72 @@ impl Program {
             .queue_lock(Some(self.queue_lock.clone()))
     }
 
+    /// A buffer that the host reads and writes, too.
+    pub fn buffer(&self, size: u64, usage: vk::BufferUsageFlags) -> Result<Memory, vk::Result> {
+        use vk::MemoryPropertyFlags as Property;
+        let info = vk::BufferCreateInfo::default().size(size).usage(usage);
+        // SAFETY: the device is alive, and the memory as the buffer asks for it.
+        unsafe {
+            let buffer = self.device.create_buffer(&info, None)?;
+            let needs = self.device.get_buffer_memory_requirements(buffer);
+            let types = self.instance.get_physical_device_memory_properties(self.physical);
+            let wanted = Property::HOST_VISIBLE | Property::HOST_COHERENT;
+            let fits = |(index, memory_type): &(usize, &vk::MemoryType)| {
+                needs.memory_type_bits >> index & 1 != 0
+                    && memory_type.property_flags.contains(wanted)
+            };
+            let found = types.memory_types_as_slice().iter().enumerate().find(fits);
+            let (index, _) = found.ok_or(vk::Result::ERROR_OUT_OF_HOST_MEMORY)?;
+            let info = vk::MemoryAllocateInfo::default()
+                .allocation_size(needs.size)
+                .memory_type_index(index as u32);
+            let memory = self.device.allocate_memory(&info, None)?;
+            self.device.bind_buffer_memory(buffer, memory, 0)?;
+            let mapped =
+                self.device.map_memory(memory, 0, vk::WHOLE_SIZE, vk::MemoryMapFlags::empty())?;
+            let mapped = mapped.cast();
+            Ok(Memory { device: self.device.clone(), buffer, memory, mapped, size, usage })
+        }
+    }
+
+    /// A command buffer that `body` records into, to be executed as often as needed.
+    pub fn record<E: From<vk::Result>>(
+        &self,
+        body: impl FnOnce(vk::CommandBuffer) -> Result<(), E>,
+    ) -> Result<Recorded, E> {
+        let info = vk::CommandPoolCreateInfo::default().queue_family_index(self.family);
+        // SAFETY: the device is alive, and pool and commands are nobody else's.
+        unsafe {
+            let pool = self.device.create_command_pool(&info, None)?;
+            let mut recorded =
+                Recorded { device: self.device.clone(), pool, commands: Default::default() };
+            let info =
+                vk::CommandBufferAllocateInfo::default().command_pool(pool).command_buffer_count(1);
+            recorded.commands = self.device.allocate_command_buffers(&info)?[0];
+            let begin = vk::CommandBufferBeginInfo::default();
+            self.device.begin_command_buffer(recorded.commands, &begin)?;
+            body(recorded.commands)?;
+            self.device.end_command_buffer(recorded.commands)?;
+            Ok(recorded)
+        }
+    }
+
+    /// Executes recorded commands, and waits until they have run.
+    pub fn execute(&self, recorded: &Recorded) -> Result<(), vk::Result> {
+        let commands = [recorded.commands];
+        let submits = [vk::SubmitInfo::default().command_buffers(&commands)];
+        // SAFETY: the commands are recorded; the queue is locked meanwhile, and the fence waited for before it goes.
+        unsafe {
+            let fence = self.device.create_fence(&vk::FenceCreateInfo::default(), None)?;
+            let locked = self.queue_lock.lock().unwrap_or_else(PoisonError::into_inner);
+            self.device.queue_submit(self.queue, &submits, fence)?;
+            drop(locked);
+            self.device.wait_for_fences(&[fence], true, u64::MAX)?;
+            self.device.destroy_fence(fence, None);
+        }
+        Ok(())
+    }
+
     /// What validation layers have said so far.
     pub fn messages(&self) -> Vec<String> {
         self.messages.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -137,6 +203,62 @@ impl Program {
         }
         let messages = self.messages();
         if messages.is_empty() { Ok(()) } else { Err(messages.join("\n").into()) }
+    }
+}
+
+/// A buffer with its memory, which is mapped.
+pub struct Memory {
+    device: ash::Device,
+    pub buffer: vk::Buffer,
+    memory: vk::DeviceMemory,
+    mapped: *mut u8,
+    pub size: u64,
+    usage: vk::BufferUsageFlags,
+}
+
+impl Memory {
+    /// What vkscan has to know of it.
+    pub fn raw(&self) -> RawBuffer {
+        // SAFETY: it was made so, from the device that the program has given to vkscan; and it is kept until nothing uses it.
+        unsafe { RawBuffer::new(self.buffer.as_raw(), self.size, self.usage.as_raw()) }
+    }
+
+    /// Writes bytes at an offset. The device is not at them.
+    pub fn write(&self, offset: usize, bytes: &[u8]) {
+        assert!(offset + bytes.len() <= self.size as usize);
+        // SAFETY: the range was checked, and the device does not use it at the moment.
+        unsafe { self.mapped.add(offset).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    }
+
+    /// Reads words at an offset of whole words. The device is not at them.
+    pub fn words(&self, offset: usize, count: usize) -> Vec<u32> {
+        assert!(offset.is_multiple_of(4) && offset + 4 * count <= self.size as usize);
+        // SAFETY: the range was checked and is aligned, and the device does not use it at the moment.
+        unsafe { std::slice::from_raw_parts(self.mapped.add(offset).cast(), count) }.to_vec()
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: the program has waited for whatever used it.
+        unsafe {
+            self.device.destroy_buffer(self.buffer, None);
+            self.device.free_memory(self.memory, None);
+        }
+    }
+}
+
+/// Recorded commands, with their pool.
+pub struct Recorded {
+    device: ash::Device,
+    pool: vk::CommandPool,
+    commands: vk::CommandBuffer,
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        // SAFETY: the program has waited for whatever executed them.
+        unsafe { self.device.destroy_command_pool(self.pool, None) };
     }
 }
 

@@ -15,6 +15,9 @@ layout(constant_id = SPEC_MATCH_ALL) const uint MATCH_ALL = 0;
 // 1 if the haystack is made of packed items, which are haystacks of their own: of the slots from params.first_slot on.
 layout(constant_id = SPEC_PACKED) const uint PACKED = 0;
 
+// 1 if the commands are recorded for others to submit: they tell of the haystack's length, and have the matches.
+layout(constant_id = SPEC_RECORDED) const uint RECORDED = 0;
+
 layout(push_constant) uniform Push {
     ScanParams params;
 };
@@ -32,6 +35,26 @@ layout(set = 0, binding = BINDING_HITS) buffer Hits {
 layout(set = 0, binding = BINDING_CONTROL) buffer ControlBuffer {
     Control control;
 };
+
+// Bytes of the haystack.
+uint haystack_len() {
+    return RECORDED == 1u ? min(control.haystack_len, params.haystack_len) : params.haystack_len;
+}
+
+// The end of the starts that are verified.
+uint end_start() {
+    return RECORDED == 1u ? min(params.end_start, control.haystack_len) : params.end_start;
+}
+
+// The end of the bytes that grams are looked for at.
+uint prefilter_end() {
+    return RECORDED == 1u ? min(params.prefilter_end, control.haystack_len) : params.prefilter_end;
+}
+
+// The last of the units that there are, of a size that is a power of two.
+uint last_unit(uint unit) {
+    return (max(haystack_len(), 1u) - 1u) & ~(unit - 1u);
+}
 
 layout(set = 0, binding = BINDING_QUEUE) buffer Queue {
     Task tasks[];
@@ -90,7 +113,7 @@ uint text_begin() {
 }
 
 uint text_end() {
-    return PACKED == 1u ? item_text.y : params.haystack_len;
+    return PACKED == 1u ? item_text.y : haystack_len();
 }
 
 // What `enter_text` is charged with.
@@ -134,7 +157,7 @@ uint rule_of_summary(uint name) {
 
 // Chunks that lie in the haystack as a whole.
 uint chunk_count() {
-    return params.chunk_log2 == 0u ? 0u : params.haystack_len >> params.chunk_log2;
+    return params.chunk_log2 == 0u ? 0u : haystack_len() >> params.chunk_log2;
 }
 
 // Parts of the haystack that compositions end with.

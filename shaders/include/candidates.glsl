@@ -10,7 +10,7 @@ bool is_left_out(uint split) {
 
 // Whether the byte at `at` is to be looked at.
 bool is_inside(uint at) {
-    return at >= params.prefilter_first && at < params.prefilter_end;
+    return at >= params.prefilter_first && at < prefilter_end();
 }
 
 // Whether the suffix of a posting whose gram is at `at` can be a candidate at all.

@@ -81,7 +81,7 @@ uint selected_from(uint from, out uint start) {
     }
     Found first = sorted(next);
     start = max(first.start, behind(found));
-    if (!is_alike(found, first) || start >= params.end_start) {
+    if (!is_alike(found, first) || start >= end_start()) {
         return SELECT_NONE;
     }
     return preferred(next, first, start);
@@ -245,7 +245,7 @@ void select_distinct(uint first, uint size) {
 // Lists starts of a pattern, which is the only pass's rule, to be verified again.
 void list_starts(uint pattern_id, uint first, uint end) {
     uint most = min(params.start_capacity, MOST_VERIFIED_AGAIN);
-    end = min(end, params.end_start);
+    end = min(end, end_start());
     uint wanted = end - min(first, end);
     // The counter cannot wrap: each invocation adds to it once more at most after it has passed what there may be.
     if (params.pass_count != 1u || wanted > most || control.start_count > most) {

@@ -21,7 +21,7 @@ void retire(uint index) {
             is_done = true;
             bytes = slot.end - slot.begin;
         }
-        readback.words[params.hit_capacity * 3u + index] = is_own ? SLOT_DONE : SLOT_FAULTED;
+        write_word(params.hit_capacity * 3u + index, is_own ? SLOT_DONE : SLOT_FAULTED);
     }
     uint items = subgroupAdd(is_done ? 1u : 0u);
     bytes = subgroupAdd(bytes);

@@ -20,7 +20,7 @@ void look_up(uint first, uint count);
 // The unit that the byte at `at` is in, or the last one. What lies past the end makes candidates too many, never too few: what
 // a match contains ends before it, or is taken with whatever follows.
 uvec4 clamped_unit_at(uint at) {
-    return unit_at(min(at, (params.haystack_len - 1u) & ~(PREFILTER_BYTES - 1u)));
+    return unit_at(min(at, last_unit(PREFILTER_BYTES)));
 }
 
 // The eight bytes that begin at `at`, of which only so many are wanted.

@@ -8,7 +8,7 @@ uint classes_of(uint classes, uint word) {
 
 // The word that holds the byte at `at`, or the last one.
 uint word_at(uint at) {
-    return unit_at(min(at, params.haystack_len - 1u));
+    return unit_at(min(at, last_unit(1u)));
 }
 
 // The entry for what a walk in a row comes to at `at`, over a byte of that class.

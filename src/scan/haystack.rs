@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use ash::vk;
 
 use super::ScanError;
+use super::frame::Span;
 use crate::shaders::layout;
 use crate::vulkan::allocator::MemoryLocation;
 use crate::vulkan::device::Device;
 use crate::vulkan::memory::{Buffer, WatchedBuffer};
 use crate::vulkan::staging::{MappedBuffer, StagingBuffer};
-use crate::{Backend, BackendError, MAX_HAYSTACK_BYTES};
+use crate::{Backend, BackendError, MAX_HAYSTACK_BYTES, RawBuffer};
 
 /// A haystack, wherever it is. Byte slices, and references to the others, turn into one.
 ///
@@ -202,7 +203,8 @@ pub(crate) struct ResidentPart {
 impl ResidentPart {
     /// `len` bytes, which are not none, from one offset to another.
     pub(crate) fn new(from: &ResidentHaystack, src: usize, dst: usize, len: usize) -> ResidentPart {
-        let [src_offset, dst_offset, size] = [src, dst, len].map(|bytes| bytes as u64);
+        let [src, dst_offset, size] = [src, dst, len].map(|bytes| bytes as u64);
+        let src_offset = from.offset + src;
         let region = vk::BufferCopy { src_offset, dst_offset, size };
         ResidentPart { buffer: from.buffer.clone(), region }
     }
@@ -260,8 +262,25 @@ impl StagingPool {
 pub struct ResidentHaystack {
     device: Arc<Device>,
     buffer: Buffer,
+    /// Where it begins in the buffer.
+    offset: u64,
     len: usize,
     users: Arc<Users>,
+}
+
+/// Bytes of a haystack, rounded up to what kernels read at once.
+pub(super) fn padded(len: usize) -> u64 {
+    (len.max(1) as u64).next_multiple_of(layout::PREFILTER_BYTES.into())
+}
+
+/// The error of an offset that is not aligned.
+pub(super) fn unaligned(what: &str, offset: u64, alignment: u64) -> BackendError {
+    BackendError::InvalidHandle {
+        what: what.to_owned(),
+        reason: format!(
+            "{offset} is no multiple of {alignment} (DeviceInfo::storage_buffer_alignment)"
+        ),
+    }
 }
 
 /// What may be bound to a haystack.
@@ -289,7 +308,7 @@ impl ResidentHaystack {
             let (bytes, capacity) = (haystack.len(), MAX_HAYSTACK_BYTES);
             return Err(ScanError::HaystackTooLarge { bytes, capacity });
         }
-        let size = (haystack.len().max(1) as u64).next_multiple_of(layout::PREFILTER_BYTES.into());
+        let size = padded(haystack.len());
         let usage = vk::BufferUsageFlags::STORAGE_BUFFER
             | vk::BufferUsageFlags::TRANSFER_SRC
             | vk::BufferUsageFlags::TRANSFER_DST;
@@ -298,7 +317,39 @@ impl ResidentHaystack {
         let staging = StagingBuffer::new(device, "staging", size.min(STAGING as u64))?;
         staging.upload(c"upload haystack", &[haystack], &buffer)?;
         let (device, len) = (device.clone(), haystack.len());
-        Ok(ResidentHaystack { device, buffer, len, users: Arc::default() })
+        Ok(ResidentHaystack { device, buffer, offset: 0, len, users: Arc::default() })
+    }
+
+    /// A haystack of `len` bytes in a buffer of the caller's, from `offset` on, to be scanned where it lies. The caller sees to
+    /// it that what it holds has been written, as by semaphores
+    /// ([`ResidentRulePipeline::submit_with_semaphores`](crate::ResidentRulePipeline::submit_with_semaphores)), and that it
+    /// stays as it is while it is scanned.
+    ///
+    /// # Errors
+    ///
+    /// A haystack of more than [`MAX_HAYSTACK_BYTES`], a buffer that is null, was not made with
+    /// `VK_BUFFER_USAGE_STORAGE_BUFFER_BIT` and `VK_BUFFER_USAGE_TRANSFER_SRC_BIT`, or does not have the bytes rounded up to
+    /// whole 16 ones, an `offset` that is no multiple of [`DeviceInfo::storage_buffer_alignment`](crate::DeviceInfo), or a
+    /// lost device.
+    pub fn from_raw(
+        backend: &Backend,
+        buffer: RawBuffer,
+        offset: u64,
+        len: usize,
+    ) -> Result<ResidentHaystack, ScanError> {
+        let device = backend.device();
+        device.alive()?;
+        if len > MAX_HAYSTACK_BYTES {
+            return Err(ScanError::HaystackTooLarge { bytes: len, capacity: MAX_HAYSTACK_BYTES });
+        }
+        let usage = vk::BufferUsageFlags::STORAGE_BUFFER | vk::BufferUsageFlags::TRANSFER_SRC;
+        buffer.check("the haystack's buffer", usage, offset, padded(len))?;
+        let alignment = device.info().storage_buffer_alignment;
+        if !offset.is_multiple_of(alignment) {
+            return Err(unaligned("the haystack's offset", offset, alignment).into());
+        }
+        let buffer = Buffer::of_caller(device, "the caller's haystack", buffer);
+        Ok(ResidentHaystack { device: device.clone(), buffer, offset, len, users: Arc::default() })
     }
 
     /// Bytes.
@@ -313,6 +364,11 @@ impl ResidentHaystack {
 
     pub(super) fn buffer(&self) -> &Buffer {
         &self.buffer
+    }
+
+    /// What is bound of its buffer.
+    pub(super) fn span(&self) -> Span<'_> {
+        Span { buffer: &self.buffer, offset: self.offset, size: padded(self.len) }
     }
 
     /// What is gone once nobody can scan it any more.

@@ -5,6 +5,7 @@
 //! | `session.rs` | tables made resident once, and scans through them from any thread |
 //! | `request.rs` | what a caller asks of it |
 //! | `ticket.rs` | scans in flight, at once or in parts |
+//! | `record.rs` | scans that are recorded for others to submit |
 //! | `haystack.rs` | where a haystack may be |
 //! | `frame/` | the buffers and commands of one scan in flight |
 //! | `frames.rs` | who has a frame, and who waits for one |
@@ -18,6 +19,7 @@ mod error;
 pub(crate) mod frame;
 mod frames;
 mod haystack;
+mod record;
 mod request;
 mod session;
 pub(crate) mod sort;
@@ -34,6 +36,9 @@ mod tests;
 pub use error::{ScanError, StreamError};
 pub(crate) use haystack::ResidentPart;
 pub use haystack::{Haystack, ResidentHaystack, StagedHaystack};
+pub use record::{
+    RecordOptions, RecordedScan, RecordedState, Recording, RecordingOptions, hits_bytes, read_hits,
+};
 pub use session::{MAX_HAYSTACK_BYTES, ResidentRulePipeline, ScanScratch};
 pub(crate) use session::{Range, RingShape, Slots, all_given_back};
 pub use stats::{ScanStats, StageTimes};

@@ -80,6 +80,8 @@ pub struct ResidentRulePipeline {
     /// Whether there are rules whose prefixes are not bounded.
     pub(super) has_long: bool,
     pub(super) shape: FrameShape,
+    /// What the kernels are specialised by.
+    specialisation: Specialisation,
     tables: Vec<Buffer>,
     staging: Arc<StagingPool>,
     pub(super) frames: Arc<Frames>,
@@ -247,6 +249,18 @@ impl ResidentRulePipeline {
             options.scans_in_flight.unwrap_or_else(|| default_frames(haystack_bytes)).max(1);
         limit("number of scans in flight", frame_count, MOST_FRAMES, "a session has frames for")?;
 
+        let specialisation = Specialisation {
+            segments,
+            match_kind,
+            bitmap_log2: tuning.bitmap_log2,
+            prefilter_workgroup: tuning.prefilter_workgroup,
+            gram_stride: passes.first().map_or(1, |pass| pass.header.gram_stride),
+            nfa_lanes: tuning.nfa_lanes,
+            select_lanes: tuning.select_lanes,
+            select_tile: tuning.select_tile,
+            slot_workgroup: ring.map(|ring| ring.workgroup),
+            is_recorded: false,
+        };
         let mut session = ResidentRulePipeline {
             device: device.clone(),
             match_kind,
@@ -260,6 +274,7 @@ impl ResidentRulePipeline {
                 .flat_map(|rule| &rule.splits)
                 .any(Split::is_unbounded),
             shape,
+            specialisation,
             tables: Vec::new(),
             staging: Arc::default(),
             frames: Arc::default(),
@@ -268,17 +283,6 @@ impl ResidentRulePipeline {
         if passes.is_empty() {
             return Ok(session);
         }
-        let specialisation = Specialisation {
-            segments,
-            match_kind,
-            bitmap_log2: tuning.bitmap_log2,
-            prefilter_workgroup: tuning.prefilter_workgroup,
-            gram_stride: passes[0].header.gram_stride,
-            nfa_lanes: tuning.nfa_lanes,
-            select_lanes: tuning.select_lanes,
-            select_tile: tuning.select_tile,
-            slot_workgroup: ring.map(|ring| ring.workgroup),
-        };
         let kernels = Arc::new(Kernels::new(backend, specialisation)?);
         // One for each frame: whatever scans are in flight, none keeps another from its own.
         let staging = |index: usize| {
@@ -361,6 +365,15 @@ impl ResidentRulePipeline {
         let reach = self.reach.unwrap_or(0) as usize;
         // In small windows the prefilter would leave too little.
         if reach <= self.haystack_capacity / 4 { reach } else { 0 }
+    }
+
+    pub(super) fn tables(&self) -> &[Buffer] {
+        &self.tables
+    }
+
+    /// What kernels are specialised by that others submit.
+    pub(super) fn recorded_specialisation(&self) -> Specialisation {
+        Specialisation { is_recorded: true, ..self.specialisation }
     }
 
     pub(super) fn device(&self) -> &Arc<Device> {

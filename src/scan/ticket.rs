@@ -329,6 +329,47 @@ impl ResidentRulePipeline {
         self.frames.give_back(scan.frame);
     }
 
+    /// What is the same for all parts of a scan.
+    fn params_of(&self, haystack_len: usize, range: Range) -> ScanParams {
+        let counted_beyond = if self.all_count(range) { COUNTED_BEYOND } else { 0 };
+        ScanParams {
+            haystack_len: narrow(haystack_len),
+            is_final: range.is_final.into(),
+            max_scan: range.max_scan_bytes,
+            hit_stop: self.shape.hit_capacity.saturating_add(counted_beyond),
+            chunk_log2: self.chunk_log2(haystack_len, range),
+            ..self.shape.params(self.pass_count)
+        }
+    }
+
+    /// All of a range, as it is tried first.
+    fn whole_part(&self, haystack_len: usize, range: Range) -> Part {
+        Part {
+            first_start: range.first_start,
+            size: range.end_start - range.first_start,
+            prefilter: self.prefilter_for(haystack_len, range),
+            is_prefiltered: true,
+            is_flood: false,
+            has_listed: false,
+            is_direct: self.match_kind == MatchKind::LeftmostFirst
+                && range.max_scan_bytes == u32::MAX,
+        }
+    }
+
+    /// The parameters of a scan that is tried once, of a haystack that ends with its `haystack_len` bytes.
+    pub(super) fn recorded_params(&self, haystack_len: usize, max_scan_bytes: u32) -> ScanParams {
+        let range = Range {
+            first_start: 0,
+            end_start: narrow(haystack_len),
+            is_final: true,
+            max_scan_bytes,
+            base: 0,
+            slots: None,
+        };
+        let params = self.params_of(haystack_len, range);
+        self.part_params(&params, &self.whole_part(haystack_len, range), range)
+    }
+
     /// Submits the scan of all of a range at once.
     fn submit_on(
         &self,
@@ -339,15 +380,7 @@ impl ResidentRulePipeline {
         stats: &mut ScanStats,
     ) -> Result<(ScanParams, Part), ScanError> {
         let since = Instant::now();
-        let counted_beyond = if self.all_count(range) { COUNTED_BEYOND } else { 0 };
-        let params = ScanParams {
-            haystack_len: narrow(haystack.len()),
-            is_final: range.is_final.into(),
-            max_scan: range.max_scan_bytes,
-            hit_stop: self.shape.hit_capacity.saturating_add(counted_beyond),
-            chunk_log2: self.chunk_log2(haystack.len(), range),
-            ..self.shape.params(self.pass_count)
-        };
+        let params = self.params_of(haystack.len(), range);
         let params = match range.slots {
             Some(Slots { first, count, epoch, tenant }) => {
                 ScanParams { first_slot: first, slot_count: count, epoch, tenant, ..params }
@@ -371,16 +404,7 @@ impl ResidentRulePipeline {
                 Source::Resident(resident)
             }
         };
-        let part = Part {
-            first_start: range.first_start,
-            size: range.end_start - range.first_start,
-            prefilter: self.prefilter_for(haystack.len(), range),
-            is_prefiltered: true,
-            is_flood: false,
-            has_listed: false,
-            is_direct: self.match_kind == MatchKind::LeftmostFirst
-                && range.max_scan_bytes == u32::MAX,
-        };
+        let part = self.whole_part(haystack.len(), range);
         let part_params = self.part_params(&params, &part, range);
         let carried = carried_hits(carried, range.base, part.first_start);
         frame.begin(source, part_params, &carried, since, stats)?;

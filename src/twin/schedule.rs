@@ -109,6 +109,24 @@ fn begin_again(control: &mut Control, params: &ScanParams) {
     control.generation += 1;
 }
 
+/// Begins anew with every start, which has no candidates, unless that has been done.
+fn restart(buffers: &mut Buffers, params: &ScanParams) {
+    let control = &mut buffers.control;
+    let is_over = control.pass >= params.pass_count;
+    let overflows = control.retry_reasons != 0
+        || control.selected == layout::SELECTED_UNTOLD
+        || buffers.hit_count > params.hit_capacity;
+    if !is_over || !overflows || control.restarted != 0 {
+        return;
+    }
+    control.restarted = 1;
+    control.retry_reasons = 0;
+    control.selected = layout::SELECTED_NONE;
+    control.verified_again = 0;
+    buffers.hit_count = 0;
+    begin_pass(buffers, params, 0);
+}
+
 pub(crate) fn schedule(buffers: &mut Buffers, params: &ScanParams) {
     let control = &mut buffers.control;
     let begins_again =
@@ -123,6 +141,7 @@ pub(crate) fn schedule(buffers: &mut Buffers, params: &ScanParams) {
     let is_prefiltered = buffers.control.pass != params.pass || buffers.control.prefiltered != 0;
     match params.stage {
         layout::SCHEDULE_BEGIN => begin_pass(buffers, params, 0),
+        layout::SCHEDULE_RESTART => restart(buffers, params),
         layout::SCHEDULE_ROUND if buffers.control.verify_dfa_x != 0 => end_round(buffers, params),
         layout::SCHEDULE_CONFIRMED if !is_prefiltered => end_confirmed(buffers, params),
         _ => {}
@@ -134,7 +153,9 @@ pub(crate) fn schedule(buffers: &mut Buffers, params: &ScanParams) {
     control.queue_base = control.queue_head;
     control.unfinished = 0;
 
-    let runs = control.pass == params.pass;
+    let runs = control.pass == params.pass
+        && is_again == (control.verified_again != 0)
+        && (control.restarted == 0 || params.use_prefilter == layout::PREFILTER_NONE);
     let prefilters =
         runs && params.use_prefilter != layout::PREFILTER_NONE && control.prefiltered == 0;
     let groups = |runs: bool, walkers: u32| {

@@ -14,7 +14,7 @@ use super::graveyard::{Kept, Pending, Work};
 use super::memory::Buffer;
 use super::pipeline::{ComputePipeline, DescriptorSet};
 use super::query::Timestamps;
-use super::raw::RawSemaphore;
+use super::raw::{RawCommandBuffer, RawScope, RawSemaphore};
 use super::timeline::Timeline;
 
 /// Command buffers in one submission, so that submitting allocates nothing.
@@ -232,6 +232,16 @@ impl Device {
     }
 }
 
+/// What commands of the caller's name.
+#[derive(Default)]
+pub(crate) struct Keep(Vec<Kept>);
+
+impl Keep {
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
 /// A command buffer being recorded.
 pub(crate) struct Recorder<'a> {
     device: &'a Core,
@@ -241,6 +251,16 @@ pub(crate) struct Recorder<'a> {
 }
 
 impl Recorder<'_> {
+    /// Records into a command buffer of the caller's. What commands name is `kept`, until the caller lets go of it.
+    pub(crate) fn for_caller<'a>(
+        device: &'a Device,
+        commands: RawCommandBuffer,
+        kept: &'a mut Keep,
+    ) -> Result<Recorder<'a>> {
+        device.alive()?;
+        Ok(Recorder { device, raw: commands.handle()?, kept: &mut kept.0, pipeline: None })
+    }
+
     /// Opens a labelled section, as profilers show it.
     pub(crate) fn label_begin(&mut self, label: &CStr) {
         self.device.names().begin(self.raw, label);
@@ -462,13 +482,40 @@ impl Scope {
                 | vk::AccessFlags::SHADER_WRITE.as_raw(),
         ),
     };
+    /// All that a recording does.
+    pub(crate) const ALL_OF_SCAN: Scope = Scope {
+        stage: vk::PipelineStageFlags::from_raw(
+            vk::PipelineStageFlags::TRANSFER.as_raw()
+                | vk::PipelineStageFlags::DRAW_INDIRECT.as_raw()
+                | vk::PipelineStageFlags::COMPUTE_SHADER.as_raw(),
+        ),
+        access: vk::AccessFlags::from_raw(
+            Scope::TRANSFER.access.as_raw() | Scope::INDIRECT_AND_COMPUTE.access.as_raw(),
+        ),
+    };
+    /// Whatever others do on the device and the host.
+    pub(crate) const OTHERS: Scope = Scope {
+        stage: vk::PipelineStageFlags::from_raw(
+            vk::PipelineStageFlags::ALL_COMMANDS.as_raw() | vk::PipelineStageFlags::HOST.as_raw(),
+        ),
+        access: vk::AccessFlags::from_raw(
+            vk::AccessFlags::MEMORY_READ.as_raw() | vk::AccessFlags::MEMORY_WRITE.as_raw(),
+        ),
+    };
     pub(crate) const HOST: Scope =
         Scope { stage: vk::PipelineStageFlags::HOST, access: vk::AccessFlags::HOST_READ };
+}
+
+impl From<Scope> for RawScope {
+    fn from(Scope { stage, access }: Scope) -> RawScope {
+        RawScope { stages: stage.as_raw(), access: access.as_raw() }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::allocator::MemoryLocation;
+    use super::super::error::BackendError;
     use super::super::graveyard::HeldBack;
     use super::super::testing::{Hold, TestBackend};
     use super::*;

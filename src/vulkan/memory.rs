@@ -7,11 +7,13 @@ use std::ptr::NonNull;
 use std::sync::{Arc, Weak};
 
 use ash::vk;
+use ash::vk::Handle as _;
 use gpu_allocator::AllocationError;
 
 use super::allocator::{Allocation, AllocationFailure, MemoryLocation, MemoryRequest};
 use super::device::{Core, Device, DeviceRef};
 use super::error::{BackendError, Memory, Result};
+use super::raw::RawBuffer;
 use crate::narrow::narrow;
 
 /// A buffer with its memory, freed with its last handle. Command buffers and descriptor sets that
@@ -27,6 +29,8 @@ struct Owned {
     heap: u32,
     size: u64,
     name: String,
+    /// Whether it is the caller's.
+    is_callers: bool,
 }
 
 impl Buffer {
@@ -57,6 +61,7 @@ impl Buffer {
             heap: 0,
             size,
             name: name.to_owned(),
+            is_callers: false,
         };
         let info = vk::BufferCreateInfo::default()
             .size(size)
@@ -85,6 +90,19 @@ impl Buffer {
             unsafe { device.raw().bind_buffer_memory(owned.raw, memory, offset) }
         })?;
         Ok(Buffer(Arc::new(owned)))
+    }
+
+    /// A buffer of the caller's, which is not null.
+    pub(crate) fn of_caller(device: &Arc<Device>, name: &str, raw: RawBuffer) -> Buffer {
+        Buffer(Arc::new(Owned {
+            device: DeviceRef::new(device),
+            raw: vk::Buffer::from_raw(raw.handle()),
+            allocation: Allocation::None,
+            heap: 0,
+            size: raw.size(),
+            name: name.to_owned(),
+            is_callers: true,
+        }))
     }
 
     pub(crate) fn size(&self) -> u64 {
@@ -223,6 +241,9 @@ impl WatchedBuffer {
 impl Owned {
     /// Destroys buffer and memory; what is left is empty, and freeing it again does nothing.
     fn free(&mut self) -> Result<()> {
+        if self.is_callers {
+            return Ok(());
+        }
         let device = &self.device;
         // SAFETY: commands and descriptor sets that name the buffer hold a handle, so none is left. A null one is
         // ignored.

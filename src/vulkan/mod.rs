@@ -52,7 +52,8 @@ pub use error::{BackendError, Memory};
 pub use graveyard::HeldBack;
 pub use info::{DeviceInfo, DeviceKind, DeviceUuid, NotAUuid, QueueFamily};
 pub use raw::{
-    Features, QueueLock, RawDevice, RawHandles, RawQueue, RawSemaphore, RequiredFeatures,
+    Features, QueueLock, RawBuffer, RawCommandBuffer, RawDevice, RawHandles, RawQueue, RawScope,
+    RawSemaphore, RequiredFeatures,
 };
 pub use report::{MemoryHeap, MemoryReport, MemoryUse};
 pub use select::DeviceSelector;

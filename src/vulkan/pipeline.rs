@@ -208,12 +208,12 @@ pub(crate) struct Binding<'a> {
     pub(crate) range: u64,
 }
 
-/// Buffers bound to a layout, once and for all: it can be used by any number of command buffers at
-/// the same time.
+/// Buffers bound to a layout: it can be used by any number of command buffers at the same time.
 pub(crate) struct DescriptorSet {
     device: DeviceRef,
     pool: vk::DescriptorPool,
     raw: vk::DescriptorSet,
+    name: String,
     _layout: Arc<SetLayout>,
     buffers: Vec<Buffer>,
 }
@@ -226,18 +226,17 @@ impl DescriptorSet {
         layout: &Arc<SetLayout>,
         bindings: &[Binding],
     ) -> Result<Arc<DescriptorSet>> {
-        for binding in bindings {
-            let what = || format!("{} in descriptor set {name} (bytes)", binding.buffer.name());
-            within(what(), binding.range, device.info().max_storage_buffer_range)?;
-            assert!(
-                binding.offset.is_multiple_of(device.info().storage_buffer_alignment),
-                "{} starts at unaligned {}",
-                what(),
-                binding.offset
-            );
-            assert!(binding.range > 0, "{} is empty", what());
-            binding.buffer.check(&(binding.offset..binding.offset + binding.range));
-        }
+        let mut set = DescriptorSet::unbound(device, name, layout)?;
+        set.bind(bindings)?;
+        Ok(Arc::new(set))
+    }
+
+    /// A set that nothing is bound to yet.
+    pub(crate) fn unbound(
+        device: &Arc<Device>,
+        name: &str,
+        layout: &Arc<SetLayout>,
+    ) -> Result<DescriptorSet> {
         let sizes = [vk::DescriptorPoolSize::default()
             .ty(vk::DescriptorType::STORAGE_BUFFER)
             .descriptor_count(layout.buffers)];
@@ -252,8 +251,9 @@ impl DescriptorSet {
             device: DeviceRef::new(device),
             pool,
             raw: vk::DescriptorSet::null(),
+            name: name.to_owned(),
             _layout: layout.clone(),
-            buffers: bindings.iter().map(|one| one.buffer.clone()).collect(),
+            buffers: Vec::new(),
         };
         let layouts = [layout.raw];
         let info =
@@ -263,7 +263,25 @@ impl DescriptorSet {
             unsafe { device.raw().allocate_descriptor_sets(&info) }
         })?[0];
         device.names().set(set.raw, name);
+        Ok(set)
+    }
 
+    /// Binds buffers in place of those that were bound. Commands that use the set would hold it, so there are none.
+    pub(crate) fn bind(&mut self, bindings: &[Binding]) -> Result<()> {
+        let info = self.device.info();
+        for binding in bindings {
+            let what =
+                || format!("{} in descriptor set {} (bytes)", binding.buffer.name(), self.name);
+            within(what(), binding.range, info.max_storage_buffer_range)?;
+            assert!(
+                binding.offset.is_multiple_of(info.storage_buffer_alignment),
+                "{} starts at unaligned {}",
+                what(),
+                binding.offset
+            );
+            assert!(binding.range > 0, "{} is empty", what());
+            binding.buffer.check(&(binding.offset..binding.offset + binding.range));
+        }
         let infos: Vec<_> = bindings
             .iter()
             .map(|one| {
@@ -278,16 +296,17 @@ impl DescriptorSet {
             .zip(&infos)
             .map(|(one, info)| {
                 vk::WriteDescriptorSet::default()
-                    .dst_set(set.raw)
+                    .dst_set(self.raw)
                     .dst_binding(one.binding)
                     .dst_array_element(one.array_index)
                     .descriptor_type(vk::DescriptorType::STORAGE_BUFFER)
                     .buffer_info(info)
             })
             .collect();
-        // SAFETY: the set is not in use yet, and the buffers live as long as it does.
-        unsafe { device.raw().update_descriptor_sets(&writes, &[]) };
-        Ok(Arc::new(set))
+        // SAFETY: the set is not in use: `&mut self`. The buffers live as long as it does.
+        unsafe { self.device.raw().update_descriptor_sets(&writes, &[]) };
+        self.buffers = bindings.iter().map(|one| one.buffer.clone()).collect();
+        Ok(())
     }
 
     pub(super) fn raw(&self) -> vk::DescriptorSet {

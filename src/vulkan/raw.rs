@@ -6,8 +6,12 @@ use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ash::vk;
+use ash::vk::Handle as _;
+
 use super::BackendOptions;
 use super::allocator::MemoryAllocator;
+use super::error::{BackendError, Result};
 use crate::setters::setters;
 
 /// A Vulkan device that the caller made and goes on owning, for [`Backend::from_raw`](crate::Backend::from_raw). All
@@ -194,6 +198,100 @@ impl RawSemaphore {
     pub fn value(&self) -> u64 {
         self.value
     }
+}
+
+/// A buffer of the caller's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RawBuffer {
+    buffer: u64,
+    size: u64,
+    usage: u32,
+}
+
+impl RawBuffer {
+    /// A `VkBuffer` that was made with so many bytes, and with these `VkBufferUsageFlags`.
+    ///
+    /// # Safety
+    ///
+    /// It is a buffer of the device that it will be used on, or null, was made so, is bound to memory, and is shared with or
+    /// owned by the family of the queue that it is used on. It outlives its use: that of what was made with it, and the
+    /// execution of commands that were recorded with it.
+    pub unsafe fn new(buffer: u64, size: u64, usage: u32) -> RawBuffer {
+        RawBuffer { buffer, size, usage }
+    }
+
+    /// The `VkBuffer`.
+    pub fn handle(&self) -> u64 {
+        self.buffer
+    }
+
+    /// Bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether it was made for all of that.
+    pub(crate) fn is_for(&self, usage: vk::BufferUsageFlags) -> bool {
+        vk::BufferUsageFlags::from_raw(self.usage).contains(usage)
+    }
+
+    /// Fails if it is null, lacks a usage, or does not have the range.
+    pub(crate) fn check(
+        &self,
+        what: &str,
+        usage: vk::BufferUsageFlags,
+        offset: u64,
+        bytes: u64,
+    ) -> Result<()> {
+        let size = self.size;
+        let reason = if self.buffer == 0 {
+            "it is null".to_owned()
+        } else if !self.is_for(usage) {
+            format!("it was made without {:?}", usage & !vk::BufferUsageFlags::from_raw(self.usage))
+        } else if offset.checked_add(bytes).is_none_or(|end| end > size) {
+            format!("{bytes} bytes from {offset} on are asked for, and it has {size}")
+        } else {
+            return Ok(());
+        };
+        Err(BackendError::InvalidHandle { what: what.to_owned(), reason })
+    }
+}
+
+/// A command buffer of the caller's, to be recorded into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RawCommandBuffer(*mut c_void);
+
+impl RawCommandBuffer {
+    /// A `VkCommandBuffer`.
+    ///
+    /// # Safety
+    ///
+    /// - It is of the device that will record into it, or null; its pool is for the family of the backend's compute queue, and
+    ///   nobody else uses it or its pool while something is recorded.
+    /// - It is in the recording state, outside of a render pass.
+    /// - What is recorded is executed only while what it was recorded with is there, and never twice at once: not with
+    ///   `VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT`, and on one queue, the backend's for kernels.
+    pub unsafe fn new(commands: *mut c_void) -> RawCommandBuffer {
+        RawCommandBuffer(commands)
+    }
+
+    /// The `VkCommandBuffer`, if it is not null.
+    pub(super) fn handle(self) -> Result<vk::CommandBuffer> {
+        if self.0.is_null() {
+            let (what, reason) = ("the command buffer".to_owned(), "it is null".to_owned());
+            return Err(BackendError::InvalidHandle { what, reason });
+        }
+        Ok(vk::CommandBuffer::from_raw(self.0 as u64))
+    }
+}
+
+/// One half of a barrier, as the caller records it: raw `VkPipelineStageFlags` and `VkAccessFlags`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RawScope {
+    /// Stages.
+    pub stages: u32,
+    /// Accesses.
+    pub access: u32,
 }
 
 /// The raw handles of a [`Backend`](crate::Backend), whoever made them. They are alive as long as it is, and are not to be

@@ -2,6 +2,7 @@
 //
 //   hit buffer: | count | Hit * hit_capacity | suffix * hit_capacity |, or the matches once they are selected
 //   readback:   | ReadbackHeader | Hit * hit_capacity | slot states |
+//   of a recording, instead of that: | count | Hit * match_capacity | RecordedState |
 
 // The end of a hit whose walk met the end of a haystack that goes on elsewhere (ScanParams::is_final
 // is 0): with more bytes the start may match or not.
@@ -19,6 +20,9 @@ struct Control {
     // Changes with every run and pass: a walker that carries another one starts afresh. A run begins with all that
     // follows zeroed, but what is kept.
     uint generation;
+    // Of a recording, bytes of the haystack, and which one of several it is: set before a run begins.
+    uint haystack_len;
+    uint recording;
     // The pass under way; pass_count once the scan is done.
     uint pass;
     // Walkers that stopped before they were done, in this round.
@@ -36,6 +40,8 @@ struct Control {
     uint prefiltered;
     // RETRY_* bits.
     uint retry_reasons;
+    // 1 once the scan has been begun anew, without a prefilter.
+    uint restarted;
     // Pieces that walks of suffixes and prefixes have gone on for, or tried to.
     uint pieces;
     // Slots that workgroups have claimed, or tried to.
@@ -119,6 +125,24 @@ const uint REPORT_LEAST = 0u;
 const uint REPORT_LAZY = 1u;
 const uint REPORT_GREEDY = 2u;
 const uint REPORT_NONE = 3u;
+
+// RecordedState::state: nothing has been recorded here, or it has not run; the matches are there; the recording has to go on;
+// the matches are more than there is room for; the scan takes the host, which does it in parts; the haystack is longer than
+// was recorded.
+const uint RECORDED_NOTHING = 0u;
+const uint RECORDED_COMPLETE = 1u;
+const uint RECORDED_GOES_ON = 2u;
+const uint RECORDED_TOO_MANY = 3u;
+const uint RECORDED_NEEDS_HOST = 4u;
+const uint RECORDED_FAULT = 5u;
+
+// What a recording says behind the matches that there is room for.
+struct RecordedState {
+    // RECORDED_*.
+    uint state;
+    // The number of the matches, if they are there or too many; of a haystack that is too long, its bytes; else 0.
+    uint count;
+};
 
 // Control::selected, ReadbackHeader::selected: nothing has been selected; hits are many, and yet to be sorted; hits leave
 // starts open, which have yet to be verified again; what follows are the matches; or hits leave too much open.

@@ -28,6 +28,7 @@ const uint SPEC_PACKED = 6u;
 const uint SPEC_SLOT_WORKGROUP = 7u;
 const uint SPEC_SELECT_LANES = 8u;
 const uint SPEC_SELECT_TILE = 9u;
+const uint SPEC_RECORDED = 10u;
 
 // ScanParams::use_prefilter. Where the haystack goes on elsewhere, or the prefixes of too many rules turn out long, all
 // rules with unbounded prefixes are verified from every start.
@@ -37,7 +38,7 @@ const uint PREFILTER_ALL = 2u;
 
 // Push constants of every kernel.
 struct ScanParams {
-    // Bytes.
+    // Bytes; of a recording, at most: Control::haystack_len.
     uint haystack_len;
     // Starts from first_start up to, and without, end_start are verified.
     uint first_start;
@@ -84,7 +85,8 @@ struct ScanParams {
     // Pieces that an invocation of `confirm` may walk on over.
     uint most_pieces;
     // Where items are packed: the tenant's part of the ring, and how many slots that has; where in it the first of the
-    // items' slots is, and how many there are; and the epoch and the tenant that they have to be of.
+    // items' slots is, and how many there are; and the epoch and the tenant that they have to be of. Of a recording the
+    // epoch is Control::recording, and the slots are matches that there is room for.
     uint ring_first;
     uint ring_slots;
     uint first_slot;
@@ -98,3 +100,4 @@ const uint SCHEDULE_ROUND = 0u;
 const uint SCHEDULE_BEGIN = 1u;
 const uint SCHEDULE_CONFIRMED = 2u;
 const uint SCHEDULE_SELECTED = 3u;
+const uint SCHEDULE_RESTART = 4u;

@@ -10,6 +10,21 @@ use crate::vulkan::device::Device;
 use crate::vulkan::memory::Buffer;
 use crate::vulkan::pipeline::{Binding, DescriptorSet};
 
+/// A part of a buffer.
+#[derive(Clone, Copy)]
+pub(crate) struct Span<'a> {
+    pub(crate) buffer: &'a Buffer,
+    /// In bytes, a multiple of the device's `storage_buffer_alignment`.
+    pub(crate) offset: u64,
+    pub(crate) size: u64,
+}
+
+impl<'a> Span<'a> {
+    pub(crate) fn whole(buffer: &'a Buffer) -> Span<'a> {
+        Span { buffer, offset: 0, size: buffer.size() }
+    }
+}
+
 /// A descriptor set for each pass's tables.
 pub(super) fn descriptor_sets(
     device: &Arc<Device>,
@@ -17,38 +32,48 @@ pub(super) fn descriptor_sets(
     tables: &[Buffer],
     bound: &[(u32, Buffer)],
     shape: &FrameShape,
-    haystack: &Buffer,
+    haystack: Span,
 ) -> Result<Vec<Arc<DescriptorSet>>, BackendError> {
     let of_pass = |tables: &Buffer| {
-        let plain = bound.iter().map(|(binding, buffer)| (*binding, buffer));
-        let mut bindings: Vec<Binding> = std::iter::once((layout::BINDING_TABLES, tables))
-            .chain(plain)
-            .map(|(binding, buffer)| Binding {
-                binding,
-                array_index: 0,
-                buffer,
-                offset: 0,
-                range: buffer.size(),
-            })
-            .collect();
-        bindings.extend((0..layout::MAX_SEGMENTS).map(|index| {
-            let (offset, range) = segment(shape, haystack, index);
-            let binding = layout::BINDING_HAYSTACK;
-            Binding { binding, array_index: index, buffer: haystack, offset, range }
-        }));
+        let plain = bound.iter().map(|(binding, buffer)| (*binding, Span::whole(buffer)));
+        let bindings = bindings(tables, plain, shape, haystack);
         DescriptorSet::new(device, "frame", &kernels.set_layout, &bindings)
     };
     tables.iter().map(of_pass).collect()
 }
 
-/// Offset and length of the part of the haystack that is bound at `index` of the array. Elements that no
-/// kernel indexes are bound to the first part.
-fn segment(shape: &FrameShape, haystack: &Buffer, index: u32) -> (u64, u64) {
+/// What is bound for a pass with these tables.
+pub(super) fn bindings<'a>(
+    tables: &'a Buffer,
+    plain: impl Iterator<Item = (u32, Span<'a>)>,
+    shape: &FrameShape,
+    haystack: Span<'a>,
+) -> Vec<Binding<'a>> {
+    let plain = std::iter::once((layout::BINDING_TABLES, Span::whole(tables))).chain(plain);
+    let plain = plain.map(|(binding, span)| (binding, 0, span));
+    let segments = (0..layout::MAX_SEGMENTS)
+        .map(|index| (layout::BINDING_HAYSTACK, index, segment(shape, haystack, index)));
+    plain
+        .chain(segments)
+        .map(|(binding, array_index, Span { buffer, offset, size })| Binding {
+            binding,
+            array_index,
+            buffer,
+            offset,
+            range: size,
+        })
+        .collect()
+}
+
+/// The part of the haystack that is bound at `index` of the array. Elements that no kernel indexes are bound to the first
+/// part.
+fn segment<'a>(shape: &FrameShape, haystack: Span<'a>, index: u32) -> Span<'a> {
     if shape.segments == 1 {
-        return (0, haystack.size());
+        return haystack;
     }
     let segment = 1_u64 << layout::SEGMENT_SHIFT;
-    let offset = u64::from(index) * segment;
-    let offset = if offset < haystack.size() { offset } else { 0 };
-    (offset, segment.min(haystack.size() - offset))
+    let before = u64::from(index) * segment;
+    let before = if before < haystack.size { before } else { 0 };
+    let (offset, size) = (haystack.offset + before, segment.min(haystack.size - before));
+    Span { buffer: haystack.buffer, offset, size }
 }

@@ -4,16 +4,20 @@
 //! |---|---|
 //! | `shape.rs` | how large its buffers are, and how much work a dispatch takes |
 //! | `pipelines.rs` | the kernels |
+//! | `resources.rs` | its buffers |
 //! | `bindings.rs` | its descriptor sets |
-//! | `recording.rs` | commands that are recorded once, and marks that time stages |
+//! | `replay.rs` | commands that are recorded once, and marks that time stages |
 //! | `passes.rs` | what is recorded: kernels, round by round |
 //! | `upload.rs` | how a haystack comes to the device |
+//! | `append.rs` | the same for command buffers of the caller's |
 //! | `submit.rs` | a scan from its submission to the header of what it found |
 
+mod append;
 mod bindings;
 mod passes;
 pub(crate) mod pipelines;
-mod recording;
+mod replay;
+mod resources;
 mod shape;
 mod submit;
 mod upload;
@@ -28,9 +32,7 @@ use bytemuck::cast_slice;
 use crate::narrow::narrow;
 use crate::scan::haystack::Users;
 use crate::scan::stats::ScanStats;
-use crate::shaders::layout::{
-    self, Candidate, Control, Hit, NfaWalker, ReadbackHeader, StartWalker, Task,
-};
+use crate::shaders::layout::{self, Hit, ReadbackHeader};
 use crate::vulkan::allocator::MemoryLocation;
 use crate::vulkan::command::Commands;
 use crate::vulkan::deadline::Deadline;
@@ -43,8 +45,11 @@ use crate::vulkan::timeline::Timeline;
 use crate::{BackendError, RawSemaphore};
 use bindings::descriptor_sets;
 use pipelines::Kernels;
-use recording::{Forecast, MOST_AGAIN_AHEAD, MOST_ROUNDS_AHEAD, Recording, Stage, mark_begin};
+use replay::{Forecast, MOST_AGAIN_AHEAD, MOST_ROUNDS_AHEAD, Replay, Stage, mark_begin};
+use resources::{Resources, record_bytes};
 
+pub(crate) use append::{Appended, Appender};
+pub(crate) use bindings::Span;
 pub(crate) use shape::FrameShape;
 pub(crate) use upload::Source;
 
@@ -67,14 +72,14 @@ pub(crate) struct Frame {
     window: Option<MappedBuffer>,
     open: Commands,
     copy: Commands,
-    whole: Recording,
-    start: Recording,
+    whole: Replay,
+    start: Replay,
     slices: Vec<Slice>,
     /// Bytes of each slice that have been copied to staging memory.
     copied: Vec<AtomicUsize>,
-    rest: Recording,
-    resume: Recording,
-    end: Recording,
+    rest: Replay,
+    resume: Replay,
+    end: Replay,
     forecast: Forecast,
     /// What the next submission begins with, should it go on: `layout::SCHEDULE_*`.
     resumes_at: u32,
@@ -84,9 +89,6 @@ pub(crate) struct Frame {
     /// The haystack of a scan whose end has not been seen: the device may be reading it still.
     pub(super) staged: Option<StagingSpan>,
 }
-
-/// Words of a hit, with its suffix.
-const HIT_WORDS: usize = Hit::WORDS + 1;
 
 /// Slices of a haystack, at most, and as how many of the smallest it is not cut.
 const MOST_SLICES: usize = 16;
@@ -100,29 +102,12 @@ struct Slice {
     /// Copies on the queue of the kernels, and on that of the transfers.
     copy: Commands,
     transfer: Commands,
-    prefilter: Recording,
-}
-
-/// What commands name.
-struct Resources {
-    kernels: Arc<Kernels>,
-    tables: Vec<Buffer>,
-    shape: FrameShape,
-    /// One for each pass, with the frame's own haystack, or with the resident one that was scanned last.
-    own_sets: Vec<Arc<DescriptorSet>>,
-    resident: Option<Resident>,
-    is_resident: bool,
-    haystack: Buffer,
-    /// All that is bound, but the haystack.
-    bound: Vec<(u32, Buffer)>,
-    hits: Buffer,
-    control: Buffer,
-    readback: Buffer,
-    timestamps: Option<Arc<Timestamps>>,
+    prefilter: Replay,
 }
 
 /// A haystack on the device.
 struct Resident {
+    /// What is bound of it.
     buffer: Buffer,
     /// One for each pass.
     sets: Vec<Arc<DescriptorSet>>,
@@ -150,37 +135,17 @@ impl Frame {
         staging_buffer: Arc<StagingBuffer>,
         name: &str,
     ) -> Result<Frame, BackendError> {
+        let readback_bytes = (ReadbackHeader::WORDS * 4) as u64
+            + record_bytes(shape.hit_capacity, Hit::WORDS)
+            + record_bytes(shape.ring_slots[1], 1);
         let storage = vk::BufferUsageFlags::STORAGE_BUFFER;
-        let local = |what: &str, bytes: u64, usage| {
-            let name = format!("{name}/{what}");
-            Buffer::new(device, &name, bytes.max(16), MemoryLocation::DeviceLocal, storage | usage)
-        };
-        let records = |count: u32, words: usize| u64::from(count) * words as u64 * 4;
-        let none = vk::BufferUsageFlags::empty();
-        let copied = vk::BufferUsageFlags::TRANSFER_DST;
-
         let haystack = Buffer::new(
             device,
             &format!("{name}/haystack"),
             shape.haystack_bytes.max(16),
             MemoryLocation::DeviceLocalMapped,
-            storage | copied,
+            storage | vk::BufferUsageFlags::TRANSFER_DST,
         )?;
-        let hits = local("hits", 4 + records(shape.hit_capacity, HIT_WORDS), copied)?;
-        let grids = vk::BufferUsageFlags::INDIRECT_BUFFER;
-        let control = local("control", Control::WORDS as u64 * 4, copied | grids)?;
-        let starts =
-            local("start walkers", records(shape.start_walkers, StartWalker::WORDS), copied)?;
-        let queue = local("queue", records(shape.queue_capacity, Task::WORDS), none)?;
-        let candidates = records(shape.candidate_capacity + shape.start_capacity, Candidate::WORDS);
-        let candidates = local("candidates", candidates, copied)?;
-        let selection = local("selection", shape.selection_bytes(), none)?;
-        let summaries = local("summaries", shape.summary_bytes(), none)?;
-        let nfa = local("nfa walkers", records(shape.nfa_walkers, NfaWalker::WORDS), copied)?;
-        let scratch = local("scratch", records(shape.nfa_scratch_words, 1), copied)?;
-        let readback_bytes =
-            (ReadbackHeader::WORDS * 4) as u64 + records(shape.hit_capacity, Hit::WORDS);
-        let readback_bytes = readback_bytes + records(shape.ring_slots[1], 1);
         let readback = Buffer::new(
             device,
             &format!("{name}/readback"),
@@ -188,23 +153,6 @@ impl Frame {
             MemoryLocation::Readback,
             storage,
         )?;
-
-        let bound = [
-            (layout::BINDING_HITS, &hits),
-            (layout::BINDING_CONTROL, &control),
-            (layout::BINDING_START_WALKERS, &starts),
-            (layout::BINDING_QUEUE, &queue),
-            (layout::BINDING_NFA_WALKERS, &nfa),
-            (layout::BINDING_SCRATCH, &scratch),
-            (layout::BINDING_READBACK, &readback),
-            (layout::BINDING_CANDIDATES, &candidates),
-            (layout::BINDING_SUMMARIES, &summaries),
-            (layout::BINDING_SELECTION, &selection),
-            // Without slots no kernel looks there.
-            (layout::BINDING_RING, slots.unwrap_or(&control)),
-        ];
-        let bound = bound.map(|(binding, buffer)| (binding, buffer.clone())).to_vec();
-        let own_sets = descriptor_sets(device, kernels, tables, &bound, shape, &haystack)?;
         let rounds = shape.rounds[0].max(shape.rounds[1]).max(MOST_ROUNDS_AHEAD);
         let rounds = rounds * narrow::<_, u32>(tables.len());
         let slice_count = shape.haystack_bytes.div_ceil(shape.slice_bytes.into());
@@ -217,28 +165,22 @@ impl Frame {
             Ok(Slice {
                 copy: Commands::new(device, &name("copy"))?,
                 transfer: Commands::for_queue(device, QueueRole::Transfer, &name("transfer"))?,
-                prefilter: Recording::new(device, &name("prefilter"))?,
+                prefilter: Replay::new(device, &name("prefilter"))?,
             })
         };
         let window = MappedBuffer::of(&haystack);
+        let timestamps = Timestamps::new(device, name, marks)?;
+        let (mut resources, others) = Resources::new(
+            device, kernels, tables, shape, slots, haystack, readback, timestamps, name,
+        )?;
+        let Resources { bound, haystack, .. } = &resources;
+        let haystack = Span::whole(haystack);
+        resources.own_sets = descriptor_sets(device, kernels, tables, bound, shape, haystack)?;
         let mut frame = Frame {
             device: device.clone(),
             staging_buffer,
-            resources: Resources {
-                kernels: kernels.clone(),
-                tables: tables.to_vec(),
-                shape: shape.clone(),
-                own_sets,
-                resident: None,
-                is_resident: false,
-                haystack,
-                bound,
-                hits,
-                control,
-                readback,
-                timestamps: Timestamps::new(device, name, marks)?,
-            },
-            others: [starts, nfa, scratch, queue, candidates, summaries, selection],
+            resources,
+            others,
             timeline: Timeline::new(device, name)?,
             submitted: 0,
             uploads: Timeline::new(device, &format!("{name}/uploads"))?,
@@ -247,13 +189,13 @@ impl Frame {
             window,
             open: Commands::new(device, &format!("{name}/open"))?,
             copy: Commands::new(device, &format!("{name}/copy"))?,
-            whole: Recording::new(device, &format!("{name}/whole"))?,
+            whole: Replay::new(device, &format!("{name}/whole"))?,
             copied: (0..slice_count).map(|_| AtomicUsize::new(0)).collect(),
-            start: Recording::new(device, &format!("{name}/start"))?,
+            start: Replay::new(device, &format!("{name}/start"))?,
             slices: (0..slice_count).map(slice).collect::<Result<_, BackendError>>()?,
-            rest: Recording::new(device, &format!("{name}/rest"))?,
-            resume: Recording::new(device, &format!("{name}/resume"))?,
-            end: Recording::new(device, &format!("{name}/end"))?,
+            rest: Replay::new(device, &format!("{name}/rest"))?,
+            resume: Replay::new(device, &format!("{name}/resume"))?,
+            end: Replay::new(device, &format!("{name}/end"))?,
             forecast: Forecast::default(),
             resumes_at: layout::SCHEDULE_ROUND,
             stages: Vec::new(),
@@ -264,16 +206,10 @@ impl Frame {
         Ok(frame)
     }
 
-    /// Zeroes what kernels rely on across scans: generations and stamps.
+    /// Zeroes what kernels rely on across scans.
     fn clear(&mut self) -> Result<(), BackendError> {
-        let [starts, nfa, scratch, ..] = &self.others;
-        let cleared = [&self.resources.control, starts, nfa, scratch];
-        self.start.commands.record(|to| {
-            for buffer in cleared {
-                to.fill_buffer(buffer, 0, buffer.size(), 0);
-            }
-            to.transfer_to_compute();
-        })?;
+        let Frame { resources, others, start, .. } = self;
+        start.commands.record(|to| resources.record_clear(to, others))?;
         self.submitted = self.device.submit(&mut [&mut self.start.commands], &self.timeline)?;
         self.timeline.wait(self.submitted, self.device.deadline())?;
         let timestamps = self.resources.timestamps.as_ref();
@@ -325,7 +261,7 @@ impl Frame {
     }
 
     /// What names the haystack.
-    fn recordings(&mut self) -> impl Iterator<Item = &mut Recording> {
+    fn recordings(&mut self) -> impl Iterator<Item = &mut Replay> {
         let prefilters = self.slices.iter_mut().map(|slice| &mut slice.prefilter);
         let Frame { whole, start, rest, resume, end, .. } = self;
         let others = [whole, start, rest, resume, end];
@@ -365,8 +301,8 @@ impl Frame {
                 let is_known = |resident: &Resident| resident.buffer.is(buffer);
                 if !resources.resident.as_ref().is_some_and(is_known) {
                     let Resources { kernels, tables, bound, shape, .. } = &*resources;
-                    let sets =
-                        descriptor_sets(&self.device, kernels, tables, bound, shape, buffer)?;
+                    let span = haystack.span();
+                    let sets = descriptor_sets(&self.device, kernels, tables, bound, shape, span)?;
                     let (buffer, users) = (buffer.clone(), haystack.users());
                     resources.resident = Some(Resident { buffer, sets, users });
                     is_new = true;

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use ash::vk;
 use bytemuck::{bytes_of, cast_slice};
 
+use super::Resident;
 use super::pipelines::{FEW_LANES, Kernels};
-use super::recording::{Extent, Forecast, Marks, Stage};
+use super::replay::{Extent, Forecast, Marks, Stage};
+use super::resources::Resources;
 use super::upload::Upload;
-use super::{Resident, Resources};
 use crate::MatchKind;
 use crate::narrow::narrow;
 use crate::shaders::layout::{self, Control, Hit, ScanParams};
@@ -219,6 +220,19 @@ impl Resources {
         first: FirstPass,
         forecast: Forecast,
     ) {
+        let params = self.record_all_rounds(to, marks, params, rounds, first);
+        self.record_end(to, marks, params, forecast);
+    }
+
+    /// Records all of a scan but its end, and says by what parameters that judges it.
+    pub(super) fn record_all_rounds(
+        &self,
+        to: &mut Recorder,
+        marks: &mut Marks,
+        params: ScanParams,
+        rounds: u32,
+        first: FirstPass,
+    ) -> ScanParams {
         for pass in params.pass..params.pass_count {
             let first = if pass == params.pass { first } else { FirstPass::Whole };
             let params = ScanParams { pass, ..params };
@@ -236,15 +250,14 @@ impl Resources {
                 let params = ScanParams { stage: layout::SCHEDULE_CONFIRMED, ..params };
                 if rounds == 0 {
                     marks.mark(to, Stage::Confirm);
-                    self.record_end(to, marks, params, forecast);
-                    return;
+                    return params;
                 }
                 self.schedule(to, params);
                 marks.mark(to, Stage::Confirm);
             }
             self.record_rounds(to, marks, params, rounds, first);
         }
-        self.record_end(to, marks, params, forecast);
+        params
     }
 
     /// Records rounds of the pass that `params` names.
@@ -326,7 +339,7 @@ impl Resources {
     }
 
     /// Records kernels that verify the starts which hits have left open.
-    fn verify_again(&self, to: &mut Recorder, marks: &mut Marks, params: ScanParams) {
+    pub(super) fn verify_again(&self, to: &mut Recorder, marks: &mut Marks, params: ScanParams) {
         let walked = params.of_open_starts();
         self.schedule(to, ScanParams { stage: layout::SCHEDULE_SELECTED, ..walked });
         self.record_rounds(to, marks, walked, self.shape.rounds[0], FirstPass::Prefiltered);

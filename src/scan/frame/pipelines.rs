@@ -46,6 +46,8 @@ pub(crate) struct Specialisation {
     pub(crate) select_tile: u32,
     /// Invocations of a workgroup that looks at slots, where haystacks are made of packed items.
     pub(crate) slot_workgroup: Option<u32>,
+    /// Whether others submit what is recorded.
+    pub(crate) is_recorded: bool,
 }
 
 pub(crate) struct Kernels {
@@ -95,6 +97,7 @@ impl Kernels {
             (layout::SPEC_NFA_LANES, specialisation.nfa_lanes),
             (layout::SPEC_SELECT_LANES, specialisation.select_lanes),
             (layout::SPEC_SELECT_TILE, specialisation.select_tile),
+            (layout::SPEC_RECORDED, specialisation.is_recorded.into()),
             (layout::SPEC_PACKED, specialisation.slot_workgroup.is_some().into()),
             (layout::SPEC_SLOT_WORKGROUP, specialisation.slot_workgroup.unwrap_or(1)),
         ];

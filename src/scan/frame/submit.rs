@@ -4,12 +4,13 @@ use std::time::Instant;
 
 use bytemuck::pod_read_unaligned;
 
-use super::recording::{
+use super::replay::{
     Extent, Forecast, GoesOn, Key, MOST_AGAIN_AHEAD, MOST_ROUNDS_AHEAD, Stage, mark_begin,
     stage_times,
 };
+use super::resources::HIT_WORDS;
 use super::upload::{Source, Upload, copy_bytes};
-use super::{Frame, HIT_WORDS, Outcome};
+use super::{Frame, Outcome};
 use crate::BackendError;
 use crate::scan::stats::ScanStats;
 use crate::shaders::layout::{self, Hit, ReadbackHeader, ScanParams};

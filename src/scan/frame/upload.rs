@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use ash::vk;
 
-use super::recording::Key;
+use super::replay::Key;
 use super::{COPY_PIECE, CUT, Frame, MOST_SLICES};
 use crate::BackendError;
 use crate::narrow::narrow;

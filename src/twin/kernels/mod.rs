@@ -303,6 +303,7 @@ fn kernels_of(backend: &Backend, kind: MatchKind, tables: &Pass, has_slots: bool
         select_lanes: SELECT_TILE / 2,
         select_tile: SELECT_TILE,
         slot_workgroup: has_slots.then_some(SLOT_WORKGROUP),
+        is_recorded: false,
     };
     Kernels::new(backend, specialisation).unwrap()
 }
@@ -363,9 +364,27 @@ fn compare_tables(
     }
     assert!(state.hit_count > 0);
     assert_eq!(summary_count > 0, params.chunk_log2 != 0, "{summary_count} summaries");
+    compare_restart(backend, &kernels, &mut state.clone(), &params);
     let mut at_end = state.clone();
     compare_selection(backend, &kernels, &mut at_end, &params);
     Buffers { slots: at_end.slots, tallies: at_end.tallies, ..state }
+}
+
+/// Compares how a scan that is over begins anew, once, as if there had been no room for its candidates.
+fn compare_restart(backend: &Backend, kernels: &Kernels, state: &mut Buffers, params: &ScanParams) {
+    state.control.retry_reasons = layout::RETRY_CANDIDATES;
+    let use_prefilter = layout::PREFILTER_NONE;
+    let restart = ScanParams { stage: layout::SCHEDULE_RESTART, use_prefilter, ..*params };
+    for _ in 0..2 {
+        compare(backend, kernels, state, &restart, "schedule");
+        let Control { pass, restarted, retry_reasons, verify_dfa_x, .. } = state.control;
+        assert_eq!((pass, restarted, retry_reasons, state.hit_count), (0, 1, 0, 0));
+        assert!(verify_dfa_x > 0);
+    }
+    // Nothing is looked for any more.
+    state.control.verify_dfa_x = 0;
+    compare(backend, kernels, state, params, "schedule");
+    assert_eq!(state.control.verify_dfa_x > 0, params.use_prefilter == use_prefilter);
 }
 
 /// Compares the hits once all tasks are through: the kernel's walkers stop elsewhere than the twin's, and

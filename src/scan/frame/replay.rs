@@ -16,7 +16,7 @@ use crate::vulkan::device::Device;
 use crate::vulkan::query::Timestamps;
 
 /// Commands that serve again as long as parameters stay the same.
-pub(super) struct Recording {
+pub(super) struct Replay {
     pub(super) commands: Commands,
     /// What they were recorded for.
     pub(super) key: Option<Key>,
@@ -95,9 +95,9 @@ impl Key {
     }
 }
 
-impl Recording {
-    pub(super) fn new(device: &Arc<Device>, name: &str) -> Result<Recording, BackendError> {
-        Ok(Recording { commands: Commands::new(device, name)?, key: None, stages: Vec::new() })
+impl Replay {
+    pub(super) fn new(device: &Arc<Device>, name: &str) -> Result<Replay, BackendError> {
+        Ok(Replay { commands: Commands::new(device, name)?, key: None, stages: Vec::new() })
     }
 
     /// Records anew if it was for something else.
@@ -112,7 +112,8 @@ impl Recording {
         }
         self.key = None;
         self.stages.clear();
-        let mut marks = Marks { timestamps, first: key.first_timestamp, stages: &mut self.stages };
+        let mut marks =
+            Marks { timestamps, first: key.first_timestamp, stages: Some(&mut self.stages) };
         self.commands.record(|to| body(to, &mut marks))?;
         self.key = Some(key);
         Ok(())
@@ -141,16 +142,23 @@ impl Recording {
 pub(super) struct Marks<'a> {
     timestamps: Option<&'a Arc<Timestamps>>,
     first: u32,
-    pub(super) stages: &'a mut Vec<Stage>,
+    /// None where nobody wants to know.
+    stages: Option<&'a mut Vec<Stage>>,
 }
 
 impl Marks<'_> {
+    /// Marks that are not written.
+    pub(super) fn none() -> Marks<'static> {
+        Marks { timestamps: None, first: 0, stages: None }
+    }
+
     pub(super) fn mark(&mut self, to: &mut Recorder, ended: Stage) {
+        let Some(stages) = &mut self.stages else { return };
         if let Some(timestamps) = self.timestamps {
-            let index = self.first + narrow::<_, u32>(self.stages.len());
+            let index = self.first + narrow::<_, u32>(stages.len());
             to.write_timestamp(timestamps, index, vk::PipelineStageFlags::BOTTOM_OF_PIPE);
         }
-        self.stages.push(ended);
+        stages.push(ended);
     }
 }
 

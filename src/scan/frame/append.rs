@@ -1,0 +1,252 @@
+//! A scan's commands for command buffers of the caller's: made once, recorded as often as there are sets for.
+
+use std::mem::offset_of;
+use std::sync::Arc;
+
+use ash::vk;
+use bytemuck::bytes_of;
+
+use super::bindings::{Span, bindings};
+use super::passes::FirstPass;
+use super::pipelines::Kernels;
+use super::replay::{Extent, Forecast, Marks};
+use super::resources::{Others, Resources};
+use super::shape::FrameShape;
+use crate::BackendError;
+use crate::shaders::layout::{self, Control, ScanParams};
+use crate::vulkan::RawCommandBuffer;
+use crate::vulkan::allocator::MemoryLocation;
+use crate::vulkan::command::{Commands, Keep, Recorder, Scope};
+use crate::vulkan::device::Device;
+use crate::vulkan::memory::Buffer;
+use crate::vulkan::pipeline::DescriptorSet;
+use crate::vulkan::timeline::Timeline;
+
+/// Buffers for one run at a time, and descriptor sets for several recordings.
+pub(crate) struct Appender {
+    device: Arc<Device>,
+    resources: Resources,
+    _others: Others,
+    places: Vec<Place>,
+    recorded: usize,
+}
+
+/// What one recording has for its own.
+struct Place {
+    /// One for each pass.
+    sets: Vec<Arc<DescriptorSet>>,
+    keep: Keep,
+    /// What was recorded.
+    params: ScanParams,
+}
+
+/// Where a recording finds things, and what it does about others' commands.
+pub(crate) struct Appended<'a> {
+    /// The haystack, with as many bytes behind it as make the last unit whole; or where to copy it from.
+    pub(crate) haystack: Span<'a>,
+    pub(crate) is_copied: bool,
+    /// A word with the haystack's length.
+    pub(crate) length: Option<Span<'a>>,
+    /// Counter, matches and state.
+    pub(crate) hits: Span<'a>,
+    pub(crate) rounds: u32,
+    pub(crate) again: u32,
+    pub(crate) has_many: bool,
+    pub(crate) has_barriers: bool,
+}
+
+impl Appender {
+    /// `copied_bytes` are those of the largest haystack that has to be copied.
+    pub(crate) fn new(
+        device: &Arc<Device>,
+        kernels: &Arc<Kernels>,
+        tables: &[Buffer],
+        shape: &FrameShape,
+        places: usize,
+        copied_bytes: u64,
+    ) -> Result<Appender, BackendError> {
+        let name = "recording";
+        let buffer = |what: &str, bytes: u64| {
+            let usage = vk::BufferUsageFlags::STORAGE_BUFFER | vk::BufferUsageFlags::TRANSFER_DST;
+            let name = format!("{name}/{what}");
+            Buffer::new(device, &name, bytes.max(16), MemoryLocation::DeviceLocal, usage)
+        };
+        let haystack = buffer("haystack", copied_bytes)?;
+        // The caller's takes its place.
+        let readback = haystack.clone();
+        let (resources, others) =
+            Resources::new(device, kernels, tables, shape, None, haystack, readback, None, name)?;
+        let set =
+            |_: &Buffer| DescriptorSet::unbound(device, name, &kernels.set_layout).map(Arc::new);
+        let place = |_| {
+            let sets = tables.iter().map(set).collect::<Result<_, _>>()?;
+            Ok(Place { sets, keep: Keep::default(), params: ScanParams::default() })
+        };
+        let places = (0..places).map(place).collect::<Result<_, BackendError>>()?;
+        let timeline = Timeline::new(device, name)?;
+        let mut clear = Commands::new(device, name)?;
+        clear.record(|to| resources.record_clear(to, &others))?;
+        let cleared = device.submit(&mut [&mut clear], &timeline)?;
+        timeline.wait(cleared, device.deadline())?;
+        let device = device.clone();
+        Ok(Appender { device, resources, _others: others, places, recorded: 0 })
+    }
+
+    /// Bytes of a haystack that can be copied.
+    pub(crate) fn copied_bytes(&self) -> u64 {
+        self.resources.haystack.size()
+    }
+
+    /// Recordings that there is room for, and how many there are.
+    pub(crate) fn places(&self) -> (usize, usize) {
+        (self.places.len(), self.recorded)
+    }
+
+    /// Whether it was made with these tables.
+    pub(crate) fn is_of(&self, tables: &[Buffer]) -> bool {
+        let own = &self.resources.tables;
+        own.len() == tables.len() && own.iter().zip(tables).all(|(one, other)| one.is(other))
+    }
+
+    pub(crate) fn is_on(&self, device: &Arc<Device>) -> bool {
+        Arc::ptr_eq(&self.device, device)
+    }
+
+    /// Lets go of all recordings: none of them is executed any more.
+    pub(crate) fn clear(&mut self) {
+        self.resources.own_sets.clear();
+        for place in &mut self.places {
+            place.keep.clear();
+        }
+        self.recorded = 0;
+    }
+
+    /// Records a scan, which is the next recording. There is room for it.
+    pub(crate) fn append(
+        &mut self,
+        commands: RawCommandBuffer,
+        params: ScanParams,
+        what: &Appended,
+    ) -> Result<usize, BackendError> {
+        let index = self.recorded;
+        let Appender { device, resources, places, .. } = self;
+        let place = &mut places[index];
+        place.keep.clear();
+        resources.own_sets.clear();
+        let mut to = Recorder::for_caller(device, commands, &mut place.keep)?;
+        let own = Span::whole(&resources.haystack);
+        let haystack = if what.is_copied { own } else { what.haystack };
+        for (set, tables) in place.sets.iter_mut().zip(&resources.tables) {
+            let plain = resources.bound.iter().map(|(binding, buffer)| match *binding {
+                layout::BINDING_READBACK => (layout::BINDING_READBACK, what.hits),
+                binding => (binding, Span::whole(buffer)),
+            });
+            let bindings = bindings(tables, plain, &resources.shape, haystack);
+            let set = Arc::get_mut(set).expect("nothing that is recorded names it");
+            set.bind(&bindings)?;
+        }
+        resources.own_sets.extend(place.sets.iter().cloned());
+        place.params = params;
+        to.label_begin(c"vkscan");
+        begin(&mut to, what.has_barriers);
+        resources.append_start(&mut to, params, what);
+        let mut marks = Marks::none();
+        if params.use_prefilter == layout::PREFILTER_NONE {
+            let begun = ScanParams { stage: layout::SCHEDULE_BEGIN, ..params };
+            resources.schedule(&mut to, begun);
+        } else {
+            resources.record_prefilter(&mut to, &mut marks, params);
+        }
+        let is_prefiltered = params.use_prefilter != layout::PREFILTER_NONE;
+        let forecast = forecast(what.rounds, what.again, what.has_many);
+        resources.record_rest(&mut to, &mut marks, params, what.rounds, is_prefiltered, forecast);
+        end(&mut to, what.has_barriers);
+        to.label_end();
+        self.recorded += 1;
+        Ok(index)
+    }
+
+    /// Records how a recording goes on.
+    pub(crate) fn go_on(
+        &mut self,
+        commands: RawCommandBuffer,
+        index: usize,
+        rounds: u32,
+        has_barriers: bool,
+    ) -> Result<(), BackendError> {
+        let Appender { device, resources, places, .. } = self;
+        let place = &mut places[index];
+        resources.own_sets.clear();
+        resources.own_sets.extend(place.sets.iter().cloned());
+        let mut to = Recorder::for_caller(device, commands, &mut place.keep)?;
+        let params = ScanParams { stage: layout::SCHEDULE_ROUND, ..place.params };
+        let forecast = forecast(rounds, super::MOST_AGAIN_AHEAD, true);
+        to.label_begin(c"vkscan goes on");
+        begin(&mut to, has_barriers);
+        resources.append_go_on(&mut to, &mut Marks::none(), params, rounds, forecast);
+        end(&mut to, has_barriers);
+        to.label_end();
+        Ok(())
+    }
+}
+
+fn forecast(rounds: u32, again: u32, has_many: bool) -> Forecast {
+    Forecast { hits: if has_many { Extent::Many } else { Extent::Tile }, rounds, again }
+}
+
+/// What came before has ended: others' commands, if these are waited for, and the recording before, for both use the same
+/// buffers.
+fn begin(to: &mut Recorder, has_barriers: bool) {
+    let before = if has_barriers { Scope::OTHERS } else { Scope::ALL_OF_SCAN };
+    to.barrier(before, Scope::ALL_OF_SCAN);
+}
+
+fn end(to: &mut Recorder, has_barriers: bool) {
+    if has_barriers {
+        to.barrier(Scope::ALL_OF_SCAN, Scope::OTHERS);
+    }
+}
+
+impl Resources {
+    /// Records what a recording begins with: the haystack's length, and the haystack if it is copied.
+    fn append_start(&self, to: &mut Recorder, params: ScanParams, what: &Appended) {
+        let len_at = offset_of!(Control, haystack_len) as u64;
+        let words = [params.haystack_len, params.epoch];
+        to.update_buffer(&self.control, len_at, bytes_of(&words));
+        self.reset(to, false);
+        if what.is_copied {
+            let Span { buffer, offset, .. } = what.haystack;
+            let size = params.haystack_len.into();
+            let region = vk::BufferCopy { src_offset: offset, dst_offset: 0, size };
+            to.copy_buffer(buffer, &self.haystack, &[region]);
+        }
+        if let Some(Span { buffer, offset, .. }) = what.length {
+            to.transfer_to_transfer();
+            let region = vk::BufferCopy { src_offset: offset, dst_offset: len_at, size: 4 };
+            to.copy_buffer(buffer, &self.control, &[region]);
+        }
+        to.transfer_to_compute();
+    }
+
+    /// Records how a run goes on, wherever it has come to: with the rounds of its passes, with starts that hits have left
+    /// open, with hits that are many, or all anew.
+    fn append_go_on(
+        &self,
+        to: &mut Recorder,
+        marks: &mut Marks,
+        params: ScanParams,
+        rounds: u32,
+        forecast: Forecast,
+    ) {
+        self.schedule(to, params);
+        self.record_all_rounds(to, marks, params, rounds, FirstPass::Resumed);
+        self.verify_again(to, marks, params);
+        self.record_end(to, marks, params, forecast);
+
+        // What there was no room for is done anew, with every start.
+        let params = ScanParams { use_prefilter: layout::PREFILTER_NONE, has_listed: 0, ..params };
+        self.schedule(to, ScanParams { stage: layout::SCHEDULE_RESTART, ..params });
+        self.record_all_rounds(to, marks, params, rounds, FirstPass::Resumed);
+        self.record_end(to, marks, params, forecast);
+    }
+}

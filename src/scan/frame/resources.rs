@@ -1,0 +1,120 @@
+//! The buffers that a run needs, and what is bound of them.
+
+use std::sync::Arc;
+
+use ash::vk;
+
+use super::Resident;
+use super::pipelines::Kernels;
+use super::shape::FrameShape;
+use crate::BackendError;
+use crate::shaders::layout::{self, Candidate, Control, Hit, NfaWalker, StartWalker, Task};
+use crate::vulkan::allocator::MemoryLocation;
+use crate::vulkan::command::Recorder;
+use crate::vulkan::device::Device;
+use crate::vulkan::memory::Buffer;
+use crate::vulkan::pipeline::DescriptorSet;
+use crate::vulkan::query::Timestamps;
+
+/// What commands name.
+pub(super) struct Resources {
+    pub(super) kernels: Arc<Kernels>,
+    pub(super) tables: Vec<Buffer>,
+    pub(super) shape: FrameShape,
+    /// One for each pass, with the frame's own haystack, or with the resident one that was scanned last.
+    pub(super) own_sets: Vec<Arc<DescriptorSet>>,
+    pub(super) resident: Option<Resident>,
+    pub(super) is_resident: bool,
+    pub(super) haystack: Buffer,
+    /// All that is bound, but the haystack.
+    pub(super) bound: Vec<(u32, Buffer)>,
+    pub(super) hits: Buffer,
+    pub(super) control: Buffer,
+    pub(super) readback: Buffer,
+    pub(super) timestamps: Option<Arc<Timestamps>>,
+}
+
+/// Buffers that kernels use, and nobody reads back.
+pub(super) type Others = [Buffer; 7];
+
+/// Words of a hit, with its suffix.
+pub(super) const HIT_WORDS: usize = Hit::WORDS + 1;
+
+/// Bytes of so many records.
+pub(super) fn record_bytes(count: u32, words: usize) -> u64 {
+    u64::from(count) * words as u64 * 4
+}
+
+impl Resources {
+    /// Makes the buffers beside haystack and readback. Nothing is bound yet.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn new(
+        device: &Arc<Device>,
+        kernels: &Arc<Kernels>,
+        tables: &[Buffer],
+        shape: &FrameShape,
+        slots: Option<&Buffer>,
+        haystack: Buffer,
+        readback: Buffer,
+        timestamps: Option<Arc<Timestamps>>,
+        name: &str,
+    ) -> Result<(Resources, Others), BackendError> {
+        let storage = vk::BufferUsageFlags::STORAGE_BUFFER;
+        let local = |what: &str, bytes: u64, usage| {
+            let name = format!("{name}/{what}");
+            Buffer::new(device, &name, bytes.max(16), MemoryLocation::DeviceLocal, storage | usage)
+        };
+        let none = vk::BufferUsageFlags::empty();
+        let copied = vk::BufferUsageFlags::TRANSFER_DST;
+        let hits = local("hits", 4 + record_bytes(shape.hit_capacity, HIT_WORDS), copied)?;
+        let grids = vk::BufferUsageFlags::INDIRECT_BUFFER;
+        let control = local("control", Control::WORDS as u64 * 4, copied | grids)?;
+        let starts =
+            local("start walkers", record_bytes(shape.start_walkers, StartWalker::WORDS), copied)?;
+        let queue = local("queue", record_bytes(shape.queue_capacity, Task::WORDS), none)?;
+        let candidates = shape.candidate_capacity + shape.start_capacity;
+        let candidates = local("candidates", record_bytes(candidates, Candidate::WORDS), copied)?;
+        let selection = local("selection", shape.selection_bytes(), none)?;
+        let summaries = local("summaries", shape.summary_bytes(), none)?;
+        let nfa = local("nfa walkers", record_bytes(shape.nfa_walkers, NfaWalker::WORDS), copied)?;
+        let scratch = local("scratch", record_bytes(shape.nfa_scratch_words, 1), copied)?;
+        let bound = [
+            (layout::BINDING_HITS, &hits),
+            (layout::BINDING_CONTROL, &control),
+            (layout::BINDING_START_WALKERS, &starts),
+            (layout::BINDING_QUEUE, &queue),
+            (layout::BINDING_NFA_WALKERS, &nfa),
+            (layout::BINDING_SCRATCH, &scratch),
+            (layout::BINDING_READBACK, &readback),
+            (layout::BINDING_CANDIDATES, &candidates),
+            (layout::BINDING_SUMMARIES, &summaries),
+            (layout::BINDING_SELECTION, &selection),
+            // Without slots no kernel looks there.
+            (layout::BINDING_RING, slots.unwrap_or(&control)),
+        ];
+        let resources = Resources {
+            kernels: kernels.clone(),
+            tables: tables.to_vec(),
+            shape: shape.clone(),
+            own_sets: Vec::new(),
+            resident: None,
+            is_resident: false,
+            bound: bound.map(|(binding, buffer)| (binding, buffer.clone())).to_vec(),
+            haystack,
+            hits,
+            control,
+            readback,
+            timestamps,
+        };
+        Ok((resources, [starts, nfa, scratch, queue, candidates, summaries, selection]))
+    }
+
+    /// Records what zeroes that kernels rely on across scans: generations and stamps.
+    pub(super) fn record_clear(&self, to: &mut Recorder, others: &Others) {
+        let [starts, nfa, scratch, ..] = others;
+        for buffer in [&self.control, starts, nfa, scratch] {
+            to.fill_buffer(buffer, 0, buffer.size(), 0);
+        }
+        to.transfer_to_compute();
+    }
+}

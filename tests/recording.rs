@@ -525,6 +525,7 @@ fn wrong_use_is_refused() {
     assert!(error.to_string().contains("null"), "{error}");
     let error = other.session.record(recording, commands, text, room, &usual).unwrap_err();
     assert!(error.to_string().contains("another session"), "{error}");
+    let mut first = None;
     let commands = recorded(setting.program.record(|commands| {
         let scan = session.record(recording, raw(commands), text, room, &usual)?;
         let error = session.record(recording, raw(commands), text, room, &usual).unwrap_err();
@@ -535,8 +536,14 @@ fn wrong_use_is_refused() {
             )
         };
         assert!(is_limit(&error), "{error}");
-        recording.clear();
-        let error = session.record_continue(recording, raw(commands), scan, 1).unwrap_err();
+        first = Some(scan);
+        Ok(())
+    }));
+    drop(commands);
+    recording.clear();
+    let commands = recorded(setting.program.record(|commands| {
+        let first = first.unwrap();
+        let error = session.record_continue(recording, raw(commands), first, 1).unwrap_err();
         assert!(error.to_string().contains("go on"), "{error}");
         session.record(recording, raw(commands), text, room, &usual)?;
         Ok(())

@@ -6,11 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use ash::vk;
 
 use super::ScanError;
-use super::frame::Span;
 use crate::shaders::layout;
 use crate::vulkan::allocator::MemoryLocation;
 use crate::vulkan::device::Device;
-use crate::vulkan::memory::{Buffer, WatchedBuffer};
+use crate::vulkan::memory::{Buffer, Span, WatchedBuffer};
 use crate::vulkan::staging::{MappedBuffer, StagingBuffer};
 use crate::{Backend, BackendError, MAX_HAYSTACK_BYTES, RawBuffer};
 

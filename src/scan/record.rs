@@ -6,14 +6,14 @@ use ash::vk;
 
 use super::ScanError;
 use super::frame::pipelines::Kernels;
-use super::frame::{Appended, Appender, Span};
+use super::frame::{Appended, Appender};
 use super::haystack::{padded, unaligned};
 use super::session::ResidentRulePipeline;
 use crate::narrow::narrow;
 use crate::setters::setters;
 use crate::shaders::layout::{self, Hit, RecordedState as StateWords, ScanParams};
 use crate::vulkan::command::Scope;
-use crate::vulkan::memory::Buffer;
+use crate::vulkan::memory::{Buffer, Span};
 use crate::{Backend, BackendError, Match, RawBuffer, RawCommandBuffer, RawScope};
 
 /// What recordings of a session have for their own: device memory for one scan at a time, as a frame of the session has it,
@@ -173,7 +173,8 @@ pub fn read_hits(words: &[u32], max_matches: u32) -> (RecordedState, Vec<Match>)
 }
 
 impl Recording {
-    /// Lets go of all that was recorded, so that as much can be recorded again. It is not executed any more.
+    /// Lets go of all that was recorded, so that as much can be recorded again. It is not executed any more: command buffers
+    /// that have it are reset before something else is recorded.
     pub fn clear(&mut self) {
         self.0.clear();
     }

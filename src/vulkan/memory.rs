@@ -225,6 +225,21 @@ impl Buffer {
     }
 }
 
+/// A part of a buffer.
+#[derive(Clone, Copy)]
+pub(crate) struct Span<'a> {
+    pub(crate) buffer: &'a Buffer,
+    /// In bytes, a multiple of the device's `storage_buffer_alignment`.
+    pub(crate) offset: u64,
+    pub(crate) size: u64,
+}
+
+impl<'a> Span<'a> {
+    pub(crate) fn whole(buffer: &'a Buffer) -> Span<'a> {
+        Span { buffer, offset: 0, size: buffer.size() }
+    }
+}
+
 /// A buffer that was to be freed.
 pub(crate) struct WatchedBuffer {
     owned: Weak<Owned>,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ash::vk;
 use bytemuck::bytes_of;
 
-use super::bindings::{Span, bindings};
+use super::bindings::bindings;
 use super::passes::FirstPass;
 use super::pipelines::Kernels;
 use super::replay::{Extent, Forecast, Marks};
@@ -18,7 +18,7 @@ use crate::vulkan::RawCommandBuffer;
 use crate::vulkan::allocator::MemoryLocation;
 use crate::vulkan::command::{Commands, Keep, Recorder, Scope};
 use crate::vulkan::device::Device;
-use crate::vulkan::memory::Buffer;
+use crate::vulkan::memory::{Buffer, Span};
 use crate::vulkan::pipeline::DescriptorSet;
 use crate::vulkan::timeline::Timeline;
 

@@ -7,23 +7,8 @@ use super::shape::FrameShape;
 use crate::BackendError;
 use crate::shaders::layout;
 use crate::vulkan::device::Device;
-use crate::vulkan::memory::Buffer;
+use crate::vulkan::memory::{Buffer, Span};
 use crate::vulkan::pipeline::{Binding, DescriptorSet};
-
-/// A part of a buffer.
-#[derive(Clone, Copy)]
-pub(crate) struct Span<'a> {
-    pub(crate) buffer: &'a Buffer,
-    /// In bytes, a multiple of the device's `storage_buffer_alignment`.
-    pub(crate) offset: u64,
-    pub(crate) size: u64,
-}
-
-impl<'a> Span<'a> {
-    pub(crate) fn whole(buffer: &'a Buffer) -> Span<'a> {
-        Span { buffer, offset: 0, size: buffer.size() }
-    }
-}
 
 /// A descriptor set for each pass's tables.
 pub(super) fn descriptor_sets(

@@ -37,7 +37,7 @@ use crate::vulkan::allocator::MemoryLocation;
 use crate::vulkan::command::Commands;
 use crate::vulkan::deadline::Deadline;
 use crate::vulkan::device::{Device, QueueRole};
-use crate::vulkan::memory::{Buffer, WatchedBuffer};
+use crate::vulkan::memory::{Buffer, Span, WatchedBuffer};
 use crate::vulkan::pipeline::DescriptorSet;
 use crate::vulkan::query::Timestamps;
 use crate::vulkan::staging::{MappedBuffer, StagingBuffer, StagingSpan};
@@ -49,7 +49,6 @@ use replay::{Forecast, MOST_AGAIN_AHEAD, MOST_ROUNDS_AHEAD, Replay, Stage, mark_
 use resources::{Resources, record_bytes};
 
 pub(crate) use append::{Appended, Appender};
-pub(crate) use bindings::Span;
 pub(crate) use shape::FrameShape;
 pub(crate) use upload::Source;
 

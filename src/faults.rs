@@ -16,9 +16,9 @@ use crate::scan::tuning::Tuning;
 use crate::vulkan::layer::{self, Hook};
 use crate::vulkan::testing::TestBackend;
 use crate::{
-    Backend, BackendError, Match, MegakernelSession, MegakernelSessionConfig, Memory,
-    ResidentHaystack, RingError, RingItem, RulePipeline, ScanError, ScanScratch, SessionOptions,
-    Validation,
+    Backend, BackendError, ImportedHaystack, Match, MegakernelSession, MegakernelSessionConfig,
+    Memory, ResidentHaystack, RingError, RingItem, RulePipeline, ScanError, ScanScratch,
+    SessionOptions, Validation,
 };
 
 /// With rare bytes, for tables that are packed in no time.
@@ -141,7 +141,7 @@ impl Flow for Streamed {
     }
 }
 
-/// Two scans in flight, of haystacks in lent memory and on the device.
+/// Two scans in flight, of haystacks in lent memory and on the device, and one of a haystack that is imported.
 pub(crate) struct Tickets;
 
 impl Flow for Tickets {
@@ -153,6 +153,7 @@ impl Flow for Tickets {
 
     fn go_on(&self, backend: &Backend, session: &mut Self::Session) -> Failed {
         let resident = ResidentHaystack::new(backend, TEXT)?;
+        let imported = ImportedHaystack::new(backend, TEXT.to_vec())?;
         let mut staged = session.staging(backend, TEXT.len())?;
         staged.copy_from_slice(TEXT);
         let tickets = [session.submit(backend, &staged)?, session.submit(backend, &resident)?];
@@ -161,7 +162,9 @@ impl Flow for Tickets {
             ticket.wait_into(&mut matches, &mut ScanScratch::default())?;
             assert_eq!(matches, expected().whole);
         }
-        drop(staged);
+        session.scan_into(backend, &imported, &mut matches, &mut ScanScratch::default())?;
+        assert_eq!(matches, expected().whole);
+        drop((staged, imported));
         session.trim()?;
         Ok(())
     }

@@ -33,9 +33,10 @@
 //!   a [`QueueLock`] and a [`MemoryAllocator`] ([`MemoryRequest`], [`MemoryRange`], [`MemoryLocation`]), made as
 //!   [`RequiredFeatures`] say ([`Features`]). [`RawHandles`] lead back.
 //! - Scan: [`ResidentRulePipeline`], made for [`SessionOptions`], from any thread with a [`ScanScratch`] of
-//!   its own. Each [`Match`] is a pattern and a range of bytes. A [`Haystack`] is one of three:
+//!   its own. Each [`Match`] is a pattern and a range of bytes. A [`Haystack`] is one of four:
 //!   - in ordinary memory: a byte slice, for [`ResidentRulePipeline::scan_into`];
 //!   - in staging memory: a [`StagedHaystack`], to read a file straight into, which saves a copy;
+//!   - in memory that the device copies from itself: an [`ImportedHaystack`], such as a file mapping;
 //!   - on the device: a [`ResidentHaystack`], to be scanned more than once.
 //! - Several in flight: [`ResidentRulePipeline::submit`] gives a [`Ticket`], to be waited for later. It may wait for a
 //!   [`RawSemaphore`] of the program's, and signal one.
@@ -112,10 +113,10 @@ pub use rules::{
     BuildError, Factor, PipelineOptions, RuleBound, RulePipeline, RulePlan, UnicodePolicy,
 };
 pub use scan::{
-    Haystack, MAX_HAYSTACK_BYTES, RecordOptions, RecordedScan, RecordedState, Recording,
-    RecordingOptions, ResidentHaystack, ResidentRulePipeline, ScanError, ScanScratch, ScanStats,
-    SessionOptions, StageTimes, StagedHaystack, StreamError, StreamMatch, Ticket, hits_bytes,
-    read_hits,
+    Haystack, ImportedHaystack, MAX_HAYSTACK_BYTES, RecordOptions, RecordedScan, RecordedState,
+    Recording, RecordingOptions, ResidentHaystack, ResidentRulePipeline, ScanError, ScanScratch,
+    ScanStats, SessionOptions, StageTimes, StagedHaystack, StreamError, StreamMatch, Ticket,
+    hits_bytes, read_hits,
 };
 pub use vulkan::{
     Backend, BackendError, BackendOptions, DeviceInfo, DeviceKind, DeviceSelector, DeviceUuid,

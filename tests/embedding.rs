@@ -14,8 +14,9 @@ use ash::vk;
 use ash::vk::Handle as _;
 use program::Program;
 use vkscan::{
-    Backend, BackendError, Match, MemoryAllocator, MemoryRange, MemoryRequest, QueueLock,
-    RawDevice, RawQueue, RawSemaphore, ResidentHaystack, RulePipeline, ScanError, ScanScratch,
+    Backend, BackendError, ImportedHaystack, Match, MemoryAllocator, MemoryRange, MemoryRequest,
+    QueueLock, RawDevice, RawQueue, RawSemaphore, ResidentHaystack, RulePipeline, ScanError,
+    ScanScratch,
 };
 
 const PATTERNS: [&str; 3] = [r"\bfoobar\b", "[ab]{0,3}abcd", r"xyzkey[a-f]*\d{2,}"];
@@ -153,6 +154,86 @@ fn what_can_be_told_to_be_wrong_is_refused() {
     let both = raw().transfer_queue(Some(RawQueue::new(program.family, 0)));
     let backend = backend(both).unwrap();
     assert_eq!(backend.raw_handles().transfer_queue, None);
+    drop(backend);
+    program.end().unwrap();
+}
+
+/// Bytes from an offset of a vector on, which is marked when it is dropped.
+struct Part {
+    bytes: Vec<u8>,
+    offset: usize,
+    len: usize,
+    dropped: Arc<AtomicUsize>,
+}
+
+impl AsRef<[u8]> for Part {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[self.offset..][..self.len]
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn host_memory_is_scanned_where_it_lies() {
+    let program = program();
+    let rules = RulePipeline::new(&PATTERNS).unwrap();
+    let backend = backend(program.raw_device()).unwrap();
+    let Some(alignment) = backend.device_info().host_import_alignment else {
+        return common::not_run("the device does not import host memory");
+    };
+    let alignment = alignment as usize;
+    const LARGEST: usize = 9 << 20;
+    let session = rules.prepare_resident(&backend, LARGEST, 1 << 20).unwrap();
+    let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let mut count = 0;
+    // Odd offsets and lengths, and those that end where a page does; and one that goes up in slices.
+    let small = [0, 1, 3, 63, TEXT.len(), alignment - 7, alignment, 3 * alignment + 5];
+    let places = [0, 1, 7, 4095].into_iter().flat_map(|offset| small.map(|len| (offset, len)));
+    for (offset, len) in places.chain([(13, LARGEST)]) {
+        let bytes: Vec<u8> = TEXT.iter().copied().cycle().take(offset + len).collect();
+        let part = Part { bytes, offset, len, dropped: dropped.clone() };
+        let text = part.as_ref().to_vec();
+        let imported = ImportedHaystack::new(&backend, part).unwrap();
+        for _ in 0..2 {
+            session.scan_into(&backend, &imported, &mut matches, &mut scratch).unwrap();
+            assert_eq!(matches, rules.reference_scan(&text), "{len} bytes from {offset} on");
+        }
+        // Let go of when nothing reads it, so that it may be gone the next moment.
+        drop(imported);
+        session.trim().unwrap();
+        count += 1;
+        assert_eq!(dropped.load(Ordering::Relaxed), count);
+    }
+    // A file, mapped for reading alone.
+    let mut file = tempfile::tempfile().unwrap();
+    std::io::Write::write_all(&mut file, &TEXT.repeat(1000)).unwrap();
+    // SAFETY: nobody else has the file.
+    let mapped = unsafe { memmap2::Mmap::map(&file) }.unwrap();
+    let expected = rules.reference_scan(&mapped);
+    let imported = ImportedHaystack::new(&backend, mapped).unwrap();
+    session.scan_into(&backend, &imported, &mut matches, &mut scratch).unwrap();
+    assert_eq!(matches, expected);
+    drop(imported);
+    session.free(&backend).unwrap();
+    assert_eq!(backend.allocated_bytes(), 0);
+    drop(backend);
+    program.end().unwrap();
+}
+
+#[test]
+fn without_its_extension_host_memory_is_not_imported() {
+    let program = program();
+    let backend = backend(program.raw_device().device_extensions(Vec::new())).unwrap();
+    let error = ImportedHaystack::new(&backend, TEXT.to_vec()).unwrap_err();
+    assert!(matches!(error, ScanError::Backend(BackendError::Unsupported { .. })), "{error}");
+    // There is nothing to import.
+    assert!(ImportedHaystack::new(&backend, Vec::new()).unwrap().is_empty());
     drop(backend);
     program.end().unwrap();
 }

@@ -20,6 +20,7 @@ pub struct Program {
     pub queue: vk::Queue,
     pub family: u32,
     pub queue_lock: Arc<Mutex<()>>,
+    pub device_extensions: Vec<&'static CStr>,
     messenger: Option<(ext::debug_utils::Instance, vk::DebugUtilsMessengerEXT)>,
     /// What validation layers say.
     messages: Box<Mutex<Vec<String>>>,
@@ -67,7 +68,10 @@ impl Program {
             let physical = instance.enumerate_physical_devices()?;
             let physical = physical.into_iter().find(|&physical| required(physical).is_ok());
             let physical = physical.ok_or("no device can run vkscan")?;
-            assert_eq!(required(physical)?.needed.features, ["timelineSemaphore"]);
+            let required = required(physical)?;
+            assert_eq!(required.needed.features, ["timelineSemaphore"]);
+            let device_extensions = required.optional.device_extensions;
+            let names: Vec<_> = device_extensions.iter().map(|name| name.as_ptr()).collect();
 
             let families = instance.get_physical_device_queue_family_properties(physical);
             let computes = |family: &vk::QueueFamilyProperties| {
@@ -82,6 +86,7 @@ impl Program {
                 vk::PhysicalDeviceVulkan12Features::default().timeline_semaphore(true);
             let info = vk::DeviceCreateInfo::default()
                 .queue_create_infos(&queues)
+                .enabled_extension_names(&names)
                 .push_next(&mut features);
             let device = instance.create_device(physical, &info, None)?;
             let queue = device.get_device_queue(family, 0);
@@ -94,6 +99,7 @@ impl Program {
                 queue,
                 family,
                 queue_lock,
+                device_extensions,
                 messenger,
                 messages,
             })
@@ -114,6 +120,7 @@ impl Program {
         RawDevice::new(get_proc, instance, physical, device, RawQueue::new(self.family, 0))
             .timeline_semaphore(true)
             .instance_extensions(extensions.to_vec())
+            .device_extensions(self.device_extensions.clone())
             .queue_lock(Some(self.queue_lock.clone()))
     }
 

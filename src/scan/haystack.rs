@@ -7,8 +7,9 @@ use ash::vk;
 
 use super::ScanError;
 use crate::shaders::layout;
-use crate::vulkan::allocator::MemoryLocation;
+use crate::vulkan::allocator::{MemoryLocation, Owner};
 use crate::vulkan::device::Device;
+use crate::vulkan::import::import;
 use crate::vulkan::memory::{Buffer, Span, WatchedBuffer};
 use crate::vulkan::staging::{MappedBuffer, StagingBuffer};
 use crate::{Backend, BackendError, MAX_HAYSTACK_BYTES, RawBuffer};
@@ -42,6 +43,8 @@ pub enum Haystack<'h> {
     Staged(&'h StagedHaystack),
     /// On the device: it is scanned where it lies.
     Resident(&'h ResidentHaystack),
+    /// In host memory that the device copies from itself.
+    Imported(&'h ImportedHaystack),
 }
 
 impl Haystack<'_> {
@@ -51,6 +54,7 @@ impl Haystack<'_> {
             Haystack::Bytes(bytes) => bytes.len(),
             Haystack::Staged(staged) => staged.len(),
             Haystack::Resident(resident) => resident.len(),
+            Haystack::Imported(imported) => imported.len(),
         }
     }
 
@@ -65,6 +69,7 @@ impl Haystack<'_> {
             Haystack::Bytes(_) => true,
             Haystack::Staged(staged) => Arc::ptr_eq(&staged.device, device),
             Haystack::Resident(resident) => Arc::ptr_eq(&resident.device, device),
+            Haystack::Imported(imported) => Arc::ptr_eq(&imported.device, device),
         }
     }
 }
@@ -102,6 +107,12 @@ impl<'h> From<&'h StagedHaystack> for Haystack<'h> {
 impl<'h> From<&'h ResidentHaystack> for Haystack<'h> {
     fn from(resident: &'h ResidentHaystack) -> Haystack<'h> {
         Haystack::Resident(resident)
+    }
+}
+
+impl<'h> From<&'h ImportedHaystack> for Haystack<'h> {
+    fn from(imported: &'h ImportedHaystack) -> Haystack<'h> {
+        Haystack::Imported(imported)
     }
 }
 
@@ -279,6 +290,84 @@ pub(super) fn unaligned(what: &str, offset: u64, alignment: u64) -> BackendError
         reason: format!(
             "{offset} is no multiple of {alignment} (DeviceInfo::storage_buffer_alignment)"
         ),
+    }
+}
+
+/// A haystack in ordinary host memory that the device copies from by itself, at whatever address it begins: no copy by the host
+/// comes before, as one does for a byte slice. Importing it takes a while, for its pages are pinned: that pays for memory that
+/// is scanned more than once, or is large, such as a file mapping.
+///
+/// It keeps what owns the memory until no scan reads it any more.
+///
+/// # Examples
+///
+/// ```
+/// # use vkscan::{Backend, BackendOptions, RulePipeline, ScanScratch};
+/// use vkscan::ImportedHaystack;
+///
+/// # let backend = Backend::new(&BackendOptions::default())?;
+/// # let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
+/// let session = RulePipeline::new(&[r"\d+"])?.prepare_resident(&backend, 1 << 16, 100)?;
+/// if backend.device_info().host_import_alignment.is_some() {
+///     let haystack = ImportedHaystack::new(&backend, b"one 2 three 44".to_vec())?;
+///     assert!(haystack.len() == 14 && !haystack.is_empty());
+///     session.scan_into(&backend, &haystack, &mut matches, &mut scratch)?;
+///     assert_eq!(matches.len(), 2);
+/// }
+/// # Ok::<(), vkscan::ScanError>(())
+/// ```
+pub struct ImportedHaystack {
+    device: Arc<Device>,
+    /// With where it begins there; none if there is nothing in it.
+    buffer: Option<(Buffer, u64)>,
+    len: usize,
+}
+
+impl ImportedHaystack {
+    /// Imports the bytes of `owner`: a vector, a file mapping, or whatever else keeps them where they are.
+    ///
+    /// # Errors
+    ///
+    /// A device without `VK_EXT_external_memory_host`, or one of the caller's that was made without
+    /// ([`BackendError::Unsupported`]); a driver that does not take this memory ([`BackendError::InvalidHandle`]); a haystack of
+    /// more than [`MAX_HAYSTACK_BYTES`], lack of memory, or a fault of the device. The owner is dropped then.
+    pub fn new(
+        backend: &Backend,
+        owner: impl AsRef<[u8]> + Send + Sync + 'static,
+    ) -> Result<ImportedHaystack, ScanError> {
+        let device = backend.device();
+        device.alive()?;
+        // Where it is from now on, its bytes stay.
+        let owner: Owner = Box::new(owner);
+        let len = (*owner).as_ref().len();
+        if len > MAX_HAYSTACK_BYTES {
+            return Err(ScanError::HaystackTooLarge { bytes: len, capacity: MAX_HAYSTACK_BYTES });
+        }
+        let name = "imported haystack";
+        let buffer = (len > 0).then(|| import(device, name, owner)).transpose()?;
+        Ok(ImportedHaystack { device: device.clone(), buffer, len })
+    }
+
+    /// Bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Where its bytes are, of which there are some.
+    pub(super) fn span(&self) -> Span<'_> {
+        let (buffer, offset) = self.buffer.as_ref().expect("what is empty is not scanned");
+        Span { buffer, offset: *offset, size: self.len as u64 }
+    }
+}
+
+impl std::fmt::Debug for ImportedHaystack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ImportedHaystack").field("len", &self.len).finish_non_exhaustive()
     }
 }
 

@@ -35,7 +35,7 @@ mod tests;
 
 pub use error::{ScanError, StreamError};
 pub(crate) use haystack::ResidentPart;
-pub use haystack::{Haystack, ResidentHaystack, StagedHaystack};
+pub use haystack::{Haystack, ImportedHaystack, ResidentHaystack, StagedHaystack};
 pub use record::{
     RecordOptions, RecordedScan, RecordedState, Recording, RecordingOptions, hits_bytes, read_hits,
 };

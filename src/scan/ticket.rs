@@ -12,6 +12,7 @@ use super::stats::ScanStats;
 use crate::narrow::narrow;
 use crate::shaders::layout::{self, Hit, ScanParams};
 use crate::vulkan::deadline::Deadline;
+use crate::vulkan::memory::Span;
 use crate::{Backend, Match, MatchKind, RawSemaphore};
 
 /// A part of so many starts or fewer that has too many candidates is not prefiltered.
@@ -395,10 +396,13 @@ impl ResidentRulePipeline {
                 Source::Host { bytes, span }
             }
             Haystack::Staged(staged) => Source::Staged {
-                buffer: staged.buffer(),
+                span: Span::whole(staged.buffer()),
                 len: haystack.len(),
                 resident: staged.resident(),
             },
+            Haystack::Imported(imported) => {
+                Source::Staged { span: imported.span(), len: haystack.len(), resident: &[] }
+            }
             Haystack::Resident(resident) => {
                 resident.add_user(self.frames.clone());
                 Source::Resident(resident)

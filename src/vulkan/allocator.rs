@@ -100,6 +100,9 @@ pub(super) enum MemorySource {
     Caller(Arc<dyn MemoryAllocator>),
 }
 
+/// Keeps bytes where they are.
+pub(crate) type Owner = Box<dyn AsRef<[u8]> + Send + Sync>;
+
 /// Memory of a buffer.
 #[derive(Default)]
 pub(super) enum Allocation {
@@ -110,6 +113,11 @@ pub(super) enum Allocation {
     Caller {
         range: MemoryRange,
         properties: vk::MemoryPropertyFlags,
+    },
+    /// Host memory that was imported, and what it is part of.
+    Imported {
+        memory: vk::DeviceMemory,
+        _owner: Owner,
     },
 }
 
@@ -221,6 +229,7 @@ impl Allocation {
             Allocation::Caller { range, .. } => {
                 Ok((vk::DeviceMemory::from_raw(range.memory), range.offset))
             }
+            Allocation::Imported { memory, .. } => Ok((*memory, 0)),
             Allocation::None => Err(BackendError::InvalidHandle {
                 what: "memory of a buffer".to_owned(),
                 reason: "it is the caller's".to_owned(),
@@ -232,6 +241,7 @@ impl Allocation {
         match self {
             Allocation::Pool(pool) => pool.memory_properties(),
             Allocation::Caller { properties, .. } => *properties,
+            Allocation::Imported { .. } => vk::MemoryPropertyFlags::HOST_COHERENT,
             Allocation::None => vk::MemoryPropertyFlags::empty(),
         }
     }
@@ -241,7 +251,7 @@ impl Allocation {
         match self {
             Allocation::Pool(pool) => pool.mapped_ptr().map(NonNull::cast),
             Allocation::Caller { range, .. } => NonNull::new(range.mapped.cast()),
-            Allocation::None => None,
+            Allocation::Imported { .. } | Allocation::None => None,
         }
     }
 }

@@ -18,6 +18,7 @@ use super::deadline::Deadline;
 use super::debug::Names;
 use super::error::{BackendError, Result};
 use super::graveyard::{Graveyard, HeldBack, Work};
+use super::import::HostImport;
 use super::info::{DeviceInfo, QueueFamily};
 use super::instance::Instance;
 use super::raw::{QueueLock, RawDevice, RawQueue};
@@ -55,6 +56,7 @@ pub(crate) struct Core {
     /// What the caller's own use of the queues is kept away by.
     queue_lock: Option<Arc<dyn QueueLock>>,
     pipeline_cache: vk::PipelineCache,
+    host_import: Option<HostImport>,
     memory: ManuallyDrop<MemorySource>,
     memory_properties: vk::PhysicalDeviceMemoryProperties,
     ledger: Ledger,
@@ -95,6 +97,8 @@ struct Parts {
     queue_lock: Option<Arc<dyn QueueLock>>,
     pipeline_cache: vk::PipelineCache,
     allocator: Option<Arc<dyn MemoryAllocator>>,
+    /// Whether it was made with VK_EXT_external_memory_host.
+    imports_host_memory: bool,
     owner: Owner,
 }
 
@@ -124,21 +128,26 @@ impl Device {
         let mut v12_features =
             vk::PhysicalDeviceVulkan12Features::default().timeline_semaphore(true);
         let robust = vk::PhysicalDeviceFeatures::default().robust_buffer_access(true);
-        let robust_extensions = [ext::robustness2::NAME.as_ptr()];
+        let imports_host_memory = info.host_import_alignment.is_some();
+        let is_robust = instance.validation() == Validation::RobustAccess;
+        let extensions: Vec<_> = [
+            imports_host_memory.then_some(ext::external_memory_host::NAME.as_ptr()),
+            is_robust.then_some(ext::robustness2::NAME.as_ptr()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
         let mut robust2 =
             vk::PhysicalDeviceRobustness2FeaturesEXT::default().robust_buffer_access2(true);
         let mut create = vk::DeviceCreateInfo::default()
             .queue_create_infos(&queues)
+            .enabled_extension_names(&extensions)
             .push_next(&mut v12_features);
-        if instance.validation() == Validation::RobustAccess {
-            create = create
-                .enabled_features(&robust)
-                .enabled_extension_names(&robust_extensions)
-                .push_next(&mut robust2);
+        if is_robust {
+            create = create.enabled_features(&robust).push_next(&mut robust2);
         }
         // SAFETY: the family exists and the feature is there: `info` was found suitable. What makes access robust is
         // refused where it is not there.
-        let is_robust = instance.validation() == Validation::RobustAccess;
         let raw =
             unsafe { vulkan.create_device(physical, &create, None) }.map_err(
                 |result| match result {
@@ -165,6 +174,7 @@ impl Device {
             queue_lock: None,
             pipeline_cache: vk::PipelineCache::null(),
             allocator: None,
+            imports_host_memory,
             owner: Owner::Vkscan,
         }))
     }
@@ -209,6 +219,7 @@ impl Device {
             queue_lock: raw.queue_lock,
             pipeline_cache: vk::PipelineCache::from_raw(raw.pipeline_cache),
             allocator: raw.allocator,
+            imports_host_memory: raw.device_extensions.contains(&ext::external_memory_host::NAME),
             owner: Owner::Caller(raw.on_drop),
         }))
     }
@@ -246,6 +257,10 @@ impl Device {
                 names.set(*queue, name);
             }
         }
+        let host_import =
+            info.host_import_alignment.filter(|_| parts.imports_host_memory).map(|alignment| {
+                HostImport::new(ext::external_memory_host::Device::new(vulkan, &raw), alignment)
+            });
         let queue = |(raw, place)| Queue { raw: Mutex::new(raw), place };
         let mut queue_families: Vec<u32> = parts.queues.iter().map(|queue| queue.family).collect();
         queue_families.dedup();
@@ -256,6 +271,7 @@ impl Device {
             queue_families,
             queue_lock: parts.queue_lock,
             pipeline_cache: parts.pipeline_cache,
+            host_import,
             memory: ManuallyDrop::new(memory),
             memory_properties,
             ledger: Ledger::new(parts.memory_limit),
@@ -498,6 +514,11 @@ impl Core {
 
     pub(super) fn physical(&self) -> vk::PhysicalDevice {
         self.physical
+    }
+
+    /// What imports host memory, where that can be done.
+    pub(super) fn host_import(&self) -> Option<&HostImport> {
+        self.host_import.as_ref()
     }
 
     /// What pipelines are made with; null for none.

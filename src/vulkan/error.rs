@@ -145,6 +145,15 @@ pub enum BackendError {
         reason: String,
     },
 
+    /// The device lacks what this takes, or was made without it.
+    #[error("{what} takes {needed}, which the device does not have, or was made without")]
+    Unsupported {
+        /// What was to be done.
+        what: &'static str,
+        /// The extension.
+        needed: &'static str,
+    },
+
     /// What can be done with a device of vkscan's own alone.
     #[error(
         "{what} takes a device that vkscan opened itself, and this one is the caller's: make a new device, and a \

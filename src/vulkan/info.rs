@@ -97,6 +97,9 @@ pub struct DeviceInfo {
     pub queue_families: Vec<QueueFamily>,
     /// Why it cannot run vkscan; `None` if it can.
     pub unsuitable: Option<String>,
+    /// Host memory is imported in ranges that begin and end at multiples of so many bytes
+    /// ([`ImportedHaystack`](crate::ImportedHaystack)); none if the device does not import any.
+    pub host_import_alignment: Option<u64>,
     /// Set on the device that the options at hand pick: the reason for the choice.
     pub preference: Option<String>,
     pub(crate) callers_queues: Option<CallersQueues>,
@@ -323,6 +326,7 @@ pub(super) fn describe(
         timestamp_period_ns: limits.timestamp_period,
         queue_families: families.iter().map(queue_family).collect(),
         unsuitable: None,
+        host_import_alignment: host_import_alignment(instance, physical, has_1_2)?,
         preference: None,
         callers_queues: None,
     };
@@ -418,6 +422,22 @@ pub(super) fn heaps(instance: &Instance, physical: vk::PhysicalDevice) -> Result
     Ok(memory.memory_heaps_as_slice().iter().enumerate().map(heap).collect())
 }
 
+/// What imported ranges of host memory are aligned to, where the device imports any.
+fn host_import_alignment(
+    instance: &Instance,
+    physical: vk::PhysicalDevice,
+    has_1_2: bool,
+) -> Result<Option<u64>> {
+    if !has_1_2 || !has_extension(instance, physical, ext::external_memory_host::NAME)? {
+        return Ok(None);
+    }
+    let mut import = vk::PhysicalDeviceExternalMemoryHostPropertiesEXT::default();
+    let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut import);
+    // SAFETY: `physical` comes from this instance, and has the extension that the structure is of.
+    unsafe { instance.raw().get_physical_device_properties2(physical, &mut properties) };
+    Ok(Some(import.min_imported_host_pointer_alignment))
+}
+
 /// Whether the device has an extension.
 pub(super) fn has_extension(
     instance: &Instance,
@@ -464,6 +484,7 @@ pub(super) mod tests {
             timestamp_period_ns: 1.0,
             queue_families: vec![family(true, true), family(false, true), family(false, false)],
             unsuitable: None,
+            host_import_alignment: None,
             preference: None,
             callers_queues: None,
         }

@@ -29,8 +29,18 @@ struct Owned {
     heap: u32,
     size: u64,
     name: String,
-    /// Whether it is the caller's.
-    is_callers: bool,
+    whose: Whose,
+}
+
+/// Who a buffer belongs to, and its memory.
+#[derive(Clone, Copy, PartialEq)]
+enum Whose {
+    /// Both to us.
+    Ours,
+    /// The buffer to us, and the memory is imported.
+    Imported,
+    /// Both to the caller.
+    Callers,
 }
 
 impl Buffer {
@@ -61,7 +71,7 @@ impl Buffer {
             heap: 0,
             size,
             name: name.to_owned(),
-            is_callers: false,
+            whose: Whose::Ours,
         };
         let info = vk::BufferCreateInfo::default()
             .size(size)
@@ -101,8 +111,22 @@ impl Buffer {
             heap: 0,
             size: raw.size(),
             name: name.to_owned(),
-            is_callers: true,
+            whose: Whose::Callers,
         }))
+    }
+
+    /// A buffer that has no memory yet, and will get some that is imported.
+    pub(super) fn of_memory(device: DeviceRef, raw: vk::Buffer, size: u64, name: &str) -> Unbound {
+        device.names().set(raw, name);
+        Unbound(Owned {
+            device,
+            raw,
+            allocation: Allocation::None,
+            heap: 0,
+            size,
+            name: name.to_owned(),
+            whose: Whose::Imported,
+        })
     }
 
     pub(crate) fn size(&self) -> u64 {
@@ -225,6 +249,19 @@ impl Buffer {
     }
 }
 
+/// A buffer that is being made.
+pub(super) struct Unbound(Owned);
+
+impl Unbound {
+    pub(super) fn set_allocation(&mut self, allocation: Allocation) {
+        self.0.allocation = allocation;
+    }
+
+    pub(super) fn share(self) -> Buffer {
+        Buffer(Arc::new(self.0))
+    }
+}
+
 /// A part of a buffer.
 #[derive(Clone, Copy)]
 pub(crate) struct Span<'a> {
@@ -256,13 +293,21 @@ impl WatchedBuffer {
 impl Owned {
     /// Destroys buffer and memory; what is left is empty, and freeing it again does nothing.
     fn free(&mut self) -> Result<()> {
-        if self.is_callers {
+        if self.whose == Whose::Callers {
             return Ok(());
         }
         let device = &self.device;
         // SAFETY: commands and descriptor sets that name the buffer hold a handle, so none is left. A null one is
         // ignored.
         unsafe { device.raw().destroy_buffer(take(&mut self.raw), None) };
+        if let Allocation::Imported { memory, .. } = &self.allocation {
+            // SAFETY: the buffer that was bound to it is gone. Its owner goes after it.
+            unsafe { device.raw().free_memory(*memory, None) };
+        }
+        if self.whose == Whose::Imported {
+            self.allocation = Allocation::None;
+            return Ok(());
+        }
         let is_entered = !matches!(self.allocation, Allocation::None);
         let freed = device.memory().free(&mut self.allocation);
         let size = take(&mut self.size);

@@ -18,6 +18,7 @@ mod debug;
 pub(crate) mod device;
 mod error;
 mod graveyard;
+pub(crate) mod import;
 mod info;
 mod instance;
 pub(crate) mod memory;
@@ -303,8 +304,15 @@ impl Backend {
             return Err(BackendError::UnsupportedDevice { device: info.name, missing });
         }
         let needed = Features { features: vec!["timelineSemaphore"], ..Features::default() };
-        let optional =
-            Features { instance_extensions: vec![ext::debug_utils::NAME], ..Features::default() };
+        let optional = Features {
+            device_extensions: info
+                .host_import_alignment
+                .map(|_| ext::external_memory_host::NAME)
+                .into_iter()
+                .collect(),
+            instance_extensions: vec![ext::debug_utils::NAME],
+            ..Features::default()
+        };
         Ok(RequiredFeatures { api_version: (1, 2), needed, optional })
     }
 

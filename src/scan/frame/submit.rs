@@ -14,6 +14,7 @@ use super::{Frame, Outcome};
 use crate::BackendError;
 use crate::scan::stats::ScanStats;
 use crate::shaders::layout::{self, Hit, ReadbackHeader, ScanParams};
+use crate::vulkan::memory::Span;
 
 impl Frame {
     /// Submits a scan over what `params` names of the haystack in `source`, with hits that are `carried`. Its
@@ -50,9 +51,9 @@ impl Frame {
                 let (len, bytes) = (bytes.len(), Some(bytes));
                 upload = Some(Upload { buffer, offset, len, bytes, resident: &[] });
             }
-            Source::Staged { buffer, len, resident } => {
+            Source::Staged { span: Span { buffer, offset, .. }, len, resident } => {
                 let buffer = buffer.clone();
-                upload = Some(Upload { buffer, offset: 0, len, bytes: None, resident });
+                upload = Some(Upload { buffer, offset, len, bytes: None, resident });
             }
             Source::Resident(_) | Source::AsBefore => {}
         }

@@ -15,7 +15,7 @@ use crate::scan::stats::ScanStats;
 use crate::shaders::layout::{self, Hit, ScanParams};
 use crate::vulkan::command::Commands;
 use crate::vulkan::copy::{ParallelCopy, copy_with_help};
-use crate::vulkan::memory::Buffer;
+use crate::vulkan::memory::{Buffer, Span};
 use crate::vulkan::staging::StagingSpan;
 
 /// Where a haystack is.
@@ -23,9 +23,9 @@ pub(crate) enum Source<'a> {
     /// In the caller's memory; it goes to the device through the span, or without one where it is taken
     /// directly.
     Host { bytes: &'a [u8], span: Option<StagingSpan> },
-    /// In upload memory.
+    /// In upload memory, from the beginning of a span on.
     Staged {
-        buffer: &'a Buffer,
+        span: Span<'a>,
         len: usize,
         /// What is copied over it from elsewhere on the device.
         resident: &'a [ResidentPart],
@@ -51,8 +51,10 @@ pub(super) struct Upload<'a> {
 impl Upload<'_> {
     /// What to copy for a part that staging memory holds. The device copies whole words.
     pub(super) fn region(&self, part: Range<usize>) -> Result<vk::BufferCopy, BackendError> {
-        let size = (part.len() as u64).next_multiple_of(4);
         let src_offset = self.offset + part.start as u64;
+        // Of imported memory there may be no whole word left.
+        let rest = self.buffer.size() - src_offset;
+        let size = (part.len() as u64).next_multiple_of(4).min(rest);
         self.buffer.flush(src_offset..src_offset + size)?;
         Ok(vk::BufferCopy { src_offset, dst_offset: part.start as u64, size })
     }

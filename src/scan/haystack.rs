@@ -321,6 +321,7 @@ pub struct ImportedHaystack {
     /// With where it begins there; none if there is nothing in it.
     buffer: Option<(Buffer, u64)>,
     len: usize,
+    users: Arc<Users>,
 }
 
 impl ImportedHaystack {
@@ -345,7 +346,7 @@ impl ImportedHaystack {
         }
         let name = "imported haystack";
         let buffer = (len > 0).then(|| import(device, name, owner)).transpose()?;
-        Ok(ImportedHaystack { device: device.clone(), buffer, len })
+        Ok(ImportedHaystack { device: device.clone(), buffer, len, users: Arc::default() })
     }
 
     /// Bytes.
@@ -358,10 +359,23 @@ impl ImportedHaystack {
         self.len == 0
     }
 
+    /// Takes note of who scans it.
+    pub(super) fn add_user(&self, user: Arc<dyn User>) {
+        self.users.add(user);
+    }
+
     /// Where its bytes are, of which there are some.
     pub(super) fn span(&self) -> Span<'_> {
         let (buffer, offset) = self.buffer.as_ref().expect("what is empty is not scanned");
         Span { buffer, offset: *offset, size: self.len as u64 }
+    }
+}
+
+impl Drop for ImportedHaystack {
+    fn drop(&mut self) {
+        self.buffer = None;
+        let users = std::mem::take(&mut self.users).take();
+        users.iter().filter_map(Weak::upgrade).for_each(|user| user.let_go());
     }
 }
 
@@ -380,6 +394,21 @@ pub(super) trait User: Send + Sync {
 /// Those of one haystack.
 #[derive(Default)]
 pub(super) struct Users(Mutex<Vec<Weak<dyn User>>>);
+
+impl Users {
+    fn add(&self, user: Arc<dyn User>) {
+        let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !users.iter().any(|known| std::ptr::addr_eq(known.as_ptr(), Arc::as_ptr(&user))) {
+            users.retain(|known| known.strong_count() > 0);
+            users.push(Arc::downgrade(&user));
+        }
+    }
+
+    /// All of them, once nobody is left who could add one.
+    fn take(self: Arc<Users>) -> Vec<Weak<dyn User>> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
 
 impl ResidentHaystack {
     /// Moves `haystack` to the device.
@@ -466,11 +495,7 @@ impl ResidentHaystack {
 
     /// Takes note of who scans it.
     pub(super) fn add_user(&self, user: Arc<dyn User>) {
-        let mut users = self.users.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !users.iter().any(|known| std::ptr::addr_eq(known.as_ptr(), Arc::as_ptr(&user))) {
-            users.retain(|known| known.strong_count() > 0);
-            users.push(Arc::downgrade(&user));
-        }
+        self.users.add(user);
     }
 
     /// Whether it is on that device.
@@ -482,10 +507,8 @@ impl ResidentHaystack {
 impl Drop for ResidentHaystack {
     fn drop(&mut self) {
         // From here on users see that nobody wants it; those that scan it see that when they are done.
-        let users = std::mem::take(&mut self.users);
-        let bound = std::mem::take(&mut *users.0.lock().unwrap_or_else(PoisonError::into_inner));
-        drop(users);
-        bound.iter().filter_map(Weak::upgrade).for_each(|user| user.let_go());
+        let users = std::mem::take(&mut self.users).take();
+        users.iter().filter_map(Weak::upgrade).for_each(|user| user.let_go());
     }
 }
 

@@ -401,6 +401,7 @@ impl ResidentRulePipeline {
                 resident: staged.resident(),
             },
             Haystack::Imported(imported) => {
+                imported.add_user(self.frames.clone());
                 Source::Staged { span: imported.span(), len: haystack.len(), resident: &[] }
             }
             Haystack::Resident(resident) => {

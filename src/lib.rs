@@ -32,6 +32,7 @@
 //! - Or use one that the program has already: a [`RawDevice`] for [`Backend::from_raw`], with a [`RawQueue`] or two,
 //!   a [`QueueLock`] and a [`MemoryAllocator`] ([`MemoryRequest`], [`MemoryRange`], [`MemoryLocation`]), made as
 //!   [`RequiredFeatures`] say ([`Features`]). [`RawHandles`] lead back.
+//! - Plan before anything is made: a [`SessionPlan`] tells each [`PlannedMemory`], and is made into a session elsewhere.
 //! - Scan: [`ResidentRulePipeline`], made for [`SessionOptions`], from any thread with a [`ScanScratch`] of
 //!   its own. Each [`Match`] is a pattern and a range of bytes. A [`Haystack`] is one of four:
 //!   - in ordinary memory: a byte slice, for [`ResidentRulePipeline::scan_into`];
@@ -113,10 +114,10 @@ pub use rules::{
     BuildError, Factor, PipelineOptions, RuleBound, RulePipeline, RulePlan, UnicodePolicy,
 };
 pub use scan::{
-    Haystack, ImportedHaystack, MAX_HAYSTACK_BYTES, RecordOptions, RecordedScan, RecordedState,
-    Recording, RecordingOptions, ResidentHaystack, ResidentRulePipeline, ScanError, ScanScratch,
-    ScanStats, SessionOptions, StageTimes, StagedHaystack, StreamError, StreamMatch, Ticket,
-    hits_bytes, read_hits,
+    Haystack, ImportedHaystack, MAX_HAYSTACK_BYTES, PlannedMemory, RecordOptions, RecordedScan,
+    RecordedState, Recording, RecordingOptions, ResidentHaystack, ResidentRulePipeline, ScanError,
+    ScanScratch, ScanStats, SessionOptions, SessionPlan, StageTimes, StagedHaystack, StreamError,
+    StreamMatch, Ticket, hits_bytes, read_hits,
 };
 pub use vulkan::{
     Backend, BackendError, BackendOptions, DeviceInfo, DeviceKind, DeviceSelector, DeviceUuid,

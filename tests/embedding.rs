@@ -16,7 +16,7 @@ use program::Program;
 use vkscan::{
     Backend, BackendError, ImportedHaystack, Match, MemoryAllocator, MemoryRange, MemoryRequest,
     QueueLock, RawDevice, RawQueue, RawSemaphore, ResidentHaystack, RulePipeline, ScanError,
-    ScanScratch,
+    ScanScratch, SessionOptions,
 };
 
 const PATTERNS: [&str; 3] = [r"\bfoobar\b", "[ab]{0,3}abcd", r"xyzkey[a-f]*\d{2,}"];
@@ -449,6 +449,46 @@ fn memory_that_is_not_as_asked_is_refused() {
         assert_eq!(backend.allocated_bytes(), 0);
         assert_eq!(*allocator.live.lock().unwrap(), []);
     }
+    program.end().unwrap();
+}
+
+#[test]
+fn sessions_take_what_was_planned() {
+    let program = program();
+    let backend = backend(program.raw_device()).unwrap();
+    let cases: [(&[&str], _); 4] = [
+        (&PATTERNS, SessionOptions::new(1 << 16, 1000)),
+        (
+            &["(?s)a.{0,300}b|[^x]{3,40}y", r"\d+"],
+            SessionOptions::new(1, 0).scans_in_flight(Some(3)),
+        ),
+        (&["a+"], SessionOptions::new(70 << 20, 100_000)),
+        (&[], SessionOptions::new(1 << 16, 1000)),
+    ];
+    for (patterns, options) in cases {
+        let rules = RulePipeline::new(patterns).unwrap();
+        let plan = rules.plan_resident(backend.device_info(), &options).unwrap();
+        for _ in 0..2 {
+            let session = plan.prepare(&backend).unwrap();
+            let uses = backend.memory_report().unwrap().uses;
+            let uses: Vec<_> =
+                uses.iter().map(|one| (&one.purpose[..], one.buffers, one.bytes)).collect();
+            let planned = plan.memory();
+            let planned: Vec<_> =
+                planned.iter().map(|one| (one.purpose, one.buffers, one.bytes)).collect();
+            assert_eq!(planned, uses, "{patterns:?}");
+            assert_eq!(plan.bytes(), backend.allocated_bytes());
+            session.warm_up(&backend).unwrap();
+            assert_eq!(plan.bytes(), backend.allocated_bytes());
+            session.free(&backend).unwrap();
+        }
+    }
+    let mut other = backend.device_info().clone();
+    other.driver_info.push('!');
+    let rules = RulePipeline::new(&["a"]).unwrap();
+    let plan = rules.plan_resident(&other, &SessionOptions::new(16, 1)).unwrap();
+    assert!(matches!(plan.prepare(&backend), Err(ScanError::WrongBackend)));
+    drop(backend);
     program.end().unwrap();
 }
 

@@ -9,7 +9,7 @@ use super::round::{Held, Part};
 use super::tally::RingObservable;
 use crate::narrow::narrow;
 use crate::scan::tuning::Tuning;
-use crate::scan::{self, RingShape, Slots};
+use crate::scan::{self, RingShape, SessionPlan, Slots};
 use crate::shaders::layout::{self, Slot, Tally};
 use crate::vulkan::deadline::Deadline;
 use crate::vulkan::shared::SharedBuffer;
@@ -85,14 +85,13 @@ impl Live {
         };
         let share = self.config.share();
         let ring = RingShape {
-            buffer: self.ring.buffer(),
             first: tenant * share,
             slots: share,
             workgroup: self.config.workgroup_size_x,
         };
-        let tuning = (self.tuning)(self.backend.device_info());
-        let (backend, ring) = (&self.backend, Some(ring));
-        Ok(ResidentRulePipeline::with_ring(pipeline, backend, &options, &tuning, ring)?)
+        let info = self.backend.device_info();
+        let plan = SessionPlan::new(pipeline, info, &options, &(self.tuning)(info), Some(ring))?;
+        Ok(ResidentRulePipeline::of_plan(&plan, &self.backend, Some(self.ring.buffer()))?)
     }
 
     pub(super) fn resident(&self, tenant: u32) -> Result<&ResidentRulePipeline, RingError> {

@@ -2,6 +2,7 @@
 //!
 //! | file | story |
 //! |---|---|
+//! | `plan.rs` | what a session will be, worked out on the host |
 //! | `session.rs` | tables made resident once, and scans through them from any thread |
 //! | `request.rs` | what a caller asks of it |
 //! | `ticket.rs` | scans in flight, at once or in parts |
@@ -19,6 +20,7 @@ mod error;
 pub(crate) mod frame;
 mod frames;
 mod haystack;
+mod plan;
 mod record;
 mod request;
 mod session;
@@ -36,11 +38,13 @@ mod tests;
 pub use error::{ScanError, StreamError};
 pub(crate) use haystack::ResidentPart;
 pub use haystack::{Haystack, ImportedHaystack, ResidentHaystack, StagedHaystack};
+pub(crate) use plan::RingShape;
+pub use plan::{MAX_HAYSTACK_BYTES, PlannedMemory, SessionPlan};
 pub use record::{
     RecordOptions, RecordedScan, RecordedState, Recording, RecordingOptions, hits_bytes, read_hits,
 };
-pub use session::{MAX_HAYSTACK_BYTES, ResidentRulePipeline, ScanScratch};
-pub(crate) use session::{Range, RingShape, Slots, all_given_back};
+pub(crate) use session::{Range, Slots, all_given_back};
+pub use session::{ResidentRulePipeline, ScanScratch};
 pub use stats::{ScanStats, StageTimes};
 pub use stream::StreamMatch;
 pub use ticket::Ticket;
@@ -116,8 +120,7 @@ impl RulePipeline {
         backend: &Backend,
         options: &SessionOptions,
     ) -> Result<ResidentRulePipeline, ScanError> {
-        let tuning = Tuning::for_device(backend.device_info());
-        ResidentRulePipeline::new(self, backend, options, &tuning)
+        self.plan_resident(backend.device_info(), options)?.prepare(backend)
     }
 
     /// As [`RulePipeline::prepare_resident_with`], with buffers and budgets so small that all of them run out: the
@@ -128,8 +131,8 @@ impl RulePipeline {
         backend: &Backend,
         options: &SessionOptions,
     ) -> Result<ResidentRulePipeline, ScanError> {
-        let tuning = Tuning::cramped(backend.device_info());
-        ResidentRulePipeline::new(self, backend, options, &tuning)
+        let info = backend.device_info();
+        SessionPlan::new(self, info, options, &Tuning::cramped(info), None)?.prepare(backend)
     }
 
     /// Scans one haystack with buffers made for it alone. For more than one, prepare a session.

@@ -5,31 +5,21 @@ use std::sync::Arc;
 use ash::vk;
 use bytemuck::{bytes_of, cast_slice};
 
+use super::ScanError;
 use super::frame::pipelines::{Kernels, Specialisation};
 use super::frame::{Frame, FrameShape};
 use super::frames::Frames;
 use super::haystack::{StagedHaystack, StagingPool, User as _};
-use super::tuning::Tuning;
-use super::{ScanError, SessionOptions};
+use super::plan::SessionPlan;
 use crate::narrow::narrow;
-use crate::rules::Split;
-use crate::rules::tables::pack::{self, Pass};
-use crate::shaders::layout::{self, Hit, ReadbackHeader};
+use crate::rules::tables::pack::Pass;
+use crate::shaders::layout::Hit;
 use crate::vulkan::allocator::MemoryLocation;
 use crate::vulkan::deadline::Deadline;
 use crate::vulkan::device::Device;
 use crate::vulkan::memory::{Buffer, WatchedBuffer};
 use crate::vulkan::staging::StagingBuffer;
-use crate::{Backend, BackendError, Match, MatchKind, RulePipeline};
-
-/// Longest haystack that a session can be prepared for: 1 GiB.
-pub const MAX_HAYSTACK_BYTES: usize = layout::MAX_HAYSTACK_BYTES as usize;
-
-/// Most scans in flight: more frames would only take memory.
-const MOST_FRAMES: usize = 256;
-
-/// Least staging memory of a frame, in bytes: tables go up through it, too.
-const LEAST_STAGING: u64 = 1 << 20;
+use crate::{Backend, BackendError, Match, MatchKind};
 
 /// A pipeline whose tables are resident on a device, ready to scan.
 ///
@@ -145,175 +135,92 @@ pub(crate) struct Slots {
     pub(crate) tenant: u32,
 }
 
-/// The ring that a session's haystacks have their slots in, if they are made of packed items.
-#[derive(Clone, Copy)]
-pub(crate) struct RingShape<'a> {
-    pub(crate) buffer: &'a Buffer,
-    /// The slots that are this session's: the first one, and how many.
-    pub(crate) first: u32,
-    pub(crate) slots: u32,
-    /// Invocations of a workgroup that looks at slots.
-    pub(crate) workgroup: u32,
+impl SessionPlan {
+    /// Makes the session: moves the tables to the device and makes all that scans need.
+    ///
+    /// # Errors
+    ///
+    /// A backend on another device, or with another driver, than was planned for ([`ScanError::WrongBackend`]), lack of memory,
+    /// or a fault of the device. Nothing is left behind then.
+    pub fn prepare(&self, backend: &Backend) -> Result<ResidentRulePipeline, ScanError> {
+        if !self.is_for(backend) {
+            return Err(ScanError::WrongBackend);
+        }
+        ResidentRulePipeline::of_plan(self, backend, None)
+    }
 }
 
 impl ResidentRulePipeline {
-    pub(super) fn new(
-        pipeline: &RulePipeline,
+    /// Makes what was planned; where haystacks are made of packed items, with the ring's buffer.
+    pub(crate) fn of_plan(
+        plan: &SessionPlan,
         backend: &Backend,
-        options: &SessionOptions,
-        tuning: &Tuning,
-    ) -> Result<ResidentRulePipeline, ScanError> {
-        ResidentRulePipeline::with_ring(pipeline, backend, options, tuning, None)
-    }
-
-    /// Makes a session whose haystacks, where there is a ring, are made of packed items.
-    pub(crate) fn with_ring(
-        pipeline: &RulePipeline,
-        backend: &Backend,
-        options: &SessionOptions,
-        tuning: &Tuning,
-        ring: Option<RingShape>,
+        ring: Option<&Buffer>,
     ) -> Result<ResidentRulePipeline, ScanError> {
         let device = backend.device();
         device.alive()?;
-        let info = device.info();
-        let match_kind = pipeline.options().match_kind;
-        let SessionOptions { haystack_capacity_bytes, max_matches, .. } = *options;
-        limit(
-            "haystack capacity",
-            haystack_capacity_bytes,
-            MAX_HAYSTACK_BYTES,
-            "vkscan scans at once",
-        )?;
-
-        // Leftmost-first matches are selected among the preferred matches of all starts, which may be many
-        // more. A single start has one for each rule at most, and so many are carried from the part before; they
-        // have to fit.
-        let candidates = match match_kind {
-            MatchKind::All => max_matches.saturating_add(pipeline.rules().len()),
-            MatchKind::LeftmostFirst => max_matches
-                .saturating_mul(2)
-                .max(tuning.candidate_hits as usize)
-                .max(pipeline.rules().len().saturating_mul(2)),
-        };
-        let range = info.max_storage_buffer_range.min(info.max_allocation_bytes);
-        // Behind the hits that are read back is a word for each slot.
-        let slots = ring.map_or(0, |ring| u64::from(ring.slots));
-        let read_back = range.saturating_sub(size_of::<ReadbackHeader>() as u64 + 4 * slots);
-        let most_hits =
-            FrameShape::most_hits(tuning, range).min(read_back / size_of::<Hit>() as u64);
-        let most_hits = usize::try_from(most_hits).unwrap_or(usize::MAX);
-        limit("match capacity", max_matches, most_hits, "this device binds in one buffer")?;
-        let hit_capacity = narrow(candidates.clamp(1, most_hits));
-
-        limit(
-            "number of patterns",
-            pipeline.rules().len(),
-            layout::MOST_PATTERNS as usize,
-            "vkscan sorts matches by",
-        )?;
-        let passes =
-            pack::pack(pipeline.rules(), match_kind, tuning.pass_bytes, tuning.bitmap_log2);
-        let passes = passes.map_err(|pack::RuleTooLarge { pattern_id, bytes }| {
-            ScanError::RuleTooLarge { pattern_id, bytes, limit: tuning.pass_bytes }
-        })?;
-        let nfa_words = passes.first().map_or(0, Pass::walker_words);
-        // The prefilter reads whole units.
-        let unit = u64::from(layout::PREFILTER_BYTES);
-        let haystack_bytes = (haystack_capacity_bytes.max(1) as u64).next_multiple_of(unit);
-        let segments = if haystack_bytes <= info.max_storage_buffer_range {
-            1
-        } else {
-            narrow(haystack_bytes.div_ceil(1 << layout::SEGMENT_SHIFT))
-        };
-        let most_walks = haystack_bytes.saturating_mul(pipeline.rules().len() as u64);
-        let shape =
-            FrameShape::new(tuning, haystack_bytes, segments, hit_capacity, nfa_words, most_walks);
-        // However many passes there are, a submission stays about as long.
-        let pass_count: u32 = narrow(passes.len());
-        let rounds = tuning.rounds.map(|rounds| rounds.div_ceil(pass_count.max(1)));
-        let has_class_windows =
-            passes.first().is_some_and(|pass| pass.header.has_class_windows != 0);
-        let may_end_early = matches!(&passes[..], [pass] if pass.header.has_rest == 0);
-        let ring_slots = ring.map_or([0; 2], |ring| [ring.first, ring.slots]);
-        let shape = FrameShape {
-            rounds,
-            has_class_windows,
-            may_end_early,
-            ring_slots,
-            pattern_count: narrow(pipeline.rules().len()),
-            match_kind,
-            ..shape
-        };
-        let frame_count =
-            options.scans_in_flight.unwrap_or_else(|| default_frames(haystack_bytes)).max(1);
-        limit("number of scans in flight", frame_count, MOST_FRAMES, "a session has frames for")?;
-
-        let specialisation = Specialisation {
-            segments,
-            match_kind,
-            bitmap_log2: tuning.bitmap_log2,
-            prefilter_workgroup: tuning.prefilter_workgroup,
-            gram_stride: passes.first().map_or(1, |pass| pass.header.gram_stride),
-            nfa_lanes: tuning.nfa_lanes,
-            select_lanes: tuning.select_lanes,
-            select_tile: tuning.select_tile,
-            slot_workgroup: ring.map(|ring| ring.workgroup),
-            is_recorded: false,
-        };
         let mut session = ResidentRulePipeline {
             device: device.clone(),
-            match_kind,
-            haystack_capacity: haystack_capacity_bytes,
-            max_matches,
-            pass_count,
-            reach: pack::reach(pipeline.rules()),
-            has_long: pipeline
-                .rules()
-                .iter()
-                .flat_map(|rule| &rule.splits)
-                .any(Split::is_unbounded),
-            shape,
-            specialisation,
+            match_kind: plan.shape.match_kind,
+            haystack_capacity: plan.haystack_capacity,
+            max_matches: plan.max_matches,
+            pass_count: narrow(plan.passes.len()),
+            reach: plan.reach,
+            has_long: plan.has_long,
+            shape: plan.shape.clone(),
+            specialisation: plan.specialisation,
             tables: Vec::new(),
             staging: Arc::default(),
             frames: Arc::default(),
-            frame_count,
+            frame_count: plan.frame_count,
         };
-        if passes.is_empty() {
+        if plan.passes.is_empty() {
             return Ok(session);
         }
-        let kernels = Arc::new(Kernels::new(backend, specialisation)?);
+        let kernels = Arc::new(Kernels::new(backend, plan.specialisation)?);
         // One for each frame: whatever scans are in flight, none keeps another from its own.
         let staging = |index: usize| {
-            let name = format!("frame {index}/staging");
-            // Packed items are in memory of their own.
-            let bytes = if ring.is_some() { 0 } else { haystack_bytes };
-            StagingBuffer::new(device, &name, bytes.max(LEAST_STAGING))
+            StagingBuffer::new(device, &format!("frame {index}/staging"), plan.staging_bytes)
         };
         let staging_buffers =
             (0..session.frame_count).map(staging).collect::<Result<Vec<_>, _>>()?;
-        session.tables = passes
+        session.tables = plan
+            .passes
             .iter()
             .map(|pass| upload_tables(device, &staging_buffers[0], pass))
             .collect::<Result<_, _>>()?;
-        let slots = ring.map(|ring| ring.buffer);
         let free = (0..)
             .zip(staging_buffers)
             .map(|(index, staging)| {
                 let name = format!("frame {index}");
-                Frame::new(device, &kernels, &session.tables, &session.shape, slots, staging, &name)
+                Frame::new(device, &kernels, &session.tables, &session.shape, ring, staging, &name)
             })
             .collect::<Result<_, _>>()?;
         session.frames = Arc::new(Frames::new(free));
         tracing::debug!(
-            rules = pipeline.rules().len(),
+            rules = plan.shape.pattern_count,
             passes = session.pass_count,
             table_bytes = session.table_bytes(),
             frames = session.frame_count,
             "session prepared"
         );
         Ok(session)
+    }
+
+    /// Pays what a first scan costs beyond later ones, on all that scans in flight have for their own: by a scan of one byte on
+    /// each. Nobody else scans with the session meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ResidentRulePipeline::scan_into`].
+    pub fn warm_up(&self, backend: &Backend) -> Result<(), ScanError> {
+        let tickets: Vec<_> =
+            (0..self.frame_count).map(|_| self.submit(backend, b"\0")).collect::<Result<_, _>>()?;
+        let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
+        tickets.into_iter().try_for_each(|ticket| {
+            ticket.wait_into(&mut matches, &mut scratch)?;
+            Ok(())
+        })
     }
 
     /// Most matches that a scan may have.
@@ -467,30 +374,6 @@ impl std::fmt::Debug for ResidentRulePipeline {
             .field("max_matches", &self.max_matches)
             .field("table_bytes", &self.table_bytes())
             .finish_non_exhaustive()
-    }
-}
-
-fn limit(
-    what: &'static str,
-    asked: usize,
-    limit: usize,
-    whose: &'static str,
-) -> Result<(), ScanError> {
-    if asked > limit {
-        return Err(ScanError::Limit { what, asked: asked as u64, limit: limit as u64, whose });
-    }
-    Ok(())
-}
-
-/// Small sessions can afford to have several scans under way.
-fn default_frames(haystack_bytes: u64) -> usize {
-    const MIB: u64 = 1 << 20;
-    if haystack_bytes <= 4 * MIB {
-        4
-    } else if haystack_bytes <= 64 * MIB {
-        2
-    } else {
-        1
     }
 }
 

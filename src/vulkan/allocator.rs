@@ -5,8 +5,8 @@ use std::mem::take;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ash::vk;
 use ash::vk::Handle as _;
+use ash::{ext, vk};
 use gpu_allocator::vulkan::{
     Allocation as PoolAllocation, AllocationCreateDesc, AllocationScheme, Allocator,
 };
@@ -98,6 +98,13 @@ unsafe impl Sync for MemoryRange {}
 pub(super) enum MemorySource {
     Pool(Mutex<Allocator>),
     Caller(Arc<dyn MemoryAllocator>),
+}
+
+/// What of a device imports host memory.
+pub(super) struct HostImport {
+    pub(super) functions: ext::external_memory_host::Device,
+    /// Imported ranges begin and end at multiples of it, in bytes.
+    pub(super) alignment: u64,
 }
 
 /// Keeps bytes where they are.

@@ -13,12 +13,11 @@ use gpu_allocator::vulkan::{Allocator, AllocatorCreateDesc};
 use gpu_allocator::{AllocationSizes, AllocatorDebugSettings};
 
 use super::Validation;
-use super::allocator::{MemoryAllocator, MemorySource};
+use super::allocator::{HostImport, MemoryAllocator, MemorySource};
 use super::deadline::Deadline;
 use super::debug::Names;
 use super::error::{BackendError, Result};
 use super::graveyard::{Graveyard, HeldBack, Work};
-use super::import::HostImport;
 use super::info::{DeviceInfo, QueueFamily};
 use super::instance::Instance;
 use super::raw::{QueueLock, RawDevice, RawQueue};
@@ -259,7 +258,10 @@ impl Device {
         }
         let host_import =
             info.host_import_alignment.filter(|_| parts.imports_host_memory).map(|alignment| {
-                HostImport::new(ext::external_memory_host::Device::new(vulkan, &raw), alignment)
+                HostImport {
+                    functions: ext::external_memory_host::Device::new(vulkan, &raw),
+                    alignment,
+                }
             });
         let queue = |(raw, place)| Queue { raw: Mutex::new(raw), place };
         let mut queue_families: Vec<u32> = parts.queues.iter().map(|queue| queue.family).collect();

@@ -2,25 +2,12 @@
 
 use std::sync::Arc;
 
-use ash::{ext, vk};
+use ash::vk;
 
-use super::allocator::{Allocation, Owner};
+use super::allocator::{Allocation, HostImport, Owner};
 use super::device::{Device, DeviceRef};
 use super::error::{BackendError, Memory, Result};
 use super::memory::Buffer;
-
-/// What of a device imports host memory.
-pub(super) struct HostImport {
-    functions: ext::external_memory_host::Device,
-    /// Imported ranges begin and end at multiples of it, in bytes.
-    alignment: u64,
-}
-
-impl HostImport {
-    pub(super) fn new(functions: ext::external_memory_host::Device, alignment: u64) -> HostImport {
-        HostImport { functions, alignment }
-    }
-}
 
 /// Makes the bytes of `owner` the source of copies: a buffer, and where in it they begin. The owner is kept until the device is
 /// done with the buffer.

@@ -15,12 +15,18 @@ use super::allocator::MemoryLocation;
 use super::command::Commands;
 use super::device::Device;
 use super::error::{BackendError, Result};
+use super::info::DeviceInfo;
 use super::memory::{Buffer, WatchedBuffer};
 use super::timeline::Timeline;
 use crate::narrow::narrow;
 
 /// Spans start at multiples of this (or of the device's non-coherent atom, if larger).
 const ALIGNMENT: u64 = 256;
+
+/// What spans start at multiples of, in bytes.
+fn alignment(device: &DeviceInfo) -> u64 {
+    ALIGNMENT.max(device.non_coherent_atom_bytes)
+}
 
 pub(crate) struct StagingBuffer {
     device: Arc<Device>,
@@ -39,8 +45,8 @@ struct State {
 impl StagingBuffer {
     /// Makes a buffer of `bytes`, rounded up to whole alignment units.
     pub(crate) fn new(device: &Arc<Device>, name: &str, bytes: u64) -> Result<Arc<StagingBuffer>> {
-        let alignment = ALIGNMENT.max(device.info().non_coherent_atom_bytes);
-        let capacity = bytes.max(1).next_multiple_of(alignment);
+        let alignment = alignment(device.info());
+        let capacity = StagingBuffer::bytes_for(bytes, device.info());
         let usage = vk::BufferUsageFlags::TRANSFER_SRC;
         Ok(Arc::new(StagingBuffer {
             device: device.clone(),
@@ -52,6 +58,11 @@ impl StagingBuffer {
             }),
             returned: Condvar::new(),
         }))
+    }
+
+    /// Bytes of a buffer that is made with `bytes`.
+    pub(crate) fn bytes_for(bytes: u64, device: &DeviceInfo) -> u64 {
+        bytes.max(1).next_multiple_of(alignment(device))
     }
 
     /// Tells later whether its memory is still there.

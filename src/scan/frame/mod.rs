@@ -46,7 +46,7 @@ use crate::{BackendError, RawSemaphore};
 use bindings::descriptor_sets;
 use pipelines::Kernels;
 use replay::{Forecast, MOST_AGAIN_AHEAD, MOST_ROUNDS_AHEAD, Replay, Stage, mark_begin};
-use resources::{Resources, record_bytes};
+use resources::Resources;
 
 pub(crate) use append::{Appended, Appender};
 pub(crate) use shape::FrameShape;
@@ -134,21 +134,19 @@ impl Frame {
         staging_buffer: Arc<StagingBuffer>,
         name: &str,
     ) -> Result<Frame, BackendError> {
-        let readback_bytes = (ReadbackHeader::WORDS * 4) as u64
-            + record_bytes(shape.hit_capacity, Hit::WORDS)
-            + record_bytes(shape.ring_slots[1], 1);
+        let bytes = shape.buffer_bytes();
         let storage = vk::BufferUsageFlags::STORAGE_BUFFER;
         let haystack = Buffer::new(
             device,
             &format!("{name}/haystack"),
-            shape.haystack_bytes.max(16),
+            bytes.haystack,
             MemoryLocation::DeviceLocalMapped,
             storage | vk::BufferUsageFlags::TRANSFER_DST,
         )?;
         let readback = Buffer::new(
             device,
             &format!("{name}/readback"),
-            readback_bytes,
+            bytes.readback,
             MemoryLocation::Readback,
             storage,
         )?;

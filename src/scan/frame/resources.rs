@@ -8,7 +8,7 @@ use super::Resident;
 use super::pipelines::Kernels;
 use super::shape::FrameShape;
 use crate::BackendError;
-use crate::shaders::layout::{self, Candidate, Control, Hit, NfaWalker, StartWalker, Task};
+use crate::shaders::layout;
 use crate::vulkan::allocator::MemoryLocation;
 use crate::vulkan::command::Recorder;
 use crate::vulkan::device::Device;
@@ -37,14 +37,6 @@ pub(super) struct Resources {
 /// Buffers that kernels use, and nobody reads back.
 pub(super) type Others = [Buffer; 7];
 
-/// Words of a hit, with its suffix.
-pub(super) const HIT_WORDS: usize = Hit::WORDS + 1;
-
-/// Bytes of so many records.
-pub(super) fn record_bytes(count: u32, words: usize) -> u64 {
-    u64::from(count) * words as u64 * 4
-}
-
 impl Resources {
     /// Makes the buffers beside haystack and readback. Nothing is bound yet.
     #[allow(clippy::too_many_arguments)]
@@ -62,22 +54,21 @@ impl Resources {
         let storage = vk::BufferUsageFlags::STORAGE_BUFFER;
         let local = |what: &str, bytes: u64, usage| {
             let name = format!("{name}/{what}");
-            Buffer::new(device, &name, bytes.max(16), MemoryLocation::DeviceLocal, storage | usage)
+            Buffer::new(device, &name, bytes, MemoryLocation::DeviceLocal, storage | usage)
         };
         let none = vk::BufferUsageFlags::empty();
         let copied = vk::BufferUsageFlags::TRANSFER_DST;
-        let hits = local("hits", 4 + record_bytes(shape.hit_capacity, HIT_WORDS), copied)?;
         let grids = vk::BufferUsageFlags::INDIRECT_BUFFER;
-        let control = local("control", Control::WORDS as u64 * 4, copied | grids)?;
-        let starts =
-            local("start walkers", record_bytes(shape.start_walkers, StartWalker::WORDS), copied)?;
-        let queue = local("queue", record_bytes(shape.queue_capacity, Task::WORDS), none)?;
-        let candidates = shape.candidate_capacity + shape.start_capacity;
-        let candidates = local("candidates", record_bytes(candidates, Candidate::WORDS), copied)?;
-        let selection = local("selection", shape.selection_bytes(), none)?;
-        let summaries = local("summaries", shape.summary_bytes(), none)?;
-        let nfa = local("nfa walkers", record_bytes(shape.nfa_walkers, NfaWalker::WORDS), copied)?;
-        let scratch = local("scratch", record_bytes(shape.nfa_scratch_words, 1), copied)?;
+        let bytes = shape.buffer_bytes();
+        let hits = local("hits", bytes.hits, copied)?;
+        let control = local("control", bytes.control, copied | grids)?;
+        let starts = local("start walkers", bytes.start_walkers, copied)?;
+        let queue = local("queue", bytes.queue, none)?;
+        let candidates = local("candidates", bytes.candidates, copied)?;
+        let selection = local("selection", bytes.selection, none)?;
+        let summaries = local("summaries", bytes.summaries, none)?;
+        let nfa = local("nfa walkers", bytes.nfa_walkers, copied)?;
+        let scratch = local("scratch", bytes.scratch, copied)?;
         let bound = [
             (layout::BINDING_HITS, &hits),
             (layout::BINDING_CONTROL, &control),

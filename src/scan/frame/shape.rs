@@ -3,7 +3,10 @@
 use crate::MatchKind;
 use crate::narrow::narrow;
 use crate::scan::tuning::Tuning;
-use crate::shaders::layout::{self, ChunkSummary, Hit, Link, ScanParams, Tile};
+use crate::shaders::layout::{
+    self, Candidate, ChunkSummary, Control, Hit, Link, NfaWalker, ReadbackHeader, ScanParams,
+    StartWalker, Task, Tile,
+};
 
 /// Sizes of a frame's buffers, alike for all frames of a session.
 #[derive(Clone, Debug)]
@@ -139,6 +142,27 @@ impl FrameShape {
         words / tile_words(tuning.select_tile) * u64::from(tuning.select_tile)
     }
 
+    /// Bytes of each buffer of a frame but its staging memory.
+    pub(crate) fn buffer_bytes(&self) -> BufferBytes {
+        let records = |count: u32, words: usize| (u64::from(count) * words as u64 * 4).max(16);
+        let candidates = self.candidate_capacity + self.start_capacity;
+        BufferBytes {
+            haystack: self.haystack_bytes.max(16),
+            hits: 4 + records(self.hit_capacity, HIT_WORDS),
+            control: records(1, Control::WORDS),
+            start_walkers: records(self.start_walkers, StartWalker::WORDS),
+            queue: records(self.queue_capacity, Task::WORDS),
+            candidates: records(candidates, Candidate::WORDS),
+            selection: self.selection_bytes().max(16),
+            summaries: self.summary_bytes().max(16),
+            nfa_walkers: records(self.nfa_walkers, NfaWalker::WORDS),
+            scratch: records(self.nfa_scratch_words, 1),
+            readback: (ReadbackHeader::WORDS * 4) as u64
+                + records(self.hit_capacity, Hit::WORDS)
+                + u64::from(self.ring_slots[1]) * 4,
+        }
+    }
+
     /// Bytes to select in.
     pub(super) fn selection_bytes(&self) -> u64 {
         let tiles = u64::from(self.hit_capacity.div_ceil(self.select_tile));
@@ -149,6 +173,43 @@ impl FrameShape {
     pub(super) fn summary_bytes(&self) -> u64 {
         let chunks = (self.haystack_bytes >> self.chunk_log2) * u64::from(layout::MOST_SUMMARIES);
         chunks * size_of::<ChunkSummary>() as u64
+    }
+}
+
+/// Words of a hit, with its suffix.
+pub(super) const HIT_WORDS: usize = Hit::WORDS + 1;
+
+/// Bytes of the buffers of a frame.
+pub(crate) struct BufferBytes {
+    pub(super) haystack: u64,
+    pub(super) hits: u64,
+    pub(super) control: u64,
+    pub(super) start_walkers: u64,
+    pub(super) queue: u64,
+    pub(super) candidates: u64,
+    pub(super) selection: u64,
+    pub(super) summaries: u64,
+    pub(super) nfa_walkers: u64,
+    pub(super) scratch: u64,
+    pub(super) readback: u64,
+}
+
+impl BufferBytes {
+    /// With the names that the buffers have.
+    pub(crate) fn by_purpose(&self) -> [(&'static str, u64); 11] {
+        [
+            ("haystack", self.haystack),
+            ("hits", self.hits),
+            ("control", self.control),
+            ("start walkers", self.start_walkers),
+            ("queue", self.queue),
+            ("candidates", self.candidates),
+            ("selection", self.selection),
+            ("summaries", self.summaries),
+            ("nfa walkers", self.nfa_walkers),
+            ("scratch", self.scratch),
+            ("readback", self.readback),
+        ]
     }
 }
 

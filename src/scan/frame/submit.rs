@@ -8,7 +8,7 @@ use super::replay::{
     Extent, Forecast, GoesOn, Key, MOST_AGAIN_AHEAD, MOST_ROUNDS_AHEAD, Stage, mark_begin,
     stage_times,
 };
-use super::resources::HIT_WORDS;
+use super::shape::HIT_WORDS;
 use super::upload::{Source, Upload, copy_bytes};
 use super::{Frame, Outcome};
 use crate::BackendError;

@@ -31,6 +31,16 @@ fn options(haystack_capacity_bytes: usize, max_matches: usize) -> SessionOptions
     SessionOptions { haystack_capacity_bytes, max_matches, scans_in_flight: Some(1) }
 }
 
+/// A session with a tuning of the test's.
+fn prepare(
+    rules: &RulePipeline,
+    backend: &Backend,
+    options: &SessionOptions,
+    tuning: &Tuning,
+) -> Result<ResidentRulePipeline, ScanError> {
+    SessionPlan::new(rules, backend.device_info(), options, tuning, None)?.prepare(backend)
+}
+
 fn scan(session: &ResidentRulePipeline, backend: &Backend, haystack: &[u8]) -> Vec<Match> {
     let mut matches = Vec::new();
     session.scan_into(backend, haystack, &mut matches, &mut ScanScratch::default()).unwrap();
@@ -64,7 +74,7 @@ fn no_limit_inside_shows_through() {
         for pass_bytes in [least_pass, least_pass - 1000] {
             let tuning = Tuning { pass_bytes, ..Tuning::cramped(backend.device_info()) };
             let options = options(haystack.len(), expected.len());
-            let session = ResidentRulePipeline::new(&rules, &backend, &options, &tuning).unwrap();
+            let session = prepare(&rules, &backend, &options, &tuning).unwrap();
             let mut matches = Vec::new();
             let mut scratch = ScanScratch::default();
             let stats = session.scan_into(&backend, &haystack, &mut matches, &mut scratch).unwrap();
@@ -112,7 +122,7 @@ fn a_scan_is_one_submission_where_the_one_before_was_like_it() {
     let rules = rules(MatchKind::LeftmostFirst, &["[ab]", "x[a-z]*?abcd"]);
     let tuning = Tuning { rounds: [8, 8], ..Tuning::for_device(backend.device_info()) };
     let options = options(100_000, 100_000);
-    let session = ResidentRulePipeline::new(&rules, &backend, &options, &tuning).unwrap();
+    let session = prepare(&rules, &backend, &options, &tuning).unwrap();
     let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
     let [few, many] = [b"ab ".to_vec(), b"ab ".repeat(5000)];
     let [few_open, many_open] = [&few, &many].map(|text| [b"xqqabcdxqqabcd ", &text[..]].concat());
@@ -206,7 +216,7 @@ fn limits_are_errors_that_name_both_numbers() {
     let error = rules.prepare_resident(&backend, 1, usize::MAX).unwrap_err();
     assert!(matches!(error, ScanError::Limit { .. }), "{error:?}");
     let tiny = Tuning { pass_bytes: 1000, ..Tuning::cramped(backend.device_info()) };
-    let error = ResidentRulePipeline::new(&rules, &backend, &options(1, 1), &tiny).unwrap_err();
+    let error = prepare(&rules, &backend, &options(1, 1), &tiny).unwrap_err();
     assert!(
         matches!(error, ScanError::RuleTooLarge { pattern_id: 0, limit: 1000, .. }),
         "{error:?}"
@@ -333,7 +343,7 @@ fn tickets_give_their_own_matches() {
         for tuning in
             [Tuning::for_device(backend.device_info()), Tuning::cramped(backend.device_info())]
         {
-            let session = ResidentRulePipeline::new(&rules, &backend, &options, &tuning).unwrap();
+            let session = prepare(&rules, &backend, &options, &tuning).unwrap();
             let mut staged = session.staging(&backend, haystacks[1].len()).unwrap();
             staged.copy_from_slice(&haystacks[1]);
             let resident = ResidentHaystack::new(&backend, &haystacks[2]).unwrap();
@@ -461,7 +471,7 @@ proptest! {
             false => tight.pass_bytes,
         };
         let tuning = Tuning { pass_bytes, ..tight };
-        let session = ResidentRulePipeline::new(&rules, &backend, &options, &tuning).unwrap();
+        let session = prepare(&rules, &backend, &options, &tuning).unwrap();
         let found = scan(&session, &backend, haystack.as_bytes());
         prop_assert!(found == expected, "{} of {} matches", found.len(), expected.len());
     }
@@ -569,7 +579,7 @@ fn a_candidate_flood_is_prefiltered_in_parts() {
         let tuning =
             Tuning { bytes_per_candidate: u32::MAX, ..Tuning::for_device(backend.device_info()) };
         let options = options(rare.len(), 100_000);
-        let session = ResidentRulePipeline::new(&rules, &backend, &options, &tuning).unwrap();
+        let session = prepare(&rules, &backend, &options, &tuning).unwrap();
         let mut matches = Vec::new();
         let mut scratch = ScanScratch::default();
         let stats = session.scan_into(&backend, &rare, &mut matches, &mut scratch).unwrap();
@@ -595,7 +605,7 @@ fn it_does_not_matter_where_a_haystack_is() {
             let tuning =
                 Tuning { slice_bytes, direct_bytes, ..Tuning::for_device(backend.device_info()) };
             let options = options(haystack.len(), 100_000);
-            let session = ResidentRulePipeline::new(&rules, &backend, &options, &tuning).unwrap();
+            let session = prepare(&rules, &backend, &options, &tuning).unwrap();
             let mut staged = session.staging(&backend, haystack.len()).unwrap();
             staged.copy_from_slice(&haystack);
             let whole = ResidentHaystack::new(&backend, &haystack).unwrap();

@@ -132,7 +132,7 @@ fn long_bounded_prefixes() {
             let tuning =
                 Tuning { pass_bytes: pass_bytes.min(device.pass_bytes), bitmap_log2: 10, ..device };
             let options = options(capacity, 2000);
-            let session = ResidentRulePipeline::new(&rules, &backend, &options, &tuning).unwrap();
+            let session = prepare(&rules, &backend, &options, &tuning).unwrap();
             let found = if capacity < haystack.len() {
                 scan_windows(&session, &backend, &haystack).unwrap()
             } else {

@@ -491,12 +491,13 @@ impl Core {
         body: impl FnOnce(vk::Queue) -> T,
     ) -> Result<T> {
         let Queue { raw, place } = &self.queues[self.index_of(role)];
-        let raw = raw.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(lock) = &self.queue_lock else { return Ok(body(*raw)) };
+        let own = || raw.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(lock) = &self.queue_lock else { return Ok(body(*own())) };
         let (mut body, mut done) = (Some(body), None);
+        // No lock of ours is held while the caller's code runs.
         lock.hold(*place, &mut || {
             if let Some(body) = body.take() {
-                done = Some(body(*raw));
+                done = Some(body(*own()));
             }
         });
         done.ok_or_else(|| BackendError::InvalidHandle {

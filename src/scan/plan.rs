@@ -34,7 +34,7 @@ const LEAST_STAGING: u64 = 1 << 20;
 /// let rules = RulePipeline::new(&["a+"])?;
 /// // The host's part, for which a description of the device is enough.
 /// let plan = rules.plan_resident(backend.device_info(), &SessionOptions::new(1 << 20, 1000))?;
-/// for PlannedMemory { purpose, buffers, bytes } in plan.memory() {
+/// for PlannedMemory { purpose, buffers, bytes, .. } in plan.memory() {
 ///     println!("{bytes} bytes for {buffers} of {purpose}");
 /// }
 /// // The device's part takes what was planned, to the byte.

@@ -16,7 +16,7 @@ use super::error::{BackendError, Result};
 /// let backend = Backend::new(&BackendOptions::default())?;
 /// let session = RulePipeline::new(&["a+"])?.prepare_resident(&backend, 1 << 16, 100)?;
 /// let report = backend.memory_report()?;
-/// for MemoryUse { purpose, heap, buffers, bytes } in &report.uses {
+/// for MemoryUse { purpose, heap, buffers, bytes, .. } in &report.uses {
 ///     println!("{purpose}: {bytes} bytes in {buffers} buffers on heap {heap}");
 /// }
 /// for MemoryHeap { index, size, budget, .. } in &report.heaps {

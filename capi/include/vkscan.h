@@ -21,8 +21,8 @@
  *
  * Structs. Those that begin with `struct_size` may get more fields in a later version. Options are filled by their
  * vkscan_..._init function before they are changed. A struct for results has its size set by the caller:
- * `vkscan_scan_stats stats = {sizeof stats};`. A size that is less than this version's is refused, and so is one that is
- * more, unless what is beyond is zero; of results what is beyond is set to zero.
+ * `vkscan_scan_stats stats = {.struct_size = sizeof stats};`. A size that is less than this version's is refused, and so
+ * is one that is more, unless what is beyond is zero; of results what is beyond is set to zero.
  */
 
 

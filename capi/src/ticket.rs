@@ -59,16 +59,19 @@ impl vkscan_ticket {
 
     fn wait(&self, to: &Results) -> Result<(), Failure> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let State::InFlight(in_flight) = replace(&mut *state, State::Failed) {
-            let InFlight { ticket, source } = *in_flight;
-            let mut matches = Vec::new();
-            let waited = self
-                .session
-                .with_scratch(|Scratch { scratch, .. }| ticket.wait_into(&mut matches, scratch));
-            drop(source);
-            let stats = waited.map_err(|error| to.fail(error))?;
-            *state = State::Found { matches, stats };
-        }
+        *state = match replace(&mut *state, State::Failed) {
+            State::InFlight(in_flight) => {
+                let InFlight { ticket, source } = *in_flight;
+                let mut matches = Vec::new();
+                let waited = self.session.with_scratch(|Scratch { scratch, .. }| {
+                    ticket.wait_into(&mut matches, scratch)
+                });
+                drop(source);
+                let stats = waited.map_err(|error| to.fail(error))?;
+                State::Found { matches, stats }
+            }
+            known => known,
+        };
         match &*state {
             State::Found { matches, stats } => to.give(stats, matches),
             _ => Err(Failure::argument(

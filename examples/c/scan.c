@@ -30,7 +30,7 @@ int main(void)
     const char *text = "user = alice\npassword = hunter2\nkey = AKIA0123456789ABCDEF\n";
     vkscan_pattern patterns[2];
     vkscan_session_options options;
-    vkscan_scan_stats stats = {sizeof stats};
+    vkscan_scan_stats stats = {.struct_size = sizeof stats};
     vkscan_match matches[MAX_MATCHES];
     vkscan_backend *backend;
     vkscan_rules *rules;
@@ -55,7 +55,8 @@ int main(void)
     options.max_matches = MAX_MATCHES;
     check(vkscan_session_prepare(backend, rules, &options, &session), "no session");
 
-    check(vkscan_scan(session, (const uint8_t *)text, strlen(text), VKSCAN_UNBOUNDED, matches, MAX_MATCHES, &count, &stats),
+    check(vkscan_scan(session, (const uint8_t *)text, strlen(text), VKSCAN_UNBOUNDED, matches, MAX_MATCHES, &count,
+                      &stats),
           "no scan");
     for (i = 0; i < count; i++) {
         int len = (int)(matches[i].end - matches[i].start);

@@ -20,9 +20,9 @@
  * elements may be NULL. Texts that are returned are UTF-8, end with a zero byte, and belong to the library.
  *
  * Structs. Those that begin with `struct_size` may get more fields in a later version. Options are filled by their
- * vkscan_..._init function before they are changed. A struct for results has its size set by the caller:
- * `vkscan_scan_stats stats = {.struct_size = sizeof stats};`. A size that is less than this version's is refused, and so
- * is one that is more, unless what is beyond is zero; of results what is beyond is set to zero.
+ * vkscan_..._init function before they are changed. A struct for results has its size set by the caller, as in
+ * `vkscan_scan_stats stats = {.struct_size = sizeof stats};`. A size that is less than this version's is refused, and
+ * so is one that is more, unless what is beyond is zero; of results what is beyond is set to zero.
  */
 
 
@@ -360,8 +360,8 @@ typedef struct vkscan_staged_haystack vkscan_staged_haystack;
 typedef struct vkscan_ticket vkscan_ticket;
 
 /**
- * Errors and warnings of the validation layers, in the order they came. It may outlive its backend, and then has what was
- * said while that was closed.
+ * Errors and warnings of the validation layers, in the order they came. It may outlive its backend, and then has what
+ * was said while that was closed.
  */
 typedef struct vkscan_validation_log vkscan_validation_log;
 
@@ -387,12 +387,13 @@ typedef struct {
      */
     const char *loader_path;
     /**
-     * Milliseconds that a call waits for a device that does not answer, anew whenever it has answered; by default 60000.
+     * Milliseconds that a call waits for a device that does not answer, anew whenever it has answered; by default
+     * 60000.
      */
     uint64_t wait_timeout_ms;
     /**
-     * Bytes that all buffers may have together: what would be more fails with VKSCAN_STATUS_LIMIT_EXCEEDED before it is
-     * allocated. 0, the default, is as many as there is memory for.
+     * Bytes that all buffers may have together: what would be more fails with VKSCAN_STATUS_LIMIT_EXCEEDED before it
+     * is allocated. 0, the default, is as many as there is memory for.
      */
     uint64_t memory_limit;
 } vkscan_backend_options;
@@ -672,8 +673,8 @@ typedef struct {
      */
     uint32_t reserved;
     /**
-     * Names of the extensions that were enabled on the instance; those that vkscan_required_features does not name need
-     * not be among them.
+     * Names of the extensions that were enabled on the instance; those that vkscan_backend_required_features does not
+     * name need not be among them.
      */
     const char *const *instance_extensions;
     /**
@@ -725,8 +726,8 @@ typedef struct {
      */
     void *allocator_user_data;
     /**
-     * Called when nothing of vkscan's is left on the device, or NULL. It is not called if the device has not answered by
-     * then, for it may still be at what is left, nor if the backend could not be made.
+     * Called when nothing of vkscan's is left on the device, or NULL. It is not called if the device has not answered
+     * by then, for it may still be at what is left, nor if the backend could not be made.
      */
     vkscan_on_drop_fn on_drop;
     /**
@@ -860,8 +861,8 @@ typedef struct {
      */
     size_t size_limit;
     /**
-     * Most bytes of DFA table that a rule may take; by default 32 KiB. What candidates are walked on may take eight times
-     * as much. Less is never wrong, and slower to scan.
+     * Most bytes of DFA table that a rule may take; by default 32 KiB. What candidates are walked on may take eight
+     * times as much. Less is never wrong, and slower to scan.
      */
     size_t dfa_budget;
 } vkscan_pipeline_options;
@@ -907,9 +908,9 @@ typedef struct {
      */
     uint32_t struct_size;
     /**
-     * Scans that may be under way at the same time, 256 at most; further ones wait for one to be over. Each takes device
-     * memory for a haystack and its hits, and staging memory for a haystack. 0, the default, is 4 for haystacks of up to
-     * 4 MiB, 2 up to 64 MiB, and 1 for larger ones.
+     * Scans that may be under way at the same time, 256 at most; further ones wait for one to be over. Each takes
+     * device memory for a haystack and its hits, and staging memory for a haystack. 0, the default, is 4 for haystacks
+     * of up to 4 MiB, 2 up to 64 MiB, and 1 for larger ones.
      */
     uint32_t scans_in_flight;
     /**
@@ -963,8 +964,8 @@ typedef struct {
      */
     uint64_t wait_ns;
     /**
-     * On the device, staging memory to device memory. This and the following are VKSCAN_UNKNOWN where the device's queue
-     * has no timestamps.
+     * On the device, staging memory to device memory. This and the following are VKSCAN_UNKNOWN where the device's
+     * queue has no timestamps.
      */
     uint64_t upload_ns;
     /**
@@ -1087,7 +1088,8 @@ vkscan_status vkscan_backend_reopen(const vkscan_backend *backend,
 void vkscan_backend_free(vkscan_backend *backend);
 
 /**
- * Tells of the open device. Its texts are valid until the backend is freed, and its budget is that of when it was opened.
+ * Tells of the open device. Its texts are valid until the backend is freed, and its budget is that of when it was
+ * opened.
  */
 vkscan_status vkscan_backend_device_info(const vkscan_backend *backend,
                                          vkscan_device_info *info);
@@ -1103,8 +1105,8 @@ bool vkscan_backend_is_lost(const vkscan_backend *backend);
 uint64_t vkscan_backend_allocated_bytes(const vkscan_backend *backend);
 
 /**
- * What the device still holds of sessions, haystacks and scans that were freed while it was at them: bytes of buffers, and
- * objects. They are given back by any later call, once it has answered.
+ * What the device still holds of sessions, haystacks and scans that were freed while it was at them: bytes of buffers,
+ * and objects. They are given back by any later call, once it has answered.
  */
 vkscan_status vkscan_backend_held_back(const vkscan_backend *backend,
                                        uint64_t *bytes,
@@ -1121,8 +1123,8 @@ vkscan_status vkscan_session_staging(const vkscan_session *session,
                                      vkscan_staged_haystack **staged);
 
 /**
- * Gives the memory, to be written to until it is scanned or freed; after a scan it is asked for again. Reading it back is
- * slow on many devices. Of no bytes there may be no address that means anything.
+ * Gives the memory, to be written to until it is scanned or freed; after a scan it is asked for again. Reading it back
+ * is slow on many devices. Of no bytes there may be no address that means anything.
  *
  * It fails with VKSCAN_STATUS_BUSY while it is scanned, which is until a ticket for it has been waited for or freed.
  */
@@ -1200,8 +1202,8 @@ vkscan_status vkscan_memory_report_heap(const vkscan_memory_report *report,
                                         vkscan_memory_heap *heap);
 
 /**
- * Bytes of the blocks that buffers lie in, with what is free of them; VKSCAN_UNKNOWN where memory comes from the caller's
- * allocator, and for NULL.
+ * Bytes of the blocks that buffers lie in, with what is free of them; VKSCAN_UNKNOWN where memory comes from the
+ * caller's allocator, and for NULL.
  */
 uint64_t vkscan_memory_report_block_bytes(const vkscan_memory_report *report);
 
@@ -1216,19 +1218,19 @@ void vkscan_memory_report_free(vkscan_memory_report *report);
 vkscan_status vkscan_raw_device_init(vkscan_raw_device *raw, size_t size);
 
 /**
- * Uses a device that the caller made and goes on owning. Nothing of the caller's is destroyed, and validation is as the
- * caller set it up. The backend is freed with vkscan_backend_free. The caller sees to all of this:
- * - All handles are valid, belong together, and outlive the backend and everything made from it, which is until `on_drop`
- *   is called.
+ * Uses a device that the caller made and goes on owning. Nothing of the caller's is destroyed, and validation is as
+ * the caller set it up. The backend is freed with vkscan_backend_free. The caller sees to all of this:
+ * - All handles are valid, belong together, and outlive the backend and everything made from it, which is until
+ *   `on_drop` is called.
  * - The device was made with the queues, features and extensions that `raw` names, the queues without
  *   VK_DEVICE_QUEUE_CREATE_PROTECTED_BIT; and the instance with the extensions.
- * - While a queue is used by anyone else, the lock is held, by vkDeviceWaitIdle, too; so is it by other backends on the
- *   same queue.
+ * - While a queue is used by anyone else, the lock is held, by vkDeviceWaitIdle, too; so is it by other backends on
+ *   the same queue.
  * - The pipeline cache was made without VK_PIPELINE_CACHE_CREATE_EXTERNALLY_SYNCHRONIZED_BIT.
  * - Functions may be called by any thread until `on_drop` is called. They return, and call no function of vkscan's.
  *
- * It fails with VKSCAN_STATUS_INVALID_HANDLE for a null handle, an instance made for less than Vulkan 1.2, a device made
- * without what is needed, or a queue that is not there or cannot do what it is for; and with
+ * It fails with VKSCAN_STATUS_INVALID_HANDLE for a null handle, an instance made for less than Vulkan 1.2, a device
+ * made without what is needed, or a queue that is not there or cannot do what it is for; and with
  * VKSCAN_STATUS_UNSUPPORTED_DEVICE.
  */
 vkscan_status vkscan_backend_from_raw(const vkscan_raw_device *raw,
@@ -1244,13 +1246,13 @@ vkscan_status vkscan_backend_raw_handles(const vkscan_backend *backend, vkscan_r
  * `get_instance_proc_addr` is vkGetInstanceProcAddr of the loader that made the VkInstance `instance`, and
  * `physical_device` one of its VkPhysicalDevices. What is told is freed with vkscan_required_features_free.
  *
- * It fails with VKSCAN_STATUS_INVALID_HANDLE for a null handle, a device that is not of the instance, or an instance made
- * for less than Vulkan 1.2; and with VKSCAN_STATUS_UNSUPPORTED_DEVICE.
+ * It fails with VKSCAN_STATUS_INVALID_HANDLE for a null handle, a device that is not of the instance, or an instance
+ * made for less than Vulkan 1.2; and with VKSCAN_STATUS_UNSUPPORTED_DEVICE.
  */
-vkscan_status vkscan_required_features_of(const void *get_instance_proc_addr,
-                                          void *instance,
-                                          void *physical_device,
-                                          vkscan_required_features **required);
+vkscan_status vkscan_backend_required_features(const void *get_instance_proc_addr,
+                                               void *instance,
+                                               void *physical_device,
+                                               vkscan_required_features **required);
 
 /**
  * Gives the version of Vulkan that the instance has to be made for, at least; what the device has to be made with; and
@@ -1274,11 +1276,12 @@ vkscan_status vkscan_pipeline_options_init(vkscan_pipeline_options *options, siz
 
 /**
  * Compiles patterns, with as many threads as there are cores. A match names its pattern by its index in `patterns`.
- * `options` may be NULL for the defaults. The rules are freed with vkscan_rules_free; patterns are not needed any more.
+ * `options` may be NULL for the defaults. The rules are freed with vkscan_rules_free; patterns are not needed any
+ * more.
  *
- * It fails with VKSCAN_STATUS_SYNTAX, VKSCAN_STATUS_PATTERN_TOO_LARGE or VKSCAN_STATUS_INVALID_UTF8: the first pattern's
- * that is wrong, whose index is stored in `wrong_pattern` then unless that is NULL. vkscan_last_error() has a line for
- * every pattern that does not compile.
+ * It fails with VKSCAN_STATUS_SYNTAX, VKSCAN_STATUS_PATTERN_TOO_LARGE or VKSCAN_STATUS_INVALID_UTF8: the first
+ * pattern's that is wrong, whose index is stored in `wrong_pattern` then unless that is NULL. vkscan_last_error() has
+ * a line for every pattern that does not compile.
  */
 vkscan_status vkscan_rules_compile(const vkscan_pattern *patterns,
                                    size_t pattern_count,
@@ -1287,11 +1290,10 @@ vkscan_status vkscan_rules_compile(const vkscan_pattern *patterns,
                                    size_t *wrong_pattern);
 
 /**
- * Gives compiled rules as bytes, for vkscan_rules_from_bytes of the same version. They are freed with vkscan_bytes_free.
+ * Gives compiled rules as bytes, for vkscan_rules_from_bytes of the same version. They are freed with
+ * vkscan_bytes_free.
  */
-vkscan_status vkscan_rules_to_bytes(const vkscan_rules *rules,
-                                    uint8_t **bytes,
-                                    size_t *len);
+vkscan_status vkscan_rules_to_bytes(const vkscan_rules *rules, uint8_t **bytes, size_t *len);
 
 /**
  * Frees bytes that vkscan_rules_to_bytes gave, with their length.
@@ -1299,8 +1301,8 @@ vkscan_status vkscan_rules_to_bytes(const vkscan_rules *rules,
 void vkscan_bytes_free(uint8_t *bytes, size_t len);
 
 /**
- * Reads what vkscan_rules_to_bytes wrote. Bytes from elsewhere do no harm, but match whatever they match. The rules are
- * freed with vkscan_rules_free; the bytes are not needed any more.
+ * Reads what vkscan_rules_to_bytes wrote. Bytes from elsewhere do no harm, but match whatever they match. The rules
+ * are freed with vkscan_rules_free; the bytes are not needed any more.
  *
  * It fails with VKSCAN_STATUS_MALFORMED for anything else: another version's bytes, damaged ones, missing ones.
  */
@@ -1314,9 +1316,9 @@ vkscan_status vkscan_rules_from_bytes(const uint8_t *bytes,
 size_t vkscan_rules_pattern_count(const vkscan_rules *rules);
 
 /**
- * Finds the matches by definition, on the CPU: slowly, and with no device. It gives what vkscan_scan gives. Matches have at
- * most `max_scan_bytes` bytes; VKSCAN_UNBOUNDED lets them be any length. `matches` has room for `capacity` of them, and
- * `count` gets their number.
+ * Finds the matches by definition, on the CPU: slowly, and with no device. It gives what vkscan_scan gives. Matches
+ * have at most `max_scan_bytes` bytes; VKSCAN_UNBOUNDED lets them be any length. `matches` has room for `capacity` of
+ * them, and `count` gets their number.
  *
  * It fails with VKSCAN_STATUS_BUFFER_TOO_SMALL where there are more than `capacity`; `count` says how many then, and
  * `matches` is as it was.
@@ -1343,8 +1345,8 @@ vkscan_status vkscan_session_options_init(vkscan_session_options *options, size_
  * Moves the rules' tables to the device and makes all that scans need there. The session is freed with
  * vkscan_session_free; it holds a share in the backend, and needs the rules no more.
  *
- * It fails with VKSCAN_STATUS_LIMIT_EXCEEDED where it cannot be made that large, on any device or on this one, and with
- * VKSCAN_STATUS_RULE_TOO_LARGE. Nothing is left behind then.
+ * It fails with VKSCAN_STATUS_LIMIT_EXCEEDED where it cannot be made that large, on any device or on this one, and
+ * with VKSCAN_STATUS_RULE_TOO_LARGE. Nothing is left behind then.
  */
 vkscan_status vkscan_session_prepare(const vkscan_backend *backend,
                                      const vkscan_rules *rules,
@@ -1355,21 +1357,21 @@ vkscan_status vkscan_session_prepare(const vkscan_backend *backend,
  * Frees all that a session holds, on device and host, and waits for scans that run. The session is gone whatever comes
  * back; NULL is ignored.
  *
- * It fails with VKSCAN_STATUS_STILL_IN_USE where tickets are left that were not freed, and the session goes with the last
- * of them; or where the device has not answered in time and still holds something, which it gives back once it has
- * (vkscan_backend_held_back). Any other status is the first fault; what can be freed is freed all the same.
+ * It fails with VKSCAN_STATUS_STILL_IN_USE where tickets are left that were not freed, and the session goes with the
+ * last of them; or where the device has not answered in time and still holds something, which it gives back once it
+ * has (vkscan_backend_held_back). Any other status is the first fault; what can be freed is freed all the same.
  */
 vkscan_status vkscan_session_free(vkscan_session *session);
 
 /**
- * Finds all matches in a haystack of `len` bytes. `matches` has room for `capacity` of them and gets them sorted, by
- * pattern, start and end as they are numbered; `count` gets their number. Matches have at most `max_scan_bytes` bytes: a
- * leftmost-first one is the most preferred of those; VKSCAN_UNBOUNDED lets them be any length. `stats` may be NULL.
+ * Finds all matches in a haystack of `len` bytes. `matches` has room for `capacity` of them and gets them sorted by
+ * pattern, then by start, then by end; `count` gets their number. Matches have at most `max_scan_bytes` bytes:
+ * a leftmost-first one is the most preferred of those; VKSCAN_UNBOUNDED lets them be any length. `stats` may be NULL.
  *
  * It fails with VKSCAN_STATUS_HAYSTACK_TOO_LARGE; with VKSCAN_STATUS_TOO_MANY_MATCHES where there are more than the
- * session was prepared for, with VKSCAN_STATUS_BUFFER_TOO_SMALL where there are more than `capacity`, and `count` says how
- * many there are then, or were until the scan was given up; and with VKSCAN_STATUS_ALL_IN_FLIGHT where tickets that nobody
- * waits for hold the session for as long as a call waits. `matches` is as it was then, and except after
+ * session was prepared for, with VKSCAN_STATUS_BUFFER_TOO_SMALL where there are more than `capacity`, and `count` says
+ * how many there are then, or were until the scan was given up; and with VKSCAN_STATUS_ALL_IN_FLIGHT where tickets
+ * that nobody waits for hold the session for as long as a call waits. `matches` is as it was then, and except after
  * VKSCAN_STATUS_DEVICE_LOST the session goes on working. With a `capacity` of the session's `max_matches` the array is
  * never too small.
  */
@@ -1437,20 +1439,20 @@ uint64_t vkscan_session_table_bytes(const vkscan_session *session);
 const char *vkscan_status_message(int32_t status);
 
 /**
- * Why the last call on this thread that failed did so: what was wrong and what to do. It is empty if none did, and valid
- * until the next call on this thread.
+ * Why the last call on this thread that failed did so: what was wrong and what to do. It is empty if none did, and
+ * valid until the next call on this thread.
  */
 const char *vkscan_last_error(void);
 
 /**
  * Scans all that `read` gives, however long, in windows of the session's capacity, with matches of at most
- * `max_scan_bytes` bytes. `on_match` is called with every match: sorted within a window, and windows in order. Both are
- * called by this thread, with `user_data`, and must return. The session's `max_matches` bounds the matches of one window.
- * `scanned` gets the bytes that were scanned to the end; it and `stats` may be NULL.
+ * `max_scan_bytes` bytes. `on_match` is called with every match: sorted within a window, and windows in order. Both
+ * are called by this thread, with `user_data`, and must return. The session's `max_matches` bounds the matches of one
+ * window. `scanned` gets the bytes that were scanned to the end; it and `stats` may be NULL.
  *
- * It fails as vkscan_scan does; with VKSCAN_STATUS_READ; with VKSCAN_STATUS_UNDECIDED where a pattern cannot be decided
- * within a window; and with VKSCAN_STATUS_WINDOW_TOO_SMALL. The matches that `on_match` was told until then are exactly
- * those that start before `scanned`, which is set then, too.
+ * It fails as vkscan_scan does; with VKSCAN_STATUS_READ; with VKSCAN_STATUS_UNDECIDED where a pattern cannot be
+ * decided within a window; and with VKSCAN_STATUS_WINDOW_TOO_SMALL. The matches that `on_match` was told until then
+ * are exactly those that start before `scanned`, which is set then, too.
  */
 vkscan_status vkscan_scan_reader(const vkscan_session *session,
                                  vkscan_read_fn read,
@@ -1462,12 +1464,12 @@ vkscan_status vkscan_scan_reader(const vkscan_session *session,
 
 /**
  * Submits a scan, as vkscan_scan does, and returns as soon as the haystack is on its way. Until it is waited for with
- * vkscan_ticket_wait, further ones can be submitted, as many as the session takes at a time; where as many are in flight
- * already, this waits until one of them is over. The ticket is freed with vkscan_ticket_free, and `haystack` must stay as
- * it is until the ticket has been waited for or freed.
+ * vkscan_ticket_wait, further ones can be submitted, as many as the session takes at a time; where as many are in
+ * flight already, this waits until one of them is over. The ticket is freed with vkscan_ticket_free, and `haystack`
+ * must stay as it is until the ticket has been waited for or freed.
  *
- * It fails with VKSCAN_STATUS_HAYSTACK_TOO_LARGE, and with VKSCAN_STATUS_ALL_IN_FLIGHT where tickets that nobody waits for
- * hold the session for as long as a call waits.
+ * It fails with VKSCAN_STATUS_HAYSTACK_TOO_LARGE, and with VKSCAN_STATUS_ALL_IN_FLIGHT where tickets that nobody waits
+ * for hold the session for as long as a call waits.
  */
 vkscan_status vkscan_submit(const vkscan_session *session,
                             const uint8_t *haystack,
@@ -1513,8 +1515,8 @@ vkscan_status vkscan_ticket_wait(const vkscan_ticket *ticket,
 void vkscan_ticket_free(vkscan_ticket *ticket);
 
 /**
- * Gives the log of a backend, to be freed with vkscan_validation_log_free. It stays empty without validation, and where
- * the device is the caller's.
+ * Gives the log of a backend, to be freed with vkscan_validation_log_free. It stays empty without validation, and
+ * where the device is the caller's.
  */
 vkscan_status vkscan_backend_validation_log(const vkscan_backend *backend,
                                             vkscan_validation_log **log);

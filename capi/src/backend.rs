@@ -40,10 +40,11 @@ pub struct vkscan_backend_options {
     pub device: *const c_char,
     /// The Vulkan loader's library. NULL, the default, takes the system's.
     pub loader_path: *const c_char,
-    /// Milliseconds that a call waits for a device that does not answer, anew whenever it has answered; by default 60000.
+    /// Milliseconds that a call waits for a device that does not answer, anew whenever it has answered; by default
+    /// 60000.
     pub wait_timeout_ms: u64,
-    /// Bytes that all buffers may have together: what would be more fails with VKSCAN_STATUS_LIMIT_EXCEEDED before it is
-    /// allocated. 0, the default, is as many as there is memory for.
+    /// Bytes that all buffers may have together: what would be more fails with VKSCAN_STATUS_LIMIT_EXCEEDED before it
+    /// is allocated. 0, the default, is as many as there is memory for.
     pub memory_limit: u64,
 }
 
@@ -341,7 +342,8 @@ pub extern "C" fn vkscan_backend_free(backend: Option<Box<vkscan_backend>>) {
     free(backend);
 }
 
-/// Tells of the open device. Its texts are valid until the backend is freed, and its budget is that of when it was opened.
+/// Tells of the open device. Its texts are valid until the backend is freed, and its budget is that of when it was
+/// opened.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vkscan_backend_device_info(
     backend: Option<&vkscan_backend>,
@@ -367,8 +369,8 @@ pub extern "C" fn vkscan_backend_allocated_bytes(backend: Option<&vkscan_backend
     get(0, || Ok(of(backend)?.allocated_bytes()))
 }
 
-/// What the device still holds of sessions, haystacks and scans that were freed while it was at them: bytes of buffers, and
-/// objects. They are given back by any later call, once it has answered.
+/// What the device still holds of sessions, haystacks and scans that were freed while it was at them: bytes of buffers,
+/// and objects. They are given back by any later call, once it has answered.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vkscan_backend_held_back(
     backend: Option<&vkscan_backend>,

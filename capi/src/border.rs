@@ -1,4 +1,5 @@
-//! What comes over the border: pointers, lengths and structs that tell their own size, each looked at before it is used.
+//! What comes over the border: pointers, lengths and structs that tell their own size, each looked at before it is
+//! used.
 
 use std::ffi::{CStr, c_char};
 
@@ -164,7 +165,8 @@ pub(crate) struct SizedOut<T> {
 impl<T: SizedStruct> SizedOut<T> {
     /// # Safety
     ///
-    /// `to` is null or points to as many bytes as the struct says it has, which can be written to as long as this lives.
+    /// `to` is null or points to as many bytes as the struct says it has, which can be written to as long as this
+    /// lives.
     pub(crate) unsafe fn new(to: *mut T, name: &str) -> Result<SizedOut<T>, Failure> {
         // SAFETY: as the caller promises.
         let size = unsafe { size_of_struct(to, name) }?;

@@ -70,8 +70,8 @@ pub unsafe extern "C" fn vkscan_session_staging(
     })
 }
 
-/// Gives the memory, to be written to until it is scanned or freed; after a scan it is asked for again. Reading it back is
-/// slow on many devices. Of no bytes there may be no address that means anything.
+/// Gives the memory, to be written to until it is scanned or freed; after a scan it is asked for again. Reading it back
+/// is slow on many devices. Of no bytes there may be no address that means anything.
 ///
 /// It fails with VKSCAN_STATUS_BUSY while it is scanned, which is until a ticket for it has been waited for or freed.
 #[unsafe(no_mangle)]

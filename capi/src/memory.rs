@@ -125,8 +125,8 @@ pub unsafe extern "C" fn vkscan_memory_report_heap(
     })
 }
 
-/// Bytes of the blocks that buffers lie in, with what is free of them; VKSCAN_UNKNOWN where memory comes from the caller's
-/// allocator, and for NULL.
+/// Bytes of the blocks that buffers lie in, with what is free of them; VKSCAN_UNKNOWN where memory comes from the
+/// caller's allocator, and for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn vkscan_memory_report_block_bytes(report: Option<&vkscan_memory_report>) -> u64 {
     get(VKSCAN_UNKNOWN, || Ok(of(report)?.report.block_bytes.unwrap_or(VKSCAN_UNKNOWN)))

@@ -127,8 +127,8 @@ pub struct vkscan_raw_device {
     pub has_transfer_queue: u32,
     /// 0.
     pub reserved: u32,
-    /// Names of the extensions that were enabled on the instance; those that vkscan_required_features does not name need
-    /// not be among them.
+    /// Names of the extensions that were enabled on the instance; those that vkscan_backend_required_features does not
+    /// name need not be among them.
     pub instance_extensions: *const *const c_char,
     /// Their number.
     pub instance_extension_count: usize,
@@ -154,8 +154,8 @@ pub struct vkscan_raw_device {
     pub free: vkscan_free_fn,
     /// For these two.
     pub allocator_user_data: *mut c_void,
-    /// Called when nothing of vkscan's is left on the device, or NULL. It is not called if the device has not answered by
-    /// then, for it may still be at what is left, nor if the backend could not be made.
+    /// Called when nothing of vkscan's is left on the device, or NULL. It is not called if the device has not answered
+    /// by then, for it may still be at what is left, nor if the backend could not be made.
     pub on_drop: vkscan_on_drop_fn,
     /// For that one.
     pub on_drop_user_data: *mut c_void,
@@ -441,19 +441,19 @@ pub unsafe extern "C" fn vkscan_raw_device_init(
     run(|| unsafe { border::init(raw, size, defaults) })
 }
 
-/// Uses a device that the caller made and goes on owning. Nothing of the caller's is destroyed, and validation is as the
-/// caller set it up. The backend is freed with vkscan_backend_free. The caller sees to all of this:
-/// - All handles are valid, belong together, and outlive the backend and everything made from it, which is until `on_drop`
-///   is called.
+/// Uses a device that the caller made and goes on owning. Nothing of the caller's is destroyed, and validation is as
+/// the caller set it up. The backend is freed with vkscan_backend_free. The caller sees to all of this:
+/// - All handles are valid, belong together, and outlive the backend and everything made from it, which is until
+///   `on_drop` is called.
 /// - The device was made with the queues, features and extensions that `raw` names, the queues without
 ///   VK_DEVICE_QUEUE_CREATE_PROTECTED_BIT; and the instance with the extensions.
-/// - While a queue is used by anyone else, the lock is held, by vkDeviceWaitIdle, too; so is it by other backends on the
-///   same queue.
+/// - While a queue is used by anyone else, the lock is held, by vkDeviceWaitIdle, too; so is it by other backends on
+///   the same queue.
 /// - The pipeline cache was made without VK_PIPELINE_CACHE_CREATE_EXTERNALLY_SYNCHRONIZED_BIT.
 /// - Functions may be called by any thread until `on_drop` is called. They return, and call no function of vkscan's.
 ///
-/// It fails with VKSCAN_STATUS_INVALID_HANDLE for a null handle, an instance made for less than Vulkan 1.2, a device made
-/// without what is needed, or a queue that is not there or cannot do what it is for; and with
+/// It fails with VKSCAN_STATUS_INVALID_HANDLE for a null handle, an instance made for less than Vulkan 1.2, a device
+/// made without what is needed, or a queue that is not there or cannot do what it is for; and with
 /// VKSCAN_STATUS_UNSUPPORTED_DEVICE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vkscan_backend_from_raw(
@@ -545,10 +545,10 @@ pub unsafe extern "C" fn vkscan_backend_raw_handles(
 /// `get_instance_proc_addr` is vkGetInstanceProcAddr of the loader that made the VkInstance `instance`, and
 /// `physical_device` one of its VkPhysicalDevices. What is told is freed with vkscan_required_features_free.
 ///
-/// It fails with VKSCAN_STATUS_INVALID_HANDLE for a null handle, a device that is not of the instance, or an instance made
-/// for less than Vulkan 1.2; and with VKSCAN_STATUS_UNSUPPORTED_DEVICE.
+/// It fails with VKSCAN_STATUS_INVALID_HANDLE for a null handle, a device that is not of the instance, or an instance
+/// made for less than Vulkan 1.2; and with VKSCAN_STATUS_UNSUPPORTED_DEVICE.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vkscan_required_features_of(
+pub unsafe extern "C" fn vkscan_backend_required_features(
     get_instance_proc_addr: *const c_void,
     instance: *mut c_void,
     physical_device: *mut c_void,

@@ -61,8 +61,8 @@ pub struct vkscan_pipeline_options {
     pub reserved: u8,
     /// Most bytes that the NFA of one pattern may take; by default 10 MiB.
     pub size_limit: usize,
-    /// Most bytes of DFA table that a rule may take; by default 32 KiB. What candidates are walked on may take eight times
-    /// as much. Less is never wrong, and slower to scan.
+    /// Most bytes of DFA table that a rule may take; by default 32 KiB. What candidates are walked on may take eight
+    /// times as much. Less is never wrong, and slower to scan.
     pub dfa_budget: usize,
 }
 
@@ -89,11 +89,12 @@ pub unsafe extern "C" fn vkscan_pipeline_options_init(
 }
 
 /// Compiles patterns, with as many threads as there are cores. A match names its pattern by its index in `patterns`.
-/// `options` may be NULL for the defaults. The rules are freed with vkscan_rules_free; patterns are not needed any more.
+/// `options` may be NULL for the defaults. The rules are freed with vkscan_rules_free; patterns are not needed any
+/// more.
 ///
-/// It fails with VKSCAN_STATUS_SYNTAX, VKSCAN_STATUS_PATTERN_TOO_LARGE or VKSCAN_STATUS_INVALID_UTF8: the first pattern's
-/// that is wrong, whose index is stored in `wrong_pattern` then unless that is NULL. vkscan_last_error() has a line for
-/// every pattern that does not compile.
+/// It fails with VKSCAN_STATUS_SYNTAX, VKSCAN_STATUS_PATTERN_TOO_LARGE or VKSCAN_STATUS_INVALID_UTF8: the first
+/// pattern's that is wrong, whose index is stored in `wrong_pattern` then unless that is NULL. vkscan_last_error() has
+/// a line for every pattern that does not compile.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vkscan_rules_compile(
     patterns: *const vkscan_pattern,
@@ -218,7 +219,8 @@ fn from_c(options: &vkscan_pipeline_options) -> Result<PipelineOptions, Failure>
         .dfa_budget(options.dfa_budget))
 }
 
-/// Gives compiled rules as bytes, for vkscan_rules_from_bytes of the same version. They are freed with vkscan_bytes_free.
+/// Gives compiled rules as bytes, for vkscan_rules_from_bytes of the same version. They are freed with
+/// vkscan_bytes_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vkscan_rules_to_bytes(
     rules: Option<&vkscan_rules>,
@@ -245,8 +247,8 @@ pub unsafe extern "C" fn vkscan_bytes_free(bytes: *mut u8, len: usize) {
     }
 }
 
-/// Reads what vkscan_rules_to_bytes wrote. Bytes from elsewhere do no harm, but match whatever they match. The rules are
-/// freed with vkscan_rules_free; the bytes are not needed any more.
+/// Reads what vkscan_rules_to_bytes wrote. Bytes from elsewhere do no harm, but match whatever they match. The rules
+/// are freed with vkscan_rules_free; the bytes are not needed any more.
 ///
 /// It fails with VKSCAN_STATUS_MALFORMED for anything else: another version's bytes, damaged ones, missing ones.
 #[unsafe(no_mangle)]
@@ -271,9 +273,9 @@ pub extern "C" fn vkscan_rules_pattern_count(rules: Option<&vkscan_rules>) -> us
     get(0, || Ok(of(rules)?.patterns().len()))
 }
 
-/// Finds the matches by definition, on the CPU: slowly, and with no device. It gives what vkscan_scan gives. Matches have at
-/// most `max_scan_bytes` bytes; VKSCAN_UNBOUNDED lets them be any length. `matches` has room for `capacity` of them, and
-/// `count` gets their number.
+/// Finds the matches by definition, on the CPU: slowly, and with no device. It gives what vkscan_scan gives. Matches
+/// have at most `max_scan_bytes` bytes; VKSCAN_UNBOUNDED lets them be any length. `matches` has room for `capacity` of
+/// them, and `count` gets their number.
 ///
 /// It fails with VKSCAN_STATUS_BUFFER_TOO_SMALL where there are more than `capacity`; `count` says how many then, and
 /// `matches` is as it was.

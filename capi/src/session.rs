@@ -69,9 +69,9 @@ impl Session {
 pub struct vkscan_session_options {
     /// sizeof(vkscan_session_options).
     pub struct_size: u32,
-    /// Scans that may be under way at the same time, 256 at most; further ones wait for one to be over. Each takes device
-    /// memory for a haystack and its hits, and staging memory for a haystack. 0, the default, is 4 for haystacks of up to
-    /// 4 MiB, 2 up to 64 MiB, and 1 for larger ones.
+    /// Scans that may be under way at the same time, 256 at most; further ones wait for one to be over. Each takes
+    /// device memory for a haystack and its hits, and staging memory for a haystack. 0, the default, is 4 for haystacks
+    /// of up to 4 MiB, 2 up to 64 MiB, and 1 for larger ones.
     pub scans_in_flight: u32,
     /// Longest haystack, in bytes; at most VKSCAN_MAX_HAYSTACK_BYTES. There is no default: it is 0.
     pub haystack_capacity_bytes: usize,
@@ -101,8 +101,8 @@ pub struct vkscan_scan_stats {
     pub enqueue_ns: u64,
     /// Of that, waiting for the device.
     pub wait_ns: u64,
-    /// On the device, staging memory to device memory. This and the following are VKSCAN_UNKNOWN where the device's queue
-    /// has no timestamps.
+    /// On the device, staging memory to device memory. This and the following are VKSCAN_UNKNOWN where the device's
+    /// queue has no timestamps.
     pub upload_ns: u64,
     /// On the device, every byte's gram against those of the rules.
     pub prefilter_ns: u64,
@@ -173,8 +173,8 @@ pub unsafe extern "C" fn vkscan_session_options_init(
 /// Moves the rules' tables to the device and makes all that scans need there. The session is freed with
 /// vkscan_session_free; it holds a share in the backend, and needs the rules no more.
 ///
-/// It fails with VKSCAN_STATUS_LIMIT_EXCEEDED where it cannot be made that large, on any device or on this one, and with
-/// VKSCAN_STATUS_RULE_TOO_LARGE. Nothing is left behind then.
+/// It fails with VKSCAN_STATUS_LIMIT_EXCEEDED where it cannot be made that large, on any device or on this one, and
+/// with VKSCAN_STATUS_RULE_TOO_LARGE. Nothing is left behind then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vkscan_session_prepare(
     backend: Option<&vkscan_backend>,
@@ -203,9 +203,9 @@ pub unsafe extern "C" fn vkscan_session_prepare(
 /// Frees all that a session holds, on device and host, and waits for scans that run. The session is gone whatever comes
 /// back; NULL is ignored.
 ///
-/// It fails with VKSCAN_STATUS_STILL_IN_USE where tickets are left that were not freed, and the session goes with the last
-/// of them; or where the device has not answered in time and still holds something, which it gives back once it has
-/// (vkscan_backend_held_back). Any other status is the first fault; what can be freed is freed all the same.
+/// It fails with VKSCAN_STATUS_STILL_IN_USE where tickets are left that were not freed, and the session goes with the
+/// last of them; or where the device has not answered in time and still holds something, which it gives back once it
+/// has (vkscan_backend_held_back). Any other status is the first fault; what can be freed is freed all the same.
 #[unsafe(no_mangle)]
 pub extern "C" fn vkscan_session_free(session: Option<Box<vkscan_session>>) -> vkscan_status {
     run(|| {
@@ -218,14 +218,14 @@ pub extern "C" fn vkscan_session_free(session: Option<Box<vkscan_session>>) -> v
     })
 }
 
-/// Finds all matches in a haystack of `len` bytes. `matches` has room for `capacity` of them and gets them sorted, by
-/// pattern, start and end as they are numbered; `count` gets their number. Matches have at most `max_scan_bytes` bytes: a
-/// leftmost-first one is the most preferred of those; VKSCAN_UNBOUNDED lets them be any length. `stats` may be NULL.
+/// Finds all matches in a haystack of `len` bytes. `matches` has room for `capacity` of them and gets them sorted by
+/// pattern, then by start, then by end; `count` gets their number. Matches have at most `max_scan_bytes` bytes:
+/// a leftmost-first one is the most preferred of those; VKSCAN_UNBOUNDED lets them be any length. `stats` may be NULL.
 ///
 /// It fails with VKSCAN_STATUS_HAYSTACK_TOO_LARGE; with VKSCAN_STATUS_TOO_MANY_MATCHES where there are more than the
-/// session was prepared for, with VKSCAN_STATUS_BUFFER_TOO_SMALL where there are more than `capacity`, and `count` says how
-/// many there are then, or were until the scan was given up; and with VKSCAN_STATUS_ALL_IN_FLIGHT where tickets that nobody
-/// waits for hold the session for as long as a call waits. `matches` is as it was then, and except after
+/// session was prepared for, with VKSCAN_STATUS_BUFFER_TOO_SMALL where there are more than `capacity`, and `count` says
+/// how many there are then, or were until the scan was given up; and with VKSCAN_STATUS_ALL_IN_FLIGHT where tickets
+/// that nobody waits for hold the session for as long as a call waits. `matches` is as it was then, and except after
 /// VKSCAN_STATUS_DEVICE_LOST the session goes on working. With a `capacity` of the session's `max_matches` the array is
 /// never too small.
 #[unsafe(no_mangle)]
@@ -313,8 +313,8 @@ pub(crate) struct Results {
 impl Results {
     /// # Safety
     ///
-    /// As long as this lives, `matches` has room for `capacity` matches, `count` can be written to, and `stats` is as large
-    /// as it says; each may be null.
+    /// As long as this lives, `matches` has room for `capacity` matches, `count` can be written to, and `stats` is as
+    /// large as it says; each may be null.
     pub(crate) unsafe fn new(
         matches: *mut vkscan_match,
         capacity: usize,

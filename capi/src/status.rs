@@ -127,8 +127,8 @@ pub extern "C" fn vkscan_status_message(status: i32) -> *const c_char {
     known.map_or(c"not a status of vkscan", |(_, message)| message).as_ptr()
 }
 
-/// Why the last call on this thread that failed did so: what was wrong and what to do. It is empty if none did, and valid
-/// until the next call on this thread.
+/// Why the last call on this thread that failed did so: what was wrong and what to do. It is empty if none did, and
+/// valid until the next call on this thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn vkscan_last_error() -> *const c_char {
     LAST_ERROR.try_with(|last| last.borrow().as_ptr()).unwrap_or(c"".as_ptr())

@@ -46,8 +46,8 @@ impl vkscan_ticket {
         session.check_len(source.haystack().len())?;
         // SAFETY: the session is behind an `Arc` that the ticket holds for longer than the scan.
         let resident = unsafe { &*std::ptr::from_ref::<ResidentRulePipeline>(&session.resident) };
-        // SAFETY: a haystack of ours is behind an `Arc` that is held, in `source`, for longer than the scan, and one of the
-        // caller's stays, as the caller promises.
+        // SAFETY: a haystack of ours is behind an `Arc` that is held, in `source`, for longer than the scan, and one of
+        // the caller's stays, as the caller promises.
         let haystack =
             unsafe { std::mem::transmute::<Haystack<'_>, Haystack<'static>>(source.haystack()) };
         let ticket = resident.submit_bounded(&session.backend, haystack, max_scan_bytes)?;
@@ -82,12 +82,12 @@ impl vkscan_ticket {
 }
 
 /// Submits a scan, as vkscan_scan does, and returns as soon as the haystack is on its way. Until it is waited for with
-/// vkscan_ticket_wait, further ones can be submitted, as many as the session takes at a time; where as many are in flight
-/// already, this waits until one of them is over. The ticket is freed with vkscan_ticket_free, and `haystack` must stay as
-/// it is until the ticket has been waited for or freed.
+/// vkscan_ticket_wait, further ones can be submitted, as many as the session takes at a time; where as many are in
+/// flight already, this waits until one of them is over. The ticket is freed with vkscan_ticket_free, and `haystack`
+/// must stay as it is until the ticket has been waited for or freed.
 ///
-/// It fails with VKSCAN_STATUS_HAYSTACK_TOO_LARGE, and with VKSCAN_STATUS_ALL_IN_FLIGHT where tickets that nobody waits for
-/// hold the session for as long as a call waits.
+/// It fails with VKSCAN_STATUS_HAYSTACK_TOO_LARGE, and with VKSCAN_STATUS_ALL_IN_FLIGHT where tickets that nobody waits
+/// for hold the session for as long as a call waits.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vkscan_submit(
     session: Option<&vkscan_session>,

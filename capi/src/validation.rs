@@ -10,8 +10,8 @@ use crate::backend::{self, c_text, vkscan_backend};
 use crate::border::{Out, element};
 use crate::status::{Failure, free, get, run, vkscan_status};
 
-/// Errors and warnings of the validation layers, in the order they came. It may outlive its backend, and then has what was
-/// said while that was closed.
+/// Errors and warnings of the validation layers, in the order they came. It may outlive its backend, and then has what
+/// was said while that was closed.
 pub struct vkscan_validation_log {
     log: ValidationLog,
     /// The messages that C has been told of.
@@ -28,8 +28,8 @@ impl vkscan_validation_log {
     }
 }
 
-/// Gives the log of a backend, to be freed with vkscan_validation_log_free. It stays empty without validation, and where
-/// the device is the caller's.
+/// Gives the log of a backend, to be freed with vkscan_validation_log_free. It stays empty without validation, and
+/// where the device is the caller's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vkscan_backend_validation_log(
     backend: Option<&vkscan_backend>,

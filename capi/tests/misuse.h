@@ -1,4 +1,4 @@
-/* What misuse.c and raw_device.c have in common. */
+/* What misuse.c, raw_device.c and threads.c have in common. */
 #ifndef MISUSE_H
 #define MISUSE_H
 
@@ -21,5 +21,8 @@ void scan(const vkscan_session *session);
 
 /* Has a backend's device be one of the caller's. */
 void raw_devices(const vkscan_backend *backend);
+
+/* Scans from several threads, each of which has errors of its own. */
+void threads(const vkscan_backend *backend);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * A device of the caller's, with a lock for its queue, an allocator, and word of its end. It is a backend's device, lent by
- * its handles; so the program needs no Vulkan headers, and what it calls of Vulkan is declared here.
+ * A device of the caller's, with a lock for its queue, an allocator, and word of its end. It is a backend's device,
+ * lent by its handles; so the program needs no Vulkan headers, and what it calls of Vulkan is declared here.
  */
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -33,8 +33,10 @@ typedef struct {
 typedef void (*function)(void);
 typedef function (*get_proc_addr)(void *of, const char *name);
 typedef void (*get_memory_properties)(void *physical_device, memory_properties *properties);
-typedef int32_t (*allocate_memory)(void *device, const memory_allocate_info *info, const void *callbacks, uint64_t *memory);
-typedef int32_t (*map_memory)(void *device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags, void **mapped);
+typedef int32_t (*allocate_memory)(void *device, const memory_allocate_info *info, const void *callbacks,
+                                   uint64_t *memory);
+typedef int32_t (*map_memory)(void *device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags,
+                              void **mapped);
 typedef void (*free_memory)(void *device, uint64_t memory, const void *callbacks);
 
 /* The program's, and what it has been called for. */
@@ -101,7 +103,8 @@ static void features(const void *get_instance_proc_addr, const vkscan_raw_handle
     vkscan_required_features *required;
     vkscan_features needed = {.struct_size = sizeof needed}, optional = {.struct_size = sizeof optional};
     uint32_t major, minor;
-    OK(vkscan_required_features_of(get_instance_proc_addr, handles->instance, handles->physical_device, &required));
+    OK(vkscan_backend_required_features(get_instance_proc_addr, handles->instance, handles->physical_device,
+                                        &required));
     OK(vkscan_required_features_get(required, &major, &minor, &needed, &optional));
     CHECK(major == 1 && minor == 2);
     CHECK(needed.feature_count == 1 && strcmp(needed.features[0], "timelineSemaphore") == 0);

@@ -8,10 +8,11 @@
  * has the whole text. What a function documents beyond that is what to expect of it in particular: each may also fail
  * with VKSCAN_STATUS_INVALID_ARGUMENT (a null pointer, a size that cannot be) and VKSCAN_STATUS_PANIC, and what uses a
  * device with VKSCAN_STATUS_OUT_OF_MEMORY, VKSCAN_STATUS_TIMEOUT, VKSCAN_STATUS_DEVICE_LOST and VKSCAN_STATUS_VULKAN.
- * A function that fails has made nothing: its results are not to be used, unless it says otherwise.
+ * A function that fails has made nothing: a handle that it was to make is NULL, which every vkscan_..._free ignores,
+ * and other results are not to be used, unless it says otherwise.
  *
- * Handles. Each vkscan_..._free takes what its type's other functions gave; NULL is ignored. They may be freed in any
- * order, for each holds a share in what it needs. A handle that was freed must not be used again.
+ * Handles. Each vkscan_..._free takes what its type's other functions gave. They may be freed in any order, for each
+ * holds a share in what it needs. A handle that was freed must not be used again.
  *
  * Threads. Any thread may use any handle, and many may use one at the same time, but for what frees it.
  *

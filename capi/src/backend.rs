@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use vkscan::{Backend, BackendOptions, DeviceInfo, DeviceKind, HeldBack, Validation};
 
-use crate::border::{self, Out, SizedOut, sized};
+use crate::border::{self, HandleOut, Out, SizedOut, sized};
 use crate::status::{Failure, free, get, run, vkscan_status};
 
 /// Stands for a number of bytes that is not known.
@@ -119,9 +119,9 @@ pub struct vkscan_backend {
 }
 
 impl vkscan_backend {
-    pub(crate) fn new(backend: Backend) -> Box<vkscan_backend> {
+    pub(crate) fn new(backend: Backend) -> vkscan_backend {
         let device = Device::new(backend.device_info());
-        Box::new(vkscan_backend { backend, device })
+        vkscan_backend { backend, device }
     }
 }
 
@@ -265,9 +265,9 @@ pub unsafe extern "C" fn vkscan_devices(
 ) -> vkscan_status {
     run(|| {
         // SAFETY: as the header asks of the caller.
-        let (list, options) = unsafe { (Out::new(list, "list")?, read_options(options)?) };
+        let (list, options) = unsafe { (HandleOut::new(list, "list")?, read_options(options)?) };
         let devices = Backend::devices(&options)?.iter().map(Device::new).collect();
-        list.set(Box::into_raw(Box::new(vkscan_device_list { devices })));
+        list.set(vkscan_device_list { devices });
         Ok(())
     })
 }
@@ -311,8 +311,9 @@ pub unsafe extern "C" fn vkscan_backend_open(
 ) -> vkscan_status {
     run(|| {
         // SAFETY: as the header asks of the caller.
-        let (to, options) = unsafe { (Out::new(backend, "backend")?, read_options(options)?) };
-        to.set(Box::into_raw(vkscan_backend::new(Backend::new(&options)?)));
+        let (to, options) =
+            unsafe { (HandleOut::new(backend, "backend")?, read_options(options)?) };
+        to.set(vkscan_backend::new(Backend::new(&options)?));
         Ok(())
     })
 }
@@ -327,10 +328,9 @@ pub unsafe extern "C" fn vkscan_backend_reopen(
     anew: *mut *mut vkscan_backend,
 ) -> vkscan_status {
     run(|| {
-        let backend = of(backend)?;
         // SAFETY: as the header asks of the caller.
-        let to = unsafe { Out::new(anew, "anew") }?;
-        to.set(Box::into_raw(vkscan_backend::new(backend.reopen()?)));
+        let to = unsafe { HandleOut::new(anew, "anew") }?;
+        to.set(vkscan_backend::new(of(backend)?.reopen()?));
         Ok(())
     })
 }

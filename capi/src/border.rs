@@ -156,6 +156,27 @@ impl<T> Out<T> {
     }
 }
 
+/// Where a handle goes.
+pub(crate) struct HandleOut<T>(Out<*mut T>);
+
+impl<T> HandleOut<T> {
+    /// It is null there until there is one: whatever fails, nothing is freed by mistake.
+    ///
+    /// # Safety
+    ///
+    /// `to` is null or can be written to, as long as this lives.
+    pub(crate) unsafe fn new(to: *mut *mut T, name: &str) -> Result<HandleOut<T>, Failure> {
+        // SAFETY: as the caller promises.
+        let to = unsafe { Out::new(to, name) }?;
+        to.set(std::ptr::null_mut());
+        Ok(HandleOut(to))
+    }
+
+    pub(crate) fn set(&self, handle: T) {
+        self.0.set(Box::into_raw(Box::new(handle)));
+    }
+}
+
 /// Where a struct that tells its size goes.
 pub(crate) struct SizedOut<T> {
     to: *mut T,

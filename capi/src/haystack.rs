@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use vkscan::{Haystack, ResidentHaystack, StagedHaystack};
 
 use crate::backend::{self, vkscan_backend};
-use crate::border::{self, Out};
+use crate::border::{self, HandleOut, Out};
 use crate::session::{self, vkscan_session};
 use crate::status::{Failure, free, get, run, vkscan_status};
 
@@ -60,12 +60,12 @@ pub unsafe extern "C" fn vkscan_session_staging(
     staged: *mut *mut vkscan_staged_haystack,
 ) -> vkscan_status {
     run(|| {
-        let session = session::of(session)?;
         // SAFETY: as the header asks of the caller.
-        let to = unsafe { Out::new(staged, "staged") }?;
+        let to = unsafe { HandleOut::new(staged, "staged") }?;
+        let session = session::of(session)?;
         let memory = session.resident.staging(&session.backend, len)?;
         let memory = Mutex::new(Arc::new(memory));
-        to.set(Box::into_raw(Box::new(vkscan_staged_haystack { memory })));
+        to.set(vkscan_staged_haystack { memory });
         Ok(())
     })
 }
@@ -123,12 +123,13 @@ pub unsafe extern "C" fn vkscan_resident_haystack_new(
     resident: *mut *mut vkscan_resident_haystack,
 ) -> vkscan_status {
     run(|| {
-        let backend = backend::of(backend)?;
         // SAFETY: as the header asks of the caller.
-        let (to, haystack) =
-            unsafe { (Out::new(resident, "resident")?, border::slice(haystack, len, "haystack")?) };
+        let (to, haystack) = unsafe {
+            (HandleOut::new(resident, "resident")?, border::slice(haystack, len, "haystack")?)
+        };
+        let backend = backend::of(backend)?;
         let haystack = Arc::new(ResidentHaystack::new(backend, haystack)?);
-        to.set(Box::into_raw(Box::new(vkscan_resident_haystack { haystack })));
+        to.set(vkscan_resident_haystack { haystack });
         Ok(())
     })
 }

@@ -5,7 +5,7 @@ use std::ffi::{CString, c_char};
 use vkscan::MemoryReport;
 
 use crate::backend::{self, VKSCAN_UNKNOWN, c_text, vkscan_backend};
-use crate::border::{Out, SizedOut, element, sized};
+use crate::border::{HandleOut, SizedOut, element, sized};
 use crate::status::{Failure, free, get, run, vkscan_status};
 
 /// The memory of a device at a moment.
@@ -56,12 +56,11 @@ pub unsafe extern "C" fn vkscan_backend_memory_report(
     report: *mut *mut vkscan_memory_report,
 ) -> vkscan_status {
     run(|| {
-        let backend = backend::of(backend)?;
         // SAFETY: as the header asks of the caller.
-        let to = unsafe { Out::new(report, "report") }?;
-        let report = backend.memory_report()?;
+        let to = unsafe { HandleOut::new(report, "report") }?;
+        let report = backend::of(backend)?.memory_report()?;
         let purposes = report.uses.iter().map(|one| c_text(&one.purpose)).collect();
-        to.set(Box::into_raw(Box::new(vkscan_memory_report { report, purposes })));
+        to.set(vkscan_memory_report { report, purposes });
         Ok(())
     })
 }

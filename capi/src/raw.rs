@@ -12,7 +12,7 @@ use vkscan::{
 };
 
 use crate::backend::{self, c_text, default_timeout_ms, some_limit, vkscan_backend};
-use crate::border::{self, Out, SizedOut, sized};
+use crate::border::{self, HandleOut, Out, SizedOut, sized};
 use crate::status::{Failure, free, run, vkscan_status};
 
 /// A queue of a device, as vkGetDeviceQueue gets it.
@@ -462,7 +462,7 @@ pub unsafe extern "C" fn vkscan_backend_from_raw(
 ) -> vkscan_status {
     run(|| {
         // SAFETY: as the header asks of the caller.
-        let (to, raw) = unsafe { (Out::new(backend, "backend")?, border::read(raw, "raw")?) };
+        let (to, raw) = unsafe { (HandleOut::new(backend, "backend")?, border::read(raw, "raw")?) };
         if raw.reserved != 0 {
             return Err(Failure::argument(
                 "`reserved` is not 0: fill the struct by vkscan_raw_device_init first",
@@ -512,7 +512,7 @@ pub unsafe extern "C" fn vkscan_backend_from_raw(
         .wait_timeout(Duration::from_millis(raw.wait_timeout_ms))
         .on_drop(on_drop);
         // SAFETY: as the header asks of the caller.
-        to.set(Box::into_raw(vkscan_backend::new(unsafe { Backend::from_raw(device) }?)));
+        to.set(vkscan_backend::new(unsafe { Backend::from_raw(device) }?));
         Ok(())
     })
 }
@@ -557,12 +557,12 @@ pub unsafe extern "C" fn vkscan_backend_required_features(
     run(|| {
         // SAFETY: as the header asks of the caller.
         let (to, features) = unsafe {
-            let to = Out::new(required, "required")?;
+            let to = HandleOut::new(required, "required")?;
             (to, Backend::required_features(get_instance_proc_addr, instance, physical_device)?)
         };
         let RequiredFeatures { api_version, needed, optional, .. } = features;
         let (needed, optional) = (Names::new(&needed), Names::new(&optional));
-        to.set(Box::into_raw(Box::new(vkscan_required_features { api_version, needed, optional })));
+        to.set(vkscan_required_features { api_version, needed, optional });
         Ok(())
     })
 }

@@ -4,7 +4,7 @@ use std::ffi::c_char;
 
 use vkscan::{BuildError, MatchKind, PipelineOptions, RulePipeline, UnicodePolicy};
 
-use crate::border::{self, MatchArray, Out, sized, vkscan_match};
+use crate::border::{self, HandleOut, MatchArray, Out, sized, vkscan_match};
 use crate::status::{Failure, free, get, run, vkscan_status};
 
 /// Compiled rules, ready to be made resident on a device.
@@ -109,7 +109,7 @@ pub unsafe extern "C" fn vkscan_rules_compile(
             let wrong =
                 (!wrong_pattern.is_null()).then(|| Out::new(wrong_pattern, "wrong_pattern"));
             (
-                Out::new(rules, "rules")?,
+                HandleOut::new(rules, "rules")?,
                 border::slice(patterns, pattern_count, "patterns")?,
                 border::read_or(options, "options", default_options())?,
                 wrong.transpose()?,
@@ -132,7 +132,7 @@ pub unsafe extern "C" fn vkscan_rules_compile(
             }
             failure_of(errors)
         })?;
-        to.set(Box::into_raw(Box::new(vkscan_rules { rules })));
+        to.set(vkscan_rules { rules });
         Ok(())
     })
 }
@@ -260,9 +260,9 @@ pub unsafe extern "C" fn vkscan_rules_from_bytes(
     run(|| {
         // SAFETY: as the header asks of the caller.
         let (to, bytes) =
-            unsafe { (Out::new(rules, "rules")?, border::slice(bytes, len, "bytes")?) };
+            unsafe { (HandleOut::new(rules, "rules")?, border::slice(bytes, len, "bytes")?) };
         let rules = RulePipeline::from_bytes(bytes)?;
-        to.set(Box::into_raw(Box::new(vkscan_rules { rules })));
+        to.set(vkscan_rules { rules });
         Ok(())
     })
 }

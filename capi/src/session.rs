@@ -8,7 +8,7 @@ use vkscan::{
 };
 
 use crate::backend::{self, VKSCAN_UNKNOWN, vkscan_backend};
-use crate::border::{self, MatchArray, Out, SizedOut, sized, vkscan_match};
+use crate::border::{self, HandleOut, MatchArray, Out, SizedOut, sized, vkscan_match};
 use crate::haystack::{
     Source, resident_source, staged_source, vkscan_resident_haystack, vkscan_staged_haystack,
 };
@@ -183,10 +183,10 @@ pub unsafe extern "C" fn vkscan_session_prepare(
     session: *mut *mut vkscan_session,
 ) -> vkscan_status {
     run(|| {
-        let (backend, rules) = (backend::of(backend)?, rules::of(rules)?);
         // SAFETY: as the header asks of the caller.
         let (to, options) =
-            unsafe { (Out::new(session, "session")?, border::read(options, "options")?) };
+            unsafe { (HandleOut::new(session, "session")?, border::read(options, "options")?) };
+        let (backend, rules) = (backend::of(backend)?, rules::of(rules)?);
         let vkscan_session_options {
             haystack_capacity_bytes, max_matches, scans_in_flight, ..
         } = options;
@@ -195,7 +195,7 @@ pub unsafe extern "C" fn vkscan_session_prepare(
             .scans_in_flight(scans_in_flight);
         let resident = rules.prepare_resident_with(backend, &options)?;
         let session = Session { resident, backend: backend.clone(), spare: Mutex::default() };
-        to.set(Box::into_raw(Box::new(vkscan_session { session: Arc::new(session) })));
+        to.set(vkscan_session { session: Arc::new(session) });
         Ok(())
     })
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use vkscan::{Haystack, Match, ResidentRulePipeline, ScanStats, Ticket};
 
-use crate::border::{self, Out, vkscan_match};
+use crate::border::{self, HandleOut, vkscan_match};
 use crate::haystack::{
     Source, resident_source, staged_source, vkscan_resident_haystack, vkscan_staged_haystack,
 };
@@ -38,11 +38,11 @@ impl vkscan_ticket {
     ///
     /// Bytes that are the caller's stay until the scan is waited for or dropped.
     unsafe fn submit(
-        session: &Arc<Session>,
+        session: Option<&vkscan_session>,
         source: Source<'static>,
         max_scan_bytes: u32,
     ) -> Result<vkscan_ticket, Failure> {
-        let session = session.clone();
+        let session = session::of(session)?.clone();
         session.check_len(source.haystack().len())?;
         // SAFETY: the session is behind an `Arc` that the ticket holds for longer than the scan.
         let resident = unsafe { &*std::ptr::from_ref::<ResidentRulePipeline>(&session.resident) };
@@ -98,8 +98,10 @@ pub unsafe extern "C" fn vkscan_submit(
 ) -> vkscan_status {
     // SAFETY: as the header asks of the caller.
     run(|| unsafe {
+        let to = HandleOut::new(ticket, "ticket")?;
         let source = Source::Bytes(border::slice(haystack, len, "haystack")?);
-        submit(session, source, max_scan_bytes, ticket)
+        to.set(vkscan_ticket::submit(session, source, max_scan_bytes)?);
+        Ok(())
     })
 }
 
@@ -114,7 +116,11 @@ pub unsafe extern "C" fn vkscan_submit_staged(
     ticket: *mut *mut vkscan_ticket,
 ) -> vkscan_status {
     // SAFETY: as the header asks of the caller.
-    run(|| unsafe { submit(session, staged_source(haystack)?, max_scan_bytes, ticket) })
+    run(|| unsafe {
+        let to = HandleOut::new(ticket, "ticket")?;
+        to.set(vkscan_ticket::submit(session, staged_source(haystack)?, max_scan_bytes)?);
+        Ok(())
+    })
 }
 
 /// As vkscan_submit, of a haystack on the device. That may be freed meanwhile.
@@ -128,25 +134,11 @@ pub unsafe extern "C" fn vkscan_submit_resident(
     ticket: *mut *mut vkscan_ticket,
 ) -> vkscan_status {
     // SAFETY: as the header asks of the caller.
-    run(|| unsafe { submit(session, resident_source(haystack)?, max_scan_bytes, ticket) })
-}
-
-/// # Safety
-///
-/// Bytes that are the caller's stay until the ticket is waited for or freed; `ticket` is null or can be written to.
-unsafe fn submit(
-    session: Option<&vkscan_session>,
-    source: Source<'static>,
-    max_scan_bytes: u32,
-    ticket: *mut *mut vkscan_ticket,
-) -> Result<(), Failure> {
-    let session = session::of(session)?;
-    // SAFETY: as the caller promises.
-    let (to, ticket) = unsafe {
-        (Out::new(ticket, "ticket")?, vkscan_ticket::submit(session, source, max_scan_bytes)?)
-    };
-    to.set(Box::into_raw(Box::new(ticket)));
-    Ok(())
+    run(|| unsafe {
+        let to = HandleOut::new(ticket, "ticket")?;
+        to.set(vkscan_ticket::submit(session, resident_source(haystack)?, max_scan_bytes)?);
+        Ok(())
+    })
 }
 
 /// Waits for a scan's end, and gives its matches as vkscan_scan does. The ticket keeps them until it is freed: where

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use vkscan::ValidationLog;
 
 use crate::backend::{self, c_text, vkscan_backend};
-use crate::border::{Out, element};
+use crate::border::{HandleOut, element};
 use crate::status::{Failure, free, get, run, vkscan_status};
 
 /// Errors and warnings of the validation layers, in the order they came. It may outlive its backend, and then has what
@@ -36,11 +36,10 @@ pub unsafe extern "C" fn vkscan_backend_validation_log(
     log: *mut *mut vkscan_validation_log,
 ) -> vkscan_status {
     run(|| {
-        let backend = backend::of(backend)?;
         // SAFETY: as the header asks of the caller.
-        let to = unsafe { Out::new(log, "log") }?;
-        let log = vkscan_validation_log { log: backend.validation_log(), texts: Mutex::default() };
-        to.set(Box::into_raw(Box::new(log)));
+        let to = unsafe { HandleOut::new(log, "log") }?;
+        let log = backend::of(backend)?.validation_log();
+        to.set(vkscan_validation_log { log, texts: Mutex::default() });
         Ok(())
     })
 }

@@ -154,7 +154,9 @@ static void nulls(const vkscan_backend *backend, const vkscan_session *session, 
 
     OK(vkscan_session_options_init(&options, sizeof options));
     INVALID(vkscan_session_prepare(NULL, rules, &options, &made), "`backend` is null");
+    made = (vkscan_session *)1;
     INVALID(vkscan_session_prepare(backend, NULL, &options, &made), "`rules` is null");
+    CHECK(made == NULL);
     INVALID(vkscan_session_prepare(backend, rules, NULL, &made), "`options` is null");
     INVALID(vkscan_session_prepare(backend, rules, &options, NULL), "`session` is null");
     INVALID(vkscan_scan(NULL, BYTES, 1, 1, &match, 1, &count, NULL), "`session` is null");
@@ -335,6 +337,13 @@ static void backends(void)
     CHECK(preferred == 1);
     INVALID(vkscan_device_list_get(list, i, &info), "there are");
     vkscan_device_list_free(list);
+
+    options.wait_timeout_ms = UINT64_MAX;
+    OK(vkscan_backend_open(&options, &backend));
+    session = prepare(backend, 1 << 16, 10);
+    scan(session);
+    OK(vkscan_session_free(session));
+    vkscan_backend_free(backend);
 
     options.memory_limit = 1;
     OK(vkscan_backend_open(&options, &backend));

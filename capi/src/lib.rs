@@ -35,6 +35,21 @@ pub mod validation;
 
 use std::ffi::{CStr, c_char};
 
+/// Any thread may use any handle, which in C nothing else makes sure of.
+const _: () = {
+    const fn is_shared<T: Send + Sync>() {}
+    is_shared::<backend::vkscan_backend>();
+    is_shared::<backend::vkscan_device_list>();
+    is_shared::<haystack::vkscan_resident_haystack>();
+    is_shared::<haystack::vkscan_staged_haystack>();
+    is_shared::<memory::vkscan_memory_report>();
+    is_shared::<raw::vkscan_required_features>();
+    is_shared::<rules::vkscan_rules>();
+    is_shared::<session::vkscan_session>();
+    is_shared::<ticket::vkscan_ticket>();
+    is_shared::<validation::vkscan_validation_log>();
+};
+
 /// Number of the binary interface that this header describes. Libraries of the same number may be exchanged for later
 /// ones; it is the number in the shared library's name, too.
 pub const VKSCAN_ABI_VERSION: u32 = 0;

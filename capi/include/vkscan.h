@@ -1,0 +1,1544 @@
+/*
+ * vkscan: scans bytes for thousands of regular expressions at once on raw Vulkan compute.
+ *
+ * Rules are compiled (vkscan_rules_compile), made resident on a device (vkscan_backend_open, vkscan_session_prepare),
+ * and then any number of haystacks is scanned (vkscan_scan). examples/c/scan.c is a whole program.
+ *
+ * Errors. What can fail returns a vkscan_status: VKSCAN_STATUS_OK, or else why it failed, and then vkscan_last_error()
+ * has the whole text. What a function documents beyond that is what to expect of it in particular: each may also fail
+ * with VKSCAN_STATUS_INVALID_ARGUMENT (a null pointer, a size that cannot be) and VKSCAN_STATUS_PANIC, and what uses a
+ * device with VKSCAN_STATUS_OUT_OF_MEMORY, VKSCAN_STATUS_TIMEOUT, VKSCAN_STATUS_DEVICE_LOST and VKSCAN_STATUS_VULKAN.
+ * A function that fails has made nothing: a handle that it was to make is NULL, which every vkscan_..._free ignores,
+ * and other results are not to be used, unless it says otherwise.
+ *
+ * Handles. Each vkscan_..._free takes what its type's other functions gave. They may be freed in any order, for each
+ * holds a share in what it needs. A handle that was freed must not be used again.
+ *
+ * Threads. Any thread may use any handle, and many may use one at the same time, but for what frees it.
+ *
+ * Pointers. Each that is not NULL has to be aligned and to point to as much as the function says, as long as the call
+ * lasts. NULL is refused where something has to be there; where it may be NULL, the function says so. Arrays of no
+ * elements may be NULL. Texts that are returned are UTF-8, end with a zero byte, and belong to the library.
+ *
+ * Structs. Those that begin with `struct_size` may get more fields in a later version. Options are filled by their
+ * vkscan_..._init function before they are changed. A struct for results has its size set by the caller, as in
+ * `vkscan_scan_stats stats = {.struct_size = sizeof stats};`. A size that is less than this version's is refused, and
+ * so is one that is more, unless what is beyond is zero; of results what is beyond is set to zero.
+ */
+
+
+#ifndef VKSCAN_H
+#define VKSCAN_H
+
+/* Made by cbindgen of capi/src: VKSCAN_UPDATE_HEADER=1 cargo build -p vkscan-capi. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * Number of the binary interface that this header describes. Libraries of the same number may be exchanged for later
+ * ones; it is the number in the shared library's name, too.
+ */
+#define VKSCAN_ABI_VERSION 0
+
+/**
+ * Stands for a number of bytes that is not known.
+ */
+#define VKSCAN_UNKNOWN UINT64_MAX
+
+/**
+ * Lets matches be as long as they are.
+ */
+#define VKSCAN_UNBOUNDED UINT32_MAX
+
+/**
+ * Longest haystack that a session can be prepared for, in bytes: 1 GiB.
+ */
+#define VKSCAN_MAX_HAYSTACK_BYTES (1 << 30)
+
+/**
+ * What a vkscan_read_fn returns where reading failed.
+ */
+#define VKSCAN_READ_FAILED -1
+
+/**
+ * What a vkscan_read_fn returns where there is nothing for now: what came before is scanned, as far as nothing that
+ * follows can change it, and then the function is called again. To wait is its own part: where it returns this twice
+ * without a byte in between, reading has failed.
+ */
+#define VKSCAN_READ_NOTHING_YET -2
+
+/**
+ * What a call came to. Numbers stay what they are; later versions may have more.
+ */
+typedef enum {
+    /**
+     * All went well.
+     */
+    VKSCAN_STATUS_OK = 0,
+    /**
+     * An argument cannot be: a null pointer, a size, a choice that there is not. vkscan_last_error() names it.
+     */
+    VKSCAN_STATUS_INVALID_ARGUMENT = 1,
+    /**
+     * A text is not UTF-8.
+     */
+    VKSCAN_STATUS_INVALID_UTF8 = 2,
+    /**
+     * The caller's array is too small. The number that is needed has been stored.
+     */
+    VKSCAN_STATUS_BUFFER_TOO_SMALL = 3,
+    /**
+     * The memory is being scanned.
+     */
+    VKSCAN_STATUS_BUSY = 4,
+    /**
+     * A fault of the library's own. What the call was to do is not done.
+     */
+    VKSCAN_STATUS_PANIC = 5,
+    /**
+     * A fault that this version has no status for.
+     */
+    VKSCAN_STATUS_OTHER = 6,
+    /**
+     * A pattern is not a regular expression that the `regex` crate accepts.
+     */
+    VKSCAN_STATUS_SYNTAX = 20,
+    /**
+     * A pattern compiles to more than `size_limit` bytes.
+     */
+    VKSCAN_STATUS_PATTERN_TOO_LARGE = 21,
+    /**
+     * Bytes are no rules that this version wrote, or they were damaged.
+     */
+    VKSCAN_STATUS_MALFORMED = 22,
+    /**
+     * There is no Vulkan loader, or it is older than Vulkan 1.2.
+     */
+    VKSCAN_STATUS_LOADER_MISSING = 40,
+    /**
+     * The loader cannot read the manifest of a driver or a layer.
+     */
+    VKSCAN_STATUS_LOADER_FAILED = 41,
+    /**
+     * No driver offers a device.
+     */
+    VKSCAN_STATUS_NO_DEVICE = 42,
+    /**
+     * No device fits the selector.
+     */
+    VKSCAN_STATUS_DEVICE_NOT_FOUND = 43,
+    /**
+     * The device cannot run vkscan.
+     */
+    VKSCAN_STATUS_UNSUPPORTED_DEVICE = 44,
+    /**
+     * Validation was asked for and cannot be had.
+     */
+    VKSCAN_STATUS_VALIDATION_MISSING = 45,
+    /**
+     * Memory of the host or of the device ran out.
+     */
+    VKSCAN_STATUS_OUT_OF_MEMORY = 46,
+    /**
+     * More was asked for than there can be, or than a limit of the caller's allows.
+     */
+    VKSCAN_STATUS_LIMIT_EXCEEDED = 47,
+    /**
+     * The device did not answer in time.
+     */
+    VKSCAN_STATUS_TIMEOUT = 48,
+    /**
+     * What was freed is still in use. Nothing has leaked: it is given back when that is over.
+     */
+    VKSCAN_STATUS_STILL_IN_USE = 49,
+    /**
+     * A handle, a queue or memory of the caller's cannot be used.
+     */
+    VKSCAN_STATUS_INVALID_HANDLE = 50,
+    /**
+     * The call takes a device that vkscan opened itself.
+     */
+    VKSCAN_STATUS_CALLERS_DEVICE = 51,
+    /**
+     * The device is gone: free all that was made from it and open another one.
+     */
+    VKSCAN_STATUS_DEVICE_LOST = 52,
+    /**
+     * Any other Vulkan call that failed.
+     */
+    VKSCAN_STATUS_VULKAN = 53,
+    /**
+     * The haystack does not fit the session.
+     */
+    VKSCAN_STATUS_HAYSTACK_TOO_LARGE = 60,
+    /**
+     * There are more matches than the session was prepared for.
+     */
+    VKSCAN_STATUS_TOO_MANY_MATCHES = 61,
+    /**
+     * One pattern's tables are larger than a buffer of this device may be.
+     */
+    VKSCAN_STATUS_RULE_TOO_LARGE = 62,
+    /**
+     * A pattern cannot be decided within a window of the stream.
+     */
+    VKSCAN_STATUS_UNDECIDED = 63,
+    /**
+     * Tickets hold all scans that the session takes at a time.
+     */
+    VKSCAN_STATUS_ALL_IN_FLIGHT = 64,
+    /**
+     * What was given belongs to another backend than the session.
+     */
+    VKSCAN_STATUS_WRONG_BACKEND = 65,
+    /**
+     * The session's windows are too small for a stream.
+     */
+    VKSCAN_STATUS_WINDOW_TOO_SMALL = 66,
+    /**
+     * The read callback failed.
+     */
+    VKSCAN_STATUS_READ = 67,
+} vkscan_status;
+
+/**
+ * What kind of device it is, the most preferred first.
+ */
+typedef enum {
+    /**
+     * A GPU with its own memory.
+     */
+    VKSCAN_DEVICE_KIND_DISCRETE = 0,
+    /**
+     * A GPU that shares the host's memory.
+     */
+    VKSCAN_DEVICE_KIND_INTEGRATED = 1,
+    /**
+     * A GPU of a virtual machine.
+     */
+    VKSCAN_DEVICE_KIND_VIRTUAL = 2,
+    /**
+     * A driver that runs on the CPU.
+     */
+    VKSCAN_DEVICE_KIND_CPU = 3,
+    /**
+     * Anything else.
+     */
+    VKSCAN_DEVICE_KIND_OTHER = 4,
+} vkscan_device_kind;
+
+/**
+ * Which matches of a pattern a scan reports.
+ */
+typedef enum {
+    /**
+     * For each pattern on its own, the non-empty matches that the `regex` crate's `find_iter` yields: leftmost first,
+     * preferring earlier alternatives and greedy repeats, without overlaps.
+     */
+    VKSCAN_MATCH_KIND_LEFTMOST_FIRST = 0,
+    /**
+     * Every non-empty range that the pattern matches, overlapping ones included.
+     */
+    VKSCAN_MATCH_KIND_ALL = 1,
+} vkscan_match_kind;
+
+/**
+ * Where a buffer's memory lies, and what for.
+ */
+typedef enum {
+    /**
+     * Fastest for kernels; the host cannot be sure to see it.
+     */
+    VKSCAN_MEMORY_LOCATION_DEVICE_LOCAL = 0,
+    /**
+     * As fast for kernels, and mapped where all of the device's memory is within the host's reach.
+     */
+    VKSCAN_MEMORY_LOCATION_DEVICE_LOCAL_MAPPED = 1,
+    /**
+     * Host memory that the device reads.
+     */
+    VKSCAN_MEMORY_LOCATION_UPLOAD = 2,
+    /**
+     * Host memory that the device writes.
+     */
+    VKSCAN_MEMORY_LOCATION_READBACK = 3,
+    /**
+     * Little memory that both write to and read at any time.
+     */
+    VKSCAN_MEMORY_LOCATION_SHARED = 4,
+    /**
+     * Another place, of a later version.
+     */
+    VKSCAN_MEMORY_LOCATION_OTHER = 5,
+} vkscan_memory_location;
+
+/**
+ * Whether `.`, `\w`, `(?i)` and their like speak of bytes or of code points.
+ */
+typedef enum {
+    /**
+     * Bytes; code points for a pattern that only parses that way, such as `\p{Greek}`.
+     */
+    VKSCAN_UNICODE_POLICY_WHEN_NEEDED = 0,
+    /**
+     * Bytes. A pattern that needs code points is an error.
+     */
+    VKSCAN_UNICODE_POLICY_NEVER = 1,
+    /**
+     * Code points. Inline `(?-u)` still switches to bytes.
+     */
+    VKSCAN_UNICODE_POLICY_ALWAYS = 2,
+} vkscan_unicode_policy;
+
+/**
+ * Whether to run under the Khronos validation layer: its core checks and its synchronisation checks. That is slow, and
+ * meant for tests.
+ */
+typedef enum {
+    /**
+     * As the environment variable VKSCAN_VALIDATION says: `0`, `1` or `robust-access`; without it, off.
+     */
+    VKSCAN_VALIDATION_FROM_ENVIRONMENT = 0,
+    /**
+     * Off.
+     */
+    VKSCAN_VALIDATION_OFF = 1,
+    /**
+     * On.
+     */
+    VKSCAN_VALIDATION_ON = 2,
+    /**
+     * On, and what kernels access outside of buffers is harmless.
+     */
+    VKSCAN_VALIDATION_ROBUST_ACCESS = 3,
+} vkscan_validation;
+
+/**
+ * An open device. Sessions hold a share in it.
+ */
+typedef struct vkscan_backend vkscan_backend;
+
+/**
+ * All devices there are.
+ */
+typedef struct vkscan_device_list vkscan_device_list;
+
+/**
+ * The memory of a device at a moment.
+ */
+typedef struct vkscan_memory_report vkscan_memory_report;
+
+/**
+ * What a device has to be made with so that vkscan can use it, and what it may be made with besides.
+ */
+typedef struct vkscan_required_features vkscan_required_features;
+
+/**
+ * A haystack in device memory, to be scanned by any session of its backend, as often as needed.
+ */
+typedef struct vkscan_resident_haystack vkscan_resident_haystack;
+
+/**
+ * Compiled rules, ready to be made resident on a device.
+ */
+typedef struct vkscan_rules vkscan_rules;
+
+/**
+ * Rules whose tables are resident on a device, ready to scan. Many threads may scan through one session at a time.
+ */
+typedef struct vkscan_session vkscan_session;
+
+/**
+ * Staging memory lent by a session, to read a file or a socket straight into: a scan of it saves a copy.
+ */
+typedef struct vkscan_staged_haystack vkscan_staged_haystack;
+
+/**
+ * A scan that has been submitted. It holds a share in its session and in a haystack of vkscan's.
+ */
+typedef struct vkscan_ticket vkscan_ticket;
+
+/**
+ * Errors and warnings of the validation layers, in the order they came. It may outlive its backend, and then has what
+ * was said while that was closed.
+ */
+typedef struct vkscan_validation_log vkscan_validation_log;
+
+/**
+ * How to open a device.
+ */
+typedef struct {
+    /**
+     * sizeof(vkscan_backend_options).
+     */
+    uint32_t struct_size;
+    /**
+     * A vkscan_validation; by default VKSCAN_VALIDATION_FROM_ENVIRONMENT.
+     */
+    uint32_t validation;
+    /**
+     * Which device: its index, a part of its name, or its UUID. NULL, the default, takes the environment variable
+     * VKSCAN_DEVICE, and without that the best device there is.
+     */
+    const char *device;
+    /**
+     * The Vulkan loader's library. NULL, the default, takes the system's.
+     */
+    const char *loader_path;
+    /**
+     * Milliseconds that a call waits for a device that does not answer, anew whenever it has answered; by default
+     * 60000.
+     */
+    uint64_t wait_timeout_ms;
+    /**
+     * Bytes that all buffers may have together: what would be more fails with VKSCAN_STATUS_LIMIT_EXCEEDED before it
+     * is allocated. 0, the default, is as many as there is memory for.
+     */
+    uint64_t memory_limit;
+} vkscan_backend_options;
+
+/**
+ * A device. Texts are valid as long as the handle that they were asked of.
+ */
+typedef struct {
+    /**
+     * sizeof(vkscan_device_info).
+     */
+    uint32_t struct_size;
+    /**
+     * Position in the loader's enumeration.
+     */
+    uint32_t index;
+    /**
+     * The driver's name for it.
+     */
+    const char *name;
+    /**
+     * Name of the driver.
+     */
+    const char *driver_name;
+    /**
+     * Version of the driver, as it words it.
+     */
+    const char *driver_info;
+    /**
+     * Why it cannot run vkscan; NULL if it can.
+     */
+    const char *unsuitable;
+    /**
+     * Why it is the one that the options at hand pick; NULL if it is not.
+     */
+    const char *preference;
+    /**
+     * A vkscan_device_kind.
+     */
+    uint32_t kind;
+    /**
+     * PCI vendor id, or a Khronos vendor id above 0xFFFF.
+     */
+    uint32_t vendor_id;
+    /**
+     * Stays the same across processes and, with most drivers, across restarts; zero before Vulkan 1.2.
+     */
+    uint8_t uuid[16];
+    /**
+     * Vulkan version.
+     */
+    uint32_t api_version_major;
+    /**
+     * Vulkan version.
+     */
+    uint32_t api_version_minor;
+    /**
+     * Vulkan version.
+     */
+    uint32_t api_version_patch;
+    /**
+     * Storage buffers that one kernel may bind.
+     */
+    uint32_t max_storage_buffers;
+    /**
+     * Largest range that one storage buffer can cover, in bytes.
+     */
+    uint64_t max_storage_buffer_range;
+    /**
+     * Largest single allocation, in bytes.
+     */
+    uint64_t max_allocation_bytes;
+    /**
+     * Size of the largest heap of the device's own, in bytes.
+     */
+    uint64_t device_local_bytes;
+    /**
+     * Bytes of that heap that this process may use now, or VKSCAN_UNKNOWN.
+     */
+    uint64_t device_local_budget_bytes;
+} vkscan_device_info;
+
+/**
+ * Buffers for one purpose on one heap.
+ */
+typedef struct {
+    /**
+     * sizeof(vkscan_memory_use).
+     */
+    uint32_t struct_size;
+    /**
+     * Index of the heap.
+     */
+    uint32_t heap;
+    /**
+     * What the buffers are for, such as "tables" or "staging". It is valid as long as the report.
+     */
+    const char *purpose;
+    /**
+     * Number of buffers.
+     */
+    uint64_t buffers;
+    /**
+     * Bytes of all of them.
+     */
+    uint64_t bytes;
+} vkscan_memory_use;
+
+/**
+ * A heap of a device.
+ */
+typedef struct {
+    /**
+     * sizeof(vkscan_memory_heap).
+     */
+    uint32_t struct_size;
+    /**
+     * 1 if it is the device's own, or else 0.
+     */
+    uint32_t device_local;
+    /**
+     * Bytes.
+     */
+    uint64_t size;
+    /**
+     * Bytes of it that this process can expect to be able to use at the moment, or VKSCAN_UNKNOWN.
+     */
+    uint64_t budget;
+    /**
+     * Bytes of it that this process uses, by whomever, or VKSCAN_UNKNOWN.
+     */
+    uint64_t process_usage;
+} vkscan_memory_heap;
+
+/**
+ * A queue of a device, as vkGetDeviceQueue gets it.
+ */
+typedef struct {
+    /**
+     * Index of its family.
+     */
+    uint32_t family;
+    /**
+     * Its index in the family.
+     */
+    uint32_t index;
+} vkscan_raw_queue;
+
+/**
+ * Takes or gives back the lock of a queue, which whoever uses that queue holds.
+ */
+typedef void (*vkscan_queue_lock_fn)(void *user_data, vkscan_raw_queue queue);
+
+/**
+ * What is asked of a caller's allocator.
+ */
+typedef struct {
+    /**
+     * sizeof(vkscan_memory_request), as the library knows it.
+     */
+    uint32_t struct_size;
+    /**
+     * A vkscan_memory_location; the memory type is one that serves it.
+     */
+    uint32_t location;
+    /**
+     * What the memory is for. The text is valid until the call returns.
+     */
+    const char *name;
+    /**
+     * Bytes.
+     */
+    uint64_t size;
+    /**
+     * What its offset has to be a multiple of, in bytes; a power of two.
+     */
+    uint64_t alignment;
+    /**
+     * The index of a memory type of the physical device.
+     */
+    uint32_t memory_type;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+} vkscan_memory_request;
+
+/**
+ * A range of a VkDeviceMemory.
+ */
+typedef struct {
+    /**
+     * The VkDeviceMemory.
+     */
+    uint64_t memory;
+    /**
+     * Where the range begins in it, in bytes.
+     */
+    uint64_t offset;
+    /**
+     * Where the host finds the range's first byte; NULL where the memory is not host-visible.
+     */
+    void *mapped;
+    /**
+     * Whatever its allocator knows it by.
+     */
+    uint64_t token;
+} vkscan_memory_range;
+
+/**
+ * Allocates a range of memory, and returns 1; or returns 0 where that type has no room left: another may be asked for
+ * next. The range, all zero before the call,
+ * - is of memory allocated from the device, of the type that was asked for, and not for one resource alone
+ *   (VkMemoryDedicatedAllocateInfo);
+ * - has at least as many bytes as were asked for, from an offset that is aligned as was asked;
+ * - is mapped for as long as it lives where its type is host-visible, and is then where `mapped` says;
+ * - is nobody else's until it is freed.
+ *
+ * Several threads may call it at a time.
+ */
+typedef int32_t (*vkscan_allocate_fn)(void *user_data,
+                                      const vkscan_memory_request *request,
+                                      vkscan_memory_range *range);
+
+/**
+ * Takes back what the allocator gave: nothing is bound to it any more. Several threads may call it at a time.
+ */
+typedef void (*vkscan_free_fn)(void *user_data, const vkscan_memory_range *range);
+
+/**
+ * Is told that nothing of vkscan's is left on a device, by whichever thread frees the last of it.
+ */
+typedef void (*vkscan_on_drop_fn)(void *user_data);
+
+/**
+ * A Vulkan device that the caller made and goes on owning. Dispatchable handles are pointers, the others numbers.
+ */
+typedef struct {
+    /**
+     * sizeof(vkscan_raw_device).
+     */
+    uint32_t struct_size;
+    /**
+     * 1 if the feature timelineSemaphore was enabled, which is needed; by default 0.
+     */
+    uint32_t timeline_semaphore;
+    /**
+     * vkGetInstanceProcAddr of the loader that the instance was made with.
+     */
+    const void *get_instance_proc_addr;
+    /**
+     * The VkInstance, made for Vulkan 1.2 or later.
+     */
+    void *instance;
+    /**
+     * The VkPhysicalDevice.
+     */
+    void *physical_device;
+    /**
+     * The VkDevice.
+     */
+    void *device;
+    /**
+     * The queue that kernels run on.
+     */
+    vkscan_raw_queue compute_queue;
+    /**
+     * A queue for copies beside kernels, if `has_transfer_queue` is 1.
+     */
+    vkscan_raw_queue transfer_queue;
+    /**
+     * 1 if there is a queue for copies; by default 0.
+     */
+    uint32_t has_transfer_queue;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+    /**
+     * Names of the extensions that were enabled on the instance; those that vkscan_backend_required_features does not
+     * name need not be among them.
+     */
+    const char *const *instance_extensions;
+    /**
+     * Their number.
+     */
+    size_t instance_extension_count;
+    /**
+     * Names of the extensions that were enabled on the device, likewise.
+     */
+    const char *const *device_extensions;
+    /**
+     * Their number.
+     */
+    size_t device_extension_count;
+    /**
+     * A VkPipelineCache that pipelines are made with; 0, the default, for none.
+     */
+    uint64_t pipeline_cache;
+    /**
+     * Bytes that all buffers may have together; 0, the default, is as many as there is memory for.
+     */
+    uint64_t memory_limit;
+    /**
+     * As in vkscan_backend_options.
+     */
+    uint64_t wait_timeout_ms;
+    /**
+     * Called before a queue is used; NULL, with `queue_unlock`, if nobody else uses the queues.
+     */
+    vkscan_queue_lock_fn queue_lock;
+    /**
+     * Called after a queue was used, by the same thread.
+     */
+    vkscan_queue_lock_fn queue_unlock;
+    /**
+     * For these two.
+     */
+    void *queue_lock_user_data;
+    /**
+     * Where all memory comes from; NULL, with `free`, for blocks of vkscan's own.
+     */
+    vkscan_allocate_fn allocate;
+    /**
+     * Takes memory back.
+     */
+    vkscan_free_fn free;
+    /**
+     * For these two.
+     */
+    void *allocator_user_data;
+    /**
+     * Called when nothing of vkscan's is left on the device, or NULL. It is not called if the device has not answered
+     * by then, for it may still be at what is left, nor if the backend could not be made.
+     */
+    vkscan_on_drop_fn on_drop;
+    /**
+     * For that one.
+     */
+    void *on_drop_user_data;
+} vkscan_raw_device;
+
+/**
+ * The raw handles of a backend, whoever made them. They are alive as long as it is, and are not to be destroyed.
+ */
+typedef struct {
+    /**
+     * sizeof(vkscan_raw_handles).
+     */
+    uint32_t struct_size;
+    /**
+     * 1 if copies have a queue of their own, or else 0.
+     */
+    uint32_t has_transfer_queue;
+    /**
+     * The VkInstance.
+     */
+    void *instance;
+    /**
+     * The VkPhysicalDevice.
+     */
+    void *physical_device;
+    /**
+     * The VkDevice.
+     */
+    void *device;
+    /**
+     * The queue that kernels run on. Sharing it takes a lock: `queue_lock` of vkscan_raw_device.
+     */
+    vkscan_raw_queue compute_queue;
+    /**
+     * The queue for copies, if that is another one.
+     */
+    vkscan_raw_queue transfer_queue;
+} vkscan_raw_handles;
+
+/**
+ * Names of features and extensions, as Vulkan's specification has them.
+ */
+typedef struct {
+    /**
+     * sizeof(vkscan_features).
+     */
+    uint32_t struct_size;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+    /**
+     * Features, such as "timelineSemaphore".
+     */
+    const char *const *features;
+    /**
+     * Their number.
+     */
+    size_t feature_count;
+    /**
+     * Device extensions.
+     */
+    const char *const *device_extensions;
+    /**
+     * Their number.
+     */
+    size_t device_extension_count;
+    /**
+     * Instance extensions.
+     */
+    const char *const *instance_extensions;
+    /**
+     * Their number.
+     */
+    size_t instance_extension_count;
+} vkscan_features;
+
+/**
+ * How patterns are read and compiled. What is yes or no is 1 or 0, and 0 by default.
+ */
+typedef struct {
+    /**
+     * sizeof(vkscan_pipeline_options).
+     */
+    uint32_t struct_size;
+    /**
+     * A vkscan_match_kind; by default VKSCAN_MATCH_KIND_LEFTMOST_FIRST.
+     */
+    uint32_t match_kind;
+    /**
+     * A vkscan_unicode_policy; by default VKSCAN_UNICODE_POLICY_WHEN_NEEDED.
+     */
+    uint32_t unicode;
+    /**
+     * `(?i)` for every pattern.
+     */
+    uint8_t case_insensitive;
+    /**
+     * `(?m)` for every pattern.
+     */
+    uint8_t multi_line;
+    /**
+     * `(?s)` for every pattern.
+     */
+    uint8_t dot_matches_new_line;
+    /**
+     * `(?R)` for every pattern.
+     */
+    uint8_t crlf;
+    /**
+     * `(?x)` for every pattern.
+     */
+    uint8_t ignore_whitespace;
+    /**
+     * `(?U)` for every pattern.
+     */
+    uint8_t swap_greed;
+    /**
+     * What ends a line for `(?m:^)`, `(?m:$)` and `.`; by default '\n'.
+     */
+    uint8_t line_terminator;
+    /**
+     * 0.
+     */
+    uint8_t reserved;
+    /**
+     * Most bytes that the NFA of one pattern may take; by default 10 MiB.
+     */
+    size_t size_limit;
+    /**
+     * Most bytes of DFA table that a rule may take; by default 32 KiB. What candidates are walked on may take eight
+     * times as much. Less is never wrong, and slower to scan.
+     */
+    size_t dfa_budget;
+} vkscan_pipeline_options;
+
+/**
+ * A pattern: a regular expression in the syntax of the `regex` crate.
+ */
+typedef struct {
+    /**
+     * Its text, in UTF-8. It needs no zero byte at its end.
+     */
+    const char *text;
+    /**
+     * Bytes.
+     */
+    size_t len;
+} vkscan_pattern;
+
+/**
+ * One match of one pattern: the bytes from `start` to before `end`. It is never empty.
+ */
+typedef struct {
+    /**
+     * The pattern's index in the array that the rules were compiled from.
+     */
+    uint32_t pattern_id;
+    /**
+     * Offset of the first byte.
+     */
+    uint32_t start;
+    /**
+     * Offset after the last byte.
+     */
+    uint32_t end;
+} vkscan_match;
+
+/**
+ * What a session is prepared for.
+ */
+typedef struct {
+    /**
+     * sizeof(vkscan_session_options).
+     */
+    uint32_t struct_size;
+    /**
+     * Scans that may be under way at the same time, 256 at most; further ones wait for one to be over. Each takes
+     * device memory for a haystack and its hits, and staging memory for a haystack. 0, the default, is 4 for haystacks
+     * of up to 4 MiB, 2 up to 64 MiB, and 1 for larger ones.
+     */
+    uint32_t scans_in_flight;
+    /**
+     * Longest haystack, in bytes; at most VKSCAN_MAX_HAYSTACK_BYTES. There is no default: it is 0.
+     */
+    size_t haystack_capacity_bytes;
+    /**
+     * Most matches that a scan may have. There is no default: it is 0.
+     */
+    size_t max_matches;
+} vkscan_session_options;
+
+/**
+ * What a scan moved and how long it took; times are in nanoseconds.
+ */
+typedef struct {
+    /**
+     * sizeof(vkscan_scan_stats).
+     */
+    uint32_t struct_size;
+    /**
+     * Ranges uploaded: two for a scan, one where the haystack was on the device; more where it was done in parts.
+     */
+    uint32_t uploads;
+    /**
+     * Submissions that were waited for.
+     */
+    uint32_t submissions;
+    /**
+     * Rounds of kernels that had work to do.
+     */
+    uint32_t rounds;
+    /**
+     * Bytes uploaded: the haystack, padded to a word, unless it was on the device, and a counter of 4 bytes.
+     */
+    uint64_t bytes_up;
+    /**
+     * Bytes read back: a header of 28 bytes for each submission, and 12 for each match.
+     */
+    uint64_t bytes_down;
+    /**
+     * From the call to its return; of a ticket, without the time between the two calls.
+     */
+    uint64_t wall_ns;
+    /**
+     * Of that, copying the haystack to staging memory, recording and submitting.
+     */
+    uint64_t enqueue_ns;
+    /**
+     * Of that, waiting for the device.
+     */
+    uint64_t wait_ns;
+    /**
+     * On the device, staging memory to device memory. This and the following are VKSCAN_UNKNOWN where the device's
+     * queue has no timestamps.
+     */
+    uint64_t upload_ns;
+    /**
+     * On the device, every byte's gram against those of the rules.
+     */
+    uint64_t prefilter_ns;
+    /**
+     * On the device, suffixes and prefixes of candidates.
+     */
+    uint64_t confirm_ns;
+    /**
+     * On the device, candidate starts on partial DFAs.
+     */
+    uint64_t verify_dfa_ns;
+    /**
+     * On the device, position NFAs.
+     */
+    uint64_t verify_nfa_ns;
+    /**
+     * On the device, matches selected from hits, and written to host memory.
+     */
+    uint64_t select_ns;
+} vkscan_scan_stats;
+
+/**
+ * Reads up to `capacity` bytes into `buffer`, and returns how many; 0 at the stream's end, or VKSCAN_READ_FAILED or
+ * VKSCAN_READ_NOTHING_YET.
+ */
+typedef ptrdiff_t (*vkscan_read_fn)(void *user_data, uint8_t *buffer, size_t capacity);
+
+/**
+ * A match in a stream: `end - start` bytes, at offsets that count from where the stream began.
+ */
+typedef struct {
+    /**
+     * The pattern's index in the array that the rules were compiled from.
+     */
+    uint32_t pattern_id;
+    /**
+     * Offset of the first byte.
+     */
+    uint64_t start;
+    /**
+     * Offset after the last byte.
+     */
+    uint64_t end;
+} vkscan_stream_match;
+
+/**
+ * Is told a match, and its bytes. Both are valid until it returns.
+ */
+typedef void (*vkscan_match_fn)(void *user_data, const vkscan_stream_match *found, const uint8_t *bytes);
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * Number of the library's binary interface, to be compared with VKSCAN_ABI_VERSION.
+ */
+uint32_t vkscan_abi_version(void);
+
+/**
+ * The library's version, such as "0.1.0". It is never freed.
+ */
+const char *vkscan_version(void);
+
+/**
+ * Fills in defaults. `size` is sizeof(vkscan_backend_options).
+ */
+vkscan_status vkscan_backend_options_init(vkscan_backend_options *options, size_t size);
+
+/**
+ * Lists all devices, usable or not, in the loader's order. `options` says which would be picked; NULL stands for the
+ * defaults. The list is freed with vkscan_device_list_free.
+ *
+ * It fails with VKSCAN_STATUS_LOADER_MISSING, VKSCAN_STATUS_LOADER_FAILED, VKSCAN_STATUS_NO_DEVICE,
+ * VKSCAN_STATUS_VALIDATION_MISSING or VKSCAN_STATUS_INVALID_UTF8. A selector that fits nothing is no error here.
+ */
+vkscan_status vkscan_devices(const vkscan_backend_options *options,
+                             vkscan_device_list **list);
+
+/**
+ * Number of devices in a list; 0 if it is NULL.
+ */
+size_t vkscan_device_list_count(const vkscan_device_list *list);
+
+/**
+ * Tells of the device at `index` of a list, from 0. Its texts are valid until the list is freed.
+ */
+vkscan_status vkscan_device_list_get(const vkscan_device_list *list, size_t index, vkscan_device_info *info);
+
+/**
+ * Frees a list, and the texts that were asked of it.
+ */
+void vkscan_device_list_free(vkscan_device_list *list);
+
+/**
+ * Opens the device that the options select; NULL stands for the defaults. It is freed with vkscan_backend_free.
+ *
+ * It fails as vkscan_devices does, with VKSCAN_STATUS_DEVICE_NOT_FOUND where the selector fits nothing, and with
+ * VKSCAN_STATUS_UNSUPPORTED_DEVICE where what it fits cannot run vkscan.
+ */
+vkscan_status vkscan_backend_open(const vkscan_backend_options *options,
+                                  vkscan_backend **backend);
+
+/**
+ * Opens the same physical device anew, with the same options, after it was lost: what was made from the lost one stays
+ * lost.
+ *
+ * It fails as vkscan_backend_open does, and with VKSCAN_STATUS_CALLERS_DEVICE where the device is the caller's.
+ */
+vkscan_status vkscan_backend_reopen(const vkscan_backend *backend,
+                                    vkscan_backend **anew);
+
+/**
+ * Frees a backend. Sessions, tickets and haystacks that were made from it go on working: the device is closed with the
+ * last of them.
+ */
+void vkscan_backend_free(vkscan_backend *backend);
+
+/**
+ * Tells of the open device. Its texts are valid until the backend is freed, and its budget is that of when it was
+ * opened.
+ */
+vkscan_status vkscan_backend_device_info(const vkscan_backend *backend,
+                                         vkscan_device_info *info);
+
+/**
+ * Whether the device has been lost. It stays so. Of NULL it is not.
+ */
+bool vkscan_backend_is_lost(const vkscan_backend *backend);
+
+/**
+ * Bytes of all buffers that sessions and haystacks on the device hold at the moment; 0 for NULL.
+ */
+uint64_t vkscan_backend_allocated_bytes(const vkscan_backend *backend);
+
+/**
+ * What the device still holds of sessions, haystacks and scans that were freed while it was at them: bytes of buffers,
+ * and objects. They are given back by any later call, once it has answered.
+ */
+vkscan_status vkscan_backend_held_back(const vkscan_backend *backend,
+                                       uint64_t *bytes,
+                                       size_t *objects);
+
+/**
+ * Lends staging memory for a haystack of `len` bytes, which hold anything at first. It goes back with
+ * vkscan_staged_haystack_free, and is kept to be lent again; vkscan_session_trim frees what is not lent.
+ *
+ * It fails with VKSCAN_STATUS_HAYSTACK_TOO_LARGE for more bytes than the session's capacity.
+ */
+vkscan_status vkscan_session_staging(const vkscan_session *session,
+                                     size_t len,
+                                     vkscan_staged_haystack **staged);
+
+/**
+ * Gives the memory, to be written to until it is scanned or freed; after a scan it is asked for again. Reading it back
+ * is slow on many devices. Of no bytes there may be no address that means anything.
+ *
+ * It fails with VKSCAN_STATUS_BUSY while it is scanned, which is until a ticket for it has been waited for or freed.
+ */
+vkscan_status vkscan_staged_haystack_data(const vkscan_staged_haystack *staged,
+                                          uint8_t **data);
+
+/**
+ * Bytes that a scan of it looks at; 0 for NULL.
+ */
+size_t vkscan_staged_haystack_len(const vkscan_staged_haystack *staged);
+
+/**
+ * Makes it shorter, for good: what is behind `len` is not scanned. Where it is shorter already, it stays as it is.
+ *
+ * It fails with VKSCAN_STATUS_BUSY while it is scanned.
+ */
+vkscan_status vkscan_staged_haystack_truncate(const vkscan_staged_haystack *staged,
+                                              size_t len);
+
+/**
+ * Gives staging memory back to its session. Where a ticket still scans it, it goes back with that.
+ */
+void vkscan_staged_haystack_free(vkscan_staged_haystack *staged);
+
+/**
+ * Moves a haystack to the device. `haystack` is not needed any more then. It is freed with
+ * vkscan_resident_haystack_free.
+ *
+ * It fails with VKSCAN_STATUS_HAYSTACK_TOO_LARGE for more than VKSCAN_MAX_HAYSTACK_BYTES.
+ */
+vkscan_status vkscan_resident_haystack_new(const vkscan_backend *backend,
+                                           const uint8_t *haystack,
+                                           size_t len,
+                                           vkscan_resident_haystack **resident);
+
+/**
+ * Bytes; 0 for NULL.
+ */
+size_t vkscan_resident_haystack_len(const vkscan_resident_haystack *resident);
+
+/**
+ * Frees a haystack on the device. Where a ticket still scans it, it goes with that.
+ */
+void vkscan_resident_haystack_free(vkscan_resident_haystack *resident);
+
+/**
+ * Tells what memory the device has at the moment, and what of it sessions and haystacks have. The report is freed with
+ * vkscan_memory_report_free.
+ */
+vkscan_status vkscan_backend_memory_report(const vkscan_backend *backend,
+                                           vkscan_memory_report **report);
+
+/**
+ * Number of uses in a report; 0 for NULL.
+ */
+size_t vkscan_memory_report_use_count(const vkscan_memory_report *report);
+
+/**
+ * Tells of the use at `index` of a report, from 0.
+ */
+vkscan_status vkscan_memory_report_use(const vkscan_memory_report *report,
+                                       size_t index,
+                                       vkscan_memory_use *one);
+
+/**
+ * Number of the device's heaps; 0 for NULL.
+ */
+size_t vkscan_memory_report_heap_count(const vkscan_memory_report *report);
+
+/**
+ * Tells of the heap at `index`, from 0.
+ */
+vkscan_status vkscan_memory_report_heap(const vkscan_memory_report *report,
+                                        size_t index,
+                                        vkscan_memory_heap *heap);
+
+/**
+ * Bytes of the blocks that buffers lie in, with what is free of them; VKSCAN_UNKNOWN where memory comes from the
+ * caller's allocator, and for NULL.
+ */
+uint64_t vkscan_memory_report_block_bytes(const vkscan_memory_report *report);
+
+/**
+ * Frees a report, and the texts that were asked of it.
+ */
+void vkscan_memory_report_free(vkscan_memory_report *report);
+
+/**
+ * Fills in defaults, and zeros for what there is none for. `size` is sizeof(vkscan_raw_device).
+ */
+vkscan_status vkscan_raw_device_init(vkscan_raw_device *raw, size_t size);
+
+/**
+ * Uses a device that the caller made and goes on owning. Nothing of the caller's is destroyed, and validation is as
+ * the caller set it up. The backend is freed with vkscan_backend_free. The caller sees to all of this:
+ * - All handles are valid, belong together, and outlive the backend and everything made from it, which is until
+ *   `on_drop` is called.
+ * - The device was made with the queues, features and extensions that `raw` names, the queues without
+ *   VK_DEVICE_QUEUE_CREATE_PROTECTED_BIT; and the instance with the extensions.
+ * - While a queue is used by anyone else, the lock is held, by vkDeviceWaitIdle, too; so is it by other backends on
+ *   the same queue.
+ * - The pipeline cache was made without VK_PIPELINE_CACHE_CREATE_EXTERNALLY_SYNCHRONIZED_BIT.
+ * - Functions may be called by any thread until `on_drop` is called. They return, and call no function of vkscan's.
+ *
+ * It fails with VKSCAN_STATUS_INVALID_HANDLE for a null handle, an instance made for less than Vulkan 1.2, a device
+ * made without what is needed, or a queue that is not there or cannot do what it is for; and with
+ * VKSCAN_STATUS_UNSUPPORTED_DEVICE.
+ */
+vkscan_status vkscan_backend_from_raw(const vkscan_raw_device *raw,
+                                      vkscan_backend **backend);
+
+/**
+ * Gives the raw handles of instance and device, whoever made them.
+ */
+vkscan_status vkscan_backend_raw_handles(const vkscan_backend *backend, vkscan_raw_handles *handles);
+
+/**
+ * Tells what a device has to be made with for vkscan_backend_from_raw, and what it may be made with besides.
+ * `get_instance_proc_addr` is vkGetInstanceProcAddr of the loader that made the VkInstance `instance`, and
+ * `physical_device` one of its VkPhysicalDevices. What is told is freed with vkscan_required_features_free.
+ *
+ * It fails with VKSCAN_STATUS_INVALID_HANDLE for a null handle, a device that is not of the instance, or an instance
+ * made for less than Vulkan 1.2; and with VKSCAN_STATUS_UNSUPPORTED_DEVICE.
+ */
+vkscan_status vkscan_backend_required_features(const void *get_instance_proc_addr,
+                                               void *instance,
+                                               void *physical_device,
+                                               vkscan_required_features **required);
+
+/**
+ * Gives the version of Vulkan that the instance has to be made for, at least; what the device has to be made with; and
+ * what else is of use, all of which is there. Names are valid until `required` is freed.
+ */
+vkscan_status vkscan_required_features_get(const vkscan_required_features *required,
+                                           uint32_t *api_version_major,
+                                           uint32_t *api_version_minor,
+                                           vkscan_features *needed,
+                                           vkscan_features *optional);
+
+/**
+ * Frees what was told, and its names.
+ */
+void vkscan_required_features_free(vkscan_required_features *required);
+
+/**
+ * Fills in defaults. `size` is sizeof(vkscan_pipeline_options).
+ */
+vkscan_status vkscan_pipeline_options_init(vkscan_pipeline_options *options, size_t size);
+
+/**
+ * Compiles patterns, with as many threads as there are cores. A match names its pattern by its index in `patterns`.
+ * `options` may be NULL for the defaults. The rules are freed with vkscan_rules_free; patterns are not needed any
+ * more.
+ *
+ * It fails with VKSCAN_STATUS_SYNTAX, VKSCAN_STATUS_PATTERN_TOO_LARGE or VKSCAN_STATUS_INVALID_UTF8: the first
+ * pattern's that is wrong, whose index is stored in `wrong_pattern` then unless that is NULL. vkscan_last_error() has
+ * a line for every pattern that does not compile.
+ */
+vkscan_status vkscan_rules_compile(const vkscan_pattern *patterns,
+                                   size_t pattern_count,
+                                   const vkscan_pipeline_options *options,
+                                   vkscan_rules **rules,
+                                   size_t *wrong_pattern);
+
+/**
+ * Gives compiled rules as bytes, for vkscan_rules_from_bytes of the same version. They are freed with
+ * vkscan_bytes_free.
+ */
+vkscan_status vkscan_rules_to_bytes(const vkscan_rules *rules, uint8_t **bytes, size_t *len);
+
+/**
+ * Frees bytes that vkscan_rules_to_bytes gave, with their length.
+ */
+void vkscan_bytes_free(uint8_t *bytes, size_t len);
+
+/**
+ * Reads what vkscan_rules_to_bytes wrote. Bytes from elsewhere do no harm, but match whatever they match. The rules
+ * are freed with vkscan_rules_free; the bytes are not needed any more.
+ *
+ * It fails with VKSCAN_STATUS_MALFORMED for anything else: another version's bytes, damaged ones, missing ones.
+ */
+vkscan_status vkscan_rules_from_bytes(const uint8_t *bytes,
+                                      size_t len,
+                                      vkscan_rules **rules);
+
+/**
+ * Number of patterns; 0 for NULL.
+ */
+size_t vkscan_rules_pattern_count(const vkscan_rules *rules);
+
+/**
+ * Finds the matches by definition, on the CPU: slowly, and with no device. It gives what vkscan_scan gives. Matches
+ * have at most `max_scan_bytes` bytes; VKSCAN_UNBOUNDED lets them be any length. `matches` has room for `capacity` of
+ * them, and `count` gets their number.
+ *
+ * It fails with VKSCAN_STATUS_BUFFER_TOO_SMALL where there are more than `capacity`; `count` says how many then, and
+ * `matches` is as it was.
+ */
+vkscan_status vkscan_rules_reference_scan(const vkscan_rules *rules,
+                                          const uint8_t *haystack,
+                                          size_t len,
+                                          uint32_t max_scan_bytes,
+                                          vkscan_match *matches,
+                                          size_t capacity,
+                                          size_t *count);
+
+/**
+ * Frees rules. Sessions that were prepared with them go on working.
+ */
+void vkscan_rules_free(vkscan_rules *rules);
+
+/**
+ * Fills in defaults. `size` is sizeof(vkscan_session_options).
+ */
+vkscan_status vkscan_session_options_init(vkscan_session_options *options, size_t size);
+
+/**
+ * Moves the rules' tables to the device and makes all that scans need there. The session is freed with
+ * vkscan_session_free; it holds a share in the backend, and needs the rules no more.
+ *
+ * It fails with VKSCAN_STATUS_LIMIT_EXCEEDED where it cannot be made that large, on any device or on this one, and
+ * with VKSCAN_STATUS_RULE_TOO_LARGE. Nothing is left behind then.
+ */
+vkscan_status vkscan_session_prepare(const vkscan_backend *backend,
+                                     const vkscan_rules *rules,
+                                     const vkscan_session_options *options,
+                                     vkscan_session **session);
+
+/**
+ * Frees all that a session holds, on device and host, and waits for scans that run. The session is gone whatever comes
+ * back; NULL is ignored.
+ *
+ * It fails with VKSCAN_STATUS_STILL_IN_USE where tickets are left that were not freed, and the session goes with the
+ * last of them; or where the device has not answered in time and still holds something, which it gives back once it
+ * has (vkscan_backend_held_back). Any other status is the first fault; what can be freed is freed all the same.
+ */
+vkscan_status vkscan_session_free(vkscan_session *session);
+
+/**
+ * Finds all matches in a haystack of `len` bytes. `matches` has room for `capacity` of them and gets them sorted by
+ * pattern, then by start, then by end; `count` gets their number. Matches have at most `max_scan_bytes` bytes:
+ * a leftmost-first one is the most preferred of those; VKSCAN_UNBOUNDED lets them be any length. `stats` may be NULL.
+ *
+ * It fails with VKSCAN_STATUS_HAYSTACK_TOO_LARGE; with VKSCAN_STATUS_TOO_MANY_MATCHES where there are more than the
+ * session was prepared for, with VKSCAN_STATUS_BUFFER_TOO_SMALL where there are more than `capacity`, and `count` says
+ * how many there are then, or were until the scan was given up; and with VKSCAN_STATUS_ALL_IN_FLIGHT where tickets
+ * that nobody waits for hold the session for as long as a call waits. `matches` is as it was then, and except after
+ * VKSCAN_STATUS_DEVICE_LOST the session goes on working. With a `capacity` of the session's `max_matches` the array is
+ * never too small.
+ */
+vkscan_status vkscan_scan(const vkscan_session *session,
+                          const uint8_t *haystack,
+                          size_t len,
+                          uint32_t max_scan_bytes,
+                          vkscan_match *matches,
+                          size_t capacity,
+                          size_t *count,
+                          vkscan_scan_stats *stats);
+
+/**
+ * As vkscan_scan, of staging memory.
+ */
+vkscan_status vkscan_scan_staged(const vkscan_session *session,
+                                 const vkscan_staged_haystack *haystack,
+                                 uint32_t max_scan_bytes,
+                                 vkscan_match *matches,
+                                 size_t capacity,
+                                 size_t *count,
+                                 vkscan_scan_stats *stats);
+
+/**
+ * As vkscan_scan, of a haystack on the device.
+ */
+vkscan_status vkscan_scan_resident(const vkscan_session *session,
+                                   const vkscan_resident_haystack *haystack,
+                                   uint32_t max_scan_bytes,
+                                   vkscan_match *matches,
+                                   size_t capacity,
+                                   size_t *count,
+                                   vkscan_scan_stats *stats);
+
+/**
+ * Frees memory that is only kept to be used again: staging memory that is not lent at the moment, and host memory.
+ * `freed_bytes`, which may be NULL, gets the bytes of staging memory that were given back.
+ */
+vkscan_status vkscan_session_trim(const vkscan_session *session,
+                                  uint64_t *freed_bytes);
+
+/**
+ * Longest haystack, in bytes; 0 for NULL.
+ */
+size_t vkscan_session_haystack_capacity(const vkscan_session *session);
+
+/**
+ * Most matches that a scan may have; 0 for NULL.
+ */
+size_t vkscan_session_max_matches(const vkscan_session *session);
+
+/**
+ * Scans that may be under way at the same time; 0 for NULL.
+ */
+size_t vkscan_session_scans_in_flight(const vkscan_session *session);
+
+/**
+ * Bytes of tables on the device; 0 for NULL.
+ */
+uint64_t vkscan_session_table_bytes(const vkscan_session *session);
+
+/**
+ * What a status stands for, in a few words; of a number that is none, so too. It is never freed.
+ */
+const char *vkscan_status_message(int32_t status);
+
+/**
+ * Why the last call on this thread that failed did so: what was wrong and what to do. It is empty if none did, and
+ * valid until the next call on this thread.
+ */
+const char *vkscan_last_error(void);
+
+/**
+ * Scans all that `read` gives, however long, in windows of the session's capacity, with matches of at most
+ * `max_scan_bytes` bytes. `on_match` is called with every match: sorted within a window, and windows in order. Both
+ * are called by this thread, with `user_data`, and must return. The session's `max_matches` bounds the matches of one
+ * window. `scanned` gets the bytes that were scanned to the end; it and `stats` may be NULL.
+ *
+ * It fails as vkscan_scan does; with VKSCAN_STATUS_READ; with VKSCAN_STATUS_UNDECIDED where a pattern cannot be
+ * decided within a window; and with VKSCAN_STATUS_WINDOW_TOO_SMALL. The matches that `on_match` was told until then
+ * are exactly those that start before `scanned`, which is set then, too.
+ */
+vkscan_status vkscan_scan_reader(const vkscan_session *session,
+                                 vkscan_read_fn read,
+                                 vkscan_match_fn on_match,
+                                 void *user_data,
+                                 uint32_t max_scan_bytes,
+                                 uint64_t *scanned,
+                                 vkscan_scan_stats *stats);
+
+/**
+ * Submits a scan, as vkscan_scan does, and returns as soon as the haystack is on its way. Until it is waited for with
+ * vkscan_ticket_wait, further ones can be submitted, as many as the session takes at a time; where as many are in
+ * flight already, this waits until one of them is over. The ticket is freed with vkscan_ticket_free, and `haystack`
+ * must stay as it is until the ticket has been waited for or freed.
+ *
+ * It fails with VKSCAN_STATUS_HAYSTACK_TOO_LARGE, and with VKSCAN_STATUS_ALL_IN_FLIGHT where tickets that nobody waits
+ * for hold the session for as long as a call waits.
+ */
+vkscan_status vkscan_submit(const vkscan_session *session,
+                            const uint8_t *haystack,
+                            size_t len,
+                            uint32_t max_scan_bytes,
+                            vkscan_ticket **ticket);
+
+/**
+ * As vkscan_submit, of staging memory. That may be freed meanwhile, and must not be written to.
+ *
+ * It fails with VKSCAN_STATUS_WRONG_BACKEND, too.
+ */
+vkscan_status vkscan_submit_staged(const vkscan_session *session,
+                                   const vkscan_staged_haystack *haystack,
+                                   uint32_t max_scan_bytes,
+                                   vkscan_ticket **ticket);
+
+/**
+ * As vkscan_submit, of a haystack on the device. That may be freed meanwhile.
+ *
+ * It fails with VKSCAN_STATUS_WRONG_BACKEND, too.
+ */
+vkscan_status vkscan_submit_resident(const vkscan_session *session,
+                                     const vkscan_resident_haystack *haystack,
+                                     uint32_t max_scan_bytes,
+                                     vkscan_ticket **ticket);
+
+/**
+ * Waits for a scan's end, and gives its matches as vkscan_scan does. The ticket keeps them until it is freed: where
+ * `matches` was too small, it can be waited for again. `stats` may be NULL.
+ *
+ * It fails as vkscan_scan does. After another failure than VKSCAN_STATUS_BUFFER_TOO_SMALL, what was found is lost.
+ */
+vkscan_status vkscan_ticket_wait(const vkscan_ticket *ticket,
+                                 vkscan_match *matches,
+                                 size_t capacity,
+                                 size_t *count,
+                                 vkscan_scan_stats *stats);
+
+/**
+ * Frees a ticket, whether it has been waited for or not. What its scan finds is dropped.
+ */
+void vkscan_ticket_free(vkscan_ticket *ticket);
+
+/**
+ * Gives the log of a backend, to be freed with vkscan_validation_log_free. It stays empty without validation, and
+ * where the device is the caller's.
+ */
+vkscan_status vkscan_backend_validation_log(const vkscan_backend *backend,
+                                            vkscan_validation_log **log);
+
+/**
+ * Number of messages so far; 0 for NULL.
+ */
+size_t vkscan_validation_log_count(const vkscan_validation_log *log);
+
+/**
+ * The message at `index`, from 0, valid until the log is freed; NULL if there is none.
+ */
+const char *vkscan_validation_log_message(const vkscan_validation_log *log, size_t index);
+
+/**
+ * Frees a log, and the messages that were asked of it.
+ */
+void vkscan_validation_log_free(vkscan_validation_log *log);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* VKSCAN_H */

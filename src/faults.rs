@@ -17,8 +17,8 @@ use crate::vulkan::layer::{self, Hook};
 use crate::vulkan::testing::TestBackend;
 use crate::{
     Backend, BackendError, ImportedHaystack, Match, MegakernelSession, MegakernelSessionConfig,
-    Memory, ResidentHaystack, RingError, RingItem, RulePipeline, ScanError, ScanScratch,
-    SessionOptions, Validation,
+    Memory, RecordingOptions, ResidentHaystack, RingError, RingItem, RulePipeline, ScanError,
+    ScanScratch, SessionOptions, Validation,
 };
 
 /// With rare bytes, for tables that are packed in no time.
@@ -166,6 +166,62 @@ impl Flow for Tickets {
         assert_eq!(matches, expected().whole);
         drop((staged, imported));
         session.trim()?;
+        Ok(())
+    }
+
+    fn end(&self, backend: &Backend, session: Self::Session) -> Failed {
+        Ok(session.free(backend)?)
+    }
+}
+
+/// Scans with more hits than one workgroup selects from: the first takes several submissions, and later ones one.
+struct ManyHits;
+
+const COPIES: usize = 30;
+
+impl Flow for ManyHits {
+    type Session = crate::ResidentRulePipeline;
+
+    fn begin(&self, backend: &Backend) -> Failed<Self::Session> {
+        prepare(backend, COPIES * TEXT.len(), 1)
+    }
+
+    fn go_on(&self, backend: &Backend, session: &mut Self::Session) -> Failed {
+        static MATCHES: LazyLock<Vec<Match>> =
+            LazyLock::new(|| rules().reference_scan(&TEXT.repeat(COPIES)));
+
+        let mut matches = vec![MATCHES[0]];
+        for _ in 0..2 {
+            let text = TEXT.repeat(COPIES);
+            let mut scratch = ScanScratch::default();
+            let scanned = session.scan_into(backend, &text[..], &mut matches, &mut scratch);
+            if let Err(error) = scanned {
+                assert_eq!(matches, []);
+                return Err(error.into());
+            }
+            assert_eq!(matches, *MATCHES);
+        }
+        Ok(())
+    }
+
+    fn end(&self, backend: &Backend, session: Self::Session) -> Failed {
+        Ok(session.free(backend)?)
+    }
+}
+
+/// What scans are recorded with.
+struct Recordings;
+
+impl Flow for Recordings {
+    type Session = crate::ResidentRulePipeline;
+
+    fn begin(&self, backend: &Backend) -> Failed<Self::Session> {
+        prepare(backend, TEXT.len(), 1)
+    }
+
+    fn go_on(&self, backend: &Backend, session: &mut Self::Session) -> Failed {
+        let options = RecordingOptions::default().recordings(2).copied_bytes(TEXT.len());
+        session.recording(backend, &options)?;
         Ok(())
     }
 
@@ -448,6 +504,24 @@ const OF_ALL: [&str; 16] = [
 #[test]
 fn resident_sessions_outlive_every_failed_call() {
     assert_failed(&fail_every_call(&Resident, &[]), &OF_ALL);
+}
+
+#[test]
+fn a_scan_of_many_hits_is_whole_or_nothing() {
+    let functions = [
+        "vkBeginCommandBuffer",
+        "vkEndCommandBuffer",
+        "vkGetQueryPoolResults",
+        "vkGetSemaphoreCounterValue",
+        "vkQueueSubmit",
+        "vkResetCommandPool",
+    ];
+    assert_failed(&fail_every_call(&ManyHits, &functions), &functions);
+}
+
+#[test]
+fn recordings_are_made_or_not() {
+    assert_failed(&fail_every_call(&Recordings, &[]), &OF_ALL[..13]);
 }
 
 #[test]

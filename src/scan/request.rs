@@ -97,6 +97,7 @@ impl ResidentRulePipeline {
         max_scan_bytes: u32,
     ) -> Result<Ticket<'a>, ScanError> {
         let haystack = haystack.into();
+        self.check(backend, haystack.len())?;
         let range = Range {
             first_start: 0,
             end_start: narrow(haystack.len()),

@@ -96,7 +96,7 @@ unsafe impl Sync for MemoryRange {}
 
 /// Where a device's memory comes from.
 pub(super) enum MemorySource {
-    Pool(Mutex<Allocator>),
+    Pool(Box<Mutex<Allocator>>),
     Caller(Arc<dyn MemoryAllocator>),
 }
 

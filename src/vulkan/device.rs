@@ -235,7 +235,7 @@ impl Device {
                 buffer_device_address: false,
                 allocation_sizes: AllocationSizes::new(DEVICE_BLOCK_BYTES, HOST_BLOCK_BYTES),
             });
-            Mutex::new(allocator.expect("the physical device is not null"))
+            Box::new(Mutex::new(allocator.expect("the physical device is not null")))
         };
         let memory = match parts.allocator {
             Some(allocator) => MemorySource::Caller(allocator),

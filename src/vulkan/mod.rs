@@ -59,6 +59,7 @@ pub use raw::{
 pub use report::{MemoryHeap, MemoryReport, MemoryUse};
 pub use select::DeviceSelector;
 
+use crate::narrow::narrow;
 use crate::setters::setters;
 use command::Commands;
 use device::Device;
@@ -319,7 +320,7 @@ impl Backend {
     /// The raw handles of instance and device, whoever made them.
     pub fn raw_handles(&self) -> RawHandles {
         let mut queues = self.device.queue_places();
-        let pointer = |handle: u64| handle as usize as *mut c_void;
+        let pointer = |handle: u64| narrow::<_, usize>(handle) as *mut c_void;
         RawHandles {
             instance: pointer(self.device.instance().raw().handle().as_raw()),
             physical_device: pointer(self.device.physical().as_raw()),

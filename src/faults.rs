@@ -521,7 +521,8 @@ fn a_scan_of_many_hits_is_whole_or_nothing() {
 
 #[test]
 fn recordings_are_made_or_not() {
-    assert_failed(&fail_every_call(&Recordings, &[]), &OF_ALL[..13]);
+    let functions = OF_ALL.into_iter().filter(|&name| name != "vkGetQueryPoolResults");
+    assert_failed(&fail_every_call(&Recordings, &[]), &functions.collect::<Vec<_>>());
 }
 
 #[test]

@@ -160,6 +160,8 @@ void main() {
     if (is_again && !begins_again && control.verified_again == 0u) {
         return;
     }
+    // Once a scan was begun anew, nothing is looked for.
+    bool is_current = control.restarted == 0u || params.use_prefilter == PREFILTER_NONE;
     if (begins_again) {
         begin_again();
     } else if (params.stage == SCHEDULE_BEGIN) {
@@ -168,15 +170,14 @@ void main() {
         restart();
     } else if (params.stage == SCHEDULE_ROUND && control.verify_dfa_x != 0u) {
         end_round();
-    } else if (params.stage == SCHEDULE_CONFIRMED && control.pass == params.pass && control.prefiltered == 0u) {
+    } else if (params.stage == SCHEDULE_CONFIRMED && is_current && control.pass == params.pass && control.prefiltered == 0u) {
         end_confirmed();
     }
     control.queue_base = control.queue_head;
     control.unfinished = 0u;
 
-    // Once hits have left starts open, none but these are verified; and once a scan was begun anew, nothing is looked for.
-    bool runs = control.pass == params.pass && is_again == (control.verified_again != 0u)
-        && (control.restarted == 0u || params.use_prefilter == PREFILTER_NONE);
+    // Once hits have left starts open, none but these are verified.
+    bool runs = control.pass == params.pass && is_again == (control.verified_again != 0u) && is_current;
     bool prefilters = runs && params.use_prefilter != PREFILTER_NONE && control.prefiltered == 0u;
     uint bytes = params.prefilter_workgroup * PREFILTER_BYTES * params.prefilter_turns;
     uint begin = params.prefilter_first & ~(PREFILTER_BYTES - 1u);

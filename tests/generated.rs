@@ -1,6 +1,8 @@
 //! Generated rules and haystacks, and haystacks of the sizes where something changes.
 
 mod common;
+#[path = "common/strategies.rs"]
+mod strategies;
 
 use std::cell::Cell;
 use std::ops::RangeInclusive;
@@ -9,6 +11,7 @@ use common::{gpu, plain_matches, plain_regexes, regex_matches, regexes, say};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, TestRunner};
+use strategies::{crowded_haystack, cut_pattern, haystack, pattern};
 use vkscan::{MatchKind, PipelineOptions, RulePipeline, ScanScratch, UnicodePolicy};
 
 /// Several rules and several haystacks, because preparing a session is what takes time.
@@ -66,46 +69,8 @@ fn generated_rules_with_rare_bytes() {
     assert!(found.get() > 1000);
 }
 
-/// Rare bytes between a prefix and a suffix.
-fn cut_pattern() -> impl Strategy<Value = String> {
-    let one_of = |choices: &[&'static str]| prop::sample::select(choices.to_vec());
-    let part = one_of(&[
-        "x",
-        "[a-z]",
-        "[a-x]",
-        "[^ y]",
-        "(?:ab|b)",
-        "(?:[a-d]|x y)",
-        r"\w",
-        "(?s:.)",
-        "[ab]",
-        "y",
-    ]);
-    let repeat = one_of(&[
-        "", "*", "*?", "+", "+?", "?", "{0,5}", "{0,9}?", "{2,}", "{1,40}?", "{3}", "{0,60}?",
-    ]);
-    let part = (part, repeat).prop_map(|(part, repeat)| part.to_owned() + repeat);
-    let parts = move |most| vec(part.clone(), 0..most).prop_map(|parts| parts.concat());
-    let rare = one_of(&["abcd", "(?:abcd|bcda)", "key7", "(?i:abcd)", "abcd(?:key7)?"]);
-    let look = one_of(&[r"\b", r"\B", "(?m:$)", "^", ""]);
-    let one = (parts.clone()(4), rare, parts(3), look)
-        .prop_map(|(prefix, rare, suffix, look)| format!("{prefix}{rare}{suffix}{look}"));
-    vec(one, 1..3).prop_map(|alternatives| alternatives.join("|"))
-}
-
-fn crowded_haystack() -> impl Strategy<Value = Vec<u8>> {
-    let piece = prop_oneof![
-        20 => prop::sample::select(vec!["x", "y", "a", "b", "ab", "cd", "d", " ", "\n", "q", "ABCD"])
-            .prop_map(str::to_owned),
-        12 => prop::sample::select(vec!["abcd", "bcda", "key7", "xabcd", "abcdabcd"])
-            .prop_map(str::to_owned),
-        1 => (40_usize..320).prop_map(|count| "q".repeat(count)),
-    ];
-    vec(piece, 0..40).prop_map(|pieces| pieces.concat().into_bytes())
-}
-
 /// Cases that once failed, as they shrank. A seed in the file of kept cases means another case as soon as
-/// the strategies below change, so they move here.
+/// the strategies change, so they move here.
 #[test]
 fn kept_cases() {
     let gpu = gpu();
@@ -208,90 +173,6 @@ fn generated() -> impl Strategy<Value = Generated> {
             Generated { options, patterns, haystacks, max_scan_bytes }
         },
     )
-}
-
-/// Text that such patterns are likely to match: few letters, the characters that looks ask about, and
-/// broken UTF-8.
-fn haystack() -> impl Strategy<Value = Vec<u8>> {
-    let piece = prop::sample::select(
-        [
-            "a", "a", "b", "b", "ab", "c", "A", "K", "0", "_", " ", "\n", "\r", "\r\n", "é", "δ",
-            "\u{212a}", "💩",
-        ]
-        .map(str::as_bytes)
-        .into_iter()
-        .chain([&b"\xff"[..], b"\xc3", b"\xe2\x84", b"\0"])
-        .collect::<Vec<_>>(),
-    );
-    let pieces = |most: usize| vec(piece.clone(), 0..=most).prop_map(|pieces| pieces.concat());
-    // A period repeated gives long walks.
-    let repeated = (pieces(4), 1_usize..60).prop_map(|(piece, count)| piece.repeat(count));
-    prop_oneof![3 => pieces(24), 1 => (repeated, pieces(3)).prop_map(|(a, b)| [a, b].concat())]
-}
-
-fn pattern() -> impl Strategy<Value = String> {
-    let leaf = prop::sample::select(vec![
-        "a",
-        "a",
-        "b",
-        "b",
-        "c",
-        "ab",
-        "k",
-        "0",
-        "_",
-        " ",
-        "é",
-        r"\xff",
-        r"(?-u:\xff)",
-        ".",
-        "(?s:.)",
-        "(?-u:.)",
-        "[ab]",
-        "[^a]",
-        "(?-u:[^a])",
-        "[a-cé-λ]",
-        r"\w",
-        r"\W",
-        r"\d",
-        r"\s",
-        r"(?-u:\w)",
-        r"\PL",
-        r"(?i:k)",
-        r"\b",
-        r"\B",
-        r"(?-u:\b)",
-        r"(?-u:\B)",
-        r"\b{start}",
-        r"\b{end}",
-        r"\b{start-half}",
-        r"(?-u:\b{end-half})",
-        "^",
-        "$",
-        "(?m:^)",
-        "(?m:$)",
-        "(?mR:^)",
-        "(?mR:$)",
-        r"\A",
-        r"\z",
-        "(?:)",
-    ])
-    .prop_map(str::to_owned);
-    leaf.prop_recursive(4, 24, 4, |inner| {
-        let suffix = prop_oneof![
-            prop::sample::select(vec!["*", "+", "?", "*?", "+?", "??"]).prop_map(str::to_owned),
-            (0_u32..4, 0_u32..4, any::<bool>()).prop_map(|(least, more, lazy)| {
-                format!("{{{least},{}}}{}", least + more, if lazy { "?" } else { "" })
-            }),
-            (1_u32..4).prop_map(|least| format!("{{{least},}}")),
-        ];
-        prop_oneof![
-            3 => vec(inner.clone(), 2..5).prop_map(|parts| parts.concat()),
-            2 => vec(inner.clone(), 2..4).prop_map(|parts| format!("(?:{})", parts.join("|"))),
-            3 => (inner.clone(), suffix).prop_map(|(inner, suffix)| format!("(?:{inner}){suffix}")),
-            1 => inner.prop_map(|inner| format!("(?i:{inner})")),
-        ]
-    })
 }
 
 /// Rules whose matches do not overlap, so that both match kinds find the same.

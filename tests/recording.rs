@@ -4,10 +4,17 @@
 mod common;
 #[path = "../examples/common/mod.rs"]
 mod program;
+#[path = "common/strategies.rs"]
+mod strategies;
+
+use std::cell::Cell;
 
 use ash::vk;
 use ash::vk::Handle as _;
 use program::{Memory, Program};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use vkscan::{
     Backend, BackendError, Match, MatchKind, PipelineOptions, RawBuffer, RawCommandBuffer,
     RecordOptions, RecordedScan, RecordedState, Recording, RecordingOptions, ResidentHaystack,
@@ -77,6 +84,43 @@ impl Scanner {
         options: &RecordOptions,
     ) -> Result<RecordedScan, ScanError> {
         self.session.record(&mut self.recording, raw(commands), haystack, hits, options)
+    }
+
+    /// Records and executes a scan, and then how it goes on, until it does not. Says how often it went on, and what it came to.
+    fn run(
+        &mut self,
+        setting: &Setting,
+        text: &[u8],
+        room: u32,
+        options: &RecordOptions,
+    ) -> (usize, RecordedState, Vec<Match>) {
+        let haystack = setting.haystack(text, 0, STORAGE);
+        let hits = setting.memory(hits_bytes(room), STORAGE);
+        let mut scan = None;
+        let commands = recorded(setting.program.record(|commands| {
+            let (haystack, hits) = ((haystack.raw(), 0, text.len()), (hits.raw(), 0, room));
+            scan = Some(self.record(commands, haystack, hits, options)?);
+            Ok(())
+        }));
+        let again = recorded(setting.program.record(|commands| {
+            let Scanner { session, recording, .. } = self;
+            session.record_continue(recording, raw(commands), scan.unwrap(), 2)?;
+            Ok(())
+        }));
+        setting.program.execute(&commands).unwrap();
+        let mut times = 0;
+        while found(&hits, 0, room).0 == RecordedState::GoesOn {
+            setting.program.execute(&again).unwrap();
+            times += 1;
+            assert!(times < 10_000);
+        }
+        let (state, matches) = found(&hits, 0, room);
+        // What is over stays so.
+        setting.program.execute(&again).unwrap();
+        assert_eq!(found(&hits, 0, room), (state, matches.clone()));
+        drop((commands, again));
+        self.recording.clear();
+        (times, state, matches)
     }
 
     fn end(self, setting: &Setting) {
@@ -195,6 +239,85 @@ fn recorded_scans_are_exact_each_time() {
     setting.end();
 }
 
+/// Cases that once failed.
+#[test]
+fn kept_cases() {
+    let setting = Setting::new();
+    // What was begun anew was judged as if it had been prefiltered, when it went on.
+    let text =
+        ["q".repeat(100), "abcdabcd".to_owned(), "q".repeat(270), "xkey7".to_owned()].concat();
+    let rules = rules(MatchKind::LeftmostFirst, &[r"key7\b", r"[a-z]*abcd\b"]);
+    let options = SessionOptions::new(text.len(), 4000);
+    let session = rules.prepare_resident_cramped(&setting.backend, &options).unwrap();
+    let recording = session.recording(&setting.backend, &RecordingOptions::default()).unwrap();
+    let mut scanner = Scanner { rules, session, recording };
+    let expected = scanner.rules.reference_scan(text.as_bytes());
+    let options = RecordOptions::default().rounds(1).many_matches(false);
+    let (times, state, matches) = scanner.run(&setting, text.as_bytes(), 4000, &options);
+    assert!(times > 1, "{times}");
+    assert_eq!((state, matches), (RecordedState::Complete, expected));
+    scanner.end(&setting);
+    setting.end();
+}
+
+/// Recorded for as little as possible, so that scans go on in all ways, also with so little room that they begin anew.
+#[test]
+fn generated_rules_go_on_to_the_same_matches() {
+    const ROOM: u32 = 4000;
+
+    let setting = Setting::new();
+    let pattern = prop_oneof![strategies::pattern(), strategies::cut_pattern()];
+    let haystack = prop_oneof![strategies::haystack(), strategies::crowded_haystack()];
+    let cases = (vec(pattern, 1..5), vec(haystack, 2..6), any::<bool>(), any::<bool>());
+    let config =
+        ProptestConfig { failure_persistence: None, cases: 96, ..ProptestConfig::default() };
+    let (went_on, complete, by_host) = (Cell::new(0), Cell::new(0), Cell::new(0));
+    let outcome =
+        TestRunner::new(config).run(&cases, |(patterns, haystacks, is_all, is_cramped)| {
+            let kind = if is_all { MatchKind::All } else { MatchKind::LeftmostFirst };
+            let options = PipelineOptions::default().match_kind(kind);
+            let Ok(rules) = RulePipeline::with_options(&patterns, options) else { return Ok(()) };
+            let longest = haystacks.iter().map(Vec::len).max().unwrap().max(1);
+            let options = SessionOptions::new(longest, ROOM as usize).scans_in_flight(Some(1));
+            let session = match is_cramped {
+                true => rules.prepare_resident_cramped(&setting.backend, &options),
+                false => rules.prepare_resident_with(&setting.backend, &options),
+            };
+            let session = session.unwrap();
+            if haystacks.iter().all(Vec::is_empty) || session.table_bytes() == 0 {
+                return Ok(session.free(&setting.backend).unwrap());
+            }
+            let recording =
+                session.recording(&setting.backend, &RecordingOptions::default()).unwrap();
+            let mut scanner = Scanner { rules, session, recording };
+            for text in haystacks.iter().filter(|text| !text.is_empty()) {
+                let options = RecordOptions::default().rounds(1).many_matches(false);
+                let (times, state, matches) = scanner.run(&setting, text, ROOM, &options);
+                went_on.set(went_on.get() + usize::from(times > 0));
+                let expected = scanner.rules.reference_scan(text);
+                match state {
+                    RecordedState::NeedsHost => by_host.set(by_host.get() + 1),
+                    RecordedState::TooMany { found } => {
+                        prop_assert_eq!(found as usize, expected.len())
+                    }
+                    state => {
+                        prop_assert_eq!(state, RecordedState::Complete);
+                        let haystack = text.escape_ascii();
+                        prop_assert_eq!(&matches, &expected, "haystack \"{}\"", haystack);
+                        complete.set(complete.get() + 1);
+                    }
+                }
+            }
+            scanner.end(&setting);
+            Ok(())
+        });
+    outcome.unwrap_or_else(|error| panic!("{error}"));
+    let [went_on, complete, by_host] = [went_on, complete, by_host].map(Cell::into_inner);
+    common::say(&format!("{complete} complete, {went_on} went on, {by_host} are left to the host"));
+    assert!(complete > 100 && went_on > 30 && by_host < complete / 4);
+    setting.end();
+}
+
 #[test]
 fn a_word_on_the_device_tells_the_length() {
     let setting = Setting::new();
@@ -309,41 +432,13 @@ fn what_goes_on_comes_to_the_same_end() {
             setting.scanner(rules(MatchKind::LeftmostFirst, patterns), 1 << 14, 40_000);
         let expected = scanner.rules.reference_scan(&text);
         let room = expected.len() as u32 + 1;
-        let haystack = setting.haystack(&text, 0, STORAGE);
-        let hits = setting.memory(hits_bytes(room), STORAGE);
         for many in [false, true] {
             let options = RecordOptions::default().rounds(1).many_matches(many);
-            let mut scan = None;
-            let commands = recorded(setting.program.record(|commands| {
-                let (haystack, hits) = ((haystack.raw(), 0, text.len()), (hits.raw(), 0, room));
-                scan = Some(scanner.record(commands, haystack, hits, &options)?);
-                Ok(())
-            }));
-            let scan = scan.unwrap();
-            setting.program.execute(&commands).unwrap();
-            let again = recorded(setting.program.record(|commands| {
-                let Scanner { session, recording, .. } = &mut scanner;
-                session.record_continue(recording, raw(commands), scan, 2)?;
-                Ok(())
-            }));
-            let mut times = 0;
-            while found(&hits, 0, room).0 == RecordedState::GoesOn {
-                setting.program.execute(&again).unwrap();
-                times += 1;
-                assert!(times < 10_000, "{patterns:?}");
-            }
+            let (times, state, matches) = scanner.run(&setting, &text, room, &options);
             went_on += usize::from(times > 0);
-            let state = found(&hits, 0, room);
-            common::say(&format!(
-                "{patterns:?}, many {many}: went on {times} times, {:?}",
-                state.0
-            ));
-            assert_eq!(state, (RecordedState::Complete, expected.clone()), "{patterns:?}");
-            // What is complete stays so.
-            setting.program.execute(&again).unwrap();
-            assert_eq!(found(&hits, 0, room), state);
+            common::say(&format!("{patterns:?}, many {many}: went on {times} times, {state:?}"));
+            assert_eq!((state, &matches), (RecordedState::Complete, &expected), "{patterns:?}");
         }
-        drop((haystack, hits));
         scanner.end(&setting);
     }
     assert!(went_on >= 3, "{went_on}");

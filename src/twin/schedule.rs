@@ -138,7 +138,12 @@ pub(crate) fn schedule(buffers: &mut Buffers, params: &ScanParams) {
     if begins_again {
         begin_again(control, params);
     }
+    // Once a scan was begun anew, nothing is looked for.
+    let is_current = |control: &Control| {
+        control.restarted == 0 || params.use_prefilter == layout::PREFILTER_NONE
+    };
     let is_prefiltered = buffers.control.pass != params.pass || buffers.control.prefiltered != 0;
+    let is_prefiltered = is_prefiltered || !is_current(&buffers.control);
     match params.stage {
         layout::SCHEDULE_BEGIN => begin_pass(buffers, params, 0),
         layout::SCHEDULE_RESTART => restart(buffers, params),
@@ -155,7 +160,7 @@ pub(crate) fn schedule(buffers: &mut Buffers, params: &ScanParams) {
 
     let runs = control.pass == params.pass
         && is_again == (control.verified_again != 0)
-        && (control.restarted == 0 || params.use_prefilter == layout::PREFILTER_NONE);
+        && is_current(control);
     let prefilters =
         runs && params.use_prefilter != layout::PREFILTER_NONE && control.prefiltered == 0;
     let groups = |runs: bool, walkers: u32| {

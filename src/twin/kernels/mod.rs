@@ -381,10 +381,16 @@ fn compare_restart(backend: &Backend, kernels: &Kernels, state: &mut Buffers, pa
         assert_eq!((pass, restarted, retry_reasons, state.hit_count), (0, 1, 0, 0));
         assert!(verify_dfa_x > 0);
     }
-    // Nothing is looked for any more.
-    state.control.verify_dfa_x = 0;
-    compare(backend, kernels, state, params, "schedule");
-    assert_eq!(state.control.verify_dfa_x > 0, params.use_prefilter == use_prefilter);
+    // Nothing is looked for any more, nor judged that was not.
+    for stage in [layout::SCHEDULE_ROUND, layout::SCHEDULE_CONFIRMED] {
+        state.control.verify_dfa_x = 0;
+        let before = state.control.generation;
+        compare(backend, kernels, state, &ScanParams { stage, ..*params }, "schedule");
+        if params.use_prefilter != use_prefilter {
+            assert_eq!(state.control.verify_dfa_x, 0);
+            assert_eq!((state.control.generation, state.control.pass), (before, 0));
+        }
+    }
 }
 
 /// Compares the hits once all tasks are through: the kernel's walkers stop elsewhere than the twin's, and

@@ -76,7 +76,7 @@ impl Default for RecordingOptions {
 pub struct RecordOptions {
     /// Longest match, in bytes. By default there is no limit.
     pub max_scan_bytes: u32,
-    /// Rounds of verifying that are recorded, at least 1: 8 by default. What they do not finish goes on
+    /// Rounds of verifying that are recorded, at least 1: 4 by default. What they do not finish goes on
     /// ([`RecordedState::GoesOn`]); those that find nothing to do cost a few microseconds.
     pub rounds: u32,
     /// Whether what sorts and selects from more hits than one workgroup takes is recorded. It is by default, and costs some
@@ -102,7 +102,7 @@ impl Default for RecordOptions {
     fn default() -> RecordOptions {
         RecordOptions {
             max_scan_bytes: u32::MAX,
-            rounds: 8,
+            rounds: 4,
             many_matches: true,
             length: None,
             barriers: true,
@@ -326,7 +326,6 @@ impl ResidentRulePipeline {
             length: length.as_ref().map(|(buffer, at)| Span { buffer, offset: *at, size: 4 }),
             hits: Span { buffer: &hits, offset: hits_at, size: hit_bytes },
             rounds: options.rounds,
-            again: 1,
             has_many: options.many_matches,
             has_barriers: options.barriers,
         };

@@ -86,6 +86,8 @@ impl Commands {
             raw: self.raw,
             kept: &mut self.work.kept,
             pipeline: None,
+            set: None,
+            pushed: Vec::new(),
         });
         let device = &self.device;
         device.call("vkEndCommandBuffer", || {
@@ -248,6 +250,9 @@ pub(crate) struct Recorder<'a> {
     raw: vk::CommandBuffer,
     kept: &'a mut Vec<Kept>,
     pipeline: Option<Arc<ComputePipeline>>,
+    /// What is bound, and pushed, for pipelines of the same layout.
+    set: Option<Arc<DescriptorSet>>,
+    pushed: Vec<u8>,
 }
 
 impl Recorder<'_> {
@@ -258,7 +263,14 @@ impl Recorder<'_> {
         kept: &'a mut Keep,
     ) -> Result<Recorder<'a>> {
         device.alive()?;
-        Ok(Recorder { device, raw: commands.handle()?, kept: &mut kept.0, pipeline: None })
+        Ok(Recorder {
+            device,
+            raw: commands.handle()?,
+            kept: &mut kept.0,
+            pipeline: None,
+            set: None,
+            pushed: Vec::new(),
+        })
     }
 
     /// Opens a labelled section, as profilers show it.
@@ -308,24 +320,31 @@ impl Recorder<'_> {
         }
     }
 
-    /// Binds a kernel and its buffers for the dispatches that follow.
+    /// Binds a kernel and its buffers for the dispatches that follow. What is bound already stays, where the layouts of both
+    /// kernels are compatible (*Pipeline Layout Compatibility*).
     pub(crate) fn bind(&mut self, pipeline: &Arc<ComputePipeline>, set: &Arc<DescriptorSet>) {
-        self.keep(Kept::Pipeline(pipeline.clone()));
-        self.keep(Kept::Set(set.clone()));
-        // SAFETY: recording; both are kept.
-        unsafe {
-            let raw = self.device.raw();
-            raw.cmd_bind_pipeline(self.raw, vk::PipelineBindPoint::COMPUTE, pipeline.raw());
-            raw.cmd_bind_descriptor_sets(
-                self.raw,
-                vk::PipelineBindPoint::COMPUTE,
-                pipeline.layout(),
-                0,
-                &[set.raw()],
-                &[],
-            );
+        let compute = vk::PipelineBindPoint::COMPUTE;
+        let before = self.pipeline.take();
+        if !before.as_ref().is_some_and(|before| before.has_layout_of(pipeline)) {
+            self.set = None;
+            self.pushed.clear();
+        }
+        if !before.is_some_and(|before| Arc::ptr_eq(&before, pipeline)) {
+            self.keep(Kept::Pipeline(pipeline.clone()));
+            // SAFETY: recording; the pipeline is kept.
+            unsafe { self.device.raw().cmd_bind_pipeline(self.raw, compute, pipeline.raw()) };
         }
         self.pipeline = Some(pipeline.clone());
+        if self.set.as_ref().is_some_and(|bound| Arc::ptr_eq(bound, set)) {
+            return;
+        }
+        self.keep(Kept::Set(set.clone()));
+        let (layout, sets) = (pipeline.layout(), [set.raw()]);
+        // SAFETY: recording; the set is kept, and of the pipeline's layout.
+        unsafe {
+            self.device.raw().cmd_bind_descriptor_sets(self.raw, compute, layout, 0, &sets, &[]);
+        }
+        self.set = Some(set.clone());
     }
 
     /// Sets all push constants of the bound kernel, if it has any.
@@ -335,6 +354,9 @@ impl Recorder<'_> {
             return;
         }
         assert_eq!(bytes.len(), pipeline.push_constant_bytes() as usize);
+        if self.pushed == bytes {
+            return;
+        }
         // SAFETY: recording; the bytes are exactly the range of the pipeline's layout.
         unsafe {
             self.device.raw().cmd_push_constants(
@@ -345,6 +367,8 @@ impl Recorder<'_> {
                 bytes,
             );
         }
+        self.pushed.clear();
+        self.pushed.extend_from_slice(bytes);
     }
 
     /// Runs a grid of so many workgroups of the bound kernel: in a row, up to the device's `max_workgroups_x`, and

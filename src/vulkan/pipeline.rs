@@ -103,7 +103,7 @@ pub(crate) struct ComputePipeline {
     raw: vk::Pipeline,
     layout: vk::PipelineLayout,
     push_constant_bytes: u32,
-    _set_layout: Arc<SetLayout>,
+    set_layout: Arc<SetLayout>,
 }
 
 impl ComputePipeline {
@@ -133,7 +133,7 @@ impl ComputePipeline {
             raw: vk::Pipeline::null(),
             layout,
             push_constant_bytes: kernel.push_constant_bytes,
-            _set_layout: kernel.layout.clone(),
+            set_layout: kernel.layout.clone(),
         };
 
         let info = vk::ShaderModuleCreateInfo::default().code(kernel.words);
@@ -179,6 +179,12 @@ impl ComputePipeline {
 
     pub(super) fn layout(&self) -> vk::PipelineLayout {
         self.layout
+    }
+
+    /// Whether what is bound for one may stay bound for the other.
+    pub(super) fn has_layout_of(&self, other: &ComputePipeline) -> bool {
+        Arc::ptr_eq(&self.set_layout, &other.set_layout)
+            && self.push_constant_bytes == other.push_constant_bytes
     }
 
     pub(super) fn push_constant_bytes(&self) -> u32 {

@@ -9,7 +9,7 @@ use bytemuck::bytes_of;
 use super::bindings::bindings;
 use super::passes::FirstPass;
 use super::pipelines::Kernels;
-use super::replay::{Extent, Forecast, Marks};
+use super::replay::{Extent, Marks};
 use super::resources::{Others, Resources};
 use super::shape::FrameShape;
 use crate::BackendError;
@@ -50,7 +50,6 @@ pub(crate) struct Appended<'a> {
     /// Counter, matches and state.
     pub(crate) hits: Span<'a>,
     pub(crate) rounds: u32,
-    pub(crate) again: u32,
     pub(crate) has_many: bool,
     pub(crate) has_barriers: bool,
 }
@@ -158,8 +157,9 @@ impl Appender {
             resources.record_prefilter(&mut to, &mut marks, params);
         }
         let is_prefiltered = params.use_prefilter != layout::PREFILTER_NONE;
-        let forecast = forecast(what.rounds, what.again, what.has_many);
-        resources.record_rest(&mut to, &mut marks, params, what.rounds, is_prefiltered, forecast);
+        let first = if is_prefiltered { FirstPass::Prefiltered } else { FirstPass::Whole };
+        let params = resources.record_all_rounds(&mut to, &mut marks, params, what.rounds, first);
+        resources.append_end(&mut to, &mut marks, params, what.has_many);
         end(&mut to, what.has_barriers);
         to.label_end();
         self.recorded += 1;
@@ -180,18 +180,13 @@ impl Appender {
         resources.own_sets.extend(place.sets.iter().cloned());
         let mut to = Recorder::for_caller(device, commands, &mut place.keep)?;
         let params = ScanParams { stage: layout::SCHEDULE_ROUND, ..place.params };
-        let forecast = forecast(rounds, super::MOST_AGAIN_AHEAD, true);
         to.label_begin(c"vkscan goes on");
         begin(&mut to, has_barriers);
-        resources.append_go_on(&mut to, &mut Marks::none(), params, rounds, forecast);
+        resources.append_go_on(&mut to, &mut Marks::none(), params, rounds);
         end(&mut to, has_barriers);
         to.label_end();
         Ok(())
     }
-}
-
-fn forecast(rounds: u32, again: u32, has_many: bool) -> Forecast {
-    Forecast { hits: if has_many { Extent::Many } else { Extent::Tile }, rounds, again }
 }
 
 /// What came before has ended: others' commands, if these are waited for, and the recording before, for both use the same
@@ -230,23 +225,23 @@ impl Resources {
 
     /// Records how a run goes on, wherever it has come to: with the rounds of its passes, with starts that hits have left
     /// open, with hits that are many, or all anew.
-    fn append_go_on(
-        &self,
-        to: &mut Recorder,
-        marks: &mut Marks,
-        params: ScanParams,
-        rounds: u32,
-        forecast: Forecast,
-    ) {
+    fn append_go_on(&self, to: &mut Recorder, marks: &mut Marks, params: ScanParams, rounds: u32) {
         self.schedule(to, params);
         self.record_all_rounds(to, marks, params, rounds, FirstPass::Resumed);
         self.verify_again(to, marks, params);
-        self.record_end(to, marks, params, forecast);
+        self.append_end(to, marks, params, true);
 
         // What there was no room for is done anew, with every start.
         let params = ScanParams { use_prefilter: layout::PREFILTER_NONE, has_listed: 0, ..params };
         self.schedule(to, ScanParams { stage: layout::SCHEDULE_RESTART, ..params });
         self.record_all_rounds(to, marks, params, rounds, FirstPass::Resumed);
-        self.record_end(to, marks, params, forecast);
+        self.append_end(to, marks, params, true);
+    }
+
+    /// Records the end of a run, with open starts verified once. Hits that are many wait for the last selection.
+    fn append_end(&self, to: &mut Recorder, marks: &mut Marks, params: ScanParams, has_many: bool) {
+        self.select(to, params, Extent::Tile);
+        self.verify_again(to, marks, params);
+        self.select(to, params, if has_many { Extent::Many } else { Extent::Tile });
     }
 }

@@ -310,7 +310,7 @@ impl Resources {
         to.compute_to_host();
     }
 
-    fn select(&self, to: &mut Recorder, params: ScanParams, hits: Extent) {
+    pub(super) fn select(&self, to: &mut Recorder, params: ScanParams, hits: Extent) {
         let Kernels { select, select_few, slots, .. } = &*self.kernels;
         let (select, lanes) = match hits {
             Extent::Few => (select_few, self.shape.select_lanes.min(FEW_LANES)),

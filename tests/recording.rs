@@ -17,9 +17,9 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use vkscan::{
     Backend, BackendError, Match, MatchKind, PipelineOptions, RawBuffer, RawCommandBuffer,
-    RecordOptions, RecordedScan, RecordedState, Recording, RecordingOptions, ResidentHaystack,
-    ResidentRulePipeline, RulePipeline, ScanError, ScanScratch, SessionOptions, hits_bytes,
-    read_hits,
+    RawScope, RecordOptions, RecordedScan, RecordedState, Recording, RecordingOptions,
+    ResidentHaystack, ResidentRulePipeline, RulePipeline, ScanError, ScanScratch, SessionOptions,
+    hits_bytes, read_hits,
 };
 
 const STORAGE: vk::BufferUsageFlags = vk::BufferUsageFlags::STORAGE_BUFFER;
@@ -375,6 +375,71 @@ fn a_recorded_scan_is_exact_a_thousand_times() {
         haystack.write(0, &text);
     }
     drop((commands, haystack, hits));
+    scanner.end(&setting);
+    setting.end();
+}
+
+#[test]
+fn barriers_may_be_the_programs() {
+    let setting = Setting::new();
+    let mut scanner = setting.scanner(rules(MatchKind::LeftmostFirst, &PATTERNS), 1 << 13, 5000);
+    let device = setting.program.device.clone();
+    let text = &texts()[2];
+    let source = setting.haystack(text, 0, SOURCE);
+    let storage = STORAGE | vk::BufferUsageFlags::TRANSFER_DST;
+    let haystack = setting.memory(text.len().next_multiple_of(16) as u64, storage);
+    let hits = setting.memory(hits_bytes(5000), STORAGE | SOURCE);
+    let copied = setting.memory(hits.size, vk::BufferUsageFlags::TRANSFER_DST);
+    let [before, behind] = scanner.recording.required_barriers();
+    let transfer = vk::PipelineStageFlags::TRANSFER;
+    let copy = |commands, from: &Memory, to: &Memory, size| {
+        let regions = [vk::BufferCopy { src_offset: 0, dst_offset: 0, size }];
+        // SAFETY: the commands are being recorded, and the buffers large enough.
+        unsafe { device.cmd_copy_buffer(commands, from.buffer, to.buffer, &regions) };
+    };
+    let barrier = |commands,
+                   from: (vk::PipelineStageFlags, vk::AccessFlags),
+                   to: (vk::PipelineStageFlags, vk::AccessFlags)| {
+        let barriers = [vk::MemoryBarrier::default().src_access_mask(from.1).dst_access_mask(to.1)];
+        let none = vk::DependencyFlags::empty();
+        // SAFETY: the commands are being recorded, outside of a render pass.
+        unsafe { device.cmd_pipeline_barrier(commands, from.0, to.0, none, &barriers, &[], &[]) };
+    };
+    let scope = |scope: RawScope| {
+        let access = vk::AccessFlags::from_raw(scope.access);
+        (vk::PipelineStageFlags::from_raw(scope.stages), access)
+    };
+    // Twice: what the second one writes comes after what the first one read.
+    let commands = recorded(setting.program.record(|commands| {
+        for _ in 0..2 {
+            copy(commands, &source, &haystack, text.len() as u64);
+            barrier(commands, (transfer, vk::AccessFlags::TRANSFER_WRITE), scope(before));
+            let options = RecordOptions::default().barriers(false);
+            let (haystack, room) = ((haystack.raw(), 0, text.len()), (hits.raw(), 0, 5000));
+            scanner.record(commands, haystack, room, &options)?;
+            barrier(
+                commands,
+                scope(behind),
+                (transfer, vk::AccessFlags::TRANSFER_READ | vk::AccessFlags::TRANSFER_WRITE),
+            );
+            copy(commands, &hits, &copied, hits.size);
+            barrier(
+                commands,
+                (transfer, vk::AccessFlags::TRANSFER_WRITE),
+                (transfer, vk::AccessFlags::TRANSFER_WRITE),
+            );
+        }
+        barrier(
+            commands,
+            (transfer, vk::AccessFlags::TRANSFER_WRITE),
+            (vk::PipelineStageFlags::HOST, vk::AccessFlags::HOST_READ),
+        );
+        Ok(())
+    }));
+    setting.program.execute(&commands).unwrap();
+    let expected = scanner.rules.reference_scan(text);
+    assert_eq!(found(&copied, 0, 5000), (RecordedState::Complete, expected));
+    drop((commands, source, haystack, hits, copied));
     scanner.end(&setting);
     setting.end();
 }

@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::ffi::{CStr, c_void};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use ash::vk::Handle as _;
 use ash::{ext, vk};
@@ -174,8 +175,8 @@ impl Program {
         }
     }
 
-    /// Executes recorded commands, and waits until they have run.
-    pub fn execute(&self, recorded: &Recorded) -> Result<(), vk::Result> {
+    /// Executes recorded commands, and waits until they have run. Says how long it waited.
+    pub fn execute(&self, recorded: &Recorded) -> Result<Duration, vk::Result> {
         let commands = [recorded.commands];
         let submits = [vk::SubmitInfo::default().command_buffers(&commands)];
         // SAFETY: the commands are recorded; the queue is locked meanwhile, and the fence waited for before it goes.
@@ -184,10 +185,12 @@ impl Program {
             let locked = self.queue_lock.lock().unwrap_or_else(PoisonError::into_inner);
             self.device.queue_submit(self.queue, &submits, fence)?;
             drop(locked);
+            let began = Instant::now();
             self.device.wait_for_fences(&[fence], true, u64::MAX)?;
+            let waited = began.elapsed();
             self.device.destroy_fence(fence, None);
+            Ok(waited)
         }
-        Ok(())
     }
 
     /// What validation layers have said so far.

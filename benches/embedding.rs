@@ -1,0 +1,197 @@
+//! What an embedded scanner costs its program: host time of a scan, and memory that is imported beside memory that is copied.
+//!
+//! `cargo bench --bench embedding` prints tables; with `-- --check` it does everything once. Host time is what a thread
+//! does itself: to submit and to decode, or to record, without what it waits. Every result is compared with the CPU oracle's
+//! before anything is timed.
+
+#[path = "../examples/common/mod.rs"]
+mod common;
+
+use std::error::Error;
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use ash::vk;
+use ash::vk::Handle as _;
+use clap::Parser;
+use common::Program;
+use vkscan::{
+    Backend, Haystack, ImportedHaystack, Match, RawCommandBuffer, RecordOptions, RecordedState,
+    RecordingOptions, ResidentRulePipeline, RulePipeline, ScanScratch, hits_bytes, read_hits,
+};
+
+type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
+
+const PATTERNS: [&str; 3] =
+    [r"\bghp_[0-9A-Za-z]{36}\b", r"(?i)password\s*=\s*\S+", r"\b[0-9a-f]{32}\b"];
+
+/// A line that has something in it, and lines that do not.
+const LINE: &[u8] = b"password = hunter2\n";
+const REST: &[u8] = b"static int probe(struct device *dev) { return 0; }\n";
+
+const MAX_MATCHES: u32 = 1000;
+
+#[derive(Parser)]
+struct Args {
+    /// Do everything once, to see that it is right.
+    #[arg(long)]
+    check: bool,
+    /// Bytes of the haystack that is imported.
+    #[arg(long, default_value_t = 256 << 20)]
+    import_bytes: usize,
+    /// What `cargo bench` adds.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> Result {
+    let args = Args::parse();
+    let program = Program::new()?;
+    // SAFETY: `program` outlives the backend and all that is made from it, and tells the truth about its device.
+    let backend = unsafe { Backend::from_raw(program.raw_device()) }?;
+    let info = backend.device_info();
+    println!("{}, {} {}", info.name, info.driver_name, info.driver_info);
+    let turns = if args.check { 1 } else { 2000 };
+    println!("\n| host time of a scan | submit | decode | wall | record | execute | read | wall |");
+    println!("|---|---|---|---|---|---|---|---|");
+    for bytes in [1 << 10, 64 << 10, 1 << 20] {
+        host_time(&program, &backend, bytes, turns)?;
+    }
+    let import_bytes = if args.check { 1 << 20 } else { args.import_bytes };
+    imports(&backend, import_bytes, if args.check { 1 } else { 9 })?;
+    drop(backend);
+    program.end()
+}
+
+/// So many bytes with matches here and there.
+fn text(bytes: usize) -> Vec<u8> {
+    let piece = [&REST.repeat(100)[..], LINE].concat();
+    LINE.iter().chain(piece.iter().cycle()).copied().take(bytes).collect()
+}
+
+/// Median and 99th percentile.
+fn shown(mut times: Vec<Duration>) -> String {
+    times.sort_unstable();
+    let at = |share: usize| times[(times.len() - 1) * share / 100].as_secs_f64() * 1e6;
+    format!("{:.1} / {:.1} us", at(50), at(99))
+}
+
+/// Scans in calls of ours, and in a command buffer of the program's that is recorded once.
+fn host_time(program: &Program, backend: &Backend, bytes: usize, turns: usize) -> Result {
+    let rules = RulePipeline::new(&PATTERNS)?;
+    let session = rules.prepare_resident(backend, bytes, MAX_MATCHES as usize)?;
+    let text = text(bytes);
+    let expected = rules.reference_scan(&text);
+    let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
+    let [mut submit, mut decode, mut wall] = [Vec::new(), Vec::new(), Vec::new()];
+    for _ in 0..turns {
+        let began = Instant::now();
+        let stats = session.scan_into(backend, &text, &mut matches, &mut scratch)?;
+        wall.push(began.elapsed());
+        submit.push(stats.enqueue);
+        decode.push(stats.wall.saturating_sub(stats.enqueue + stats.wait));
+        assert_eq!(matches, expected);
+    }
+
+    let mut recording = session.recording(backend, &RecordingOptions::default().recordings(64))?;
+    let size = bytes.next_multiple_of(16) as u64;
+    let haystack = program.buffer(size, vk::BufferUsageFlags::STORAGE_BUFFER)?;
+    let hits = program.buffer(hits_bytes(MAX_MATCHES), vk::BufferUsageFlags::STORAGE_BUFFER)?;
+    haystack.write(0, &text);
+    let mut record = Vec::new();
+    let mut recorded = None;
+    for _ in 0..if turns == 1 { 1 } else { 64 } {
+        recorded = Some(program.record(|commands| {
+            // SAFETY: nobody else has it, and it is executed by `execute` alone, which waits.
+            let raw = unsafe { RawCommandBuffer::new(commands.as_raw() as *mut _) };
+            let (haystack, hits) = ((haystack.raw(), 0, bytes), (hits.raw(), 0, MAX_MATCHES));
+            let began = Instant::now();
+            session.record(&mut recording, raw, haystack, hits, &RecordOptions::default())?;
+            record.push(began.elapsed());
+            Ok::<(), Box<dyn Error>>(())
+        })?);
+    }
+    let recorded = recorded.ok_or("it is recorded once at least")?;
+    let [mut execute, mut read, mut recorded_wall] = [Vec::new(), Vec::new(), Vec::new()];
+    for _ in 0..turns {
+        let began = Instant::now();
+        let waited = program.execute(&recorded)?;
+        let executed = Instant::now();
+        let words = hits.words(0, hits.size as usize / 4);
+        let found = read_hits(&words, MAX_MATCHES);
+        read.push(executed.elapsed());
+        execute.push((executed - began).saturating_sub(waited));
+        recorded_wall.push(began.elapsed());
+        assert_eq!(found, (RecordedState::Complete, expected.clone()));
+    }
+    let columns = [submit, decode, wall, record, execute, read, recorded_wall].map(shown);
+    println!("| {} KiB | {} |", bytes >> 10, columns.join(" | "));
+    drop((recorded, haystack, hits, recording));
+    Ok(session.free(backend)?)
+}
+
+/// One haystack in ordinary memory, in staging memory, and imported.
+fn imports(backend: &Backend, bytes: usize, turns: usize) -> Result {
+    if backend.device_info().host_import_alignment.is_none() {
+        println!("\nNOT RUN: the device does not import host memory");
+        return Ok(());
+    }
+    let rules = RulePipeline::new(&PATTERNS)?;
+    let text = text(bytes);
+    let expected = rules.reference_scan(&text);
+    let session = rules.prepare_resident(backend, bytes, expected.len() + 1)?;
+    let mut file = tempfile::tempfile()?;
+    file.write_all(&text)?;
+    // SAFETY: nobody else has the file.
+    let mapped = unsafe { memmap2::Mmap::map(&file) }?;
+    println!("\n| {} MiB | GB/s |\n|---|---|", bytes >> 20);
+    let rate = |name: &str, haystack: Haystack| {
+        let gigabytes = bytes as f64 / 1e9;
+        let seconds = median(&session, backend, haystack, &expected, turns)?;
+        println!("| {name} | {:.2} |", gigabytes / seconds);
+        Ok::<(), Box<dyn Error>>(())
+    };
+    rate("ordinary memory", Haystack::from(&text))?;
+    let mut staged = session.staging(backend, bytes)?;
+    staged.copy_from_slice(&text);
+    rate("staging memory", Haystack::from(&staged))?;
+    drop(staged);
+    // What is imported is at any address: behind one byte, it begins in the middle of a word.
+    struct Behind(Vec<u8>);
+    impl AsRef<[u8]> for Behind {
+        fn as_ref(&self) -> &[u8] {
+            &self.0[1..]
+        }
+    }
+    let behind = Behind([b" ", &text[..]].concat());
+    let began = Instant::now();
+    let imported = ImportedHaystack::new(backend, behind)?;
+    let took = began.elapsed();
+    rate("imported, at an odd address", Haystack::from(&imported))?;
+    let imported = ImportedHaystack::new(backend, mapped)?;
+    rate("imported, a file mapping", Haystack::from(&imported))?;
+    println!("\nImporting takes {took:.1?}.");
+    drop(imported);
+    Ok(session.free(backend)?)
+}
+
+/// Seconds of a scan, of several.
+fn median(
+    session: &ResidentRulePipeline,
+    backend: &Backend,
+    haystack: Haystack,
+    expected: &[Match],
+    turns: usize,
+) -> Result<f64> {
+    let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
+    session.scan_into(backend, haystack, &mut matches, &mut scratch)?;
+    assert_eq!(matches, expected);
+    let mut times = Vec::new();
+    for _ in 0..turns {
+        let began = Instant::now();
+        session.scan_into(backend, haystack, &mut matches, &mut scratch)?;
+        times.push(began.elapsed());
+    }
+    times.sort_unstable();
+    Ok(times[turns / 2].as_secs_f64())
+}

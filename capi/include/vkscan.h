@@ -990,8 +990,8 @@ typedef struct {
      */
     uint32_t max_scan_bytes;
     /**
-     * Rounds of verifying that are recorded, at least 1; by default 8. What they do not finish goes on
-     * (VKSCAN_RECORDED_STATE_GOES_ON); those that find nothing to do cost a few microseconds.
+     * Rounds of verifying that are recorded, at least 1; by default as many as most scans take. What they do not finish
+     * goes on (VKSCAN_RECORDED_STATE_GOES_ON); those that find nothing to do cost a few microseconds.
      */
     uint32_t rounds;
     /**

@@ -51,8 +51,8 @@ pub struct vkscan_record_options {
     pub struct_size: u32,
     /// Longest match, in bytes; by default VKSCAN_UNBOUNDED.
     pub max_scan_bytes: u32,
-    /// Rounds of verifying that are recorded, at least 1; by default 8. What they do not finish goes on
-    /// (VKSCAN_RECORDED_STATE_GOES_ON); those that find nothing to do cost a few microseconds.
+    /// Rounds of verifying that are recorded, at least 1; by default as many as most scans take. What they do not finish
+    /// goes on (VKSCAN_RECORDED_STATE_GOES_ON); those that find nothing to do cost a few microseconds.
     pub rounds: u32,
     /// 1, the default, if what sorts and selects from more hits than one workgroup takes is recorded, which costs some
     /// 50 microseconds where it finds nothing to do; or else 0.

@@ -2,7 +2,8 @@
  * vkscan: scans bytes for thousands of regular expressions at once on raw Vulkan compute.
  *
  * Rules are compiled (vkscan_rules_compile), made resident on a device (vkscan_backend_open, vkscan_session_prepare),
- * and then any number of haystacks is scanned (vkscan_scan). examples/c/scan.c is a whole program.
+ * and then any number of haystacks is scanned (vkscan_scan). examples/c/scan.c is a whole program. What there is for
+ * programs with a Vulkan device of their own tells docs/EMBEDDING.md.
  *
  * Errors. What can fail returns a vkscan_status: VKSCAN_STATUS_OK, or else why it failed, and then vkscan_last_error()
  * has the whole text. What a function documents beyond that is what to expect of it in particular: each may also fail
@@ -23,7 +24,11 @@
  * Structs. Those that begin with `struct_size` may get more fields in a later version. Options are filled by their
  * vkscan_..._init function before they are changed. A struct for results has its size set by the caller, as in
  * `vkscan_scan_stats stats = {.struct_size = sizeof stats};`. A size that is less than this version's is refused, and
- * so is one that is more, unless what is beyond is zero; of results what is beyond is set to zero.
+ * so is one that is more, unless what is beyond is zero; of results what is beyond is set to zero. What is `reserved`
+ * is 0.
+ *
+ * Vulkan. Handles are as its own header has them for 64 bits: pointers for dispatchable objects, and numbers, to which
+ * others are cast, for the rest. Flags are its numbers, too.
  */
 
 
@@ -170,6 +175,10 @@ typedef enum {
      */
     VKSCAN_STATUS_VULKAN = 53,
     /**
+     * The device lacks what the call takes, or was made without it.
+     */
+    VKSCAN_STATUS_UNSUPPORTED = 54,
+    /**
      * The haystack does not fit the session.
      */
     VKSCAN_STATUS_HAYSTACK_TOO_LARGE = 60,
@@ -202,6 +211,39 @@ typedef enum {
      */
     VKSCAN_STATUS_READ = 67,
 } vkscan_status;
+
+/**
+ * What an executed recording has come to.
+ */
+typedef enum {
+    /**
+     * It has not run.
+     */
+    VKSCAN_RECORDED_STATE_NOT_RUN = 0,
+    /**
+     * All matches are there.
+     */
+    VKSCAN_RECORDED_STATE_COMPLETE = 1,
+    /**
+     * vkscan_recording_continue takes it further: rounds, starts or matches were more than was recorded for, or
+     * candidates more than there is room for. Then every start is verified, which takes long; a scan by the host does
+     * as much as it has to.
+     */
+    VKSCAN_RECORDED_STATE_GOES_ON = 2,
+    /**
+     * There are more matches than there is room for.
+     */
+    VKSCAN_RECORDED_STATE_TOO_MANY = 3,
+    /**
+     * It has to be done in parts, as the host does it: by vkscan_scan_resident of what
+     * vkscan_resident_haystack_from_raw makes. Or another recording has run since, and this one cannot go on.
+     */
+    VKSCAN_RECORDED_STATE_NEEDS_HOST = 4,
+    /**
+     * The haystack was to be longer than was recorded.
+     */
+    VKSCAN_RECORDED_STATE_TOO_LONG = 5,
+} vkscan_recorded_state;
 
 /**
  * What kind of device it is, the most preferred first.
@@ -326,9 +368,21 @@ typedef struct vkscan_backend vkscan_backend;
 typedef struct vkscan_device_list vkscan_device_list;
 
 /**
+ * A haystack in host memory that the device copies from by itself: no copy by the host comes before. It can be scanned
+ * by any session of its backend, as often as needed.
+ */
+typedef struct vkscan_imported_haystack vkscan_imported_haystack;
+
+/**
  * The memory of a device at a moment.
  */
 typedef struct vkscan_memory_report vkscan_memory_report;
+
+/**
+ * What scans are recorded with: device memory for one scan at a time, and descriptor sets for several. It holds a
+ * share in its session. A thread that uses it while another one does waits until that is done.
+ */
+typedef struct vkscan_recording vkscan_recording;
 
 /**
  * What a device has to be made with so that vkscan can use it, and what it may be made with besides.
@@ -349,6 +403,11 @@ typedef struct vkscan_rules vkscan_rules;
  * Rules whose tables are resident on a device, ready to scan. Many threads may scan through one session at a time.
  */
 typedef struct vkscan_session vkscan_session;
+
+/**
+ * A session that has been worked out for a device, and is yet to be made there, as often as wanted.
+ */
+typedef struct vkscan_session_plan vkscan_session_plan;
 
 /**
  * Staging memory lent by a session, to read a file or a socket straight into: a scan of it saves a copy.
@@ -475,7 +534,46 @@ typedef struct {
      * Bytes of that heap that this process may use now, or VKSCAN_UNKNOWN.
      */
     uint64_t device_local_budget_bytes;
+    /**
+     * What the offset of a buffer that kernels bind has to be a multiple of, in bytes.
+     */
+    uint64_t storage_buffer_alignment;
+    /**
+     * Host memory is imported in ranges that begin and end at multiples of so many bytes, which vkscan sees to
+     * (vkscan_imported_haystack_new); 0 if the device does not import any.
+     */
+    uint64_t host_import_alignment;
 } vkscan_device_info;
+
+/**
+ * A VkBuffer of the caller's. Handed over, it promises: it is a buffer of the backend's device, was made so, is bound
+ * to memory, is shared with or owned by the family of the queue that it is used on, and outlives its use, which is
+ * that of what is made with it, and each execution of commands that are recorded with it.
+ */
+typedef struct {
+    /**
+     * The VkBuffer.
+     */
+    uint64_t buffer;
+    /**
+     * Bytes that it was made with.
+     */
+    uint64_t size;
+    /**
+     * VkBufferUsageFlags that it was made with.
+     */
+    uint32_t usage;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+} vkscan_raw_buffer;
+
+/**
+ * Is told that memory is not read any more and may go, by whichever thread lets go of it last. It returns, and calls
+ * no function of vkscan's.
+ */
+typedef void (*vkscan_release_fn)(void *user_data);
 
 /**
  * Buffers for one purpose on one heap.
@@ -528,6 +626,56 @@ typedef struct {
      */
     uint64_t process_usage;
 } vkscan_memory_heap;
+
+/**
+ * What a session is prepared for.
+ */
+typedef struct {
+    /**
+     * sizeof(vkscan_session_options).
+     */
+    uint32_t struct_size;
+    /**
+     * Scans that may be under way at the same time, 256 at most; further ones wait for one to be over. Each takes
+     * device memory for a haystack and its hits, and staging memory for a haystack. 0, the default, is 4 for haystacks
+     * of up to 4 MiB, 2 up to 64 MiB, and 1 for larger ones.
+     */
+    uint32_t scans_in_flight;
+    /**
+     * Longest haystack, in bytes; at most VKSCAN_MAX_HAYSTACK_BYTES. There is no default: it is 0.
+     */
+    size_t haystack_capacity_bytes;
+    /**
+     * Most matches that a scan may have. There is no default: it is 0.
+     */
+    size_t max_matches;
+} vkscan_session_options;
+
+/**
+ * Buffers for one purpose that a session will have.
+ */
+typedef struct {
+    /**
+     * sizeof(vkscan_planned_memory).
+     */
+    uint32_t struct_size;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+    /**
+     * What the buffers are for, as a vkscan_memory_use says it. It is valid as long as the plan.
+     */
+    const char *purpose;
+    /**
+     * Number of buffers.
+     */
+    uint64_t buffers;
+    /**
+     * Bytes of all of them.
+     */
+    uint64_t bytes;
+} vkscan_planned_memory;
 
 /**
  * A queue of a device, as vkGetDeviceQueue gets it.
@@ -810,6 +958,121 @@ typedef struct {
 } vkscan_features;
 
 /**
+ * How a recording is made.
+ */
+typedef struct {
+    /**
+     * sizeof(vkscan_recording_options).
+     */
+    uint32_t struct_size;
+    /**
+     * Scans that can be recorded until vkscan_recording_clear, at least 1; by default 16.
+     */
+    uint32_t recordings;
+    /**
+     * Bytes of the largest haystack that has to be copied first, because its buffer was made without
+     * VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, its offset is not aligned, or the buffer ends in the middle of its last 16
+     * bytes. 0, the default, takes no memory for that.
+     */
+    size_t copied_bytes;
+} vkscan_recording_options;
+
+/**
+ * A scan to be recorded: from where to where, and how.
+ */
+typedef struct {
+    /**
+     * sizeof(vkscan_record_options).
+     */
+    uint32_t struct_size;
+    /**
+     * Longest match, in bytes; by default VKSCAN_UNBOUNDED.
+     */
+    uint32_t max_scan_bytes;
+    /**
+     * Rounds of verifying that are recorded, at least 1; by default as many as most scans take. What they do not finish
+     * goes on (VKSCAN_RECORDED_STATE_GOES_ON); those that find nothing to do cost a few microseconds.
+     */
+    uint32_t rounds;
+    /**
+     * 1, the default, if what sorts and selects from more hits than one workgroup takes is recorded, which costs some
+     * 50 microseconds where it finds nothing to do; or else 0.
+     */
+    uint32_t many_matches;
+    /**
+     * 1, the default, if barriers are recorded that order the scan between all that comes before and behind; or else
+     * 0, and then the caller records what vkscan_recording_required_barriers says.
+     */
+    uint32_t barriers;
+    /**
+     * Matches that there is room for in `hits`. There is no default: it is 0.
+     */
+    uint32_t max_matches;
+    /**
+     * The buffer that the haystack is in. There is no default: it is null.
+     */
+    vkscan_raw_buffer haystack;
+    /**
+     * Where the haystack begins in it, in bytes; by default 0.
+     */
+    uint64_t haystack_offset;
+    /**
+     * Bytes of the haystack, from 1 to the session's capacity. There is no default: it is 0.
+     */
+    uint64_t haystack_len;
+    /**
+     * The buffer that gets vkscan_hits_bytes(max_matches) bytes, made with VK_BUFFER_USAGE_STORAGE_BUFFER_BIT. There
+     * is no default: it is null.
+     */
+    vkscan_raw_buffer hits;
+    /**
+     * Where they begin in it, in bytes: a multiple of `storage_buffer_alignment` of vkscan_device_info; by default 0.
+     */
+    uint64_t hits_offset;
+    /**
+     * The buffer of a word of 32 bits that tells the haystack's length, `haystack_len` at most, when the scan is
+     * executed, made with VK_BUFFER_USAGE_TRANSFER_SRC_BIT. All zero, the default, if there is none.
+     */
+    vkscan_raw_buffer length;
+    /**
+     * Where the word is in it, in bytes: a multiple of 4; by default 0.
+     */
+    uint64_t length_offset;
+} vkscan_record_options;
+
+/**
+ * One half of a barrier.
+ */
+typedef struct {
+    /**
+     * VkPipelineStageFlags.
+     */
+    uint32_t stages;
+    /**
+     * VkAccessFlags.
+     */
+    uint32_t access;
+} vkscan_raw_scope;
+
+/**
+ * One match of one pattern: the bytes from `start` to before `end`. It is never empty.
+ */
+typedef struct {
+    /**
+     * The pattern's index in the array that the rules were compiled from.
+     */
+    uint32_t pattern_id;
+    /**
+     * Offset of the first byte.
+     */
+    uint32_t start;
+    /**
+     * Offset after the last byte.
+     */
+    uint32_t end;
+} vkscan_match;
+
+/**
  * How patterns are read and compiled. What is yes or no is 1 or 0, and 0 by default.
  */
 typedef struct {
@@ -883,48 +1146,6 @@ typedef struct {
 } vkscan_pattern;
 
 /**
- * One match of one pattern: the bytes from `start` to before `end`. It is never empty.
- */
-typedef struct {
-    /**
-     * The pattern's index in the array that the rules were compiled from.
-     */
-    uint32_t pattern_id;
-    /**
-     * Offset of the first byte.
-     */
-    uint32_t start;
-    /**
-     * Offset after the last byte.
-     */
-    uint32_t end;
-} vkscan_match;
-
-/**
- * What a session is prepared for.
- */
-typedef struct {
-    /**
-     * sizeof(vkscan_session_options).
-     */
-    uint32_t struct_size;
-    /**
-     * Scans that may be under way at the same time, 256 at most; further ones wait for one to be over. Each takes
-     * device memory for a haystack and its hits, and staging memory for a haystack. 0, the default, is 4 for haystacks
-     * of up to 4 MiB, 2 up to 64 MiB, and 1 for larger ones.
-     */
-    uint32_t scans_in_flight;
-    /**
-     * Longest haystack, in bytes; at most VKSCAN_MAX_HAYSTACK_BYTES. There is no default: it is 0.
-     */
-    size_t haystack_capacity_bytes;
-    /**
-     * Most matches that a scan may have. There is no default: it is 0.
-     */
-    size_t max_matches;
-} vkscan_session_options;
-
-/**
  * What a scan moved and how long it took; times are in nanoseconds.
  */
 typedef struct {
@@ -992,6 +1213,41 @@ typedef struct {
 } vkscan_scan_stats;
 
 /**
+ * A haystack, wherever it is: in what is not NULL of the three handles; or else in `len` bytes at `bytes`. All that is
+ * not needed is zero, as in `vkscan_haystack haystack = {.struct_size = sizeof haystack, .resident = resident};`.
+ */
+typedef struct {
+    /**
+     * sizeof(vkscan_haystack).
+     */
+    uint32_t struct_size;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+    /**
+     * In memory of the caller's.
+     */
+    const uint8_t *bytes;
+    /**
+     * Bytes there.
+     */
+    size_t len;
+    /**
+     * In staging memory.
+     */
+    const vkscan_staged_haystack *staged;
+    /**
+     * On the device.
+     */
+    const vkscan_resident_haystack *resident;
+    /**
+     * In memory of the caller's that the device copies from by itself.
+     */
+    const vkscan_imported_haystack *imported;
+} vkscan_haystack;
+
+/**
  * Reads up to `capacity` bytes into `buffer`, and returns how many; 0 at the stream's end, or VKSCAN_READ_FAILED or
  * VKSCAN_READ_NOTHING_YET.
  */
@@ -1019,6 +1275,25 @@ typedef struct {
  * Is told a match, and its bytes. Both are valid until it returns.
  */
 typedef void (*vkscan_match_fn)(void *user_data, const vkscan_stream_match *found, const uint8_t *bytes);
+
+/**
+ * A VkSemaphore, and what it is to reach. Handed over, it promises:
+ * - It is a semaphore of the backend's device, and outlives that use.
+ * - A timeline semaphore that is waited for will reach the value; one that is signalled has reached less, and is
+ *   signalled with less before.
+ * - What signals a binary semaphore that is waited for has been submitted; one that is signalled is not signalled
+ *   then.
+ */
+typedef struct {
+    /**
+     * The VkSemaphore.
+     */
+    uint64_t semaphore;
+    /**
+     * The value of a timeline semaphore; 0 for a binary one.
+     */
+    uint64_t value;
+} vkscan_raw_semaphore;
 
 #ifdef __cplusplus
 extern "C" {
@@ -1162,6 +1437,23 @@ vkscan_status vkscan_resident_haystack_new(const vkscan_backend *backend,
                                            vkscan_resident_haystack **resident);
 
 /**
+ * Makes a haystack of `len` bytes in a buffer of the caller's, from `offset` on, to be scanned where it lies. The
+ * buffer has the bytes rounded up to whole 16 ones. The caller sees to it that what it holds has been written, as by
+ * the semaphores of vkscan_submit_haystack, that it stays as it is while it is scanned, and that it outlives the
+ * haystack and all tickets for it. It is freed with vkscan_resident_haystack_free.
+ *
+ * It fails with VKSCAN_STATUS_INVALID_HANDLE for a null buffer, one that was made without
+ * VK_BUFFER_USAGE_STORAGE_BUFFER_BIT or VK_BUFFER_USAGE_TRANSFER_SRC_BIT, one that does not have the bytes, or an
+ * offset that is no multiple of `storage_buffer_alignment` of vkscan_device_info; and with
+ * VKSCAN_STATUS_HAYSTACK_TOO_LARGE for more than VKSCAN_MAX_HAYSTACK_BYTES.
+ */
+vkscan_status vkscan_resident_haystack_from_raw(const vkscan_backend *backend,
+                                                const vkscan_raw_buffer *buffer,
+                                                uint64_t offset,
+                                                size_t len,
+                                                vkscan_resident_haystack **resident);
+
+/**
  * Bytes; 0 for NULL.
  */
 size_t vkscan_resident_haystack_len(const vkscan_resident_haystack *resident);
@@ -1170,6 +1462,36 @@ size_t vkscan_resident_haystack_len(const vkscan_resident_haystack *resident);
  * Frees a haystack on the device. Where a ticket still scans it, it goes with that.
  */
 void vkscan_resident_haystack_free(vkscan_resident_haystack *resident);
+
+/**
+ * Imports `len` bytes at `haystack`, at whatever address. That takes a while, for their pages are pinned, and pays for
+ * memory that is scanned more than once, or is large, such as a file mapping. The bytes stay where and as they are
+ * until `release` is called with `user_data`, which is called exactly once, also where this fails, and then as a rule
+ * before this returns. Only if the device has not answered by the time that nothing else of vkscan's is left on it, it
+ * is never called, for the device may read then what it likes. The haystack is freed with
+ * vkscan_imported_haystack_free.
+ *
+ * It fails with VKSCAN_STATUS_UNSUPPORTED for a device without VK_EXT_external_memory_host, or one of the caller's
+ * that was made without; with VKSCAN_STATUS_INVALID_HANDLE where the driver does not take this memory; and with
+ * VKSCAN_STATUS_HAYSTACK_TOO_LARGE for more than VKSCAN_MAX_HAYSTACK_BYTES, or VKSCAN_STATUS_LIMIT_EXCEEDED for more
+ * than the device imports at once. `release` must not be NULL: then it fails, and nothing is called.
+ */
+vkscan_status vkscan_imported_haystack_new(const vkscan_backend *backend,
+                                           const uint8_t *haystack,
+                                           size_t len,
+                                           vkscan_release_fn release,
+                                           void *user_data,
+                                           vkscan_imported_haystack **imported);
+
+/**
+ * Bytes; 0 for NULL.
+ */
+size_t vkscan_imported_haystack_len(const vkscan_imported_haystack *imported);
+
+/**
+ * Frees an imported haystack. Its memory is released when no ticket scans it any more and the device is done with it.
+ */
+void vkscan_imported_haystack_free(vkscan_imported_haystack *imported);
 
 /**
  * Tells what memory the device has at the moment, and what of it sessions and haystacks have. The report is freed with
@@ -1212,6 +1534,59 @@ uint64_t vkscan_memory_report_block_bytes(const vkscan_memory_report *report);
  * Frees a report, and the texts that were asked of it.
  */
 void vkscan_memory_report_free(vkscan_memory_report *report);
+
+/**
+ * Works out a session for the device at `index` of `list`, from 0: nothing is opened or made there. The plan is freed
+ * with vkscan_session_plan_free, and needs neither rules nor list any more.
+ *
+ * It fails as vkscan_session_prepare does where a limit is at fault.
+ */
+vkscan_status vkscan_session_plan_new(const vkscan_device_list *list,
+                                      size_t index,
+                                      const vkscan_rules *rules,
+                                      const vkscan_session_options *options,
+                                      vkscan_session_plan **plan);
+
+/**
+ * As vkscan_session_plan_new, for the device of a backend.
+ */
+vkscan_status vkscan_session_plan_for_backend(const vkscan_backend *backend,
+                                              const vkscan_rules *rules,
+                                              const vkscan_session_options *options,
+                                              vkscan_session_plan **plan);
+
+/**
+ * Bytes of all buffers that the session will have: what vkscan_backend_allocated_bytes says then, if nothing else is
+ * there; 0 for NULL.
+ */
+uint64_t vkscan_session_plan_bytes(const vkscan_session_plan *plan);
+
+/**
+ * Number of purposes that the session will have buffers for; 0 for NULL.
+ */
+size_t vkscan_session_plan_memory_count(const vkscan_session_plan *plan);
+
+/**
+ * Tells of the buffers for the purpose at `index`, from 0.
+ */
+vkscan_status vkscan_session_plan_memory(const vkscan_session_plan *plan,
+                                         size_t index,
+                                         vkscan_planned_memory *one);
+
+/**
+ * Makes the session that was planned, as vkscan_session_prepare does.
+ *
+ * It fails as that does, and with VKSCAN_STATUS_WRONG_BACKEND where the backend's device or driver is another one than
+ * was planned for.
+ */
+vkscan_status vkscan_session_plan_prepare(const vkscan_session_plan *plan,
+                                          const vkscan_backend *backend,
+                                          vkscan_session **session);
+
+/**
+ * Frees a plan, and the texts that were asked of it. Sessions that were made of it go on working.
+ */
+void vkscan_session_plan_free(vkscan_session_plan *plan);
 
 /**
  * Fills in defaults, and zeros for what there is none for. `size` is sizeof(vkscan_raw_device).
@@ -1269,6 +1644,106 @@ vkscan_status vkscan_required_features_get(const vkscan_required_features *requi
  * Frees what was told, and its names.
  */
 void vkscan_required_features_free(vkscan_required_features *required);
+
+/**
+ * Fills in defaults. `size` is sizeof(vkscan_recording_options).
+ */
+vkscan_status vkscan_recording_options_init(vkscan_recording_options *options, size_t size);
+
+/**
+ * Fills in defaults, and zeros for what there is none for. `size` is sizeof(vkscan_record_options).
+ */
+vkscan_status vkscan_record_options_init(vkscan_record_options *options, size_t size);
+
+/**
+ * Makes what scans are recorded with; NULL stands for the default options. Kernels that others submit are compiled
+ * when a session's first one is made. It is freed with vkscan_recording_free.
+ *
+ * It fails with VKSCAN_STATUS_INVALID_HANDLE for no recordings, or a session without rules; and with
+ * VKSCAN_STATUS_HAYSTACK_TOO_LARGE for more bytes to copy than the session's capacity.
+ */
+vkscan_status vkscan_session_recording(const vkscan_session *session,
+                                       const vkscan_recording_options *options,
+                                       vkscan_recording **recording);
+
+/**
+ * Records a scan into `commands`. Nothing is submitted, allocated on the device or waited for. The same commands can
+ * be executed any number of times, one after the other, and each time scan what is there then. They change what is
+ * bound as compute pipeline, descriptor set 0 and push constants; they begin with transfers and kernels, and end with
+ * a kernel. `scan`, which may be NULL, gets a number for vkscan_recording_continue. The caller sees to all of this:
+ * - `commands` is a VkCommandBuffer of the backend's device, in the recording state, outside of a render pass. Its
+ *   pool is for the family of the backend's compute queue, and nobody else uses it or its pool meanwhile.
+ * - What is recorded is executed only while the recording is there, on the backend's compute queue, and never two of
+ *   the same recording's at once: not with VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT.
+ * - The haystack and its length stay as they are while it is executed.
+ *
+ * It fails with VKSCAN_STATUS_INVALID_HANDLE for a null handle, a buffer that was made without what it is for, a range
+ * outside of its buffer, an offset that is not aligned, a haystack of no bytes, or no rounds; with
+ * VKSCAN_STATUS_HAYSTACK_TOO_LARGE; and with VKSCAN_STATUS_LIMIT_EXCEEDED where as many scans are recorded as there
+ * can be, or where a haystack that has to be copied first has more than `copied_bytes` of vkscan_recording_options.
+ */
+vkscan_status vkscan_recording_record(const vkscan_recording *recording,
+                                      void *commands,
+                                      const vkscan_record_options *options,
+                                      uint64_t *scan);
+
+/**
+ * Records how a scan goes on that has run and left VKSCAN_RECORDED_STATE_GOES_ON, for so many rounds, at least 1, with
+ * barriers before and behind. A scan that is complete stays so. If another one of the same recording has run since,
+ * its state becomes VKSCAN_RECORDED_STATE_NEEDS_HOST. Of `commands` the same is asked as by vkscan_recording_record.
+ *
+ * It fails with VKSCAN_STATUS_INVALID_HANDLE for a null command buffer, no rounds, or a scan that was not recorded
+ * since the recording was made or cleared.
+ */
+vkscan_status vkscan_recording_continue(const vkscan_recording *recording,
+                                        void *commands,
+                                        uint64_t scan,
+                                        uint32_t rounds);
+
+/**
+ * Lets go of all that was recorded, so that as much can be recorded again. It is not executed any more: command
+ * buffers that have it are reset before something else is recorded.
+ */
+vkscan_status vkscan_recording_clear(const vkscan_recording *recording);
+
+/**
+ * Tells what barriers of the caller's have to be made of around a scan that is recorded without. The one before it has
+ * `before` as its second half, for the haystack, its length and the hits; the one behind it has `behind` as its first
+ * half, for all of them.
+ */
+vkscan_status vkscan_recording_required_barriers(const vkscan_recording *recording,
+                                                 vkscan_raw_scope *before,
+                                                 vkscan_raw_scope *behind);
+
+/**
+ * Frees a recording. What was recorded with it has been executed, and is not executed any more.
+ */
+void vkscan_recording_free(vkscan_recording *recording);
+
+/**
+ * Bytes that a recording writes for up to `max_matches` matches, in words of 32 bits: a counter, which is 0 unless the
+ * scan is complete; that many times a pattern and where its match starts and ends; a vkscan_recorded_state; and for
+ * VKSCAN_RECORDED_STATE_TOO_MANY the number of matches, for VKSCAN_RECORDED_STATE_TOO_LONG the length.
+ */
+uint64_t vkscan_hits_bytes(uint32_t max_matches);
+
+/**
+ * Reads `word_count` words that a recording with room for `max_matches` matches has written. `state` gets what it has
+ * come to, and `detail`, which may be NULL, the last word where that state says something by it, or else 0. Matches
+ * come as from vkscan_scan; there are none unless the scan is complete. With fewer words than
+ * vkscan_hits_bytes(max_matches) / 4 it has not run.
+ *
+ * It fails with VKSCAN_STATUS_BUFFER_TOO_SMALL where there are more than `capacity`; `count` says how many then, and
+ * `state` is set.
+ */
+vkscan_status vkscan_read_hits(const uint32_t *words,
+                               size_t word_count,
+                               uint32_t max_matches,
+                               vkscan_recorded_state *state,
+                               uint32_t *detail,
+                               vkscan_match *matches,
+                               size_t capacity,
+                               size_t *count);
 
 /**
  * Fills in defaults. `size` is sizeof(vkscan_pipeline_options).
@@ -1355,12 +1830,21 @@ vkscan_status vkscan_session_prepare(const vkscan_backend *backend,
                                      vkscan_session **session);
 
 /**
+ * Pays what a first scan costs beyond later ones, on all that scans in flight have for their own: by a scan of one
+ * byte on each. Nobody else scans with the session meanwhile.
+ *
+ * It fails as vkscan_scan does, where a device or a limit is at fault.
+ */
+vkscan_status vkscan_session_warm_up(const vkscan_session *session);
+
+/**
  * Frees all that a session holds, on device and host, and waits for scans that run. The session is gone whatever comes
  * back; NULL is ignored.
  *
- * It fails with VKSCAN_STATUS_STILL_IN_USE where tickets are left that were not freed, and the session goes with the
- * last of them; or where the device has not answered in time and still holds something, which it gives back once it
- * has (vkscan_backend_held_back). Any other status is the first fault; what can be freed is freed all the same.
+ * It fails with VKSCAN_STATUS_STILL_IN_USE where tickets or recordings are left that were not freed, and the session
+ * goes with the last of them; or where the device has not answered in time and still holds something, which it gives
+ * back once it has (vkscan_backend_held_back). Any other status is the first fault; what can be freed is freed all the
+ * same.
  */
 vkscan_status vkscan_session_free(vkscan_session *session);
 
@@ -1401,6 +1885,19 @@ vkscan_status vkscan_scan_staged(const vkscan_session *session,
  */
 vkscan_status vkscan_scan_resident(const vkscan_session *session,
                                    const vkscan_resident_haystack *haystack,
+                                   uint32_t max_scan_bytes,
+                                   vkscan_match *matches,
+                                   size_t capacity,
+                                   size_t *count,
+                                   vkscan_scan_stats *stats);
+
+/**
+ * As vkscan_scan, of a haystack wherever it is.
+ *
+ * It fails with VKSCAN_STATUS_WRONG_BACKEND, too.
+ */
+vkscan_status vkscan_scan_haystack(const vkscan_session *session,
+                                   const vkscan_haystack *haystack,
                                    uint32_t max_scan_bytes,
                                    vkscan_match *matches,
                                    size_t capacity,
@@ -1497,6 +1994,43 @@ vkscan_status vkscan_submit_resident(const vkscan_session *session,
                                      const vkscan_resident_haystack *haystack,
                                      uint32_t max_scan_bytes,
                                      vkscan_ticket **ticket);
+
+/**
+ * As vkscan_submit, of a haystack wherever it is, in the order that semaphores of the caller's keep: the scan begins
+ * once all of the `wait_count` ones at `waits` are reached, and when it is over all of the `signal_count` ones at
+ * `signals` are signalled, whether it failed or not. Then the device no longer reads the haystack. The arrays may be
+ * NULL where there are none, and are not needed any more when this returns.
+ *
+ * A scan is over when vkscan_ticket_wait has returned or the ticket has been freed: only the host knows whether it has
+ * to go on. So nothing that this thread waits for before that may wait for `signals`. vkscan_ticket_timeline is for
+ * that.
+ *
+ * It fails with VKSCAN_STATUS_WRONG_BACKEND, too, and with VKSCAN_STATUS_INVALID_HANDLE for a null semaphore. Nothing
+ * is signalled then.
+ */
+vkscan_status vkscan_submit_haystack(const vkscan_session *session,
+                                     const vkscan_haystack *haystack,
+                                     uint32_t max_scan_bytes,
+                                     const vkscan_raw_semaphore *waits,
+                                     size_t wait_count,
+                                     const vkscan_raw_semaphore *signals,
+                                     size_t signal_count,
+                                     vkscan_ticket **ticket);
+
+/**
+ * Whether all that has been submitted for the scan so far has run, so that waiting for it takes no longer than it
+ * takes to fetch the matches; but for the few scans that go on then. It never waits itself. While another thread waits
+ * for the ticket it is not, and of NULL it is not.
+ */
+bool vkscan_ticket_is_ready(const vkscan_ticket *ticket);
+
+/**
+ * Gives the timeline semaphore and the value that it reaches when vkscan_ticket_is_ready says so, to wait for among
+ * others on the same device. Both are 0 where there was nothing to submit, as for a haystack of no bytes. The
+ * semaphore is the session's, and there until the ticket is freed.
+ */
+vkscan_status vkscan_ticket_timeline(const vkscan_ticket *ticket,
+                                     vkscan_raw_semaphore *semaphore);
 
 /**
  * Waits for a scan's end, and gives its matches as vkscan_scan does. The ticket keeps them until it is freed: where

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use vkscan::{Backend, BackendOptions, DeviceInfo, DeviceKind, HeldBack, Validation};
 
-use crate::border::{self, HandleOut, Out, SizedOut, sized};
+use crate::border::{self, HandleOut, Out, SizedOut, element, sized};
 use crate::status::{Failure, free, get, run, vkscan_status};
 
 /// Stands for a number of bytes that is not known.
@@ -103,6 +103,11 @@ pub struct vkscan_device_info {
     pub device_local_bytes: u64,
     /// Bytes of that heap that this process may use now, or VKSCAN_UNKNOWN.
     pub device_local_budget_bytes: u64,
+    /// What the offset of a buffer that kernels bind has to be a multiple of, in bytes.
+    pub storage_buffer_alignment: u64,
+    /// Host memory is imported in ranges that begin and end at multiples of so many bytes, which vkscan sees to
+    /// (vkscan_imported_haystack_new); 0 if the device does not import any.
+    pub host_import_alignment: u64,
 }
 
 sized!(vkscan_backend_options, vkscan_device_info);
@@ -177,6 +182,8 @@ impl Device {
             max_allocation_bytes: info.max_allocation_bytes,
             device_local_bytes: info.device_local_bytes,
             device_local_budget_bytes: info.device_local_budget_bytes.unwrap_or(VKSCAN_UNKNOWN),
+            storage_buffer_alignment: info.storage_buffer_alignment,
+            host_import_alignment: info.host_import_alignment.unwrap_or(0),
         }
     }
 }
@@ -289,9 +296,18 @@ pub unsafe extern "C" fn vkscan_device_list_get(
         let devices = &list.ok_or_else(|| Failure::null("list"))?.devices;
         // SAFETY: as the header asks of the caller.
         let info = unsafe { SizedOut::new(info, "info") }?;
-        info.set(border::element(devices, index, "devices")?.describe());
+        info.set(element(devices, index, "devices")?.describe());
         Ok(())
     })
+}
+
+/// The device at an index of a list.
+pub(crate) fn device(
+    list: Option<&vkscan_device_list>,
+    index: usize,
+) -> Result<&DeviceInfo, Failure> {
+    let devices = &list.ok_or_else(|| Failure::null("list"))?.devices;
+    Ok(&element(devices, index, "devices")?.info)
 }
 
 /// Frees a list, and the texts that were asked of it.

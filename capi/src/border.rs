@@ -149,6 +149,16 @@ impl<T> Out<T> {
         Ok(Out(to))
     }
 
+    /// As [`Out::new`], for a result that need not be wanted.
+    ///
+    /// # Safety
+    ///
+    /// As [`Out::new`].
+    pub(crate) unsafe fn optional(to: *mut T, name: &str) -> Result<Option<Out<T>>, Failure> {
+        // SAFETY: as the caller promises.
+        (!to.is_null()).then(|| unsafe { Out::new(to, name) }).transpose()
+    }
+
     /// Overwrites what was there, which may be nothing.
     pub(crate) fn set(&self, value: T) {
         // SAFETY: it is not null and aligned, and can be written to as `new` was promised.
@@ -226,6 +236,17 @@ pub(crate) unsafe fn slice<'a, T>(
     check_array(from, len, name)?;
     // SAFETY: as the caller promises; it is not null and aligned, and as large as memory can be.
     Ok(unsafe { std::slice::from_raw_parts(from, len) })
+}
+
+/// A caller's struct that does not tell its size.
+///
+/// # Safety
+///
+/// `from` is null or points to one, of which any bytes make a valid value.
+pub(crate) unsafe fn value<T: Copy>(from: *const T, name: &str) -> Result<T, Failure> {
+    check(from, name)?;
+    // SAFETY: as the caller promises; it is not null and aligned.
+    Ok(unsafe { from.read() })
 }
 
 fn check_array<T>(from: *const T, len: usize, name: &str) -> Result<(), Failure> {

@@ -1,11 +1,13 @@
-//! Where haystacks may be besides the caller's memory: in staging memory, and on the device.
+//! Where haystacks may be: in the caller's memory, in staging memory, and on the device.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use vkscan::{Haystack, ResidentHaystack, StagedHaystack};
+use vkscan::{Haystack, ImportedHaystack, ResidentHaystack, StagedHaystack};
 
 use crate::backend::{self, vkscan_backend};
-use crate::border::{self, HandleOut, Out};
+use crate::border::{self, HandleOut, Out, sized};
+use crate::imported::{self, vkscan_imported_haystack};
+use crate::objects::vkscan_raw_buffer;
 use crate::session::{self, vkscan_session};
 use crate::status::{Failure, free, get, run, vkscan_status};
 
@@ -19,11 +21,66 @@ pub struct vkscan_resident_haystack {
     haystack: Arc<ResidentHaystack>,
 }
 
+/// A haystack, wherever it is: in what is not NULL of the three handles; or else in `len` bytes at `bytes`. All that is
+/// not needed is zero, as in `vkscan_haystack haystack = {.struct_size = sizeof haystack, .resident = resident};`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct vkscan_haystack {
+    /// sizeof(vkscan_haystack).
+    pub struct_size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// In memory of the caller's.
+    pub bytes: *const u8,
+    /// Bytes there.
+    pub len: usize,
+    /// In staging memory.
+    pub staged: *const vkscan_staged_haystack,
+    /// On the device.
+    pub resident: *const vkscan_resident_haystack,
+    /// In memory of the caller's that the device copies from by itself.
+    pub imported: *const vkscan_imported_haystack,
+}
+
+sized!(vkscan_haystack);
+
 /// A haystack, and a share in it where it is ours.
 pub(crate) enum Source<'a> {
     Bytes(&'a [u8]),
     Staged(Arc<StagedHaystack>),
     Resident(Arc<ResidentHaystack>),
+    Imported(Arc<ImportedHaystack>),
+}
+
+/// The haystack that C speaks of.
+///
+/// # Safety
+///
+/// `haystack` is null or points to as many bytes as the struct says it has, whose handles are alive, and whose bytes
+/// are there as long as the result is used.
+pub(crate) unsafe fn source<'a>(haystack: *const vkscan_haystack) -> Result<Source<'a>, Failure> {
+    // SAFETY: as the caller promises.
+    let (haystack, bytes, staged, resident, imported) = unsafe {
+        let haystack = border::read(haystack, "haystack")?;
+        (
+            haystack,
+            border::slice(haystack.bytes, haystack.len, "haystack.bytes")?,
+            haystack.staged.as_ref(),
+            haystack.resident.as_ref(),
+            haystack.imported.as_ref(),
+        )
+    };
+    let is_bytes = haystack.len > 0 || !haystack.bytes.is_null();
+    match (is_bytes, staged, resident, imported) {
+        _ if haystack.reserved != 0 => {
+            Err(Failure::argument("`haystack.reserved` is not 0: set what is not used to zero"))
+        }
+        (_, None, None, None) => Ok(Source::Bytes(bytes)),
+        (false, Some(_), None, None) => staged_source(staged),
+        (false, None, Some(_), None) => resident_source(resident),
+        (false, None, None, Some(_)) => Ok(Source::Imported(imported::of(imported)?)),
+        _ => Err(Failure::argument("`haystack` is in more than one place: set the others to zero")),
+    }
 }
 
 impl Source<'_> {
@@ -32,6 +89,7 @@ impl Source<'_> {
             Source::Bytes(bytes) => Haystack::Bytes(bytes),
             Source::Staged(staged) => Haystack::Staged(staged),
             Source::Resident(resident) => Haystack::Resident(resident),
+            Source::Imported(imported) => Haystack::Imported(imported),
         }
     }
 }
@@ -129,6 +187,36 @@ pub unsafe extern "C" fn vkscan_resident_haystack_new(
         };
         let backend = backend::of(backend)?;
         let haystack = Arc::new(ResidentHaystack::new(backend, haystack)?);
+        to.set(vkscan_resident_haystack { haystack });
+        Ok(())
+    })
+}
+
+/// Makes a haystack of `len` bytes in a buffer of the caller's, from `offset` on, to be scanned where it lies. The
+/// buffer has the bytes rounded up to whole 16 ones. The caller sees to it that what it holds has been written, as by
+/// the semaphores of vkscan_submit_haystack, that it stays as it is while it is scanned, and that it outlives the
+/// haystack and all tickets for it. It is freed with vkscan_resident_haystack_free.
+///
+/// It fails with VKSCAN_STATUS_INVALID_HANDLE for a null buffer, one that was made without
+/// VK_BUFFER_USAGE_STORAGE_BUFFER_BIT or VK_BUFFER_USAGE_TRANSFER_SRC_BIT, one that does not have the bytes, or an
+/// offset that is no multiple of `storage_buffer_alignment` of vkscan_device_info; and with
+/// VKSCAN_STATUS_HAYSTACK_TOO_LARGE for more than VKSCAN_MAX_HAYSTACK_BYTES.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vkscan_resident_haystack_from_raw(
+    backend: Option<&vkscan_backend>,
+    buffer: *const vkscan_raw_buffer,
+    offset: u64,
+    len: usize,
+    resident: *mut *mut vkscan_resident_haystack,
+) -> vkscan_status {
+    run(|| {
+        // SAFETY: as the header asks of the caller.
+        let (to, buffer) = unsafe {
+            let to = HandleOut::new(resident, "resident")?;
+            (to, border::value(buffer, "buffer")?.get("buffer")?)
+        };
+        let backend = backend::of(backend)?;
+        let haystack = Arc::new(ResidentHaystack::from_raw(backend, buffer, offset, len)?);
         to.set(vkscan_resident_haystack { haystack });
         Ok(())
     })

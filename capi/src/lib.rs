@@ -7,12 +7,16 @@
 //! | `border.rs` | pointers, lengths and structs, looked at before they are used |
 //! | `backend.rs` | devices |
 //! | `raw.rs` | devices that the caller owns: handles, a lock, an allocator |
+//! | `objects.rs` | buffers, semaphores and barriers that the caller owns |
 //! | `memory.rs` | what memory is used for |
 //! | `validation.rs` | what validation layers say |
 //! | `rules.rs` | patterns to tables |
 //! | `session.rs` | sessions and scans |
+//! | `plan.rs` | sessions that are worked out before they are made |
 //! | `ticket.rs` | scans in flight |
+//! | `record.rs` | scans in command buffers of the caller's |
 //! | `haystack.rs` | staging memory, and haystacks on the device |
+//! | `imported.rs` | haystacks that the device copies from by itself |
 //! | `stream.rs` | haystacks of any length |
 
 // Types have the names that they have in C.
@@ -24,8 +28,12 @@
 pub mod backend;
 pub mod border;
 pub mod haystack;
+pub mod imported;
 pub mod memory;
+pub mod objects;
+pub mod plan;
 pub mod raw;
+pub mod record;
 pub mod rules;
 pub mod session;
 pub mod status;
@@ -42,8 +50,11 @@ const _: () = {
     is_shared::<backend::vkscan_device_list>();
     is_shared::<haystack::vkscan_resident_haystack>();
     is_shared::<haystack::vkscan_staged_haystack>();
+    is_shared::<imported::vkscan_imported_haystack>();
     is_shared::<memory::vkscan_memory_report>();
+    is_shared::<plan::vkscan_session_plan>();
     is_shared::<raw::vkscan_required_features>();
+    is_shared::<record::vkscan_recording>();
     is_shared::<rules::vkscan_rules>();
     is_shared::<session::vkscan_session>();
     is_shared::<ticket::vkscan_ticket>();

@@ -264,11 +264,11 @@ impl Names {
 
 /// What a caller's functions are called with.
 #[derive(Clone, Copy)]
-struct UserData(*mut c_void);
+pub(crate) struct UserData(pub(crate) *mut c_void);
 
 impl UserData {
     /// As a whole, so that closures take it so.
-    fn pointer(self) -> *mut c_void {
+    pub(crate) fn pointer(self) -> *mut c_void {
         self.0
     }
 }

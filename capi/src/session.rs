@@ -10,7 +10,8 @@ use vkscan::{
 use crate::backend::{self, VKSCAN_UNKNOWN, vkscan_backend};
 use crate::border::{self, HandleOut, MatchArray, Out, SizedOut, sized, vkscan_match};
 use crate::haystack::{
-    Source, resident_source, staged_source, vkscan_resident_haystack, vkscan_staged_haystack,
+    self, Source, resident_source, staged_source, vkscan_haystack, vkscan_resident_haystack,
+    vkscan_staged_haystack,
 };
 use crate::rules::{self, vkscan_rules};
 use crate::status::{Failure, get, run, vkscan_status};
@@ -28,7 +29,14 @@ pub struct vkscan_session {
     pub(crate) session: Arc<Session>,
 }
 
-/// What a session and its tickets share.
+impl vkscan_session {
+    pub(crate) fn new(resident: ResidentRulePipeline, backend: &Backend) -> vkscan_session {
+        let session = Session { resident, backend: backend.clone(), spare: Mutex::default() };
+        vkscan_session { session: Arc::new(session) }
+    }
+}
+
+/// What a session, its tickets and its recordings share.
 pub(crate) struct Session {
     pub(crate) resident: ResidentRulePipeline,
     pub(crate) backend: Backend,
@@ -185,33 +193,55 @@ pub unsafe extern "C" fn vkscan_session_prepare(
     run(|| {
         // SAFETY: as the header asks of the caller.
         let (to, options) =
-            unsafe { (HandleOut::new(session, "session")?, border::read(options, "options")?) };
+            unsafe { (HandleOut::new(session, "session")?, read_options(options)?) };
         let (backend, rules) = (backend::of(backend)?, rules::of(rules)?);
-        let vkscan_session_options {
-            haystack_capacity_bytes, max_matches, scans_in_flight, ..
-        } = options;
-        let scans_in_flight = (scans_in_flight > 0).then_some(scans_in_flight as usize);
-        let options = SessionOptions::new(haystack_capacity_bytes, max_matches)
-            .scans_in_flight(scans_in_flight);
-        let resident = rules.prepare_resident_with(backend, &options)?;
-        let session = Session { resident, backend: backend.clone(), spare: Mutex::default() };
-        to.set(vkscan_session { session: Arc::new(session) });
+        to.set(vkscan_session::new(rules.prepare_resident_with(backend, &options)?, backend));
         Ok(())
+    })
+}
+
+/// The options that C speaks of.
+///
+/// # Safety
+///
+/// `options` is null or points to as many bytes as the struct says it has.
+pub(crate) unsafe fn read_options(
+    options: *const vkscan_session_options,
+) -> Result<SessionOptions, Failure> {
+    // SAFETY: as the caller promises.
+    let options = unsafe { border::read(options, "options") }?;
+    let vkscan_session_options { haystack_capacity_bytes, max_matches, scans_in_flight, .. } =
+        options;
+    let scans_in_flight = (scans_in_flight > 0).then_some(scans_in_flight as usize);
+    Ok(SessionOptions::new(haystack_capacity_bytes, max_matches).scans_in_flight(scans_in_flight))
+}
+
+/// Pays what a first scan costs beyond later ones, on all that scans in flight have for their own: by a scan of one
+/// byte on each. Nobody else scans with the session meanwhile.
+///
+/// It fails as vkscan_scan does, where a device or a limit is at fault.
+#[unsafe(no_mangle)]
+pub extern "C" fn vkscan_session_warm_up(session: Option<&vkscan_session>) -> vkscan_status {
+    run(|| {
+        let session = of(session)?;
+        Ok(session.resident.warm_up(&session.backend)?)
     })
 }
 
 /// Frees all that a session holds, on device and host, and waits for scans that run. The session is gone whatever comes
 /// back; NULL is ignored.
 ///
-/// It fails with VKSCAN_STATUS_STILL_IN_USE where tickets are left that were not freed, and the session goes with the
-/// last of them; or where the device has not answered in time and still holds something, which it gives back once it
-/// has (vkscan_backend_held_back). Any other status is the first fault; what can be freed is freed all the same.
+/// It fails with VKSCAN_STATUS_STILL_IN_USE where tickets or recordings are left that were not freed, and the session
+/// goes with the last of them; or where the device has not answered in time and still holds something, which it gives
+/// back once it has (vkscan_backend_held_back). Any other status is the first fault; what can be freed is freed all the
+/// same.
 #[unsafe(no_mangle)]
 pub extern "C" fn vkscan_session_free(session: Option<Box<vkscan_session>>) -> vkscan_status {
     run(|| {
         let Some(session) = session else { return Ok(()) };
         let Some(session) = Arc::into_inner(session.session) else {
-            let message = "tickets of the session are left: it is freed with the last of them";
+            let message =
+                "tickets or recordings of the session are left: it is freed with the last of them";
             return Err(Failure::new(vkscan_status::StillInUse, message));
         };
         Ok(session.resident.free(&session.backend)?)
@@ -287,6 +317,28 @@ pub unsafe extern "C" fn vkscan_scan_resident(
     })
 }
 
+/// As vkscan_scan, of a haystack wherever it is.
+///
+/// It fails with VKSCAN_STATUS_WRONG_BACKEND, too.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vkscan_scan_haystack(
+    session: Option<&vkscan_session>,
+    haystack: *const vkscan_haystack,
+    max_scan_bytes: u32,
+    matches: *mut vkscan_match,
+    capacity: usize,
+    count: *mut usize,
+    stats: *mut vkscan_scan_stats,
+) -> vkscan_status {
+    run(|| {
+        // SAFETY: as the header asks of the caller.
+        let (to, source) = unsafe {
+            (Results::new(matches, capacity, count, stats)?, haystack::source(haystack)?)
+        };
+        scan(session, source, max_scan_bytes, &to)
+    })
+}
+
 fn scan(
     session: Option<&vkscan_session>,
     source: Source,
@@ -353,12 +405,13 @@ pub unsafe extern "C" fn vkscan_session_trim(
     freed_bytes: *mut u64,
 ) -> vkscan_status {
     run(|| {
+        // SAFETY: as the header asks of the caller.
+        let to = unsafe { Out::optional(freed_bytes, "freed_bytes") }?;
         let session = of(session)?;
         session.spare.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let bytes = session.resident.trim()?;
-        if !freed_bytes.is_null() {
-            // SAFETY: as the header asks of the caller.
-            unsafe { Out::new(freed_bytes, "freed_bytes") }?.set(bytes);
+        if let Some(to) = to {
+            to.set(bytes);
         }
         Ok(())
     })

@@ -61,6 +61,8 @@ pub enum vkscan_status {
     DeviceLost = 52,
     /// Any other Vulkan call that failed.
     Vulkan = 53,
+    /// The device lacks what the call takes, or was made without it.
+    Unsupported = 54,
 
     /// The haystack does not fit the session.
     HaystackTooLarge = 60,
@@ -81,7 +83,7 @@ pub enum vkscan_status {
 }
 
 impl vkscan_status {
-    const ALL: [(vkscan_status, &CStr); 32] = {
+    const ALL: [(vkscan_status, &CStr); 33] = {
         use vkscan_status::*;
         [
             (Ok, c"all went well"),
@@ -108,6 +110,7 @@ impl vkscan_status {
             (CallersDevice, c"the device is the caller's"),
             (DeviceLost, c"the Vulkan device is lost"),
             (Vulkan, c"a Vulkan call failed"),
+            (Unsupported, c"the device lacks what the call takes"),
             (HaystackTooLarge, c"the haystack does not fit the session"),
             (TooManyMatches, c"more matches than the session holds"),
             (RuleTooLarge, c"a pattern's tables do not fit the device"),
@@ -234,6 +237,7 @@ impl From<BackendError> for Failure {
             BackendError::CallersDevice { .. } => vkscan_status::CallersDevice,
             BackendError::DeviceLost => vkscan_status::DeviceLost,
             BackendError::Vulkan { .. } => vkscan_status::Vulkan,
+            BackendError::Unsupported { .. } => vkscan_status::Unsupported,
             _ => vkscan_status::Other,
         };
         Failure::new(status, error.to_string())

@@ -96,10 +96,8 @@ pub unsafe extern "C" fn vkscan_scan_reader(
         let read = read.ok_or_else(|| Failure::null("read"))?;
         let on_match = on_match.ok_or_else(|| Failure::null("on_match"))?;
         // SAFETY: as the header asks of the caller.
-        let (to_scanned, to_stats) = unsafe {
-            let scanned = (!scanned.is_null()).then(|| Out::new(scanned, "scanned")).transpose()?;
-            (scanned, SizedOut::optional(stats, "stats")?)
-        };
+        let (to_scanned, to_stats) =
+            unsafe { (Out::optional(scanned, "scanned")?, SizedOut::optional(stats, "stats")?) };
         let mut reader = Reader { read, user_data, bytes: 0 };
         let tell = |found: StreamMatch, bytes: &[u8]| {
             let StreamMatch { pattern_id, start, end } = found;

@@ -1,20 +1,24 @@
 //! Scans in flight: submitted by one call, and waited for by another.
 
 use std::mem::replace;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
-use vkscan::{Haystack, Match, ResidentRulePipeline, ScanStats, Ticket};
+use vkscan::{Haystack, Match, RawSemaphore, ResidentRulePipeline, ScanStats, Ticket};
 
-use crate::border::{self, HandleOut, vkscan_match};
+use crate::border::{self, HandleOut, Out, vkscan_match};
 use crate::haystack::{
-    Source, resident_source, staged_source, vkscan_resident_haystack, vkscan_staged_haystack,
+    self, Source, resident_source, staged_source, vkscan_haystack, vkscan_resident_haystack,
+    vkscan_staged_haystack,
 };
+use crate::objects::{semaphores, vkscan_raw_semaphore};
 use crate::session::{self, Results, Scratch, Session, vkscan_scan_stats, vkscan_session};
-use crate::status::{Failure, free, run, vkscan_status};
+use crate::status::{Failure, free, get, run, vkscan_status};
 
 /// A scan that has been submitted. It holds a share in its session and in a haystack of vkscan's.
 pub struct vkscan_ticket {
     state: Mutex<State>,
+    /// What is reached when there is nothing to wait for any more.
+    timeline: vkscan_raw_semaphore,
     /// Goes after the scan, which borrows it.
     session: Arc<Session>,
 }
@@ -41,6 +45,8 @@ impl vkscan_ticket {
         session: Option<&vkscan_session>,
         source: Source<'static>,
         max_scan_bytes: u32,
+        waits: &[RawSemaphore],
+        signals: &[RawSemaphore],
     ) -> Result<vkscan_ticket, Failure> {
         let session = session::of(session)?.clone();
         session.check_len(source.haystack().len())?;
@@ -50,11 +56,32 @@ impl vkscan_ticket {
         // the caller's stays, as the caller promises.
         let haystack =
             unsafe { std::mem::transmute::<Haystack<'_>, Haystack<'static>>(source.haystack()) };
-        let ticket = resident.submit_bounded(&session.backend, haystack, max_scan_bytes)?;
+        let ticket = resident.submit_with_semaphores(
+            &session.backend,
+            haystack,
+            max_scan_bytes,
+            waits,
+            signals,
+        )?;
+        let timeline = ticket.timeline().map_or(vkscan_raw_semaphore::NONE, Into::into);
         Ok(vkscan_ticket {
             state: Mutex::new(State::InFlight(Box::new(InFlight { ticket, source }))),
+            timeline,
             session,
         })
+    }
+
+    /// Whether there is nothing to wait for. While another thread waits there is.
+    fn is_ready(&self) -> bool {
+        let state = match self.state.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(state)) => state.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        match &*state {
+            State::InFlight(in_flight) => in_flight.ticket.is_ready(),
+            _ => true,
+        }
     }
 
     fn wait(&self, to: &Results) -> Result<(), Failure> {
@@ -100,7 +127,7 @@ pub unsafe extern "C" fn vkscan_submit(
     run(|| unsafe {
         let to = HandleOut::new(ticket, "ticket")?;
         let source = Source::Bytes(border::slice(haystack, len, "haystack")?);
-        to.set(vkscan_ticket::submit(session, source, max_scan_bytes)?);
+        to.set(vkscan_ticket::submit(session, source, max_scan_bytes, &[], &[])?);
         Ok(())
     })
 }
@@ -118,7 +145,8 @@ pub unsafe extern "C" fn vkscan_submit_staged(
     // SAFETY: as the header asks of the caller.
     run(|| unsafe {
         let to = HandleOut::new(ticket, "ticket")?;
-        to.set(vkscan_ticket::submit(session, staged_source(haystack)?, max_scan_bytes)?);
+        let source = staged_source(haystack)?;
+        to.set(vkscan_ticket::submit(session, source, max_scan_bytes, &[], &[])?);
         Ok(())
     })
 }
@@ -136,7 +164,65 @@ pub unsafe extern "C" fn vkscan_submit_resident(
     // SAFETY: as the header asks of the caller.
     run(|| unsafe {
         let to = HandleOut::new(ticket, "ticket")?;
-        to.set(vkscan_ticket::submit(session, resident_source(haystack)?, max_scan_bytes)?);
+        let source = resident_source(haystack)?;
+        to.set(vkscan_ticket::submit(session, source, max_scan_bytes, &[], &[])?);
+        Ok(())
+    })
+}
+
+/// As vkscan_submit, of a haystack wherever it is, in the order that semaphores of the caller's keep: the scan begins
+/// once all of the `wait_count` ones at `waits` are reached, and when it is over all of the `signal_count` ones at
+/// `signals` are signalled, whether it failed or not. Then the device no longer reads the haystack. The arrays may be
+/// NULL where there are none, and are not needed any more when this returns.
+///
+/// A scan is over when vkscan_ticket_wait has returned or the ticket has been freed: only the host knows whether it has
+/// to go on. So nothing that this thread waits for before that may wait for `signals`. vkscan_ticket_timeline is for
+/// that.
+///
+/// It fails with VKSCAN_STATUS_WRONG_BACKEND, too, and with VKSCAN_STATUS_INVALID_HANDLE for a null semaphore. Nothing
+/// is signalled then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vkscan_submit_haystack(
+    session: Option<&vkscan_session>,
+    haystack: *const vkscan_haystack,
+    max_scan_bytes: u32,
+    waits: *const vkscan_raw_semaphore,
+    wait_count: usize,
+    signals: *const vkscan_raw_semaphore,
+    signal_count: usize,
+    ticket: *mut *mut vkscan_ticket,
+) -> vkscan_status {
+    // SAFETY: as the header asks of the caller.
+    run(|| unsafe {
+        let to = HandleOut::new(ticket, "ticket")?;
+        let waits = semaphores(waits, wait_count, "waits")?;
+        let signals = semaphores(signals, signal_count, "signals")?;
+        let source = haystack::source(haystack)?;
+        to.set(vkscan_ticket::submit(session, source, max_scan_bytes, &waits, &signals)?);
+        Ok(())
+    })
+}
+
+/// Whether all that has been submitted for the scan so far has run, so that waiting for it takes no longer than it
+/// takes to fetch the matches; but for the few scans that go on then. It never waits itself. While another thread waits
+/// for the ticket it is not, and of NULL it is not.
+#[unsafe(no_mangle)]
+pub extern "C" fn vkscan_ticket_is_ready(ticket: Option<&vkscan_ticket>) -> bool {
+    get(false, || Ok(ticket.ok_or_else(|| Failure::null("ticket"))?.is_ready()))
+}
+
+/// Gives the timeline semaphore and the value that it reaches when vkscan_ticket_is_ready says so, to wait for among
+/// others on the same device. Both are 0 where there was nothing to submit, as for a haystack of no bytes. The
+/// semaphore is the session's, and there until the ticket is freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vkscan_ticket_timeline(
+    ticket: Option<&vkscan_ticket>,
+    semaphore: *mut vkscan_raw_semaphore,
+) -> vkscan_status {
+    run(|| {
+        // SAFETY: as the header asks of the caller.
+        let to = unsafe { Out::new(semaphore, "semaphore") }?;
+        to.set(ticket.ok_or_else(|| Failure::null("ticket"))?.timeline);
         Ok(())
     })
 }

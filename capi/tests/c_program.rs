@@ -96,6 +96,21 @@ fn the_header_is_c_and_cpp() {
 }
 
 #[test]
+fn the_page_on_embedding_has_code_that_compiles() {
+    let page = fs::read_to_string(root().join("docs/EMBEDDING.md")).expect("the page is there");
+    let blocks = page.split("\n```c\n").skip(1).filter_map(|rest| rest.split("\n```").next());
+    let code: String = blocks.collect();
+    assert!(code.contains("#include <vkscan.h>"), "{code}");
+    let source = Path::new(env!("CARGO_TARGET_TMPDIR")).join("embedding.c");
+    fs::write(&source, code).expect("it is ours");
+    run(Command::new("cc")
+        .args(["-std=c99", "-fsyntax-only", "-I"])
+        .arg(root().join("capi/include"))
+        .args(WARNINGS)
+        .arg(&source));
+}
+
+#[test]
 fn the_example_finds_what_there_is() {
     let flags = pkg_config(&["--cflags", "--libs"]);
     let program = compile("scan", &["examples/c/scan.c"], &[], &flags);
@@ -148,7 +163,10 @@ fn packages_are_put_together_elsewhere() {
 fn wrong_use_is_refused_and_leaves_nothing() {
     let flags = pkg_config(&["--cflags", "--libs"]);
     let sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-pthread"];
-    let sources = ["capi/tests/misuse.c", "capi/tests/raw_device.c", "capi/tests/threads.c"];
+    let sources =
+        ["misuse", "raw_device", "program", "recording", "semaphores", "memory", "threads"]
+            .map(|name| format!("capi/tests/{name}.c"));
+    let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
     let program = compile("misuse", &sources, &sanitizers, &flags);
     let suppressions = format!("suppressions={}", root().join("capi/tests/leaks.supp").display());
     let output = run(with_library(&program)

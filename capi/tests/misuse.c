@@ -9,10 +9,6 @@
 
 #include "misuse.h"
 
-#define TEXT "user = alice\npassword = hunter2\nkey = AKIA0123456789ABCDEF\n"
-#define TEXT_LEN (sizeof TEXT - 1)
-#define BYTES ((const uint8_t *)TEXT)
-
 void fail_at(const char *file, int line, const char *what)
 {
     fprintf(stderr, "%s:%d: %s; last error: %s\n", file, line, what, vkscan_last_error());
@@ -68,7 +64,7 @@ vkscan_backend *open_backend(void)
     return backend;
 }
 
-static void check_matches(const vkscan_match *matches, size_t count)
+void check_matches(const vkscan_match *matches, size_t count)
 {
     CHECK(count == 2);
     CHECK(matches[0].pattern_id == 0 && matches[0].start == 38 && matches[0].end == 58);
@@ -473,7 +469,7 @@ static void orders(void)
 {
     int order;
 
-    for (order = 0; order < 6; order++) {
+    for (order = 0; order < 4; order++) {
         vkscan_backend *backend = open_backend();
         vkscan_session *session = prepare(backend, 1 << 16, 10);
         vkscan_validation_log *log;
@@ -498,7 +494,7 @@ static void orders(void)
             vkscan_staged_haystack_free(staged);
             vkscan_ticket_free(dropped);
         }
-        if (order > 3) {
+        if (order > 1) {
             vkscan_resident_haystack_free(resident);
         }
         EXPECT(VKSCAN_STATUS_STILL_IN_USE, vkscan_session_free(session), "freed with the last of them");
@@ -509,7 +505,7 @@ static void orders(void)
             vkscan_ticket_free(dropped);
             vkscan_staged_haystack_free(staged);
         }
-        if (order <= 3) {
+        if (order <= 1) {
             vkscan_resident_haystack_free(resident);
         }
         if (order % 2 != 0) {
@@ -608,10 +604,10 @@ static void reports(const vkscan_backend *backend)
     CHECK(bytes == 0 && objects == 0 && vkscan_backend_allocated_bytes(backend) == 0);
 }
 
-static void thousand(const vkscan_backend *backend)
+static void rounds(const vkscan_backend *backend)
 {
     int round;
-    for (round = 0; round < 1000; round++) {
+    for (round = 0; round < 300; round++) {
         vkscan_session *session = prepare(backend, 1 << 12, 10);
         scan(session);
         OK(vkscan_session_free(session));
@@ -652,8 +648,12 @@ int main(void)
     streams(backend);
     reports(backend);
     raw_devices(backend);
+    recordings(backend);
+    semaphores(backend);
+    imports(backend);
+    plans(backend);
     threads(backend);
-    thousand(backend);
+    rounds(backend);
 
     vkscan_backend_free(backend);
     for (i = 0; i < vkscan_validation_log_count(log); i++) {

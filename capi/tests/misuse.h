@@ -1,4 +1,4 @@
-/* What misuse.c, raw_device.c and threads.c have in common. */
+/* What misuse.c and the files of its other tests have in common. */
 #ifndef MISUSE_H
 #define MISUSE_H
 
@@ -14,13 +14,28 @@ void expect_at(const char *file, int line, vkscan_status wanted, vkscan_status g
 #define OK(call) EXPECT(VKSCAN_STATUS_OK, call, NULL)
 #define INVALID(call, words) EXPECT(VKSCAN_STATUS_INVALID_ARGUMENT, call, words)
 
+#define TEXT "user = alice\npassword = hunter2\nkey = AKIA0123456789ABCDEF\n"
+#define TEXT_LEN (sizeof TEXT - 1)
+#define BYTES ((const uint8_t *)TEXT)
+
 vkscan_backend *open_backend(void);
 vkscan_rules *compile(void);
 vkscan_session *prepare(const vkscan_backend *backend, size_t capacity, size_t max_matches);
 void scan(const vkscan_session *session);
 
+/* What the rules of `compile` are to find in the text. */
+void check_matches(const vkscan_match *matches, size_t count);
+
 /* Has a backend's device be one of the caller's. */
 void raw_devices(const vkscan_backend *backend);
+
+/* Scans in command buffers, in the order of semaphores, and in memory of the program's. */
+void recordings(const vkscan_backend *owner);
+void semaphores(const vkscan_backend *owner);
+void imports(const vkscan_backend *owner);
+
+/* Sessions that are worked out first. */
+void plans(const vkscan_backend *backend);
 
 /* Scans from several threads, each of which has errors of its own. */
 void threads(const vkscan_backend *backend);

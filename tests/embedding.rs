@@ -315,6 +315,20 @@ fn scans_wait_for_semaphores_and_signal_them() {
             session.submit_with_semaphores(&backend, TEXT, u32::MAX, waits, signals).unwrap_err();
         assert!(error.to_string().contains("null"), "{error}");
     }
+    // What is refused does not wait: a semaphore that is never signalled holds up nothing.
+    let other = self::backend(program.raw_device()).unwrap();
+    let elsewhere = ResidentHaystack::new(&other, TEXT).unwrap();
+    let never = [at(begin, 1000)];
+    let refused = [
+        session.submit_with_semaphores(&backend, &elsewhere, u32::MAX, &never, &[]).map(drop),
+        session.submit_with_semaphores(&backend, &TEXT.repeat(9), u32::MAX, &never, &[]).map(drop),
+    ];
+    assert!(matches!(
+        refused,
+        [Err(ScanError::WrongBackend), Err(ScanError::HaystackTooLarge { .. })]
+    ));
+    session.scan_into(&backend, TEXT, &mut matches, &mut scratch).unwrap();
+    drop((elsewhere, other));
     drop(haystack);
     session.free(&backend).unwrap();
     drop(backend);

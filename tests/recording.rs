@@ -702,9 +702,9 @@ fn wrong_use_is_refused() {
     recording.clear();
     let commands = recorded(setting.program.record(|commands| {
         let first = first.unwrap();
+        session.record(recording, raw(commands), text, room, &usual)?;
         let error = session.record_continue(recording, raw(commands), first, 1).unwrap_err();
         assert!(error.to_string().contains("go on"), "{error}");
-        session.record(recording, raw(commands), text, room, &usual)?;
         Ok(())
     }));
     drop(commands);

@@ -151,7 +151,8 @@ impl Live {
                 base: 0,
                 slots: Some(slots),
             };
-            let scan = resident.submit_scan(haystack, range, &[], deadline, &mut part.stats)?;
+            let scan =
+                resident.submit_scan(haystack, range, &[], &[], deadline, &mut part.stats)?;
             part.scan = Some(scan);
         }
         self.next[tenant as usize] = (first + count) % self.config.share();

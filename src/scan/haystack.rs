@@ -287,9 +287,7 @@ pub(super) fn padded(len: usize) -> u64 {
 pub(super) fn unaligned(what: &str, offset: u64, alignment: u64) -> BackendError {
     BackendError::InvalidHandle {
         what: what.to_owned(),
-        reason: format!(
-            "{offset} is no multiple of {alignment} (DeviceInfo::storage_buffer_alignment)"
-        ),
+        reason: format!("{offset} is no multiple of {alignment}, as it has to be"),
     }
 }
 

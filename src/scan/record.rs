@@ -112,7 +112,7 @@ impl Default for RecordOptions {
 
 /// A scan that was recorded with a [`Recording`], until that is cleared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RecordedScan(usize);
+pub struct RecordedScan(u64);
 
 /// What an executed recording has come to: the first of two words behind the matches that there is room for. The second is the
 /// number of matches where that is known.
@@ -349,11 +349,11 @@ impl ResidentRulePipeline {
     ) -> Result<(), ScanError> {
         let Recording(appender) = recording;
         self.check_recording(appender)?;
-        if scan.0 >= appender.places().1 || rounds == 0 {
+        let index = appender.index_of(scan.0).filter(|_| rounds > 0).ok_or_else(|| {
             let what = if rounds == 0 { "rounds" } else { "the scan" };
-            return Err(invalid(what, "there is nothing to go on with"));
-        }
-        Ok(appender.go_on(commands, scan.0, rounds, true)?)
+            invalid(what, "there is nothing to go on with")
+        })?;
+        Ok(appender.go_on(commands, index, rounds, true)?)
     }
 
     fn check_recording(&self, appender: &Appender) -> Result<(), ScanError> {

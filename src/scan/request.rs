@@ -96,7 +96,16 @@ impl ResidentRulePipeline {
         haystack: impl Into<Haystack<'a>>,
         max_scan_bytes: u32,
     ) -> Result<Ticket<'a>, ScanError> {
-        let haystack = haystack.into();
+        self.submit_after(backend, haystack.into(), max_scan_bytes, &[])
+    }
+
+    fn submit_after<'a>(
+        &'a self,
+        backend: &Backend,
+        haystack: Haystack<'a>,
+        max_scan_bytes: u32,
+        waits: &[RawSemaphore],
+    ) -> Result<Ticket<'a>, ScanError> {
         self.check(backend, haystack.len())?;
         let range = Range {
             first_start: 0,
@@ -106,7 +115,7 @@ impl ResidentRulePipeline {
             base: 0,
             slots: None,
         };
-        Ticket::begin(self, backend, haystack, range, &[])
+        Ticket::begin(self, backend, haystack, range, &[], waits)
     }
 
     /// As [`ResidentRulePipeline::submit_bounded`], in the order that semaphores of the caller's keep: the scan begins once
@@ -119,7 +128,8 @@ impl ResidentRulePipeline {
     ///
     /// # Errors
     ///
-    /// As for [`ResidentRulePipeline::submit`], and a null semaphore. Nothing is signalled then.
+    /// As for [`ResidentRulePipeline::submit`], and a null semaphore. Nothing is signalled then; and nothing waits, unless it is
+    /// a fault of the device.
     ///
     /// # Examples
     ///
@@ -144,16 +154,11 @@ impl ResidentRulePipeline {
         waits: &[RawSemaphore],
         signals: &[RawSemaphore],
     ) -> Result<Ticket<'a>, ScanError> {
-        let haystack = haystack.into();
-        self.check(backend, haystack.len())?;
         if let Some(one) = waits.iter().chain(signals).find(|one| one.handle() == 0) {
             let (what, reason) = (format!("{one:?}"), "the semaphore is null".to_owned());
             return Err(BackendError::InvalidHandle { what, reason }.into());
         }
-        if !waits.is_empty() {
-            self.device().submit_semaphores(waits, &[])?;
-        }
-        let ticket = self.submit_bounded(backend, haystack, max_scan_bytes)?;
+        let ticket = self.submit_after(backend, haystack.into(), max_scan_bytes, waits)?;
         Ok(ticket.signalling(signals))
     }
 }

@@ -194,7 +194,8 @@ impl<F: FnMut(StreamMatch, &[u8])> Stream<'_, F> {
             slots: None,
         };
         let carried = &self.scratch.carried;
-        let ticket = Ticket::begin(self.session, self.backend, haystack.into(), range, carried)?;
+        let ticket =
+            Ticket::begin(self.session, self.backend, haystack.into(), range, carried, &[])?;
         let (scanned, undecided) = ticket.finish(&mut self.matches, self.scratch)?;
         self.stats += scanned;
         for found in &self.matches {

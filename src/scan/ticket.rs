@@ -89,13 +89,14 @@ enum Judged {
 }
 
 impl<'a> Ticket<'a> {
-    /// Submits a scan of a range of starts, but for those in what is `carried`.
+    /// Submits a scan of a range of starts, but for those in what is `carried`, to begin once all of `waits` are reached.
     pub(super) fn begin(
         session: &'a ResidentRulePipeline,
         backend: &Backend,
         haystack: Haystack<'a>,
         range: Range,
         carried: &[Carried],
+        waits: &[RawSemaphore],
     ) -> Result<Ticket<'a>, ScanError> {
         let began = Instant::now();
         session.check(backend, haystack.len())?;
@@ -108,8 +109,8 @@ impl<'a> Ticket<'a> {
         let nothing = range.first_start >= range.end_start || range.max_scan_bytes == 0;
         if session.has_rules() && !nothing {
             let deadline = session.device().deadline();
-            let scan =
-                session.submit_scan(haystack, range, carried, deadline, &mut ticket.stats)?;
+            let stats = &mut ticket.stats;
+            let scan = session.submit_scan(haystack, range, carried, waits, deadline, stats)?;
             ticket.scan = Some(scan);
             session.frames.count_ticket(true);
         }
@@ -141,7 +142,7 @@ impl<'a> Ticket<'a> {
         if signals.is_empty() {
             return Ok(());
         }
-        Ok(self.session.device().submit_semaphores(&[], &signals)?)
+        Ok(self.session.device().submit_signals(&signals)?)
     }
 
     /// Waits for the scan's end. All matches are in `matches` then, sorted; what it held before is dropped.
@@ -280,17 +281,20 @@ impl Sink for Whole<'_> {
 }
 
 impl ResidentRulePipeline {
-    /// Submits a scan of a range of starts, of which there are some, on a frame of its own.
+    /// Submits a scan of a range of starts, of which there are some, on a frame of its own, to begin once all of `waits` are
+    /// reached.
     pub(crate) fn submit_scan(
         &self,
         haystack: Haystack,
         range: Range,
         carried: &[Carried],
+        waits: &[RawSemaphore],
         deadline: Deadline,
         stats: &mut ScanStats,
     ) -> Result<Scan, ScanError> {
         let mut frame = self.frames.take(self.device(), deadline)?;
-        let idle = frame.wait_idle(deadline).map_err(ScanError::from);
+        let idle = frame.wait_idle(deadline).and_then(|()| frame.wait_for(waits));
+        let idle = idle.map_err(ScanError::from);
         match idle.and_then(|()| self.submit_on(&mut frame, haystack, range, carried, stats)) {
             Ok((params, part)) => Ok(Scan { frame, range, params, part }),
             Err(error) => {

@@ -201,10 +201,29 @@ impl Device {
 }
 
 impl Device {
-    /// Has what is submitted to the queue of kernels from now on wait for semaphores, or has semaphores signalled once all
-    /// that was submitted to it so far has run.
-    pub(crate) fn submit_semaphores(
+    /// Has what is submitted to the queue of kernels from now on wait for semaphores. Returns the value that `timeline`
+    /// reaches when all of them are reached, for what is submitted elsewhere.
+    pub(crate) fn submit_waits(
         &self,
+        waits: &[RawSemaphore],
+        timeline: &Arc<Timeline>,
+    ) -> Result<u64> {
+        self.on_queue(QueueRole::Compute, |queue| {
+            let value = timeline.submitted().load(Ordering::Relaxed) + 1;
+            self.submit_semaphores(queue, waits, &[timeline.at(value)])?;
+            timeline.submitted().store(value, Ordering::Relaxed);
+            Ok(value)
+        })?
+    }
+
+    /// Has semaphores signalled once all that was submitted to the queue of kernels so far has run.
+    pub(crate) fn submit_signals(&self, signals: &[RawSemaphore]) -> Result<()> {
+        self.on_queue(QueueRole::Compute, |queue| self.submit_semaphores(queue, &[], signals))?
+    }
+
+    fn submit_semaphores(
+        &self,
+        queue: vk::Queue,
         waits: &[RawSemaphore],
         signals: &[RawSemaphore],
     ) -> Result<()> {
@@ -224,13 +243,11 @@ impl Device {
             .wait_dst_stage_mask(&stages)
             .signal_semaphores(&signals)
             .push_next(&mut values)];
-        self.on_queue(QueueRole::Compute, |queue| {
-            self.call("vkQueueSubmit", || {
-                // SAFETY: whoever made a `RawSemaphore` has promised what Vulkan asks of it, and
-                // null ones are refused where scans are submitted. The queue is locked.
-                unsafe { self.raw().queue_submit(queue, &submits, vk::Fence::null()) }
-            })
-        })?
+        self.call("vkQueueSubmit", || {
+            // SAFETY: whoever made a `RawSemaphore` has promised what Vulkan asks of it, and null ones are refused where
+            // scans are submitted. The queue is locked: it comes from `on_queue`.
+            unsafe { self.raw().queue_submit(queue, &submits, vk::Fence::null()) }
+        })
     }
 }
 

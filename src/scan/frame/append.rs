@@ -29,6 +29,8 @@ pub(crate) struct Appender {
     _others: Others,
     places: Vec<Place>,
     recorded: usize,
+    /// Recordings that were let go of before these.
+    forgotten: u64,
 }
 
 /// What one recording has for its own.
@@ -88,7 +90,7 @@ impl Appender {
         let cleared = device.submit(&mut [&mut clear], &timeline)?;
         timeline.wait(cleared, device.deadline())?;
         let device = device.clone();
-        Ok(Appender { device, resources, _others: others, places, recorded: 0 })
+        Ok(Appender { device, resources, _others: others, places, recorded: 0, forgotten: 0 })
     }
 
     /// Bytes of a haystack that can be copied.
@@ -117,16 +119,23 @@ impl Appender {
         for place in &mut self.places {
             place.keep.clear();
         }
+        self.forgotten += self.recorded as u64;
         self.recorded = 0;
     }
 
-    /// Records a scan, which is the next recording. There is room for it.
+    /// The place of a recording, by its number, unless it has been let go of.
+    pub(crate) fn index_of(&self, number: u64) -> Option<usize> {
+        let index = usize::try_from(number.checked_sub(self.forgotten)?).ok()?;
+        (index < self.recorded).then_some(index)
+    }
+
+    /// Records a scan, which is the next recording, and gives its number. There is room for it.
     pub(crate) fn append(
         &mut self,
         commands: RawCommandBuffer,
         params: ScanParams,
         what: &Appended,
-    ) -> Result<usize, BackendError> {
+    ) -> Result<u64, BackendError> {
         let index = self.recorded;
         let Appender { device, resources, places, .. } = self;
         let place = &mut places[index];
@@ -163,7 +172,7 @@ impl Appender {
         end(&mut to, what.has_barriers);
         to.label_end();
         self.recorded += 1;
-        Ok(index)
+        Ok(self.forgotten + index as u64)
     }
 
     /// Records how a recording goes on.

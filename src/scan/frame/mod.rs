@@ -62,6 +62,8 @@ pub(crate) struct Frame {
     timeline: Arc<Timeline>,
     /// The timeline's value once all submissions have run.
     submitted: u64,
+    /// The timeline's value once the scan may begin, if it has to wait for that.
+    held_until: Option<u64>,
     /// What the transfer queue has uploaded, and its value once all of that has run.
     uploads: Arc<Timeline>,
     transferred: u64,
@@ -180,6 +182,7 @@ impl Frame {
             others,
             timeline: Timeline::new(device, name)?,
             submitted: 0,
+            held_until: None,
             uploads: Timeline::new(device, &format!("{name}/uploads"))?,
             transferred: 0,
             deadline: device.deadline(),
@@ -219,6 +222,18 @@ impl Frame {
         self.timeline.wait(self.submitted, deadline)?;
         self.staged = None;
         self.forget_copies();
+        Ok(())
+    }
+
+    /// Has what is submitted from now on wait for semaphores of the caller's.
+    pub(super) fn wait_for(&mut self, waits: &[RawSemaphore]) -> Result<(), BackendError> {
+        self.held_until = match waits {
+            [] => None,
+            waits => {
+                self.submitted = self.device.submit_waits(waits, &self.timeline)?;
+                Some(self.submitted)
+            }
+        };
         Ok(())
     }
 

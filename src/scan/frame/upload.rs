@@ -164,7 +164,10 @@ impl Frame {
         })?;
         let mut uploaded = None;
         if by_transfer_queue {
-            self.transferred = device.submit(&mut [copy], &self.uploads)?;
+            // The other queue has no part in what this one waits for.
+            let held = self.held_until.map(|value| (&self.timeline, value));
+            let copy = std::iter::once(copy);
+            self.transferred = device.submit_after(held, copy, &self.uploads)?;
             uploaded = Some((&self.uploads, self.transferred));
         } else {
             commands[1] = Some(copy);

@@ -24,7 +24,7 @@ use crate::{Backend, BackendError, Match, MatchKind};
 /// A pipeline whose tables are resident on a device, ready to scan.
 ///
 /// It can be shared: many threads may scan through one session at the same time, as many at once as it
-/// has frames ([`SessionOptions::scans_in_flight`]), and each gets exactly its own matches. Dropping it
+/// has frames ([`SessionOptions::scans_in_flight`](crate::SessionOptions)), and each gets exactly its own matches. Dropping it
 /// frees everything, once what runs has ended or [`BackendOptions::wait_timeout`](crate::BackendOptions::wait_timeout) has
 /// passed; [`ResidentRulePipeline::free`] does the same and reports what goes wrong.
 ///

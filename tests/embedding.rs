@@ -284,8 +284,7 @@ fn scans_wait_for_semaphores_and_signal_them() {
         let signal = vk::SemaphoreSignalInfo::default().semaphore(begin).value(round);
         // SAFETY: the value rises.
         unsafe { program.device.signal_semaphore(&signal) }.unwrap();
-        let (semaphores, values) =
-            ([vk::Semaphore::from_raw(timeline.handle())], [timeline.value()]);
+        let (semaphores, values) = ([vk::Semaphore::from_raw(timeline.0)], [timeline.1]);
         let wait = vk::SemaphoreWaitInfo::default().semaphores(&semaphores).values(&values);
         // SAFETY: the session is there.
         unsafe { program.device.wait_semaphores(&wait, u64::MAX) }.unwrap();

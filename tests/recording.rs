@@ -380,6 +380,29 @@ fn a_recorded_scan_is_exact_a_thousand_times() {
 }
 
 #[test]
+fn haystacks_of_vkscans_are_recorded_too() {
+    let setting = Setting::new();
+    let mut scanner = setting.scanner(rules(MatchKind::LeftmostFirst, &PATTERNS), 1 << 13, 5000);
+    let text = &texts()[2];
+    let resident = ResidentHaystack::new(&setting.backend, text).unwrap();
+    let (handle, offset, size) = resident.raw_buffer();
+    // SAFETY: the haystack is there until the end of the test, and its buffer as it says.
+    let haystack = unsafe { RawBuffer::new(handle, size, (STORAGE | SOURCE).as_raw()) };
+    let hits = setting.memory(hits_bytes(5000), STORAGE);
+    let commands = recorded(setting.program.record(|commands| {
+        let (haystack, room) = ((haystack, offset, text.len()), (hits.raw(), 0, 5000));
+        scanner.record(commands, haystack, room, &RecordOptions::default())?;
+        Ok(())
+    }));
+    setting.program.execute(&commands).unwrap();
+    let expected = scanner.rules.reference_scan(text);
+    assert_eq!(found(&hits, 0, 5000), (RecordedState::Complete, expected));
+    drop((commands, hits, resident));
+    scanner.end(&setting);
+    setting.end();
+}
+
+#[test]
 fn barriers_may_be_the_programs() {
     let setting = Setting::new();
     let mut scanner = setting.scanner(rules(MatchKind::LeftmostFirst, &PATTERNS), 1 << 13, 5000);

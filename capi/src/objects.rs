@@ -67,9 +67,9 @@ impl vkscan_raw_semaphore {
     pub(crate) const NONE: vkscan_raw_semaphore = vkscan_raw_semaphore { semaphore: 0, value: 0 };
 }
 
-impl From<RawSemaphore> for vkscan_raw_semaphore {
-    fn from(semaphore: RawSemaphore) -> vkscan_raw_semaphore {
-        vkscan_raw_semaphore { semaphore: semaphore.handle(), value: semaphore.value() }
+impl From<(u64, u64)> for vkscan_raw_semaphore {
+    fn from((semaphore, value): (u64, u64)) -> vkscan_raw_semaphore {
+        vkscan_raw_semaphore { semaphore, value }
     }
 }
 

@@ -477,6 +477,13 @@ impl ResidentHaystack {
         self.len == 0
     }
 
+    /// The `VkBuffer` that it is in, where in that it begins, and how large that is, in bytes: for kernels of the program's, or to
+    /// be scanned by a recording. One that vkscan has made is a storage buffer, and for transfers both ways, and goes with the
+    /// haystack.
+    pub fn raw_buffer(&self) -> (u64, u64, u64) {
+        (self.buffer.handle(), self.offset, self.buffer.size())
+    }
+
     pub(super) fn buffer(&self) -> &Buffer {
         &self.buffer
     }

@@ -9,7 +9,6 @@ use super::frame::pipelines::Kernels;
 use super::frame::{Appended, Appender};
 use super::haystack::{padded, unaligned};
 use super::session::ResidentRulePipeline;
-use crate::narrow::narrow;
 use crate::setters::setters;
 use crate::shaders::layout::{self, Hit, RecordedState as StateWords, ScanParams};
 use crate::vulkan::command::Scope;
@@ -316,7 +315,6 @@ impl ResidentRulePipeline {
         let haystack = Buffer::of_caller(device, "the caller's haystack", haystack);
         let hits = Buffer::of_caller(device, "the caller's hits", hits);
         let params = ScanParams {
-            epoch: narrow(recorded + 1),
             slot_count: max_matches,
             ..self.recorded_params(len, options.max_scan_bytes)
         };

@@ -130,9 +130,9 @@ impl<'a> Ticket<'a> {
         self.scan.as_ref().is_none_or(|scan| scan.frame.is_ready())
     }
 
-    /// The timeline semaphore and the value that it reaches when [`Ticket::is_ready`] says so, to wait for among others on the
-    /// same device. None if there is nothing to wait for. It is the session's, which outlives its use.
-    pub fn timeline(&self) -> Option<RawSemaphore> {
+    /// A `VkSemaphore`, which is a timeline of the session's, and the value that it reaches when [`Ticket::is_ready`] says so, to
+    /// wait for among others on the same device. None if there is nothing to wait for. It goes with the session.
+    pub fn timeline(&self) -> Option<(u64, u64)> {
         self.scan.as_ref().map(|scan| scan.frame.timeline())
     }
 

@@ -151,6 +151,11 @@ impl Buffer {
         self.0.raw
     }
 
+    /// The `VkBuffer`, for others to use.
+    pub(crate) fn handle(&self) -> u64 {
+        self.0.raw.as_raw()
+    }
+
     /// The bytes in `range` of an upload or readback buffer.
     ///
     /// The caller has waited for the device's writes to them and has invalidated them, and nobody

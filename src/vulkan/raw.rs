@@ -52,7 +52,8 @@ pub struct RawDevice {
     pub compute_queue: RawQueue,
     /// A queue for copies beside kernels, if there is one.
     pub transfer_queue: Option<RawQueue>,
-    /// What others who use the same queues hold meanwhile; none if nobody else uses them.
+    /// What others who use the same queues hold meanwhile; none if nobody else uses them, or the queues were made with
+    /// `VK_KHR_internally_synchronized_queues`.
     pub queue_lock: Option<Arc<dyn QueueLock>>,
     /// Whether the feature `timelineSemaphore` was enabled. It is needed.
     pub timeline_semaphore: bool,
@@ -159,8 +160,7 @@ impl QueueLock for Mutex<()> {
 }
 
 /// A semaphore of the caller's, and what it is to reach: for
-/// [`ResidentRulePipeline::submit_with_semaphores`](crate::ResidentRulePipeline::submit_with_semaphores); or one of ours:
-/// [`Ticket::timeline`](crate::Ticket::timeline).
+/// [`ResidentRulePipeline::submit_with_semaphores`](crate::ResidentRulePipeline::submit_with_semaphores).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RawSemaphore {
     semaphore: u64,

@@ -13,6 +13,7 @@ use super::replay::{Extent, Marks};
 use super::resources::{Others, Resources};
 use super::shape::FrameShape;
 use crate::BackendError;
+use crate::narrow::narrow;
 use crate::shaders::layout::{self, Control, ScanParams};
 use crate::vulkan::RawCommandBuffer;
 use crate::vulkan::allocator::MemoryLocation;
@@ -137,6 +138,10 @@ impl Appender {
         what: &Appended,
     ) -> Result<u64, BackendError> {
         let index = self.recorded;
+        let number = self.forgotten + index as u64;
+        // Never 0, as Control begins; and not that of a recording before, of which something may be left there.
+        let epoch = narrow(number % u64::from(u32::MAX) + 1);
+        let params = ScanParams { epoch, ..params };
         let Appender { device, resources, places, .. } = self;
         let place = &mut places[index];
         place.keep.clear();
@@ -172,7 +177,7 @@ impl Appender {
         end(&mut to, what.has_barriers);
         to.label_end();
         self.recorded += 1;
-        Ok(self.forgotten + index as u64)
+        Ok(number)
     }
 
     /// Records how a recording goes on.

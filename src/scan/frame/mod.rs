@@ -238,8 +238,9 @@ impl Frame {
     }
 
     /// What is reached once all that was submitted has run.
-    pub(super) fn timeline(&self) -> RawSemaphore {
-        self.timeline.at(self.submitted)
+    pub(super) fn timeline(&self) -> (u64, u64) {
+        let reached = self.timeline.at(self.submitted);
+        (reached.handle(), reached.value())
     }
 
     /// Whether nothing runs on it.

@@ -20,6 +20,9 @@ use super::timeline::Timeline;
 /// Command buffers in one submission, so that submitting allocates nothing.
 const MAX_SUBMITTED: usize = 8;
 
+/// Bytes of push constants that a kernel has at most: as every device takes.
+const MAX_PUSHED: usize = 128;
+
 /// A primary command buffer with a pool of its own. It holds on to everything that was recorded
 /// into it, and leaves that to the device when it is dropped before the device has run it.
 pub(crate) struct Commands {
@@ -87,7 +90,7 @@ impl Commands {
             kept: &mut self.work.kept,
             pipeline: None,
             set: None,
-            pushed: Vec::new(),
+            pushed: None,
         });
         let device = &self.device;
         device.call("vkEndCommandBuffer", || {
@@ -269,7 +272,7 @@ pub(crate) struct Recorder<'a> {
     pipeline: Option<Arc<ComputePipeline>>,
     /// What is bound, and pushed, for pipelines of the same layout.
     set: Option<Arc<DescriptorSet>>,
-    pushed: Vec<u8>,
+    pushed: Option<[u8; MAX_PUSHED]>,
 }
 
 impl Recorder<'_> {
@@ -286,7 +289,7 @@ impl Recorder<'_> {
             kept: &mut kept.0,
             pipeline: None,
             set: None,
-            pushed: Vec::new(),
+            pushed: None,
         })
     }
 
@@ -344,7 +347,7 @@ impl Recorder<'_> {
         let before = self.pipeline.take();
         if !before.as_ref().is_some_and(|before| before.has_layout_of(pipeline)) {
             self.set = None;
-            self.pushed.clear();
+            self.pushed = None;
         }
         if !before.is_some_and(|before| Arc::ptr_eq(&before, pipeline)) {
             self.keep(Kept::Pipeline(pipeline.clone()));
@@ -371,7 +374,7 @@ impl Recorder<'_> {
             return;
         }
         assert_eq!(bytes.len(), pipeline.push_constant_bytes() as usize);
-        if self.pushed == bytes {
+        if self.pushed.is_some_and(|pushed| pushed[..bytes.len()] == *bytes) {
             return;
         }
         // SAFETY: recording; the bytes are exactly the range of the pipeline's layout.
@@ -384,8 +387,9 @@ impl Recorder<'_> {
                 bytes,
             );
         }
-        self.pushed.clear();
-        self.pushed.extend_from_slice(bytes);
+        let mut pushed = [0; MAX_PUSHED];
+        pushed[..bytes.len()].copy_from_slice(bytes);
+        self.pushed = Some(pushed);
     }
 
     /// Runs a grid of so many workgroups of the bound kernel: in a row, up to the device's `max_workgroups_x`, and

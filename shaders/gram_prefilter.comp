@@ -219,9 +219,8 @@ uint test_word(uint tests, uint word, uint next) {
 // Appends the tests of the grams that begin in the unit at `at`. A subgroup stays together, so past the end the
 // last unit is looked at in vain.
 uint test_unit(uint tests, uint at) {
-    uint last_unit = last_unit(PREFILTER_BYTES);
-    uvec4 unit = unit_at(min(at, last_unit));
-    uint next = unit_at(min(at + PREFILTER_BYTES, last_unit)).x;
+    uvec4 unit = clamped_unit_at(at);
+    uint next = clamped_unit_at(at + PREFILTER_BYTES).x;
     uvec4 folded = uvec4(fold(unit.x), fold(unit.y), fold(unit.z), fold(unit.w));
     tests = test_word(tests, folded.x, folded.y);
     tests = test_word(tests, folded.y, folded.z);

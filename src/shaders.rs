@@ -75,6 +75,11 @@ include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
 
 // The least that maxPushConstantsSize may be.
 const _: () = assert!(size_of::<layout::ScanParams>() <= 128, "push constants are 128 bytes");
+// Kernels write it word by word.
+const _: () = assert!(
+    layout::ReadbackHeader::WORDS == layout::READBACK_HEADER_WORDS as usize,
+    "READBACK_HEADER_WORDS counts the words of ReadbackHeader"
+);
 
 impl layout::ScanParams {
     /// Workgroups that look through the prefilter's range.

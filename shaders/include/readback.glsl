@@ -5,12 +5,10 @@ layout(set = 0, binding = BINDING_READBACK) writeonly buffer Readback {
     uint words[];
 } readback;
 
-const uint HEADER_WORDS = 7u;
-
 // Writes a word of the matches, if there is room for it.
 void write_word(uint word, uint value) {
     if (RECORDED == 0u) {
-        readback.words[HEADER_WORDS + word] = value;
+        readback.words[READBACK_HEADER_WORDS + word] = value;
     } else if (word < 3u * params.slot_count) {
         readback.words[1u + word] = value;
     }

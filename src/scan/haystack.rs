@@ -285,10 +285,7 @@ pub(super) fn padded(len: usize) -> u64 {
 
 /// The error of an offset that is not aligned.
 pub(super) fn unaligned(what: &str, offset: u64, alignment: u64) -> BackendError {
-    BackendError::InvalidHandle {
-        what: what.to_owned(),
-        reason: format!("{offset} is no multiple of {alignment}, as it has to be"),
-    }
+    BackendError::invalid(what, format!("{offset} is no multiple of {alignment}, as it has to be"))
 }
 
 /// A haystack in ordinary host memory that the device copies from by itself, at whatever address it begins: no copy by the host
@@ -372,8 +369,7 @@ impl ImportedHaystack {
 impl Drop for ImportedHaystack {
     fn drop(&mut self) {
         self.buffer = None;
-        let users = std::mem::take(&mut self.users).take();
-        users.iter().filter_map(Weak::upgrade).for_each(|user| user.let_go());
+        std::mem::take(&mut self.users).let_go();
     }
 }
 
@@ -402,9 +398,11 @@ impl Users {
         }
     }
 
-    /// All of them, once nobody is left who could add one.
-    fn take(self: Arc<Users>) -> Vec<Weak<dyn User>> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Has all of them let go: those that do not scan see at once that nobody wants the haystack, the others when they are done.
+    fn let_go(self: Arc<Users>) {
+        let users = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(self);
+        users.iter().filter_map(Weak::upgrade).for_each(|user| user.let_go());
     }
 }
 
@@ -511,9 +509,7 @@ impl ResidentHaystack {
 
 impl Drop for ResidentHaystack {
     fn drop(&mut self) {
-        // From here on users see that nobody wants it; those that scan it see that when they are done.
-        let users = std::mem::take(&mut self.users).take();
-        users.iter().filter_map(Weak::upgrade).for_each(|user| user.let_go());
+        std::mem::take(&mut self.users).let_go();
     }
 }
 

@@ -196,11 +196,6 @@ impl std::fmt::Debug for Recording {
     }
 }
 
-/// The error of something that cannot be recorded.
-fn invalid(what: &str, reason: impl Into<String>) -> ScanError {
-    BackendError::InvalidHandle { what: what.to_owned(), reason: reason.into() }.into()
-}
-
 impl ResidentRulePipeline {
     /// Makes what scans are recorded with. Kernels that others submit are compiled when this is called first.
     ///
@@ -216,13 +211,18 @@ impl ResidentRulePipeline {
         let &RecordingOptions { recordings, copied_bytes } = options;
         self.check(backend, copied_bytes)?;
         if recordings == 0 {
-            return Err(invalid("RecordingOptions::recordings", "it is 0: ask for one at least"));
+            return Err(BackendError::invalid(
+                "RecordingOptions::recordings",
+                "it is 0: ask for one at least",
+            )
+            .into());
         }
         if !self.has_rules() {
-            return Err(invalid(
+            return Err(BackendError::invalid(
                 "the session",
                 "it has no rules, so that there is nothing to record",
-            ));
+            )
+            .into());
         }
         let kernels = Arc::new(Kernels::new(backend, self.recorded_specialisation())?);
         let copied = if copied_bytes == 0 { 0 } else { padded(copied_bytes) };
@@ -268,7 +268,7 @@ impl ResidentRulePipeline {
         let (hits, hits_at, max_matches) = hits;
         if len == 0 || options.rounds == 0 {
             let what = if len == 0 { "the haystack" } else { "RecordOptions::rounds" };
-            return Err(invalid(what, "it is 0: there is nothing to record"));
+            return Err(BackendError::invalid(what, "it is 0: there is nothing to record").into());
         }
         let capacity = self.haystack_capacity();
         if len > capacity {
@@ -349,9 +349,9 @@ impl ResidentRulePipeline {
         self.check_recording(appender)?;
         let index = appender.index_of(scan.0).filter(|_| rounds > 0).ok_or_else(|| {
             let what = if rounds == 0 { "rounds" } else { "the scan" };
-            invalid(what, "there is nothing to go on with")
+            BackendError::invalid(what, "there is nothing to go on with")
         })?;
-        Ok(appender.go_on(commands, index, rounds, true)?)
+        Ok(appender.go_on(commands, index, rounds)?)
     }
 
     fn check_recording(&self, appender: &Appender) -> Result<(), ScanError> {
@@ -359,7 +359,9 @@ impl ResidentRulePipeline {
             return Err(ScanError::WrongBackend);
         }
         if !appender.is_of(self.tables()) {
-            return Err(invalid("the recording", "it was made with another session"));
+            return Err(
+                BackendError::invalid("the recording", "it was made with another session").into()
+            );
         }
         Ok(())
     }

@@ -155,8 +155,7 @@ impl ResidentRulePipeline {
         signals: &[RawSemaphore],
     ) -> Result<Ticket<'a>, ScanError> {
         if let Some(one) = waits.iter().chain(signals).find(|one| one.handle() == 0) {
-            let (what, reason) = (format!("{one:?}"), "the semaphore is null".to_owned());
-            return Err(BackendError::InvalidHandle { what, reason }.into());
+            return Err(BackendError::invalid(format!("{one:?}"), "the semaphore is null").into());
         }
         let ticket = self.submit_after(backend, haystack.into(), max_scan_bytes, waits)?;
         Ok(ticket.signalling(signals))

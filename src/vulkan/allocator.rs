@@ -162,7 +162,7 @@ impl MemorySource {
                 if let Some(reason) = fault_of(&range, request, properties) {
                     let what = format!("memory of the caller's allocator for {}", request.name);
                     allocator.free(range);
-                    return Err(AllocationFailure::Refused { what, reason });
+                    return Err(AllocationFailure::Refused(BackendError::invalid(what, reason)));
                 }
                 Ok(Allocation::Caller { range, properties })
             }
@@ -196,10 +196,7 @@ impl MemorySource {
 pub(super) enum AllocationFailure {
     Failed(AllocationError),
     /// The caller's allocator gave what cannot be used.
-    Refused {
-        what: String,
-        reason: String,
-    },
+    Refused(BackendError),
 }
 
 impl From<AllocationError> for AllocationFailure {
@@ -237,10 +234,9 @@ impl Allocation {
                 Ok((vk::DeviceMemory::from_raw(range.memory), range.offset))
             }
             Allocation::Imported { memory, .. } => Ok((*memory, 0)),
-            Allocation::None => Err(BackendError::InvalidHandle {
-                what: "memory of a buffer".to_owned(),
-                reason: "it is the caller's".to_owned(),
-            }),
+            Allocation::None => {
+                Err(BackendError::invalid("memory of a buffer", "it is the caller's"))
+            }
         }
     }
 

@@ -84,14 +84,7 @@ impl Commands {
                 device.raw().begin_command_buffer(self.raw, &vk::CommandBufferBeginInfo::default())
             }
         })?;
-        body(&mut Recorder {
-            device: &self.device,
-            raw: self.raw,
-            kept: &mut self.work.kept,
-            pipeline: None,
-            set: None,
-            pushed: None,
-        });
+        body(&mut Recorder::new(&self.device, self.raw, &mut self.work.kept));
         let device = &self.device;
         device.call("vkEndCommandBuffer", || {
             // SAFETY: recording was begun above.
@@ -275,22 +268,20 @@ pub(crate) struct Recorder<'a> {
     pushed: Option<[u8; MAX_PUSHED]>,
 }
 
-impl Recorder<'_> {
+impl<'a> Recorder<'a> {
+    /// Of a command buffer in which nothing is bound yet.
+    fn new(device: &'a Core, raw: vk::CommandBuffer, kept: &'a mut Vec<Kept>) -> Recorder<'a> {
+        Recorder { device, raw, kept, pipeline: None, set: None, pushed: None }
+    }
+
     /// Records into a command buffer of the caller's. What commands name is `kept`, until the caller lets go of it.
-    pub(crate) fn for_caller<'a>(
+    pub(crate) fn for_caller(
         device: &'a Device,
         commands: RawCommandBuffer,
         kept: &'a mut Keep,
     ) -> Result<Recorder<'a>> {
         device.alive()?;
-        Ok(Recorder {
-            device,
-            raw: commands.handle()?,
-            kept: &mut kept.0,
-            pipeline: None,
-            set: None,
-            pushed: None,
-        })
+        Ok(Recorder::new(device, commands.handle()?, &mut kept.0))
     }
 
     /// Opens a labelled section, as profilers show it.

@@ -197,11 +197,8 @@ impl Device {
             .transpose()?
             .filter(|&queue| queue != compute);
         if !raw.timeline_semaphore {
-            return Err(BackendError::InvalidHandle {
-                what: "the device".to_owned(),
-                reason: "the feature timelineSemaphore, which is needed, was not enabled"
-                    .to_owned(),
-            });
+            let reason = "the feature timelineSemaphore, which is needed, was not enabled";
+            return Err(BackendError::invalid("the device", reason));
         }
         let handle = vk::Device::from_raw(raw.device as u64);
         // SAFETY: the device is the caller's, alive, and of this instance.
@@ -500,10 +497,8 @@ impl Core {
                 done = Some(body(*own()));
             }
         });
-        done.ok_or_else(|| BackendError::InvalidHandle {
-            what: "the caller's queue lock".to_owned(),
-            reason: "it did not call what it was given".to_owned(),
-        })
+        let reason = "it did not call what it was given";
+        done.ok_or_else(|| BackendError::invalid("the caller's queue lock", reason))
     }
 
     pub(super) fn queue_family(&self, role: QueueRole) -> u32 {
@@ -630,5 +625,5 @@ fn check_queue(
         Some(found) if !can(found) => format!("family {family} cannot do that: {found:?}"),
         Some(_) => return Ok(queue),
     };
-    Err(BackendError::InvalidHandle { what: what.to_owned(), reason })
+    Err(BackendError::invalid(what, reason))
 }

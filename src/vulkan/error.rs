@@ -207,6 +207,11 @@ impl std::fmt::Display for Memory {
 pub(crate) type Result<T, E = BackendError> = std::result::Result<T, E>;
 
 impl BackendError {
+    /// The error of something of the caller's that cannot be used.
+    pub(crate) fn invalid(what: impl Into<String>, reason: impl Into<String>) -> BackendError {
+        BackendError::InvalidHandle { what: what.into(), reason: reason.into() }
+    }
+
     /// The error a failed Vulkan command stands for.
     pub(super) fn from_vk(call: &'static str, result: vk::Result) -> BackendError {
         let out_of =

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use ash::vk;
 
 use super::allocator::{Allocation, HostImport, Owner};
-use super::device::{Device, DeviceRef};
+use super::device::Device;
 use super::error::{BackendError, Memory, Result};
-use super::memory::Buffer;
+use super::memory::{self, Buffer};
 
 /// Makes the bytes of `owner` the source of copies: a buffer, and where in it they begin. The owner is kept until the device is
 /// done with the buffer.
@@ -48,20 +48,14 @@ pub(crate) fn import(device: &Arc<Device>, name: &str, owner: Owner) -> Result<(
         .map_err(|error| refused(error, size))?;
 
     let mut external = vk::ExternalMemoryBufferCreateInfo::default().handle_types(kind);
-    let families = device.queue_families();
-    let mut info = vk::BufferCreateInfo::default()
-        .size(size)
-        .usage(vk::BufferUsageFlags::TRANSFER_SRC)
-        .push_next(&mut external);
-    if families.len() > 1 {
-        info = info.sharing_mode(vk::SharingMode::CONCURRENT).queue_family_indices(families);
-    }
+    let usage = vk::BufferUsageFlags::TRANSFER_SRC;
+    let info = memory::create_info(device, size, usage).push_next(&mut external);
     let raw = device.call("vkCreateBuffer", || {
         // SAFETY: size and usage are not empty, and the handle type is one of an extension that is enabled.
         unsafe { device.raw().create_buffer(&info, None) }
     })?;
     // From here on, dropping it cleans up.
-    let mut buffer = Buffer::of_memory(DeviceRef::new(device), raw, size, name);
+    let mut buffer = Buffer::of_memory(device, raw, size, name);
     // SAFETY: the buffer was just made from this device.
     let needs = unsafe { device.raw().get_buffer_memory_requirements(raw) };
     let coherent = vk::MemoryPropertyFlags::HOST_COHERENT;
@@ -72,10 +66,11 @@ pub(crate) fn import(device: &Arc<Device>, name: &str, owner: Owner) -> Result<(
         allowed >> index & 1 != 0 && flags.contains(coherent)
     };
     let memory_type = (0..device.memory_properties().memory_type_count).find(fits);
-    let memory_type = memory_type.ok_or_else(|| BackendError::InvalidHandle {
-        what: "the host memory".to_owned(),
-        reason: "the device takes it into no memory type that is coherent: scan it as a byte slice"
-            .to_owned(),
+    let memory_type = memory_type.ok_or_else(|| {
+        BackendError::invalid(
+            "the host memory",
+            "the device takes it into no memory type that is coherent: scan it as a byte slice",
+        )
     })?;
     let mut import =
         vk::ImportMemoryHostPointerInfoEXT::default().handle_type(kind).host_pointer(host);
@@ -102,11 +97,10 @@ pub(crate) fn import(device: &Arc<Device>, name: &str, owner: Owner) -> Result<(
 fn refused(error: BackendError, size: u64) -> BackendError {
     match error {
         BackendError::Vulkan { result: vk::Result::ERROR_INVALID_EXTERNAL_HANDLE, .. } => {
-            BackendError::InvalidHandle {
-                what: "the host memory".to_owned(),
-                reason: "the driver does not import memory of this kind: scan it as a byte slice"
-                    .to_owned(),
-            }
+            BackendError::invalid(
+                "the host memory",
+                "the driver does not import memory of this kind: scan it as a byte slice",
+            )
         }
         BackendError::OutOfMemory { .. } => BackendError::OutOfMemory {
             memory: Memory::Host,

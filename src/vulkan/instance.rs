@@ -110,12 +110,9 @@ impl Instance {
         // SAFETY: as above.
         let newest = unsafe { get_instance_proc_addr(handle, c"vkWaitSemaphores".as_ptr()) };
         if newest.is_none() {
-            return Err(BackendError::InvalidHandle {
-                what: "the instance".to_owned(),
-                reason: "it has no vkWaitSemaphores; make it for Vulkan 1.2 or later \
-                         (VkApplicationInfo::apiVersion)"
-                    .to_owned(),
-            });
+            let reason = "it has no vkWaitSemaphores; make it for Vulkan 1.2 or later \
+                          (VkApplicationInfo::apiVersion)";
+            return Err(BackendError::invalid("the instance", reason));
         }
         Ok(Arc::new(Instance {
             raw,

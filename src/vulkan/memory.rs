@@ -64,25 +64,8 @@ impl Buffer {
         }
         device.ledger().reserve(size, name)?;
         // From here on, dropping it cleans up.
-        let mut owned = Owned {
-            device: DeviceRef::new(device),
-            raw: vk::Buffer::null(),
-            allocation: Allocation::None,
-            heap: 0,
-            size,
-            name: name.to_owned(),
-            whose: Whose::Ours,
-        };
-        let info = vk::BufferCreateInfo::default()
-            .size(size)
-            .usage(usage)
-            .sharing_mode(vk::SharingMode::EXCLUSIVE);
-        let families = device.queue_families();
-        let info = if families.len() > 1 {
-            info.sharing_mode(vk::SharingMode::CONCURRENT).queue_family_indices(families)
-        } else {
-            info
-        };
+        let mut owned = Owned::new(device, vk::Buffer::null(), size, name, Whose::Ours);
+        let info = create_info(device, size, usage);
         owned.raw = device
             .call("vkCreateBuffer", || {
                 // SAFETY: size and usage are not empty.
@@ -104,29 +87,19 @@ impl Buffer {
 
     /// A buffer of the caller's, which is not null.
     pub(crate) fn of_caller(device: &Arc<Device>, name: &str, raw: RawBuffer) -> Buffer {
-        Buffer(Arc::new(Owned {
-            device: DeviceRef::new(device),
-            raw: vk::Buffer::from_raw(raw.handle()),
-            allocation: Allocation::None,
-            heap: 0,
-            size: raw.size(),
-            name: name.to_owned(),
-            whose: Whose::Callers,
-        }))
+        let handle = vk::Buffer::from_raw(raw.handle());
+        Buffer(Arc::new(Owned::new(device, handle, raw.size(), name, Whose::Callers)))
     }
 
     /// A buffer that has no memory yet, and will get some that is imported.
-    pub(super) fn of_memory(device: DeviceRef, raw: vk::Buffer, size: u64, name: &str) -> Unbound {
+    pub(super) fn of_memory(
+        device: &Arc<Device>,
+        raw: vk::Buffer,
+        size: u64,
+        name: &str,
+    ) -> Unbound {
         device.names().set(raw, name);
-        Unbound(Owned {
-            device,
-            raw,
-            allocation: Allocation::None,
-            heap: 0,
-            size,
-            name: name.to_owned(),
-            whose: Whose::Imported,
-        })
+        Unbound(Owned::new(device, raw, size, name, Whose::Imported))
     }
 
     pub(crate) fn size(&self) -> u64 {
@@ -296,6 +269,12 @@ impl WatchedBuffer {
 }
 
 impl Owned {
+    /// One that has no memory yet.
+    fn new(device: &Arc<Device>, raw: vk::Buffer, size: u64, name: &str, whose: Whose) -> Owned {
+        let (device, name) = (DeviceRef::new(device), name.to_owned());
+        Owned { device, raw, allocation: Allocation::None, heap: 0, size, name, whose }
+    }
+
     /// Destroys buffer and memory; what is left is empty, and freeing it again does nothing.
     fn free(&mut self) -> Result<()> {
         if self.whose == Whose::Callers {
@@ -334,6 +313,19 @@ impl Drop for Owned {
     }
 }
 
+/// Describes a buffer that all queues use.
+pub(super) fn create_info(
+    device: &Core,
+    size: u64,
+    usage: vk::BufferUsageFlags,
+) -> vk::BufferCreateInfo<'_> {
+    let info = vk::BufferCreateInfo::default().size(size).usage(usage);
+    match device.queue_families() {
+        [_] => info.sharing_mode(vk::SharingMode::EXCLUSIVE),
+        families => info.sharing_mode(vk::SharingMode::CONCURRENT).queue_family_indices(families),
+    }
+}
+
 /// Allocates for the buffer from the best memory type that has room, and says which heap that is on.
 fn allocate(
     device: &Core,
@@ -364,9 +356,7 @@ fn allocate(
         match device.memory().allocate(&request, property_flags, device.names()) {
             Ok(allocation) => return Ok((allocation, heap_index)),
             Err(AllocationFailure::Failed(error)) => last = error,
-            Err(AllocationFailure::Refused { what, reason }) => {
-                return Err(BackendError::InvalidHandle { what, reason });
-            }
+            Err(AllocationFailure::Refused(error)) => return Err(error),
         }
     }
     let error = allocation_error(device, last);

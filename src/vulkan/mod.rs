@@ -253,20 +253,12 @@ impl Backend {
     /// - The pipeline cache was made without `VK_PIPELINE_CACHE_CREATE_EXTERNALLY_SYNCHRONIZED_BIT`.
     /// - Objects that [`Backend::raw_handles`] tells of are not destroyed, nor waited for in place of vkscan.
     pub unsafe fn from_raw(raw: RawDevice) -> Result<Backend, BackendError> {
-        if let Some(name) = raw.null_handle() {
-            let (what, reason) = (name.to_owned(), "it is null".to_owned());
-            return Err(BackendError::InvalidHandle { what, reason });
-        }
         let has_debug_utils = raw.instance_extensions.contains(&ext::debug_utils::NAME);
+        let (get_proc, instance) = (raw.get_instance_proc_addr, raw.instance);
         // SAFETY: as the caller promises.
-        let instance = unsafe {
-            Instance::of_caller(raw.get_instance_proc_addr, raw.instance, has_debug_utils)?
-        };
-        let physical = vk::PhysicalDevice::from_raw(raw.physical_device as u64);
-        let info = info::describe(&instance, physical, index_of(&instance, physical)?)?;
-        if let Some(missing) = info.unsuitable {
-            return Err(BackendError::UnsupportedDevice { device: info.name, missing });
-        }
+        let (instance, physical, info) =
+            unsafe { of_caller(get_proc, instance, raw.physical_device, has_debug_utils)? };
+        raw::refuse_null(raw.device, "device")?;
         // SAFETY: as the caller promises.
         let device = unsafe { Device::of_caller(instance, physical, info, raw)? };
         Ok(Backend { device, pipelines: Arc::default(), options: None })
@@ -288,22 +280,9 @@ impl Backend {
         instance: *mut c_void,
         physical_device: *mut c_void,
     ) -> Result<RequiredFeatures, BackendError> {
-        let handles = [
-            (get_instance_proc_addr.is_null(), "get_instance_proc_addr"),
-            (instance.is_null(), "instance"),
-            (physical_device.is_null(), "physical_device"),
-        ];
-        if let Some((_, name)) = handles.iter().find(|(is_null, _)| *is_null) {
-            let (what, reason) = ((*name).to_owned(), "it is null".to_owned());
-            return Err(BackendError::InvalidHandle { what, reason });
-        }
         // SAFETY: as the caller promises.
-        let instance = unsafe { Instance::of_caller(get_instance_proc_addr, instance, false)? };
-        let physical = vk::PhysicalDevice::from_raw(physical_device as u64);
-        let info = info::describe(&instance, physical, index_of(&instance, physical)?)?;
-        if let Some(missing) = info.unsuitable {
-            return Err(BackendError::UnsupportedDevice { device: info.name, missing });
-        }
+        let (_, _, info) =
+            unsafe { of_caller(get_instance_proc_addr, instance, physical_device, false)? };
         let needed = Features { features: vec!["timelineSemaphore"], ..Features::default() };
         let optional = Features {
             device_extensions: info
@@ -476,13 +455,31 @@ impl BackendOptions {
     }
 }
 
-/// The position of a device in the loader's order.
-fn index_of(instance: &Instance, physical: vk::PhysicalDevice) -> Result<usize, BackendError> {
-    let position = instance.physical_devices()?.iter().position(|&other| other == physical);
-    position.ok_or_else(|| BackendError::InvalidHandle {
-        what: "physical_device".to_owned(),
-        reason: "it is not of that instance".to_owned(),
-    })
+/// An instance of the caller's and a physical device of it, if that can run vkscan.
+///
+/// # Safety
+///
+/// As for [`Backend::required_features`]. `has_debug_utils` says whether the instance was made with VK_EXT_debug_utils.
+unsafe fn of_caller(
+    get_instance_proc_addr: *const c_void,
+    instance: *mut c_void,
+    physical_device: *mut c_void,
+    has_debug_utils: bool,
+) -> Result<(Arc<Instance>, vk::PhysicalDevice, DeviceInfo), BackendError> {
+    raw::refuse_null(get_instance_proc_addr, "get_instance_proc_addr")?;
+    raw::refuse_null(instance, "instance")?;
+    raw::refuse_null(physical_device, "physical_device")?;
+    // SAFETY: as the caller promises, and neither is null.
+    let instance =
+        unsafe { Instance::of_caller(get_instance_proc_addr, instance, has_debug_utils)? };
+    let physical = vk::PhysicalDevice::from_raw(physical_device as u64);
+    let index = instance.physical_devices()?.iter().position(|&other| other == physical);
+    let not_there = || BackendError::invalid("physical_device", "it is not of that instance");
+    let info = info::describe(&instance, physical, index.ok_or_else(not_there)?)?;
+    match info.unsuitable {
+        Some(missing) => Err(BackendError::UnsupportedDevice { device: info.name, missing }),
+        None => Ok((instance, physical, info)),
+    }
 }
 
 /// The variable's value, if it is set and not empty.

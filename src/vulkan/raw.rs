@@ -2,7 +2,6 @@
 //! others, so that the caller's Vulkan bindings are their own business.
 
 use std::ffi::{CStr, c_void};
-use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -114,17 +113,11 @@ impl RawDevice {
             on_drop: None,
         }
     }
+}
 
-    /// The first of the handles that is null.
-    pub(super) fn null_handle(&self) -> Option<&'static str> {
-        let handles = [
-            (self.get_instance_proc_addr, "get_instance_proc_addr"),
-            (self.instance.cast_const(), "instance"),
-            (self.physical_device.cast_const(), "physical_device"),
-            (self.device.cast_const(), "device"),
-        ];
-        handles.iter().find(|(handle, _)| ptr::eq(*handle, ptr::null())).map(|(_, name)| *name)
-    }
+/// Fails if a handle is null.
+pub(super) fn refuse_null(handle: *const c_void, what: &str) -> Result<()> {
+    if handle.is_null() { Err(BackendError::invalid(what, "it is null")) } else { Ok(()) }
 }
 
 /// A queue of a device, as `vkGetDeviceQueue` gets it.
@@ -253,7 +246,7 @@ impl RawBuffer {
         } else {
             return Ok(());
         };
-        Err(BackendError::InvalidHandle { what: what.to_owned(), reason })
+        Err(BackendError::invalid(what, reason))
     }
 }
 
@@ -277,10 +270,7 @@ impl RawCommandBuffer {
 
     /// The `VkCommandBuffer`, if it is not null.
     pub(super) fn handle(self) -> Result<vk::CommandBuffer> {
-        if self.0.is_null() {
-            let (what, reason) = ("the command buffer".to_owned(), "it is null".to_owned());
-            return Err(BackendError::InvalidHandle { what, reason });
-        }
+        refuse_null(self.0, "the command buffer")?;
         Ok(vk::CommandBuffer::from_raw(self.0 as u64))
     }
 }

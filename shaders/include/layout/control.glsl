@@ -169,3 +169,4 @@ struct ReadbackHeader {
     // How often starts have been verified again.
     uint verified_again;
 };
+const uint READBACK_HEADER_WORDS = 7u;

@@ -164,14 +164,14 @@ impl Appender {
         begin(&mut to, what.has_barriers);
         resources.append_start(&mut to, params, what);
         let mut marks = Marks::none();
-        if params.use_prefilter == layout::PREFILTER_NONE {
+        let first = if params.use_prefilter == layout::PREFILTER_NONE {
             let begun = ScanParams { stage: layout::SCHEDULE_BEGIN, ..params };
             resources.schedule(&mut to, begun);
+            FirstPass::Whole
         } else {
             resources.record_prefilter(&mut to, &mut marks, params);
-        }
-        let is_prefiltered = params.use_prefilter != layout::PREFILTER_NONE;
-        let first = if is_prefiltered { FirstPass::Prefiltered } else { FirstPass::Whole };
+            FirstPass::Prefiltered
+        };
         let params = resources.record_all_rounds(&mut to, &mut marks, params, what.rounds, first);
         resources.append_end(&mut to, &mut marks, params, what.has_many);
         end(&mut to, what.has_barriers);
@@ -180,13 +180,12 @@ impl Appender {
         Ok(number)
     }
 
-    /// Records how a recording goes on.
+    /// Records how a recording goes on, between barriers.
     pub(crate) fn go_on(
         &mut self,
         commands: RawCommandBuffer,
         index: usize,
         rounds: u32,
-        has_barriers: bool,
     ) -> Result<(), BackendError> {
         let Appender { device, resources, places, .. } = self;
         let place = &mut places[index];
@@ -195,9 +194,9 @@ impl Appender {
         let mut to = Recorder::for_caller(device, commands, &mut place.keep)?;
         let params = ScanParams { stage: layout::SCHEDULE_ROUND, ..place.params };
         to.label_begin(c"vkscan goes on");
-        begin(&mut to, has_barriers);
+        begin(&mut to, true);
         resources.append_go_on(&mut to, &mut Marks::none(), params, rounds);
-        end(&mut to, has_barriers);
+        end(&mut to, true);
         to.label_end();
         Ok(())
     }

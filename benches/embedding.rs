@@ -15,9 +15,11 @@ use ash::vk;
 use ash::vk::Handle as _;
 use clap::Parser;
 use common::Program;
+use memmap2::{Mmap, MmapMut};
 use vkscan::{
-    Backend, Haystack, ImportedHaystack, Match, RawCommandBuffer, RecordOptions, RecordedState,
-    RecordingOptions, ResidentRulePipeline, RulePipeline, ScanScratch, hits_bytes, read_hits,
+    Backend, BackendError, Haystack, ImportedHaystack, Match, RawCommandBuffer, RecordOptions,
+    RecordedState, RecordingOptions, ResidentRulePipeline, RulePipeline, ScanError, ScanScratch,
+    hits_bytes, read_hits,
 };
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
@@ -93,15 +95,16 @@ fn host_time(program: &Program, backend: &Backend, bytes: usize, turns: usize) -
         assert_eq!(matches, expected);
     }
 
-    let mut recording = session.recording(backend, &RecordingOptions::default().recordings(64))?;
     let size = bytes.next_multiple_of(16) as u64;
     let haystack = program.buffer(size, vk::BufferUsageFlags::STORAGE_BUFFER)?;
     let hits = program.buffer(hits_bytes(MAX_MATCHES), vk::BufferUsageFlags::STORAGE_BUFFER)?;
     haystack.write(0, &text);
+    let mut recording = session.recording(backend, &RecordingOptions::default())?;
     let mut record = Vec::new();
-    let mut recorded = None;
-    for _ in 0..if turns == 1 { 1 } else { 64 } {
-        recorded = Some(program.record(|commands| {
+    let mut recorded = program.record(|_| Ok::<(), Box<dyn Error>>(()))?;
+    for _ in 0..turns {
+        recording.clear();
+        recorded.again(|commands| {
             // SAFETY: nobody else has it, and it is executed by `execute` alone, which waits.
             let raw = unsafe { RawCommandBuffer::new(commands.as_raw() as *mut _) };
             let (haystack, hits) = ((haystack.raw(), 0, bytes), (hits.raw(), 0, MAX_MATCHES));
@@ -109,9 +112,8 @@ fn host_time(program: &Program, backend: &Backend, bytes: usize, turns: usize) -
             session.record(&mut recording, raw, haystack, hits, &RecordOptions::default())?;
             record.push(began.elapsed());
             Ok::<(), Box<dyn Error>>(())
-        })?);
+        })?;
     }
-    let recorded = recorded.ok_or("it is recorded once at least")?;
     let [mut execute, mut read, mut recorded_wall] = [Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..turns {
         let began = Instant::now();
@@ -140,10 +142,6 @@ fn imports(backend: &Backend, bytes: usize, turns: usize) -> Result {
     let text = text(bytes);
     let expected = rules.reference_scan(&text);
     let session = rules.prepare_resident(backend, bytes, expected.len() + 1)?;
-    let mut file = tempfile::tempfile()?;
-    file.write_all(&text)?;
-    // SAFETY: nobody else has the file.
-    let mapped = unsafe { memmap2::Mmap::map(&file) }?;
     println!("\n| {} MiB | GB/s |\n|---|---|", bytes >> 20);
     let rate = |name: &str, haystack: Haystack| {
         let gigabytes = bytes as f64 / 1e9;
@@ -156,6 +154,13 @@ fn imports(backend: &Backend, bytes: usize, turns: usize) -> Result {
     staged.copy_from_slice(&text);
     rate("staging memory", Haystack::from(&staged))?;
     drop(staged);
+    let mut pages = MmapMut::map_anon(bytes)?;
+    pages.copy_from_slice(&text);
+    let began = Instant::now();
+    let imported = ImportedHaystack::new(backend, pages)?;
+    let took = began.elapsed();
+    rate("imported, whole pages", Haystack::from(&imported))?;
+    drop(imported);
     // What is imported is at any address: behind one byte, it begins in the middle of a word.
     struct Behind(Vec<u8>);
     impl AsRef<[u8]> for Behind {
@@ -163,15 +168,28 @@ fn imports(backend: &Backend, bytes: usize, turns: usize) -> Result {
             &self.0[1..]
         }
     }
-    let behind = Behind([b" ", &text[..]].concat());
-    let began = Instant::now();
-    let imported = ImportedHaystack::new(backend, behind)?;
-    let took = began.elapsed();
+    let imported = ImportedHaystack::new(backend, Behind([b" ", &text[..]].concat()))?;
     rate("imported, at an odd address", Haystack::from(&imported))?;
-    let imported = ImportedHaystack::new(backend, mapped)?;
-    rate("imported, a file mapping", Haystack::from(&imported))?;
-    println!("\nImporting takes {took:.1?}.");
     drop(imported);
+    let mut file = tempfile::tempfile()?;
+    file.write_all(&text)?;
+    // SAFETY: nobody else has the file.
+    let (read_only, shared) = unsafe { (Mmap::map(&file)?, MmapMut::map_mut(&file)?) };
+    let mappings = [
+        ("imported, a file mapping for reading", ImportedHaystack::new(backend, read_only)),
+        ("imported, a file mapping for writing", ImportedHaystack::new(backend, shared)),
+    ];
+    for (name, imported) in mappings {
+        match imported {
+            Ok(imported) => rate(name, Haystack::from(&imported))?,
+            // Whether it can be pinned is the driver's matter.
+            Err(ScanError::Backend(BackendError::OutOfMemory { .. })) => {
+                println!("| {name} | refused |")
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    println!("\nImporting whole pages takes {took:.1?}.");
     Ok(session.free(backend)?)
 }
 

@@ -14,9 +14,9 @@ use ash::vk;
 use ash::vk::Handle as _;
 use program::Program;
 use vkscan::{
-    Backend, BackendError, ImportedHaystack, Match, MemoryAllocator, MemoryRange, MemoryRequest,
-    QueueLock, RawDevice, RawQueue, RawSemaphore, ResidentHaystack, RulePipeline, ScanError,
-    ScanScratch, SessionOptions,
+    Backend, BackendError, ImportedHaystack, Match, Memory, MemoryAllocator, MemoryRange,
+    MemoryRequest, QueueLock, RawDevice, RawQueue, RawSemaphore, ResidentHaystack, RulePipeline,
+    ScanError, ScanScratch, SessionOptions,
 };
 
 const PATTERNS: [&str; 3] = [r"\bfoobar\b", "[ab]{0,3}abcd", r"xyzkey[a-f]*\d{2,}"];
@@ -209,16 +209,30 @@ fn host_memory_is_scanned_where_it_lies() {
         count += 1;
         assert_eq!(dropped.load(Ordering::Relaxed), count);
     }
-    // A file, mapped for reading alone.
+    // A file, mapped for reading alone, and for writing, too.
+    let text = TEXT.repeat(1000);
+    let expected = rules.reference_scan(&text);
     let mut file = tempfile::tempfile().unwrap();
-    std::io::Write::write_all(&mut file, &TEXT.repeat(1000)).unwrap();
+    std::io::Write::write_all(&mut file, &text).unwrap();
     // SAFETY: nobody else has the file.
-    let mapped = unsafe { memmap2::Mmap::map(&file) }.unwrap();
-    let expected = rules.reference_scan(&mapped);
-    let imported = ImportedHaystack::new(&backend, mapped).unwrap();
-    session.scan_into(&backend, &imported, &mut matches, &mut scratch).unwrap();
-    assert_eq!(matches, expected);
-    drop(imported);
+    let (read_only, shared) =
+        unsafe { (memmap2::Mmap::map(&file), memmap2::MmapMut::map_mut(&file)) };
+    let mappings = [
+        ImportedHaystack::new(&backend, read_only.unwrap()),
+        ImportedHaystack::new(&backend, shared.unwrap()),
+    ];
+    for (imported, what) in mappings.into_iter().zip(["for reading", "for writing"]) {
+        match imported {
+            Ok(imported) => {
+                session.scan_into(&backend, &imported, &mut matches, &mut scratch).unwrap();
+                assert_eq!(matches, expected, "{what}");
+            }
+            Err(ScanError::Backend(BackendError::OutOfMemory { memory: Memory::Host, .. })) => {
+                common::not_run(&format!("the driver pins no file that is mapped {what}"));
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
     session.free(&backend).unwrap();
     assert_eq!(backend.allocated_bytes(), 0);
     drop(backend);

@@ -159,37 +159,35 @@ impl Program {
         body: impl FnOnce(vk::CommandBuffer) -> Result<(), E>,
     ) -> Result<Recorded, E> {
         let info = vk::CommandPoolCreateInfo::default().queue_family_index(self.family);
-        // SAFETY: the device is alive, and pool and commands are nobody else's.
-        unsafe {
+        // SAFETY: the device is alive, and pool, fence and commands are nobody else's.
+        let mut recorded = unsafe {
             let pool = self.device.create_command_pool(&info, None)?;
-            let mut recorded =
-                Recorded { device: self.device.clone(), pool, commands: Default::default() };
+            let (fence, commands) = Default::default();
+            let mut recorded = Recorded { device: self.device.clone(), pool, fence, commands };
+            recorded.fence = self.device.create_fence(&vk::FenceCreateInfo::default(), None)?;
             let info =
                 vk::CommandBufferAllocateInfo::default().command_pool(pool).command_buffer_count(1);
             recorded.commands = self.device.allocate_command_buffers(&info)?[0];
-            let begin = vk::CommandBufferBeginInfo::default();
-            self.device.begin_command_buffer(recorded.commands, &begin)?;
-            body(recorded.commands)?;
-            self.device.end_command_buffer(recorded.commands)?;
-            Ok(recorded)
-        }
+            recorded
+        };
+        recorded.again(body)?;
+        Ok(recorded)
     }
 
     /// Executes recorded commands, and waits until they have run. Says how long it waited.
     pub fn execute(&self, recorded: &Recorded) -> Result<Duration, vk::Result> {
         let commands = [recorded.commands];
         let submits = [vk::SubmitInfo::default().command_buffers(&commands)];
-        // SAFETY: the commands are recorded; the queue is locked meanwhile, and the fence waited for before it goes.
+        let fences = [recorded.fence];
+        // SAFETY: the commands are recorded and not executed elsewhere, and nor is their fence in use; the queue is locked.
         unsafe {
-            let fence = self.device.create_fence(&vk::FenceCreateInfo::default(), None)?;
+            self.device.reset_fences(&fences)?;
             let locked = self.queue_lock.lock().unwrap_or_else(PoisonError::into_inner);
-            self.device.queue_submit(self.queue, &submits, fence)?;
+            self.device.queue_submit(self.queue, &submits, recorded.fence)?;
             drop(locked);
             let began = Instant::now();
-            self.device.wait_for_fences(&[fence], true, u64::MAX)?;
-            let waited = began.elapsed();
-            self.device.destroy_fence(fence, None);
-            Ok(waited)
+            self.device.wait_for_fences(&fences, true, u64::MAX)?;
+            Ok(began.elapsed())
         }
     }
 
@@ -258,17 +256,38 @@ impl Drop for Memory {
     }
 }
 
-/// Recorded commands, with their pool.
+/// Recorded commands, with their pool, and what is waited for when they have been submitted.
 pub struct Recorded {
     device: ash::Device,
     pool: vk::CommandPool,
+    fence: vk::Fence,
     commands: vk::CommandBuffer,
+}
+
+impl Recorded {
+    /// Records anew. They are not being executed.
+    pub fn again<E: From<vk::Result>>(
+        &mut self,
+        body: impl FnOnce(vk::CommandBuffer) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // SAFETY: pool and commands are nobody else's, and whatever executed them has been waited for.
+        unsafe {
+            self.device.reset_command_pool(self.pool, vk::CommandPoolResetFlags::empty())?;
+            let begin = vk::CommandBufferBeginInfo::default();
+            self.device.begin_command_buffer(self.commands, &begin)?;
+            body(self.commands)?;
+            Ok(self.device.end_command_buffer(self.commands)?)
+        }
+    }
 }
 
 impl Drop for Recorded {
     fn drop(&mut self) {
         // SAFETY: the program has waited for whatever executed them.
-        unsafe { self.device.destroy_command_pool(self.pool, None) };
+        unsafe {
+            self.device.destroy_fence(self.fence, None);
+            self.device.destroy_command_pool(self.pool, None);
+        }
     }
 }
 

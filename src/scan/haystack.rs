@@ -325,8 +325,9 @@ impl ImportedHaystack {
     /// # Errors
     ///
     /// A device without `VK_EXT_external_memory_host`, or one of the caller's that was made without
-    /// ([`BackendError::Unsupported`]); a driver that does not take this memory ([`BackendError::InvalidHandle`]); a haystack of
-    /// more than [`MAX_HAYSTACK_BYTES`], lack of memory, or a fault of the device. The owner is dropped then.
+    /// ([`BackendError::Unsupported`]); a driver that does not take this memory ([`BackendError::InvalidHandle`], or
+    /// [`BackendError::OutOfMemory`] as NVIDIA's says of mappings that are read-only); a haystack of more than
+    /// [`MAX_HAYSTACK_BYTES`], lack of memory, or a fault of the device. The owner is dropped then.
     pub fn new(
         backend: &Backend,
         owner: impl AsRef<[u8]> + Send + Sync + 'static,

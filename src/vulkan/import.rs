@@ -105,7 +105,9 @@ fn refused(error: BackendError, size: u64) -> BackendError {
         BackendError::OutOfMemory { .. } => BackendError::OutOfMemory {
             memory: Memory::Host,
             bytes: Some(size),
-            what: "importing host memory, which has to be pinned".to_owned(),
+            what: "importing host memory, which has to be pinned (some drivers pin for writing, and take \
+                   no mapping that is read-only)"
+                .to_owned(),
         },
         error => error,
     }

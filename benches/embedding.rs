@@ -6,15 +6,17 @@
 
 #[path = "../examples/common/mod.rs"]
 mod common;
+mod embedded;
 
 use std::error::Error;
 use std::io::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ash::vk;
 use ash::vk::Handle as _;
 use clap::Parser;
 use common::Program;
+use embedded::{MAX_MATCHES, PATTERNS, shown, text};
 use memmap2::{Mmap, MmapMut};
 use vkscan::{
     Backend, BackendError, Haystack, ImportedHaystack, Match, RawCommandBuffer, RecordOptions,
@@ -23,15 +25,6 @@ use vkscan::{
 };
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
-
-const PATTERNS: [&str; 3] =
-    [r"\bghp_[0-9A-Za-z]{36}\b", r"(?i)password\s*=\s*\S+", r"\b[0-9a-f]{32}\b"];
-
-/// A line that has something in it, and lines that do not.
-const LINE: &[u8] = b"password = hunter2\n";
-const REST: &[u8] = b"static int probe(struct device *dev) { return 0; }\n";
-
-const MAX_MATCHES: u32 = 1000;
 
 #[derive(Parser)]
 struct Args {
@@ -63,19 +56,6 @@ fn main() -> Result {
     imports(&backend, import_bytes, if args.check { 1 } else { 9 })?;
     drop(backend);
     program.end()
-}
-
-/// So many bytes with matches here and there.
-fn text(bytes: usize) -> Vec<u8> {
-    let piece = [&REST.repeat(100)[..], LINE].concat();
-    LINE.iter().chain(piece.iter().cycle()).copied().take(bytes).collect()
-}
-
-/// Median and 99th percentile.
-fn shown(mut times: Vec<Duration>) -> String {
-    times.sort_unstable();
-    let at = |share: usize| times[(times.len() - 1) * share / 100].as_secs_f64() * 1e6;
-    format!("{:.1} / {:.1} us", at(50), at(99))
 }
 
 /// Scans in calls of ours, and in a command buffer of the program's that is recorded once.
@@ -126,7 +106,8 @@ fn host_time(program: &Program, backend: &Backend, bytes: usize, turns: usize) -
         recorded_wall.push(began.elapsed());
         assert_eq!(found, (RecordedState::Complete, expected.clone()));
     }
-    let columns = [submit, decode, wall, record, execute, read, recorded_wall].map(shown);
+    let columns =
+        [submit, decode, wall, record, execute, read, recorded_wall].map(|times| shown(&times));
     println!("| {} KiB | {} |", bytes >> 10, columns.join(" | "));
     drop((recorded, haystack, hits, recording));
     Ok(session.free(backend)?)

@@ -146,6 +146,11 @@ fn found(hits: &Memory, offset: usize, max_matches: u32) -> (RecordedState, Vec<
     (state, matches)
 }
 
+/// Recorded for as much as any of these scans takes.
+fn generous() -> RecordOptions {
+    RecordOptions::default().rounds(4).many_matches(true)
+}
+
 /// Unwraps what `Program::record` gives where nothing but a scan may fail.
 fn recorded(result: Result<program::Recorded, Failed>) -> program::Recorded {
     result.unwrap_or_else(|Failed(error)| panic!("{error}"))
@@ -214,7 +219,7 @@ fn recorded_scans_are_exact_each_time() {
         let commands = recorded(setting.program.record(|commands| {
             for ((text, (offset, haystack)), hits) in texts.iter().zip(&haystacks).zip(&hits) {
                 let haystack = (haystack.raw(), *offset as u64, text.len());
-                let options = RecordOptions::default();
+                let options = generous();
                 scanner.record(commands, haystack, (hits.raw(), 256, ROOM), &options)?;
             }
             Ok(())
@@ -251,7 +256,7 @@ fn kept_cases() {
     let recording = session.recording(&setting.backend, &RecordingOptions::default()).unwrap();
     let mut scanner = Scanner { rules, session, recording };
     let expected = scanner.rules.reference_scan(text.as_bytes());
-    let options = RecordOptions::default().rounds(1).many_matches(false);
+    let options = RecordOptions::default();
     let (times, state, matches) = scanner.run(&setting, text.as_bytes(), 4000, &options);
     assert!(times > 1, "{times}");
     assert_eq!((state, matches), (RecordedState::Complete, expected));
@@ -291,7 +296,7 @@ fn generated_rules_go_on_to_the_same_matches() {
                 session.recording(&setting.backend, &RecordingOptions::default()).unwrap();
             let mut scanner = Scanner { rules, session, recording };
             for text in haystacks.iter().filter(|text| !text.is_empty()) {
-                let options = RecordOptions::default().rounds(1).many_matches(false);
+                let options = RecordOptions::default();
                 let (times, state, matches) = scanner.run(&setting, text, ROOM, &options);
                 went_on.set(went_on.get() + usize::from(times > 0));
                 let expected = scanner.rules.reference_scan(text);
@@ -328,7 +333,7 @@ fn a_word_on_the_device_tells_the_length() {
     let hits = setting.memory(hits_bytes(5000), STORAGE);
     for offset in [0, 1] {
         let haystack = (haystack.raw(), offset, text.len() - 1);
-        let options = RecordOptions::default().length(Some((length.raw(), 4)));
+        let options = generous().length(Some((length.raw(), 4)));
         let commands = recorded(setting.program.record(|commands| {
             scanner.record(commands, haystack, (hits.raw(), 0, 5000), &options)?;
             Ok(())
@@ -361,7 +366,7 @@ fn a_recorded_scan_is_exact_a_thousand_times() {
     let hits = setting.memory(hits_bytes(500), STORAGE);
     let commands = recorded(setting.program.record(|commands| {
         let (haystack, hits) = ((haystack.raw(), 0, text.len()), (hits.raw(), 0, 500));
-        scanner.record(commands, haystack, hits, &RecordOptions::default())?;
+        scanner.record(commands, haystack, hits, &generous())?;
         Ok(())
     }));
     let mut text = text.clone();
@@ -391,7 +396,7 @@ fn haystacks_of_vkscans_are_recorded_too() {
     let hits = setting.memory(hits_bytes(5000), STORAGE);
     let commands = recorded(setting.program.record(|commands| {
         let (haystack, room) = ((haystack, offset, text.len()), (hits.raw(), 0, 5000));
-        scanner.record(commands, haystack, room, &RecordOptions::default())?;
+        scanner.record(commands, haystack, room, &generous())?;
         Ok(())
     }));
     setting.program.execute(&commands).unwrap();
@@ -437,7 +442,7 @@ fn barriers_may_be_the_programs() {
         for _ in 0..2 {
             copy(commands, &source, &haystack, text.len() as u64);
             barrier(commands, (transfer, vk::AccessFlags::TRANSFER_WRITE), scope(before));
-            let options = RecordOptions::default().barriers(false);
+            let options = generous().barriers(false);
             let (haystack, room) = ((haystack.raw(), 0, text.len()), (hits.raw(), 0, 5000));
             scanner.record(commands, haystack, room, &options)?;
             barrier(
@@ -482,7 +487,7 @@ fn matches_that_do_not_fit_are_counted() {
             hits.write(0, &vec![0xAB; hits.size as usize]);
             let commands = recorded(setting.program.record(|commands| {
                 let (haystack, hits) = ((haystack.raw(), 0, text.len()), (hits.raw(), 0, room));
-                scanner.record(commands, haystack, hits, &RecordOptions::default())?;
+                scanner.record(commands, haystack, hits, &generous())?;
                 Ok(())
             }));
             setting.program.execute(&commands).unwrap();
@@ -521,7 +526,7 @@ fn what_goes_on_comes_to_the_same_end() {
         let expected = scanner.rules.reference_scan(&text);
         let room = expected.len() as u32 + 1;
         for many in [false, true] {
-            let options = RecordOptions::default().rounds(1).many_matches(many);
+            let options = RecordOptions::default().many_matches(many);
             let (times, state, matches) = scanner.run(&setting, &text, room, &options);
             went_on += usize::from(times > 0);
             common::say(&format!("{patterns:?}, many {many}: went on {times} times, {state:?}"));
@@ -540,7 +545,7 @@ fn only_what_ran_last_can_go_on() {
     let text = b"ab".repeat(4000);
     let haystack = setting.haystack(&text, 0, STORAGE);
     let hits = [(); 2].map(|()| setting.memory(hits_bytes(9000), STORAGE));
-    let options = RecordOptions::default().many_matches(false);
+    let options = generous().many_matches(false);
     let mut scans = Vec::new();
     let commands = recorded(setting.program.record(|commands| {
         for hits in &hits {
@@ -583,7 +588,7 @@ fn what_overflows_is_finished_by_the_host() {
     let mut scan = None;
     let commands = recorded(setting.program.record(|commands| {
         let (haystack, hits) = ((haystack.raw(), 0, text.len()), (hits.raw(), 0, 10));
-        scan = Some(scanner.record(commands, haystack, hits, &RecordOptions::default())?);
+        scan = Some(scanner.record(commands, haystack, hits, &generous())?);
         Ok(())
     }));
     setting.program.execute(&commands).unwrap();
@@ -662,7 +667,7 @@ fn wrong_use_is_refused() {
     let source = setting.memory(64, SOURCE);
     // SAFETY: it is null, which is refused.
     let null = unsafe { RawBuffer::new(0, 1 << 20, u32::MAX) };
-    let usual = RecordOptions::default();
+    let usual = generous();
     let refused = |scanner: &mut Scanner, haystack, hits, options: &RecordOptions| {
         let mut error = None;
         recorded(setting.program.record(|commands| {

@@ -51,11 +51,13 @@ pub struct vkscan_record_options {
     pub struct_size: u32,
     /// Longest match, in bytes; by default VKSCAN_UNBOUNDED.
     pub max_scan_bytes: u32,
-    /// Rounds of verifying that are recorded, at least 1; by default as many as most scans take. What they do not finish
-    /// goes on (VKSCAN_RECORDED_STATE_GOES_ON); those that find nothing to do cost a few microseconds.
+    /// Rounds of verifying that are recorded, at least 1, which is the default and all that most scans take. Where there
+    /// are more, starts that hits leave open are verified, too. What is not finished goes on
+    /// (VKSCAN_RECORDED_STATE_GOES_ON). Each round takes the host some 3 microseconds to record, and the device a few
+    /// where there is nothing to do.
     pub rounds: u32,
-    /// 1, the default, if what sorts and selects from more hits than one workgroup takes is recorded, which costs some
-    /// 50 microseconds where it finds nothing to do; or else 0.
+    /// 1 if what sorts and selects from more hits than one workgroup takes, which are some 2,000, is recorded: it costs
+    /// host and device some tens of microseconds. 0, the default, if not; then more hits go on.
     pub many_matches: u32,
     /// 1, the default, if barriers are recorded that order the scan between all that comes before and behind; or else
     /// 0, and then the caller records what vkscan_recording_required_barriers says.

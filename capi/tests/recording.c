@@ -52,7 +52,7 @@ static vkscan_record_options usual(const setting *self)
 {
     vkscan_record_options options;
     OK(vkscan_record_options_init(&options, sizeof options));
-    CHECK(options.rounds > 0 && options.many_matches == 1 && options.barriers == 1);
+    CHECK(options.rounds > 0 && options.many_matches == 0 && options.barriers == 1);
     CHECK(options.max_scan_bytes == VKSCAN_UNBOUNDED && options.length.buffer == 0 && options.haystack_len == 0);
     options.haystack = self->haystack.raw;
     options.haystack_len = TEXT_LEN;

@@ -173,7 +173,7 @@ impl Appender {
             FirstPass::Prefiltered
         };
         let params = resources.record_all_rounds(&mut to, &mut marks, params, what.rounds, first);
-        resources.append_end(&mut to, &mut marks, params, what.has_many);
+        resources.append_end(&mut to, &mut marks, params, what.rounds > 1, what.has_many);
         end(&mut to, what.has_barriers);
         to.label_end();
         self.recorded += 1;
@@ -242,19 +242,29 @@ impl Resources {
         self.schedule(to, params);
         self.record_all_rounds(to, marks, params, rounds, FirstPass::Resumed);
         self.verify_again(to, marks, params);
-        self.append_end(to, marks, params, true);
+        self.append_end(to, marks, params, true, true);
 
         // What there was no room for is done anew, with every start.
         let params = ScanParams { use_prefilter: layout::PREFILTER_NONE, has_listed: 0, ..params };
         self.schedule(to, ScanParams { stage: layout::SCHEDULE_RESTART, ..params });
         self.record_all_rounds(to, marks, params, rounds, FirstPass::Resumed);
-        self.append_end(to, marks, params, true);
+        self.append_end(to, marks, params, true, true);
     }
 
-    /// Records the end of a run, with open starts verified once. Hits that are many wait for the last selection.
-    fn append_end(&self, to: &mut Recorder, marks: &mut Marks, params: ScanParams, has_many: bool) {
-        self.select(to, params, Extent::Tile);
-        self.verify_again(to, marks, params);
+    /// Records the end of a run, with open starts verified once if they are verified `again`. Hits that are many wait for the
+    /// last selection.
+    fn append_end(
+        &self,
+        to: &mut Recorder,
+        marks: &mut Marks,
+        params: ScanParams,
+        again: bool,
+        has_many: bool,
+    ) {
+        if again {
+            self.select(to, params, Extent::Tile);
+            self.verify_again(to, marks, params);
+        }
         self.select(to, params, if has_many { Extent::Many } else { Extent::Tile });
     }
 }

@@ -41,7 +41,7 @@ use crate::vulkan::memory::{Buffer, Span, WatchedBuffer};
 use crate::vulkan::pipeline::DescriptorSet;
 use crate::vulkan::query::Timestamps;
 use crate::vulkan::staging::{MappedBuffer, StagingBuffer, StagingSpan};
-use crate::vulkan::timeline::Timeline;
+use crate::vulkan::timeline::{Milestone, Timeline};
 use crate::{BackendError, RawSemaphore};
 use bindings::descriptor_sets;
 use pipelines::Kernels;
@@ -241,6 +241,11 @@ impl Frame {
     pub(super) fn timeline(&self) -> (u64, u64) {
         let reached = self.timeline.at(self.submitted);
         (reached.handle(), reached.value())
+    }
+
+    /// The same, for who waits by the host.
+    pub(super) fn milestone(&self) -> Milestone {
+        Milestone::new(&self.timeline, self.submitted)
     }
 
     /// Whether nothing runs on it.

@@ -2,7 +2,7 @@
  * vkscan: scans bytes for thousands of regular expressions at once on raw Vulkan compute.
  *
  * Rules are compiled (vkscan_rules_compile), made resident on a device (vkscan_backend_open, vkscan_session_prepare),
- * and then any number of haystacks is scanned (vkscan_scan). examples/c/scan.c is a whole program. What there is for
+ * and then any number of haystacks is scanned (vkscan_scan_haystack). examples/c/scan.c is a whole program. What there is for
  * programs with a Vulkan device of their own tells docs/EMBEDDING.md.
  *
  * Errors. What can fail returns a vkscan_status: VKSCAN_STATUS_OK, or else why it failed, and then vkscan_last_error()
@@ -235,7 +235,7 @@ typedef enum {
      */
     VKSCAN_RECORDED_STATE_TOO_MANY = 3,
     /**
-     * It has to be done in parts, as the host does it: by vkscan_scan_resident of what
+     * It has to be done in parts, as the host does it: by vkscan_scan_haystack of what
      * vkscan_resident_haystack_from_raw makes. Or another recording has run since, and this one cannot go on.
      */
     VKSCAN_RECORDED_STATE_NEEDS_HOST = 4,
@@ -1146,6 +1146,41 @@ typedef struct {
 } vkscan_pattern;
 
 /**
+ * A haystack, wherever it is: in what is not NULL of the three handles; or else in `len` bytes at `bytes`. All that is
+ * not needed is zero, as in `vkscan_haystack haystack = {.struct_size = sizeof haystack, .resident = resident};`.
+ */
+typedef struct {
+    /**
+     * sizeof(vkscan_haystack).
+     */
+    uint32_t struct_size;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+    /**
+     * In memory of the caller's.
+     */
+    const uint8_t *bytes;
+    /**
+     * Bytes there.
+     */
+    size_t len;
+    /**
+     * In staging memory.
+     */
+    const vkscan_staged_haystack *staged;
+    /**
+     * On the device.
+     */
+    const vkscan_resident_haystack *resident;
+    /**
+     * In memory of the caller's that the device copies from by itself.
+     */
+    const vkscan_imported_haystack *imported;
+} vkscan_haystack;
+
+/**
  * What a scan moved and how long it took; times are in nanoseconds.
  */
 typedef struct {
@@ -1211,41 +1246,6 @@ typedef struct {
      */
     uint64_t select_ns;
 } vkscan_scan_stats;
-
-/**
- * A haystack, wherever it is: in what is not NULL of the three handles; or else in `len` bytes at `bytes`. All that is
- * not needed is zero, as in `vkscan_haystack haystack = {.struct_size = sizeof haystack, .resident = resident};`.
- */
-typedef struct {
-    /**
-     * sizeof(vkscan_haystack).
-     */
-    uint32_t struct_size;
-    /**
-     * 0.
-     */
-    uint32_t reserved;
-    /**
-     * In memory of the caller's.
-     */
-    const uint8_t *bytes;
-    /**
-     * Bytes there.
-     */
-    size_t len;
-    /**
-     * In staging memory.
-     */
-    const vkscan_staged_haystack *staged;
-    /**
-     * On the device.
-     */
-    const vkscan_resident_haystack *resident;
-    /**
-     * In memory of the caller's that the device copies from by itself.
-     */
-    const vkscan_imported_haystack *imported;
-} vkscan_haystack;
 
 /**
  * Reads up to `capacity` bytes into `buffer`, and returns how many; 0 at the stream's end, or VKSCAN_READ_FAILED or
@@ -1730,7 +1730,7 @@ uint64_t vkscan_hits_bytes(uint32_t max_matches);
 /**
  * Reads `word_count` words that a recording with room for `max_matches` matches has written. `state` gets what it has
  * come to, and `detail`, which may be NULL, the last word where that state says something by it, or else 0. Matches
- * come as from vkscan_scan; there are none unless the scan is complete. With fewer words than
+ * come as from vkscan_scan_haystack; there are none unless the scan is complete. With fewer words than
  * vkscan_hits_bytes(max_matches) / 4 it has not run.
  *
  * It fails with VKSCAN_STATUS_BUFFER_TOO_SMALL where there are more than `capacity`; `count` says how many then, and
@@ -1792,9 +1792,9 @@ vkscan_status vkscan_rules_from_bytes(const uint8_t *bytes,
 size_t vkscan_rules_pattern_count(const vkscan_rules *rules);
 
 /**
- * Finds the matches by definition, on the CPU: slowly, and with no device. It gives what vkscan_scan gives. Matches
- * have at most `max_scan_bytes` bytes; VKSCAN_UNBOUNDED lets them be any length. `matches` has room for `capacity` of
- * them, and `count` gets their number.
+ * Finds the matches by definition, on the CPU: slowly, and with no device. It gives what vkscan_scan_haystack gives.
+ * Matches have at most `max_scan_bytes` bytes; VKSCAN_UNBOUNDED lets them be any length. `matches` has room for
+ * `capacity` of them, and `count` gets their number.
  *
  * It fails with VKSCAN_STATUS_BUFFER_TOO_SMALL where there are more than `capacity`; `count` says how many then, and
  * `matches` is as it was.
@@ -1833,7 +1833,7 @@ vkscan_status vkscan_session_prepare(const vkscan_backend *backend,
  * Pays what a first scan costs beyond later ones, on all that scans in flight have for their own: by a scan of one
  * byte on each. Nobody else scans with the session meanwhile.
  *
- * It fails as vkscan_scan does, where a device or a limit is at fault.
+ * It fails as vkscan_scan_haystack does, where a device or a limit is at fault.
  */
 vkscan_status vkscan_session_warm_up(const vkscan_session *session);
 
@@ -1849,52 +1849,16 @@ vkscan_status vkscan_session_warm_up(const vkscan_session *session);
 vkscan_status vkscan_session_free(vkscan_session *session);
 
 /**
- * Finds all matches in a haystack of `len` bytes. `matches` has room for `capacity` of them and gets them sorted by
+ * Finds all matches in a haystack, wherever it is. `matches` has room for `capacity` of them and gets them sorted by
  * pattern, then by start, then by end; `count` gets their number. Matches have at most `max_scan_bytes` bytes:
  * a leftmost-first one is the most preferred of those; VKSCAN_UNBOUNDED lets them be any length. `stats` may be NULL.
  *
- * It fails with VKSCAN_STATUS_HAYSTACK_TOO_LARGE; with VKSCAN_STATUS_TOO_MANY_MATCHES where there are more than the
- * session was prepared for, with VKSCAN_STATUS_BUFFER_TOO_SMALL where there are more than `capacity`, and `count` says
- * how many there are then, or were until the scan was given up; and with VKSCAN_STATUS_ALL_IN_FLIGHT where tickets
- * that nobody waits for hold the session for as long as a call waits. `matches` is as it was then, and except after
- * VKSCAN_STATUS_DEVICE_LOST the session goes on working. With a `capacity` of the session's `max_matches` the array is
- * never too small.
- */
-vkscan_status vkscan_scan(const vkscan_session *session,
-                          const uint8_t *haystack,
-                          size_t len,
-                          uint32_t max_scan_bytes,
-                          vkscan_match *matches,
-                          size_t capacity,
-                          size_t *count,
-                          vkscan_scan_stats *stats);
-
-/**
- * As vkscan_scan, of staging memory.
- */
-vkscan_status vkscan_scan_staged(const vkscan_session *session,
-                                 const vkscan_staged_haystack *haystack,
-                                 uint32_t max_scan_bytes,
-                                 vkscan_match *matches,
-                                 size_t capacity,
-                                 size_t *count,
-                                 vkscan_scan_stats *stats);
-
-/**
- * As vkscan_scan, of a haystack on the device.
- */
-vkscan_status vkscan_scan_resident(const vkscan_session *session,
-                                   const vkscan_resident_haystack *haystack,
-                                   uint32_t max_scan_bytes,
-                                   vkscan_match *matches,
-                                   size_t capacity,
-                                   size_t *count,
-                                   vkscan_scan_stats *stats);
-
-/**
- * As vkscan_scan, of a haystack wherever it is.
- *
- * It fails with VKSCAN_STATUS_WRONG_BACKEND, too.
+ * It fails with VKSCAN_STATUS_HAYSTACK_TOO_LARGE, and with VKSCAN_STATUS_WRONG_BACKEND; with
+ * VKSCAN_STATUS_TOO_MANY_MATCHES where there are more than the session was prepared for, with
+ * VKSCAN_STATUS_BUFFER_TOO_SMALL where there are more than `capacity`, and `count` says how many there are then, or
+ * were until the scan was given up; and with VKSCAN_STATUS_ALL_IN_FLIGHT where tickets that nobody waits for hold the
+ * session for as long as a call waits. `matches` is as it was then, and except after VKSCAN_STATUS_DEVICE_LOST the
+ * session goes on working. With a `capacity` of the session's `max_matches` the array is never too small.
  */
 vkscan_status vkscan_scan_haystack(const vkscan_session *session,
                                    const vkscan_haystack *haystack,
@@ -1948,7 +1912,7 @@ const char *vkscan_last_error(void);
  * are called by this thread, with `user_data`, and must return. The session's `max_matches` bounds the matches of one
  * window. `scanned` gets the bytes that were scanned to the end; it and `stats` may be NULL.
  *
- * It fails as vkscan_scan does; with VKSCAN_STATUS_READ; with VKSCAN_STATUS_UNDECIDED where a pattern cannot be
+ * It fails as vkscan_scan_haystack does; with VKSCAN_STATUS_READ; with VKSCAN_STATUS_UNDECIDED where a pattern cannot be
  * decided within a window; and with VKSCAN_STATUS_WINDOW_TOO_SMALL. The matches that `on_match` was told until then
  * are exactly those that start before `scanned`, which is set then, too.
  */
@@ -1961,52 +1925,24 @@ vkscan_status vkscan_scan_reader(const vkscan_session *session,
                                  vkscan_scan_stats *stats);
 
 /**
- * Submits a scan, as vkscan_scan does, and returns as soon as the haystack is on its way. Until it is waited for with
+ * Submits a scan of a haystack, wherever it is, and returns as soon as that is on its way. Until it is waited for with
  * vkscan_ticket_wait, further ones can be submitted, as many as the session takes at a time; where as many are in
- * flight already, this waits until one of them is over. The ticket is freed with vkscan_ticket_free, and `haystack`
- * must stay as it is until the ticket has been waited for or freed.
+ * flight already, this waits until one of them is over. The ticket is freed with vkscan_ticket_free. Bytes of the
+ * caller's must stay as they are until the ticket has been waited for or freed. Haystacks of vkscan's may be freed
+ * meanwhile, and staging memory must not be written to.
  *
- * It fails with VKSCAN_STATUS_HAYSTACK_TOO_LARGE, and with VKSCAN_STATUS_ALL_IN_FLIGHT where tickets that nobody waits
- * for hold the session for as long as a call waits.
- */
-vkscan_status vkscan_submit(const vkscan_session *session,
-                            const uint8_t *haystack,
-                            size_t len,
-                            uint32_t max_scan_bytes,
-                            vkscan_ticket **ticket);
-
-/**
- * As vkscan_submit, of staging memory. That may be freed meanwhile, and must not be written to.
- *
- * It fails with VKSCAN_STATUS_WRONG_BACKEND, too.
- */
-vkscan_status vkscan_submit_staged(const vkscan_session *session,
-                                   const vkscan_staged_haystack *haystack,
-                                   uint32_t max_scan_bytes,
-                                   vkscan_ticket **ticket);
-
-/**
- * As vkscan_submit, of a haystack on the device. That may be freed meanwhile.
- *
- * It fails with VKSCAN_STATUS_WRONG_BACKEND, too.
- */
-vkscan_status vkscan_submit_resident(const vkscan_session *session,
-                                     const vkscan_resident_haystack *haystack,
-                                     uint32_t max_scan_bytes,
-                                     vkscan_ticket **ticket);
-
-/**
- * As vkscan_submit, of a haystack wherever it is, in the order that semaphores of the caller's keep: the scan begins
- * once all of the `wait_count` ones at `waits` are reached, and when it is over all of the `signal_count` ones at
- * `signals` are signalled, whether it failed or not. Then the device no longer reads the haystack. The arrays may be
- * NULL where there are none, and are not needed any more when this returns.
+ * The scan keeps the order of semaphores of the caller's: it begins once all of the `wait_count` ones at `waits` are
+ * reached, and when it is over all of the `signal_count` ones at `signals` are signalled, whether it failed or not.
+ * Then the device no longer reads the haystack. The arrays may be NULL where there are none, and are not needed any
+ * more when this returns.
  *
  * A scan is over when vkscan_ticket_wait has returned or the ticket has been freed: only the host knows whether it has
  * to go on. So nothing that this thread waits for before that may wait for `signals`. vkscan_ticket_timeline is for
  * that.
  *
- * It fails with VKSCAN_STATUS_WRONG_BACKEND, too, and with VKSCAN_STATUS_INVALID_HANDLE for a null semaphore. Nothing
- * is signalled then.
+ * It fails with VKSCAN_STATUS_HAYSTACK_TOO_LARGE and VKSCAN_STATUS_WRONG_BACKEND, with VKSCAN_STATUS_INVALID_HANDLE
+ * for a null semaphore, and with VKSCAN_STATUS_ALL_IN_FLIGHT where tickets that nobody waits for hold the session for
+ * as long as a call waits. Nothing is signalled then.
  */
 vkscan_status vkscan_submit_haystack(const vkscan_session *session,
                                      const vkscan_haystack *haystack,
@@ -2033,10 +1969,10 @@ vkscan_status vkscan_ticket_timeline(const vkscan_ticket *ticket,
                                      vkscan_raw_semaphore *semaphore);
 
 /**
- * Waits for a scan's end, and gives its matches as vkscan_scan does. The ticket keeps them until it is freed: where
+ * Waits for a scan's end, and gives its matches as vkscan_scan_haystack does. The ticket keeps them until it is freed: where
  * `matches` was too small, it can be waited for again. `stats` may be NULL.
  *
- * It fails as vkscan_scan does. After another failure than VKSCAN_STATUS_BUFFER_TOO_SMALL, what was found is lost.
+ * It fails as vkscan_scan_haystack does. After another failure than VKSCAN_STATUS_BUFFER_TOO_SMALL, what was found is lost.
  */
 vkscan_status vkscan_ticket_wait(const vkscan_ticket *ticket,
                                  vkscan_match *matches,

@@ -77,7 +77,7 @@ pub(crate) unsafe fn source<'a>(haystack: *const vkscan_haystack) -> Result<Sour
         }
         (_, None, None, None) => Ok(Source::Bytes(bytes)),
         (false, Some(staged), None, None) => Ok(Source::Staged(staged.lock().clone())),
-        (false, None, Some(resident), None) => Ok(Source::Resident(resident.haystack.clone())),
+        (false, None, Some(resident), None) => Ok(Source::Resident(resident.share())),
         (false, None, None, Some(imported)) => Ok(Source::Imported(imported.haystack.clone())),
         _ => Err(Failure::argument("`haystack` is in more than one place: set the others to zero")),
     }
@@ -91,6 +91,13 @@ impl Source<'_> {
             Source::Resident(resident) => Haystack::Resident(resident),
             Source::Imported(imported) => Haystack::Imported(imported),
         }
+    }
+}
+
+impl vkscan_resident_haystack {
+    /// A share in the haystack.
+    pub(crate) fn share(&self) -> Arc<ResidentHaystack> {
+        self.haystack.clone()
     }
 }
 

@@ -123,9 +123,13 @@ pub struct vkscan_scan_stats {
 
 sized!(vkscan_session_options, vkscan_scan_stats);
 
+/// A time as C has it.
+pub(crate) fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 impl From<&ScanStats> for vkscan_scan_stats {
     fn from(stats: &ScanStats) -> vkscan_scan_stats {
-        let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let on_device = stats.device.map(|times| {
             [
                 times.upload,
@@ -135,7 +139,7 @@ impl From<&ScanStats> for vkscan_scan_stats {
                 times.verify_nfa,
                 times.select,
             ]
-            .map(ns)
+            .map(nanoseconds)
         });
         let [upload_ns, prefilter_ns, confirm_ns, verify_dfa_ns, verify_nfa_ns, select_ns] =
             on_device.unwrap_or([VKSCAN_UNKNOWN; 6]);
@@ -146,9 +150,9 @@ impl From<&ScanStats> for vkscan_scan_stats {
             rounds: stats.rounds,
             bytes_up: stats.bytes_up,
             bytes_down: stats.bytes_down,
-            wall_ns: ns(stats.wall),
-            enqueue_ns: ns(stats.enqueue),
-            wait_ns: ns(stats.wait),
+            wall_ns: nanoseconds(stats.wall),
+            enqueue_ns: nanoseconds(stats.enqueue),
+            wait_ns: nanoseconds(stats.wait),
             upload_ns,
             prefilter_ns,
             confirm_ns,

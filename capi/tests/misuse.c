@@ -637,6 +637,7 @@ int main(void)
     backends();
     scans(backend);
     haystacks(backend, other);
+    rings(backend, other);
     vkscan_backend_free(other);
     orders();
     streams(backend);

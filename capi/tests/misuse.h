@@ -48,6 +48,9 @@ void imports(const vkscan_backend *owner);
 /* Sessions that are worked out first. */
 void plans(const vkscan_backend *backend);
 
+/* Many small haystacks at a time; the other backend is another one. */
+void rings(const vkscan_backend *backend, const vkscan_backend *other);
+
 /* Scans from several threads, each of which has errors of its own. */
 void threads(const vkscan_backend *backend);
 

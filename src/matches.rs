@@ -2,6 +2,7 @@
 
 /// A match of one pattern: the half-open byte range `start..end` of the haystack. Never empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
 pub struct Match {
     /// The pattern's index in the list that the pipeline was built from.
     pub pattern_id: u32,

@@ -2,7 +2,7 @@
  * vkscan: scans bytes for thousands of regular expressions at once on raw Vulkan compute.
  *
  * Rules are compiled (vkscan_rules_compile), made resident on a device (vkscan_backend_open, vkscan_session_prepare),
- * and then any number of haystacks is scanned (vkscan_scan). examples/c/scan.c is a whole program. What there is for
+ * and then any number of haystacks is scanned (vkscan_scan_haystack). examples/c/scan.c is a whole program. What there is for
  * programs with a Vulkan device of their own tells docs/EMBEDDING.md.
  *
  * Errors. What can fail returns a vkscan_status: VKSCAN_STATUS_OK, or else why it failed, and then vkscan_last_error()
@@ -53,6 +53,11 @@
 #define VKSCAN_UNKNOWN UINT64_MAX
 
 /**
+ * Stands for all tenants together.
+ */
+#define VKSCAN_ALL_TENANTS UINT32_MAX
+
+/**
  * Lets matches be as long as they are.
  */
 #define VKSCAN_UNBOUNDED UINT32_MAX
@@ -95,7 +100,7 @@ typedef enum {
      */
     VKSCAN_STATUS_BUFFER_TOO_SMALL = 3,
     /**
-     * The memory is being scanned.
+     * It is being scanned: wait for its ticket first.
      */
     VKSCAN_STATUS_BUSY = 4,
     /**
@@ -210,6 +215,34 @@ typedef enum {
      * The read callback failed.
      */
     VKSCAN_STATUS_READ = 67,
+    /**
+     * The ring session has been shut down, or could not be made anew after the loss of its device.
+     */
+    VKSCAN_STATUS_CLOSED = 80,
+    /**
+     * There is no room left: in a ring while what is in flight takes it, or in a batch.
+     */
+    VKSCAN_STATUS_RING_FULL = 81,
+    /**
+     * Items do not fit a round, however empty the ring is.
+     */
+    VKSCAN_STATUS_TOO_MANY_ITEMS = 82,
+    /**
+     * Items that a fault of the device has held up are to be waited for first.
+     */
+    VKSCAN_STATUS_UNCOLLECTED = 83,
+    /**
+     * The memory of a batch is gone.
+     */
+    VKSCAN_STATUS_BATCH_LOST = 84,
+    /**
+     * The tenant has no rules.
+     */
+    VKSCAN_STATUS_NO_RULES = 85,
+    /**
+     * The device found an item's slot at fault, and has not looked at the item.
+     */
+    VKSCAN_STATUS_ITEM_FAULTED = 86,
 } vkscan_status;
 
 /**
@@ -235,7 +268,7 @@ typedef enum {
      */
     VKSCAN_RECORDED_STATE_TOO_MANY = 3,
     /**
-     * It has to be done in parts, as the host does it: by vkscan_scan_resident of what
+     * It has to be done in parts, as the host does it: by vkscan_scan_haystack of what
      * vkscan_resident_haystack_from_raw makes. Or another recording has run since, and this one cannot go on.
      */
     VKSCAN_RECORDED_STATE_NEEDS_HOST = 4,
@@ -317,6 +350,29 @@ typedef enum {
 } vkscan_memory_location;
 
 /**
+ * What a ring's device counts. Counters never go down.
+ */
+typedef enum {
+    /**
+     * Items whose matches are known.
+     */
+    VKSCAN_RING_COUNTER_ITEMS = 0,
+    /**
+     * Bytes of these.
+     */
+    VKSCAN_RING_COUNTER_BYTES = 1,
+    /**
+     * Hits that the device has found: what matches are selected among. Where a round is scanned in parts, or a part
+     * once more, those that it found then count again.
+     */
+    VKSCAN_RING_COUNTER_HITS = 2,
+    /**
+     * Slots that were found at fault.
+     */
+    VKSCAN_RING_COUNTER_FAULTS = 3,
+} vkscan_ring_counter;
+
+/**
  * Whether `.`, `\w`, `(?i)` and their like speak of bytes or of code points.
  */
 typedef enum {
@@ -393,6 +449,26 @@ typedef struct vkscan_required_features vkscan_required_features;
  * A haystack in device memory, to be scanned by any session of its backend, as often as needed.
  */
 typedef struct vkscan_resident_haystack vkscan_resident_haystack;
+
+/**
+ * A ring session: rules that are resident on a device, and a ring of slots there, into which many small haystacks are
+ * published together. Any number of threads may publish at a time.
+ *
+ * Should a device that vkscan opened itself be lost, the ring makes itself anew once on the same physical device, and
+ * items that were not waited for are scanned again.
+ */
+typedef struct vkscan_ring vkscan_ring;
+
+/**
+ * Staging memory lent by a ring, for items of one tenant: what is read straight into it needs no packing. It holds a
+ * share in its ring.
+ */
+typedef struct vkscan_ring_batch vkscan_ring_batch;
+
+/**
+ * Items that were published together. It holds a share in its ring.
+ */
+typedef struct vkscan_ring_ticket vkscan_ring_ticket;
 
 /**
  * Compiled rules, ready to be made resident on a device.
@@ -1073,6 +1149,235 @@ typedef struct {
 } vkscan_match;
 
 /**
+ * What a ring session is made for.
+ */
+typedef struct {
+    /**
+     * sizeof(vkscan_ring_options).
+     */
+    uint32_t struct_size;
+    /**
+     * Items that may be in flight, of all tenants together: from 1 to 2^20, rounded up to a multiple of
+     * `workgroup_size_x`; by default 256.
+     */
+    uint32_t slot_count;
+    /**
+     * Invocations of a workgroup that claims slots: from 1 to 2^20; by default 256.
+     */
+    uint32_t workgroup_size_x;
+    /**
+     * Tenants, each of which has an even share of the slots for itself: from 1 to 64, as far as there are so many
+     * slots; by default 1.
+     */
+    uint32_t tenant_count;
+    /**
+     * How many of the counters of vkscan_ring_counter can be read, the first ones first: from 0, the default, to 4.
+     */
+    uint32_t observable_slots;
+    /**
+     * Rounds of each tenant that may be in flight: from 1 to 256; by default 4. What is published together is a round.
+     */
+    uint32_t rounds_in_flight;
+    /**
+     * Most matches of an item of the first tenant; by default 65536.
+     */
+    uint32_t max_matches;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+    /**
+     * Bytes of a tenant's items in one round, with up to 4 behind each, and so of the largest item: from 16 to
+     * VKSCAN_MAX_HAYSTACK_BYTES; by default 16 MiB. Each round in flight takes device memory and staging memory of
+     * that size.
+     */
+    size_t round_bytes;
+} vkscan_ring_options;
+
+/**
+ * A small haystack: its matches are exactly those that a scan of its bytes alone has. It is in `len` bytes at `bytes`,
+ * or else in so many of `resident`, from `offset` on, which are copied on the device. What is not needed is zero, as
+ * in `vkscan_ring_item item = {.id = 7, .bytes = bytes, .len = len};`.
+ */
+typedef struct {
+    /**
+     * The caller's own; it comes back with the result.
+     */
+    uint64_t id;
+    /**
+     * Whose rules it is scanned with, from 0.
+     */
+    uint32_t tenant;
+    /**
+     * Most matches of this item, if that is fewer than its tenant's; 0 for as many as its tenant may have.
+     */
+    uint32_t max_matches;
+    /**
+     * In memory of the caller's.
+     */
+    const uint8_t *bytes;
+    /**
+     * Bytes. They fit a round: 1 to 4 fewer than `round_bytes` of vkscan_ring_options.
+     */
+    size_t len;
+    /**
+     * On the device of the ring (vkscan_ring_backend). A buffer of the caller's that it was made from outlives the
+     * ticket's being waited for, or, where that is freed instead, the next vkscan_ring_flush.
+     */
+    const vkscan_resident_haystack *resident;
+    /**
+     * Where the item begins in that, in bytes.
+     */
+    size_t offset;
+} vkscan_ring_item;
+
+/**
+ * What has come of one item.
+ */
+typedef struct {
+    /**
+     * sizeof(vkscan_ring_result).
+     */
+    uint32_t struct_size;
+    /**
+     * A vkscan_status: VKSCAN_STATUS_OK, or why the item has no matches to show. Those of the others stand.
+     * - VKSCAN_STATUS_TOO_MANY_MATCHES: there are more than the item or its tenant may have.
+     * - VKSCAN_STATUS_HAYSTACK_TOO_LARGE: it does not fit a round.
+     * - VKSCAN_STATUS_NO_RULES: its tenant has none.
+     * - VKSCAN_STATUS_INVALID_ARGUMENT: it does not lie in its haystack on the device.
+     * - VKSCAN_STATUS_WRONG_BACKEND: that is on another device than the ring.
+     * - VKSCAN_STATUS_ITEM_FAULTED: the device has not looked at it. Publish it again.
+     */
+    int32_t status;
+    /**
+     * What the caller gave as `id`.
+     */
+    uint64_t id;
+    /**
+     * The same as a text; NULL if nothing is wrong. It is valid until the ticket is freed.
+     */
+    const char *message;
+    /**
+     * `match_count` matches, sorted, whose offsets count from the item's first byte; NULL if there are none. They are
+     * valid until the ticket is freed.
+     */
+    const vkscan_match *matches;
+    /**
+     * Their number.
+     */
+    size_t match_count;
+    /**
+     * The same, or how many were counted where they are too many.
+     */
+    uint64_t found;
+    /**
+     * 1 if the rest of the item was not counted then, or else 0.
+     */
+    uint32_t at_least;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+} vkscan_ring_result;
+
+/**
+ * What it took to scan items; times are in nanoseconds.
+ */
+typedef struct {
+    /**
+     * sizeof(vkscan_ring_stats).
+     */
+    uint32_t struct_size;
+    /**
+     * Rounds that were published.
+     */
+    uint32_t rounds;
+    /**
+     * 1 if the device was lost meanwhile, and the items scanned on another, or else 0.
+     */
+    uint32_t recovered;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+    /**
+     * Packing items and writing their slots.
+     */
+    uint64_t packing_ns;
+    /**
+     * Dividing matches among their items.
+     */
+    uint64_t decoding_ns;
+} vkscan_ring_stats;
+
+/**
+ * What a scan moved and how long it took; times are in nanoseconds.
+ */
+typedef struct {
+    /**
+     * sizeof(vkscan_scan_stats).
+     */
+    uint32_t struct_size;
+    /**
+     * Ranges uploaded: two for a scan, one where the haystack was on the device; more where it was done in parts.
+     */
+    uint32_t uploads;
+    /**
+     * Submissions that were waited for.
+     */
+    uint32_t submissions;
+    /**
+     * Rounds of kernels that had work to do.
+     */
+    uint32_t rounds;
+    /**
+     * Bytes uploaded: the haystack, padded to a word, unless it was on the device, and a counter of 4 bytes.
+     */
+    uint64_t bytes_up;
+    /**
+     * Bytes read back: a header of 28 bytes for each submission, and 12 for each match.
+     */
+    uint64_t bytes_down;
+    /**
+     * From the call to its return; of a ticket, without the time between the two calls.
+     */
+    uint64_t wall_ns;
+    /**
+     * Of that, copying the haystack to staging memory, recording and submitting.
+     */
+    uint64_t enqueue_ns;
+    /**
+     * Of that, waiting for the device.
+     */
+    uint64_t wait_ns;
+    /**
+     * On the device, staging memory to device memory. This and the following are VKSCAN_UNKNOWN where the device's
+     * queue has no timestamps.
+     */
+    uint64_t upload_ns;
+    /**
+     * On the device, every byte's gram against those of the rules.
+     */
+    uint64_t prefilter_ns;
+    /**
+     * On the device, suffixes and prefixes of candidates.
+     */
+    uint64_t confirm_ns;
+    /**
+     * On the device, candidate starts on partial DFAs.
+     */
+    uint64_t verify_dfa_ns;
+    /**
+     * On the device, position NFAs.
+     */
+    uint64_t verify_nfa_ns;
+    /**
+     * On the device, matches selected from hits, and written to host memory.
+     */
+    uint64_t select_ns;
+} vkscan_scan_stats;
+
+/**
  * How patterns are read and compiled. What is yes or no is 1 or 0, and 0 by default.
  */
 typedef struct {
@@ -1144,73 +1449,6 @@ typedef struct {
      */
     size_t len;
 } vkscan_pattern;
-
-/**
- * What a scan moved and how long it took; times are in nanoseconds.
- */
-typedef struct {
-    /**
-     * sizeof(vkscan_scan_stats).
-     */
-    uint32_t struct_size;
-    /**
-     * Ranges uploaded: two for a scan, one where the haystack was on the device; more where it was done in parts.
-     */
-    uint32_t uploads;
-    /**
-     * Submissions that were waited for.
-     */
-    uint32_t submissions;
-    /**
-     * Rounds of kernels that had work to do.
-     */
-    uint32_t rounds;
-    /**
-     * Bytes uploaded: the haystack, padded to a word, unless it was on the device, and a counter of 4 bytes.
-     */
-    uint64_t bytes_up;
-    /**
-     * Bytes read back: a header of 28 bytes for each submission, and 12 for each match.
-     */
-    uint64_t bytes_down;
-    /**
-     * From the call to its return; of a ticket, without the time between the two calls.
-     */
-    uint64_t wall_ns;
-    /**
-     * Of that, copying the haystack to staging memory, recording and submitting.
-     */
-    uint64_t enqueue_ns;
-    /**
-     * Of that, waiting for the device.
-     */
-    uint64_t wait_ns;
-    /**
-     * On the device, staging memory to device memory. This and the following are VKSCAN_UNKNOWN where the device's
-     * queue has no timestamps.
-     */
-    uint64_t upload_ns;
-    /**
-     * On the device, every byte's gram against those of the rules.
-     */
-    uint64_t prefilter_ns;
-    /**
-     * On the device, suffixes and prefixes of candidates.
-     */
-    uint64_t confirm_ns;
-    /**
-     * On the device, candidate starts on partial DFAs.
-     */
-    uint64_t verify_dfa_ns;
-    /**
-     * On the device, position NFAs.
-     */
-    uint64_t verify_nfa_ns;
-    /**
-     * On the device, matches selected from hits, and written to host memory.
-     */
-    uint64_t select_ns;
-} vkscan_scan_stats;
 
 /**
  * A haystack, wherever it is: in what is not NULL of the three handles; or else in `len` bytes at `bytes`. All that is
@@ -1730,7 +1968,7 @@ uint64_t vkscan_hits_bytes(uint32_t max_matches);
 /**
  * Reads `word_count` words that a recording with room for `max_matches` matches has written. `state` gets what it has
  * come to, and `detail`, which may be NULL, the last word where that state says something by it, or else 0. Matches
- * come as from vkscan_scan; there are none unless the scan is complete. With fewer words than
+ * come as from vkscan_scan_haystack; there are none unless the scan is complete. With fewer words than
  * vkscan_hits_bytes(max_matches) / 4 it has not run.
  *
  * It fails with VKSCAN_STATUS_BUFFER_TOO_SMALL where there are more than `capacity`; `count` says how many then, and
@@ -1744,6 +1982,240 @@ vkscan_status vkscan_read_hits(const uint32_t *words,
                                vkscan_match *matches,
                                size_t capacity,
                                size_t *count);
+
+/**
+ * Fills in defaults. `size` is sizeof(vkscan_ring_options).
+ */
+vkscan_status vkscan_ring_options_init(vkscan_ring_options *options, size_t size);
+
+/**
+ * Makes the tables of `rules` resident for the first tenant, and a ring of slots; NULL stands for the default
+ * options. The ring is freed with vkscan_ring_free; it holds a share in the backend, and needs the rules no
+ * more.
+ *
+ * It fails with VKSCAN_STATUS_INVALID_ARGUMENT for options that no device can have, with
+ * VKSCAN_STATUS_UNSUPPORTED where this one cannot have it, for its workgroups, their number or a buffer's size, and
+ * vkscan_session_prepare, for one haystack at a time, is what is left; and as that does where the rules are at fault.
+ * Nothing is left behind then.
+ */
+vkscan_status vkscan_ring_open(const vkscan_backend *backend,
+                               const vkscan_rules *rules,
+                               const vkscan_ring_options *options,
+                               vkscan_ring **ring);
+
+/**
+ * Gives a tenant, from 0, its rules, which are made resident beside those of the others, and the most matches that an
+ * item of it may have. What it had before is freed, once what is in flight has been waited for. The rules are not
+ * needed any more.
+ *
+ * It fails with VKSCAN_STATUS_INVALID_ARGUMENT where there is no such tenant, with VKSCAN_STATUS_CLOSED, as
+ * vkscan_session_prepare does where the rules are at fault, and with VKSCAN_STATUS_UNCOLLECTED while items that a
+ * fault of the device has held up are still to be waited for.
+ */
+vkscan_status vkscan_ring_set_tenant(const vkscan_ring *ring,
+                                     uint32_t tenant,
+                                     const vkscan_rules *rules,
+                                     uint32_t max_matches);
+
+/**
+ * Scans `count` items, in as many rounds as they take, and waits until all of them are done. Threads that use the ring
+ * meanwhile wait; vkscan_ring_publish is for several at a time. The ticket has been waited for: what has come of the
+ * items, in their order, gives vkscan_ring_ticket_result. It is freed with vkscan_ring_ticket_free; the items are not
+ * needed any more.
+ *
+ * It fails with VKSCAN_STATUS_CLOSED. What is wrong with one item says its result.
+ */
+vkscan_status vkscan_ring_scan(const vkscan_ring *ring,
+                               const vkscan_ring_item *items,
+                               size_t count,
+                               vkscan_ring_ticket **ticket);
+
+/**
+ * Publishes `count` items, which make one round, and returns without waiting for their scan. Further ones may be
+ * published, by whichever thread, as many as there are slots for and rounds in flight. The ticket is freed with
+ * vkscan_ring_ticket_free. The array is not needed any more, but the bytes of the items must stay as they are until
+ * the ticket has been waited for or freed. Haystacks of vkscan's may be freed meanwhile.
+ *
+ * It fails with VKSCAN_STATUS_RING_FULL where what is in flight leaves no room, and then waiting for a ticket makes
+ * some, or vkscan_ring_flush; with VKSCAN_STATUS_TOO_MANY_ITEMS where an empty ring would not have room, and then
+ * `fit`, which may be NULL, gets how many of the first ones it has room for; and with VKSCAN_STATUS_CLOSED. What is
+ * wrong with one item says its result.
+ */
+vkscan_status vkscan_ring_publish(const vkscan_ring *ring,
+                                  const vkscan_ring_item *items,
+                                  size_t count,
+                                  vkscan_ring_ticket **ticket,
+                                  size_t *fit);
+
+/**
+ * Waits for all that was published. What has come of it is kept for its tickets, and its slots are free.
+ */
+vkscan_status vkscan_ring_flush(const vkscan_ring *ring);
+
+/**
+ * Frees memory that is only kept to be used again: lent memory that has come back, and what rounds and tickets leave.
+ * `freed_bytes`, which may be NULL, gets the bytes of staging memory that were given back.
+ *
+ * It fails with VKSCAN_STATUS_CLOSED.
+ */
+vkscan_status vkscan_ring_trim(const vkscan_ring *ring,
+                               uint64_t *freed_bytes);
+
+/**
+ * Slots of the ring; 0 for NULL.
+ */
+uint32_t vkscan_ring_slot_count(const vkscan_ring *ring);
+
+/**
+ * The slot that the first tenant's next item is published in, among those that it has; 0 for NULL.
+ */
+uint32_t vkscan_ring_next_slot(const vkscan_ring *ring);
+
+/**
+ * Gives the backend that the ring is on, to be freed with vkscan_backend_free: another one than it was opened with,
+ * once that was lost. Haystacks on the device are made from it.
+ *
+ * It fails with VKSCAN_STATUS_CLOSED, also where what was lost could not be made anew.
+ */
+vkscan_status vkscan_ring_backend(const vkscan_ring *ring,
+                                  vkscan_backend **backend);
+
+/**
+ * Reads a counter, which is a vkscan_ring_counter, of a tenant, from 0, or of all (VKSCAN_ALL_TENANTS), as it is right
+ * now, also while work is in flight.
+ *
+ * It fails with VKSCAN_STATUS_INVALID_ARGUMENT where there is no such tenant, or where `observable_slots` of
+ * vkscan_ring_options does not make that counter readable.
+ */
+vkscan_status vkscan_ring_observe(const vkscan_ring *ring,
+                                  uint32_t tenant,
+                                  uint32_t counter,
+                                  uint64_t *value);
+
+/**
+ * Waits for all that was published, and frees what the ring holds on device and host, but for memory that is lent.
+ * Tickets of what was published before can be waited for still; nothing can be published any more, and nothing be
+ * scanned again. A ring that has been shut down stays so.
+ */
+vkscan_status vkscan_ring_shutdown(const vkscan_ring *ring);
+
+/**
+ * Shuts a ring down, unless that has been done, and frees it. It is gone whatever comes back; NULL is ignored.
+ *
+ * It fails with VKSCAN_STATUS_STILL_IN_USE where tickets or batches are left that were not freed, and the ring goes
+ * with the last of them; or where the device has not answered in time and still holds something, which it gives back
+ * once it has (vkscan_backend_held_back). Any other status is the first fault; what can be freed is freed all the
+ * same.
+ */
+vkscan_status vkscan_ring_free(vkscan_ring *ring);
+
+/**
+ * Lends memory for items of a tenant, from 0: as many as its slots, and as `round_bytes` of vkscan_ring_options hold.
+ * It goes back with vkscan_ring_batch_free, and is kept to be lent again; vkscan_ring_trim frees what is not lent.
+ *
+ * It fails with VKSCAN_STATUS_NO_RULES and VKSCAN_STATUS_CLOSED.
+ */
+vkscan_status vkscan_ring_lend(const vkscan_ring *ring,
+                               uint32_t tenant,
+                               vkscan_ring_batch **batch);
+
+/**
+ * Makes room for an item of `len` bytes and of at most `max_matches` matches; 0 for as many as its tenant may have.
+ * `bytes` gets where they are: they hold anything at first, and may be written to by any thread, until the batch is
+ * published or cleared; when its ticket has been waited for they are there again. Reading them is slow on many
+ * devices. Of no bytes there may be no address that means anything.
+ *
+ * It fails with VKSCAN_STATUS_RING_FULL where there is no more room in the batch, with VKSCAN_STATUS_BUSY while it is
+ * scanned, and with VKSCAN_STATUS_BATCH_LOST.
+ */
+vkscan_status vkscan_ring_batch_reserve(const vkscan_ring_batch *batch,
+                                        uint64_t id,
+                                        size_t len,
+                                        uint32_t max_matches,
+                                        uint8_t **bytes);
+
+/**
+ * Makes the item at `index`, from 0, shorter: what is behind `len` is not scanned. Where it is shorter already, it
+ * stays as it is.
+ *
+ * It fails with VKSCAN_STATUS_BUSY while the batch is scanned, and with VKSCAN_STATUS_BATCH_LOST.
+ */
+vkscan_status vkscan_ring_batch_truncate(const vkscan_ring_batch *batch,
+                                         size_t index,
+                                         size_t len);
+
+/**
+ * Items that there is room for; 0 for NULL, and while they are scanned.
+ */
+size_t vkscan_ring_batch_count(const vkscan_ring_batch *batch);
+
+/**
+ * Forgets all items, so that others take their place.
+ *
+ * It fails with VKSCAN_STATUS_BUSY while they are scanned, and with VKSCAN_STATUS_BATCH_LOST.
+ */
+vkscan_status vkscan_ring_batch_clear(const vkscan_ring_batch *batch);
+
+/**
+ * Publishes what is in a batch, as vkscan_ring_publish does. Until the ticket has been waited for, the batch cannot be
+ * used; then it has the same items still, and others once it is cleared. It may be freed meanwhile.
+ *
+ * It fails with VKSCAN_STATUS_RING_FULL and VKSCAN_STATUS_CLOSED, and the batch is as it was then; with
+ * VKSCAN_STATUS_BUSY while it is scanned already; and with VKSCAN_STATUS_BATCH_LOST where it went with a lost device.
+ */
+vkscan_status vkscan_ring_batch_publish(const vkscan_ring_batch *batch,
+                                        vkscan_ring_ticket **ticket);
+
+/**
+ * Gives a batch's memory back to its ring. Where a ticket still scans it, it goes back with that.
+ */
+void vkscan_ring_batch_free(vkscan_ring_batch *batch);
+
+/**
+ * Whether all that has been submitted for the items so far has run, so that waiting for them takes no longer than it
+ * takes to fetch the matches; but for the few that go on then, or were held up by a fault of the device. It never
+ * waits itself. While another thread waits for the ticket it is not, and of NULL it is not.
+ */
+bool vkscan_ring_ticket_is_ready(const vkscan_ring_ticket *ticket);
+
+/**
+ * Waits until what has come of all items is known. The ticket keeps it until it is freed: it can be waited for again.
+ * Meanwhile other threads can use the ring.
+ *
+ * It fails with VKSCAN_STATUS_TIMEOUT where the device has not answered, and as a rule it can be waited for again
+ * then; for a batch with VKSCAN_STATUS_BATCH_LOST; and after the loss of the device, unless the ring could be made
+ * anew and the items be scanned again.
+ */
+vkscan_status vkscan_ring_ticket_wait(const vkscan_ring_ticket *ticket);
+
+/**
+ * Number of items; 0 for NULL, and until they have been waited for.
+ */
+size_t vkscan_ring_ticket_count(const vkscan_ring_ticket *ticket);
+
+/**
+ * Tells what has come of the item at `index`, from 0, in the order in which they were published.
+ *
+ * It fails with VKSCAN_STATUS_BUSY where the ticket has not been waited for.
+ */
+vkscan_status vkscan_ring_ticket_result(const vkscan_ring_ticket *ticket,
+                                        size_t index,
+                                        vkscan_ring_result *result);
+
+/**
+ * Tells what it took: `stats` of the ring, and `scan`, which may be NULL, of all its scans together.
+ *
+ * It fails with VKSCAN_STATUS_BUSY where the ticket has not been waited for.
+ */
+vkscan_status vkscan_ring_ticket_stats(const vkscan_ring_ticket *ticket,
+                                       vkscan_ring_stats *stats,
+                                       vkscan_scan_stats *scan);
+
+/**
+ * Frees a ticket, whether it has been waited for or not, and what was asked of it. What its scan finds is dropped, and
+ * so is the memory of a batch that was not waited for.
+ */
+void vkscan_ring_ticket_free(vkscan_ring_ticket *ticket);
 
 /**
  * Fills in defaults. `size` is sizeof(vkscan_pipeline_options).
@@ -1792,9 +2264,9 @@ vkscan_status vkscan_rules_from_bytes(const uint8_t *bytes,
 size_t vkscan_rules_pattern_count(const vkscan_rules *rules);
 
 /**
- * Finds the matches by definition, on the CPU: slowly, and with no device. It gives what vkscan_scan gives. Matches
- * have at most `max_scan_bytes` bytes; VKSCAN_UNBOUNDED lets them be any length. `matches` has room for `capacity` of
- * them, and `count` gets their number.
+ * Finds the matches by definition, on the CPU: slowly, and with no device. It gives what vkscan_scan_haystack gives.
+ * Matches have at most `max_scan_bytes` bytes; VKSCAN_UNBOUNDED lets them be any length. `matches` has room for
+ * `capacity` of them, and `count` gets their number.
  *
  * It fails with VKSCAN_STATUS_BUFFER_TOO_SMALL where there are more than `capacity`; `count` says how many then, and
  * `matches` is as it was.
@@ -1833,7 +2305,7 @@ vkscan_status vkscan_session_prepare(const vkscan_backend *backend,
  * Pays what a first scan costs beyond later ones, on all that scans in flight have for their own: by a scan of one
  * byte on each. Nobody else scans with the session meanwhile.
  *
- * It fails as vkscan_scan does, where a device or a limit is at fault.
+ * It fails as vkscan_scan_haystack does, where a device or a limit is at fault.
  */
 vkscan_status vkscan_session_warm_up(const vkscan_session *session);
 
@@ -1849,52 +2321,16 @@ vkscan_status vkscan_session_warm_up(const vkscan_session *session);
 vkscan_status vkscan_session_free(vkscan_session *session);
 
 /**
- * Finds all matches in a haystack of `len` bytes. `matches` has room for `capacity` of them and gets them sorted by
+ * Finds all matches in a haystack, wherever it is. `matches` has room for `capacity` of them and gets them sorted by
  * pattern, then by start, then by end; `count` gets their number. Matches have at most `max_scan_bytes` bytes:
  * a leftmost-first one is the most preferred of those; VKSCAN_UNBOUNDED lets them be any length. `stats` may be NULL.
  *
- * It fails with VKSCAN_STATUS_HAYSTACK_TOO_LARGE; with VKSCAN_STATUS_TOO_MANY_MATCHES where there are more than the
- * session was prepared for, with VKSCAN_STATUS_BUFFER_TOO_SMALL where there are more than `capacity`, and `count` says
- * how many there are then, or were until the scan was given up; and with VKSCAN_STATUS_ALL_IN_FLIGHT where tickets
- * that nobody waits for hold the session for as long as a call waits. `matches` is as it was then, and except after
- * VKSCAN_STATUS_DEVICE_LOST the session goes on working. With a `capacity` of the session's `max_matches` the array is
- * never too small.
- */
-vkscan_status vkscan_scan(const vkscan_session *session,
-                          const uint8_t *haystack,
-                          size_t len,
-                          uint32_t max_scan_bytes,
-                          vkscan_match *matches,
-                          size_t capacity,
-                          size_t *count,
-                          vkscan_scan_stats *stats);
-
-/**
- * As vkscan_scan, of staging memory.
- */
-vkscan_status vkscan_scan_staged(const vkscan_session *session,
-                                 const vkscan_staged_haystack *haystack,
-                                 uint32_t max_scan_bytes,
-                                 vkscan_match *matches,
-                                 size_t capacity,
-                                 size_t *count,
-                                 vkscan_scan_stats *stats);
-
-/**
- * As vkscan_scan, of a haystack on the device.
- */
-vkscan_status vkscan_scan_resident(const vkscan_session *session,
-                                   const vkscan_resident_haystack *haystack,
-                                   uint32_t max_scan_bytes,
-                                   vkscan_match *matches,
-                                   size_t capacity,
-                                   size_t *count,
-                                   vkscan_scan_stats *stats);
-
-/**
- * As vkscan_scan, of a haystack wherever it is.
- *
- * It fails with VKSCAN_STATUS_WRONG_BACKEND, too.
+ * It fails with VKSCAN_STATUS_HAYSTACK_TOO_LARGE, and with VKSCAN_STATUS_WRONG_BACKEND; with
+ * VKSCAN_STATUS_TOO_MANY_MATCHES where there are more than the session was prepared for, with
+ * VKSCAN_STATUS_BUFFER_TOO_SMALL where there are more than `capacity`, and `count` says how many there are then, or
+ * were until the scan was given up; and with VKSCAN_STATUS_ALL_IN_FLIGHT where tickets that nobody waits for hold the
+ * session for as long as a call waits. `matches` is as it was then, and except after VKSCAN_STATUS_DEVICE_LOST the
+ * session goes on working. With a `capacity` of the session's `max_matches` the array is never too small.
  */
 vkscan_status vkscan_scan_haystack(const vkscan_session *session,
                                    const vkscan_haystack *haystack,
@@ -1948,7 +2384,7 @@ const char *vkscan_last_error(void);
  * are called by this thread, with `user_data`, and must return. The session's `max_matches` bounds the matches of one
  * window. `scanned` gets the bytes that were scanned to the end; it and `stats` may be NULL.
  *
- * It fails as vkscan_scan does; with VKSCAN_STATUS_READ; with VKSCAN_STATUS_UNDECIDED where a pattern cannot be
+ * It fails as vkscan_scan_haystack does; with VKSCAN_STATUS_READ; with VKSCAN_STATUS_UNDECIDED where a pattern cannot be
  * decided within a window; and with VKSCAN_STATUS_WINDOW_TOO_SMALL. The matches that `on_match` was told until then
  * are exactly those that start before `scanned`, which is set then, too.
  */
@@ -1961,52 +2397,24 @@ vkscan_status vkscan_scan_reader(const vkscan_session *session,
                                  vkscan_scan_stats *stats);
 
 /**
- * Submits a scan, as vkscan_scan does, and returns as soon as the haystack is on its way. Until it is waited for with
+ * Submits a scan of a haystack, wherever it is, and returns as soon as that is on its way. Until it is waited for with
  * vkscan_ticket_wait, further ones can be submitted, as many as the session takes at a time; where as many are in
- * flight already, this waits until one of them is over. The ticket is freed with vkscan_ticket_free, and `haystack`
- * must stay as it is until the ticket has been waited for or freed.
+ * flight already, this waits until one of them is over. The ticket is freed with vkscan_ticket_free. Bytes of the
+ * caller's must stay as they are until the ticket has been waited for or freed. Haystacks of vkscan's may be freed
+ * meanwhile, and staging memory must not be written to.
  *
- * It fails with VKSCAN_STATUS_HAYSTACK_TOO_LARGE, and with VKSCAN_STATUS_ALL_IN_FLIGHT where tickets that nobody waits
- * for hold the session for as long as a call waits.
- */
-vkscan_status vkscan_submit(const vkscan_session *session,
-                            const uint8_t *haystack,
-                            size_t len,
-                            uint32_t max_scan_bytes,
-                            vkscan_ticket **ticket);
-
-/**
- * As vkscan_submit, of staging memory. That may be freed meanwhile, and must not be written to.
- *
- * It fails with VKSCAN_STATUS_WRONG_BACKEND, too.
- */
-vkscan_status vkscan_submit_staged(const vkscan_session *session,
-                                   const vkscan_staged_haystack *haystack,
-                                   uint32_t max_scan_bytes,
-                                   vkscan_ticket **ticket);
-
-/**
- * As vkscan_submit, of a haystack on the device. That may be freed meanwhile.
- *
- * It fails with VKSCAN_STATUS_WRONG_BACKEND, too.
- */
-vkscan_status vkscan_submit_resident(const vkscan_session *session,
-                                     const vkscan_resident_haystack *haystack,
-                                     uint32_t max_scan_bytes,
-                                     vkscan_ticket **ticket);
-
-/**
- * As vkscan_submit, of a haystack wherever it is, in the order that semaphores of the caller's keep: the scan begins
- * once all of the `wait_count` ones at `waits` are reached, and when it is over all of the `signal_count` ones at
- * `signals` are signalled, whether it failed or not. Then the device no longer reads the haystack. The arrays may be
- * NULL where there are none, and are not needed any more when this returns.
+ * The scan keeps the order of semaphores of the caller's: it begins once all of the `wait_count` ones at `waits` are
+ * reached, and when it is over all of the `signal_count` ones at `signals` are signalled, whether it failed or not.
+ * Then the device no longer reads the haystack. The arrays may be NULL where there are none, and are not needed any
+ * more when this returns.
  *
  * A scan is over when vkscan_ticket_wait has returned or the ticket has been freed: only the host knows whether it has
  * to go on. So nothing that this thread waits for before that may wait for `signals`. vkscan_ticket_timeline is for
  * that.
  *
- * It fails with VKSCAN_STATUS_WRONG_BACKEND, too, and with VKSCAN_STATUS_INVALID_HANDLE for a null semaphore. Nothing
- * is signalled then.
+ * It fails with VKSCAN_STATUS_HAYSTACK_TOO_LARGE and VKSCAN_STATUS_WRONG_BACKEND, with VKSCAN_STATUS_INVALID_HANDLE
+ * for a null semaphore, and with VKSCAN_STATUS_ALL_IN_FLIGHT where tickets that nobody waits for hold the session for
+ * as long as a call waits. Nothing is signalled then.
  */
 vkscan_status vkscan_submit_haystack(const vkscan_session *session,
                                      const vkscan_haystack *haystack,
@@ -2033,10 +2441,10 @@ vkscan_status vkscan_ticket_timeline(const vkscan_ticket *ticket,
                                      vkscan_raw_semaphore *semaphore);
 
 /**
- * Waits for a scan's end, and gives its matches as vkscan_scan does. The ticket keeps them until it is freed: where
+ * Waits for a scan's end, and gives its matches as vkscan_scan_haystack does. The ticket keeps them until it is freed: where
  * `matches` was too small, it can be waited for again. `stats` may be NULL.
  *
- * It fails as vkscan_scan does. After another failure than VKSCAN_STATUS_BUFFER_TOO_SMALL, what was found is lost.
+ * It fails as vkscan_scan_haystack does. After another failure than VKSCAN_STATUS_BUFFER_TOO_SMALL, what was found is lost.
  */
 vkscan_status vkscan_ticket_wait(const vkscan_ticket *ticket,
                                  vkscan_match *matches,

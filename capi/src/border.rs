@@ -2,6 +2,7 @@
 //! used.
 
 use std::ffi::{CStr, c_char};
+use std::mem::offset_of;
 
 use vkscan::Match;
 
@@ -284,6 +285,19 @@ pub struct vkscan_match {
     pub start: u32,
     /// Offset after the last byte.
     pub end: u32,
+}
+
+const _: () = {
+    assert!(size_of::<Match>() == size_of::<vkscan_match>());
+    assert!(offset_of!(Match, pattern_id) == offset_of!(vkscan_match, pattern_id));
+    assert!(offset_of!(Match, start) == offset_of!(vkscan_match, start));
+    assert!(offset_of!(Match, end) == offset_of!(vkscan_match, end));
+};
+
+/// Matches of ours as C has them; null if there are none.
+pub(crate) fn matches_of(found: &[Match]) -> *const vkscan_match {
+    // They are laid out the same.
+    if found.is_empty() { std::ptr::null() } else { found.as_ptr().cast() }
 }
 
 /// A caller's array for matches.

@@ -6,7 +6,7 @@ use vkscan::{Haystack, ImportedHaystack, ResidentHaystack, StagedHaystack};
 
 use crate::backend::{self, vkscan_backend};
 use crate::border::{self, HandleOut, Out, sized};
-use crate::imported::{self, vkscan_imported_haystack};
+use crate::imported::vkscan_imported_haystack;
 use crate::objects::vkscan_raw_buffer;
 use crate::session::{self, vkscan_session};
 use crate::status::{Failure, free, get, run, vkscan_status};
@@ -76,9 +76,9 @@ pub(crate) unsafe fn source<'a>(haystack: *const vkscan_haystack) -> Result<Sour
             Err(Failure::argument("`haystack.reserved` is not 0: set what is not used to zero"))
         }
         (_, None, None, None) => Ok(Source::Bytes(bytes)),
-        (false, Some(_), None, None) => staged_source(staged),
-        (false, None, Some(_), None) => resident_source(resident),
-        (false, None, None, Some(_)) => Ok(Source::Imported(imported::of(imported)?)),
+        (false, Some(staged), None, None) => Ok(Source::Staged(staged.lock().clone())),
+        (false, None, Some(resident), None) => Ok(Source::Resident(resident.share())),
+        (false, None, None, Some(imported)) => Ok(Source::Imported(imported.haystack.clone())),
         _ => Err(Failure::argument("`haystack` is in more than one place: set the others to zero")),
     }
 }
@@ -91,6 +91,13 @@ impl Source<'_> {
             Source::Resident(resident) => Haystack::Resident(resident),
             Source::Imported(imported) => Haystack::Imported(imported),
         }
+    }
+}
+
+impl vkscan_resident_haystack {
+    /// A share in the haystack.
+    pub(crate) fn share(&self) -> Arc<ResidentHaystack> {
+        self.haystack.clone()
     }
 }
 
@@ -238,18 +245,4 @@ pub extern "C" fn vkscan_resident_haystack_free(resident: Option<Box<vkscan_resi
 
 fn staged_of(staged: Option<&vkscan_staged_haystack>) -> Result<&vkscan_staged_haystack, Failure> {
     staged.ok_or_else(|| Failure::null("staged"))
-}
-
-/// A share in staging memory, to scan it.
-pub(crate) fn staged_source(
-    staged: Option<&vkscan_staged_haystack>,
-) -> Result<Source<'static>, Failure> {
-    Ok(Source::Staged(staged_of(staged)?.lock().clone()))
-}
-
-/// A share in a haystack on the device, to scan it.
-pub(crate) fn resident_source(
-    resident: Option<&vkscan_resident_haystack>,
-) -> Result<Source<'static>, Failure> {
-    Ok(Source::Resident(resident.ok_or_else(|| Failure::null("resident"))?.haystack.clone()))
 }

@@ -13,7 +13,7 @@ use crate::status::{Failure, free, get, run, vkscan_status};
 /// A haystack in host memory that the device copies from by itself: no copy by the host comes before. It can be scanned
 /// by any session of its backend, as often as needed.
 pub struct vkscan_imported_haystack {
-    haystack: Arc<ImportedHaystack>,
+    pub(crate) haystack: Arc<ImportedHaystack>,
 }
 
 /// Is told that memory is not read any more and may go, by whichever thread lets go of it last. It returns, and calls
@@ -85,18 +85,11 @@ pub unsafe extern "C" fn vkscan_imported_haystack_new(
 pub extern "C" fn vkscan_imported_haystack_len(
     imported: Option<&vkscan_imported_haystack>,
 ) -> usize {
-    get(0, || Ok(of(imported)?.len()))
+    get(0, || Ok(imported.ok_or_else(|| Failure::null("imported"))?.haystack.len()))
 }
 
 /// Frees an imported haystack. Its memory is released when no ticket scans it any more and the device is done with it.
 #[unsafe(no_mangle)]
 pub extern "C" fn vkscan_imported_haystack_free(imported: Option<Box<vkscan_imported_haystack>>) {
     free(imported);
-}
-
-/// A share in an imported haystack.
-pub(crate) fn of(
-    imported: Option<&vkscan_imported_haystack>,
-) -> Result<Arc<ImportedHaystack>, Failure> {
-    Ok(imported.ok_or_else(|| Failure::null("imported"))?.haystack.clone())
 }

@@ -18,6 +18,7 @@
 //! | `haystack.rs` | staging memory, and haystacks on the device |
 //! | `imported.rs` | haystacks that the device copies from by itself |
 //! | `stream.rs` | haystacks of any length |
+//! | `ring/` | many small haystacks at a time |
 
 // Types have the names that they have in C.
 #![allow(non_camel_case_types)]
@@ -34,6 +35,7 @@ pub mod objects;
 pub mod plan;
 pub mod raw;
 pub mod record;
+pub mod ring;
 pub mod rules;
 pub mod session;
 pub mod status;
@@ -55,6 +57,9 @@ const _: () = {
     is_shared::<plan::vkscan_session_plan>();
     is_shared::<raw::vkscan_required_features>();
     is_shared::<record::vkscan_recording>();
+    is_shared::<ring::vkscan_ring>();
+    is_shared::<ring::batch::vkscan_ring_batch>();
+    is_shared::<ring::ticket::vkscan_ring_ticket>();
     is_shared::<rules::vkscan_rules>();
     is_shared::<session::vkscan_session>();
     is_shared::<ticket::vkscan_ticket>();

@@ -97,7 +97,7 @@ pub enum vkscan_recorded_state {
     GoesOn = 2,
     /// There are more matches than there is room for.
     TooMany = 3,
-    /// It has to be done in parts, as the host does it: by vkscan_scan_resident of what
+    /// It has to be done in parts, as the host does it: by vkscan_scan_haystack of what
     /// vkscan_resident_haystack_from_raw makes. Or another recording has run since, and this one cannot go on.
     NeedsHost = 4,
     /// The haystack was to be longer than was recorded.
@@ -320,7 +320,7 @@ pub extern "C" fn vkscan_hits_bytes(max_matches: u32) -> u64 {
 
 /// Reads `word_count` words that a recording with room for `max_matches` matches has written. `state` gets what it has
 /// come to, and `detail`, which may be NULL, the last word where that state says something by it, or else 0. Matches
-/// come as from vkscan_scan; there are none unless the scan is complete. With fewer words than
+/// come as from vkscan_scan_haystack; there are none unless the scan is complete. With fewer words than
 /// vkscan_hits_bytes(max_matches) / 4 it has not run.
 ///
 /// It fails with VKSCAN_STATUS_BUFFER_TOO_SMALL where there are more than `capacity`; `count` says how many then, and

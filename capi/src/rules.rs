@@ -273,9 +273,9 @@ pub extern "C" fn vkscan_rules_pattern_count(rules: Option<&vkscan_rules>) -> us
     get(0, || Ok(of(rules)?.patterns().len()))
 }
 
-/// Finds the matches by definition, on the CPU: slowly, and with no device. It gives what vkscan_scan gives. Matches
-/// have at most `max_scan_bytes` bytes; VKSCAN_UNBOUNDED lets them be any length. `matches` has room for `capacity` of
-/// them, and `count` gets their number.
+/// Finds the matches by definition, on the CPU: slowly, and with no device. It gives what vkscan_scan_haystack gives.
+/// Matches have at most `max_scan_bytes` bytes; VKSCAN_UNBOUNDED lets them be any length. `matches` has room for
+/// `capacity` of them, and `count` gets their number.
 ///
 /// It fails with VKSCAN_STATUS_BUFFER_TOO_SMALL where there are more than `capacity`; `count` says how many then, and
 /// `matches` is as it was.

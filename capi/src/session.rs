@@ -9,10 +9,7 @@ use vkscan::{
 
 use crate::backend::{self, VKSCAN_UNKNOWN, vkscan_backend};
 use crate::border::{self, HandleOut, MatchArray, Out, SizedOut, sized, vkscan_match};
-use crate::haystack::{
-    self, Source, resident_source, staged_source, vkscan_haystack, vkscan_resident_haystack,
-    vkscan_staged_haystack,
-};
+use crate::haystack::{self, vkscan_haystack};
 use crate::rules::{self, vkscan_rules};
 use crate::status::{Failure, get, run, vkscan_status};
 
@@ -126,9 +123,13 @@ pub struct vkscan_scan_stats {
 
 sized!(vkscan_session_options, vkscan_scan_stats);
 
+/// A time as C has it.
+pub(crate) fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 impl From<&ScanStats> for vkscan_scan_stats {
     fn from(stats: &ScanStats) -> vkscan_scan_stats {
-        let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let on_device = stats.device.map(|times| {
             [
                 times.upload,
@@ -138,7 +139,7 @@ impl From<&ScanStats> for vkscan_scan_stats {
                 times.verify_nfa,
                 times.select,
             ]
-            .map(ns)
+            .map(nanoseconds)
         });
         let [upload_ns, prefilter_ns, confirm_ns, verify_dfa_ns, verify_nfa_ns, select_ns] =
             on_device.unwrap_or([VKSCAN_UNKNOWN; 6]);
@@ -149,9 +150,9 @@ impl From<&ScanStats> for vkscan_scan_stats {
             rounds: stats.rounds,
             bytes_up: stats.bytes_up,
             bytes_down: stats.bytes_down,
-            wall_ns: ns(stats.wall),
-            enqueue_ns: ns(stats.enqueue),
-            wait_ns: ns(stats.wait),
+            wall_ns: nanoseconds(stats.wall),
+            enqueue_ns: nanoseconds(stats.enqueue),
+            wait_ns: nanoseconds(stats.wait),
             upload_ns,
             prefilter_ns,
             confirm_ns,
@@ -219,7 +220,7 @@ pub(crate) unsafe fn read_options(
 /// Pays what a first scan costs beyond later ones, on all that scans in flight have for their own: by a scan of one
 /// byte on each. Nobody else scans with the session meanwhile.
 ///
-/// It fails as vkscan_scan does, where a device or a limit is at fault.
+/// It fails as vkscan_scan_haystack does, where a device or a limit is at fault.
 #[unsafe(no_mangle)]
 pub extern "C" fn vkscan_session_warm_up(session: Option<&vkscan_session>) -> vkscan_status {
     run(|| {
@@ -248,78 +249,16 @@ pub extern "C" fn vkscan_session_free(session: Option<Box<vkscan_session>>) -> v
     })
 }
 
-/// Finds all matches in a haystack of `len` bytes. `matches` has room for `capacity` of them and gets them sorted by
+/// Finds all matches in a haystack, wherever it is. `matches` has room for `capacity` of them and gets them sorted by
 /// pattern, then by start, then by end; `count` gets their number. Matches have at most `max_scan_bytes` bytes:
 /// a leftmost-first one is the most preferred of those; VKSCAN_UNBOUNDED lets them be any length. `stats` may be NULL.
 ///
-/// It fails with VKSCAN_STATUS_HAYSTACK_TOO_LARGE; with VKSCAN_STATUS_TOO_MANY_MATCHES where there are more than the
-/// session was prepared for, with VKSCAN_STATUS_BUFFER_TOO_SMALL where there are more than `capacity`, and `count` says
-/// how many there are then, or were until the scan was given up; and with VKSCAN_STATUS_ALL_IN_FLIGHT where tickets
-/// that nobody waits for hold the session for as long as a call waits. `matches` is as it was then, and except after
-/// VKSCAN_STATUS_DEVICE_LOST the session goes on working. With a `capacity` of the session's `max_matches` the array is
-/// never too small.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn vkscan_scan(
-    session: Option<&vkscan_session>,
-    haystack: *const u8,
-    len: usize,
-    max_scan_bytes: u32,
-    matches: *mut vkscan_match,
-    capacity: usize,
-    count: *mut usize,
-    stats: *mut vkscan_scan_stats,
-) -> vkscan_status {
-    run(|| {
-        // SAFETY: as the header asks of the caller.
-        let (haystack, to) = unsafe {
-            (
-                border::slice(haystack, len, "haystack"),
-                Results::new(matches, capacity, count, stats)?,
-            )
-        };
-        scan(session, Source::Bytes(haystack?), max_scan_bytes, &to)
-    })
-}
-
-/// As vkscan_scan, of staging memory.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn vkscan_scan_staged(
-    session: Option<&vkscan_session>,
-    haystack: Option<&vkscan_staged_haystack>,
-    max_scan_bytes: u32,
-    matches: *mut vkscan_match,
-    capacity: usize,
-    count: *mut usize,
-    stats: *mut vkscan_scan_stats,
-) -> vkscan_status {
-    run(|| {
-        // SAFETY: as the header asks of the caller.
-        let to = unsafe { Results::new(matches, capacity, count, stats) }?;
-        scan(session, staged_source(haystack)?, max_scan_bytes, &to)
-    })
-}
-
-/// As vkscan_scan, of a haystack on the device.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn vkscan_scan_resident(
-    session: Option<&vkscan_session>,
-    haystack: Option<&vkscan_resident_haystack>,
-    max_scan_bytes: u32,
-    matches: *mut vkscan_match,
-    capacity: usize,
-    count: *mut usize,
-    stats: *mut vkscan_scan_stats,
-) -> vkscan_status {
-    run(|| {
-        // SAFETY: as the header asks of the caller.
-        let to = unsafe { Results::new(matches, capacity, count, stats) }?;
-        scan(session, resident_source(haystack)?, max_scan_bytes, &to)
-    })
-}
-
-/// As vkscan_scan, of a haystack wherever it is.
-///
-/// It fails with VKSCAN_STATUS_WRONG_BACKEND, too.
+/// It fails with VKSCAN_STATUS_HAYSTACK_TOO_LARGE, and with VKSCAN_STATUS_WRONG_BACKEND; with
+/// VKSCAN_STATUS_TOO_MANY_MATCHES where there are more than the session was prepared for, with
+/// VKSCAN_STATUS_BUFFER_TOO_SMALL where there are more than `capacity`, and `count` says how many there are then, or
+/// were until the scan was given up; and with VKSCAN_STATUS_ALL_IN_FLIGHT where tickets that nobody waits for hold the
+/// session for as long as a call waits. `matches` is as it was then, and except after VKSCAN_STATUS_DEVICE_LOST the
+/// session goes on working. With a `capacity` of the session's `max_matches` the array is never too small.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vkscan_scan_haystack(
     session: Option<&vkscan_session>,
@@ -335,24 +274,15 @@ pub unsafe extern "C" fn vkscan_scan_haystack(
         let (to, source) = unsafe {
             (Results::new(matches, capacity, count, stats)?, haystack::source(haystack)?)
         };
-        scan(session, source, max_scan_bytes, &to)
-    })
-}
-
-fn scan(
-    session: Option<&vkscan_session>,
-    source: Source,
-    max_scan_bytes: u32,
-    to: &Results,
-) -> Result<(), Failure> {
-    let session = of(session)?;
-    session.check_len(source.haystack().len())?;
-    session.with_scratch(|Scratch { matches, scratch }| {
-        let Session { resident, backend, .. } = &**session;
-        let haystack = source.haystack();
-        let scanned =
-            resident.scan_bounded_into(backend, haystack, max_scan_bytes, matches, scratch);
-        to.give(&scanned.map_err(|error| to.fail(error))?, matches)
+        let session = of(session)?;
+        session.check_len(source.haystack().len())?;
+        session.with_scratch(|Scratch { matches, scratch }| {
+            let Session { resident, backend, .. } = &**session;
+            let haystack = source.haystack();
+            let scanned =
+                resident.scan_bounded_into(backend, haystack, max_scan_bytes, matches, scratch);
+            to.give(&scanned.map_err(|error| to.fail(error))?, matches)
+        })
     })
 }
 

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use vkscan::{BackendError, BuildError, ScanError, StreamError};
+use vkscan::{BackendError, BuildError, RingError, RingItemError, ScanError, StreamError};
 
 /// What a call came to. Numbers stay what they are; later versions may have more.
 #[repr(C)]
@@ -19,7 +19,7 @@ pub enum vkscan_status {
     InvalidUtf8 = 2,
     /// The caller's array is too small. The number that is needed has been stored.
     BufferTooSmall = 3,
-    /// The memory is being scanned.
+    /// It is being scanned: wait for its ticket first.
     Busy = 4,
     /// A fault of the library's own. What the call was to do is not done.
     Panic = 5,
@@ -80,17 +80,32 @@ pub enum vkscan_status {
     WindowTooSmall = 66,
     /// The read callback failed.
     Read = 67,
+
+    /// The ring session has been shut down, or could not be made anew after the loss of its device.
+    Closed = 80,
+    /// There is no room left: in a ring while what is in flight takes it, or in a batch.
+    RingFull = 81,
+    /// Items do not fit a round, however empty the ring is.
+    TooManyItems = 82,
+    /// Items that a fault of the device has held up are to be waited for first.
+    Uncollected = 83,
+    /// The memory of a batch is gone.
+    BatchLost = 84,
+    /// The tenant has no rules.
+    NoRules = 85,
+    /// The device found an item's slot at fault, and has not looked at the item.
+    ItemFaulted = 86,
 }
 
 impl vkscan_status {
-    const ALL: [(vkscan_status, &CStr); 33] = {
+    const ALL: [(vkscan_status, &CStr); 40] = {
         use vkscan_status::*;
         [
             (Ok, c"all went well"),
             (InvalidArgument, c"an argument cannot be"),
             (InvalidUtf8, c"a text is not UTF-8"),
             (BufferTooSmall, c"the array is too small"),
-            (Busy, c"the memory is being scanned"),
+            (Busy, c"it is being scanned"),
             (Panic, c"a fault of the library"),
             (Other, c"a fault without a status of its own"),
             (Syntax, c"a pattern is no regular expression"),
@@ -119,6 +134,13 @@ impl vkscan_status {
             (WrongBackend, c"it belongs to another backend"),
             (WindowTooSmall, c"the windows are too small for a stream"),
             (Read, c"the stream could not be read"),
+            (Closed, c"the ring session has been shut down"),
+            (RingFull, c"there is no room left"),
+            (TooManyItems, c"the items do not fit a round"),
+            (Uncollected, c"items are to be waited for first"),
+            (BatchLost, c"the memory of the batch is gone"),
+            (NoRules, c"the tenant has no rules"),
+            (ItemFaulted, c"the item's slot was at fault"),
         ]
     };
 }
@@ -268,6 +290,37 @@ impl From<StreamError> for Failure {
     fn from(error: StreamError) -> Failure {
         let message = error.to_string();
         Failure { message, ..error.error.into() }
+    }
+}
+
+impl From<RingError> for Failure {
+    fn from(error: RingError) -> Failure {
+        let status = match error {
+            RingError::Scan(error) => return error.into(),
+            RingError::Closed => vkscan_status::Closed,
+            RingError::Full { .. } => vkscan_status::RingFull,
+            RingError::TooMany { .. } => vkscan_status::TooManyItems,
+            RingError::Limit { .. } => vkscan_status::InvalidArgument,
+            RingError::Uncollected => vkscan_status::Uncollected,
+            RingError::BatchLost | RingError::ForeignBatch => vkscan_status::BatchLost,
+            RingError::NoPipeline { .. } => vkscan_status::NoRules,
+            _ => vkscan_status::Other,
+        };
+        Failure::new(status, error.to_string())
+    }
+}
+
+impl From<&RingItemError> for vkscan_status {
+    fn from(error: &RingItemError) -> vkscan_status {
+        match error {
+            RingItemError::TooManyMatches { .. } => vkscan_status::TooManyMatches,
+            RingItemError::TooLarge { .. } => vkscan_status::HaystackTooLarge,
+            RingItemError::NoPipeline { .. } => vkscan_status::NoRules,
+            RingItemError::OutOfRange { .. } => vkscan_status::InvalidArgument,
+            RingItemError::WrongBackend => vkscan_status::WrongBackend,
+            RingItemError::Faulted => vkscan_status::ItemFaulted,
+            _ => vkscan_status::Other,
+        }
     }
 }
 

@@ -78,7 +78,7 @@ impl Read for Reader {
 /// are called by this thread, with `user_data`, and must return. The session's `max_matches` bounds the matches of one
 /// window. `scanned` gets the bytes that were scanned to the end; it and `stats` may be NULL.
 ///
-/// It fails as vkscan_scan does; with VKSCAN_STATUS_READ; with VKSCAN_STATUS_UNDECIDED where a pattern cannot be
+/// It fails as vkscan_scan_haystack does; with VKSCAN_STATUS_READ; with VKSCAN_STATUS_UNDECIDED where a pattern cannot be
 /// decided within a window; and with VKSCAN_STATUS_WINDOW_TOO_SMALL. The matches that `on_match` was told until then
 /// are exactly those that start before `scanned`, which is set then, too.
 #[unsafe(no_mangle)]

@@ -5,11 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use vkscan::{Haystack, Match, RawSemaphore, ResidentRulePipeline, ScanStats, Ticket};
 
-use crate::border::{self, HandleOut, Out, vkscan_match};
-use crate::haystack::{
-    self, Source, resident_source, staged_source, vkscan_haystack, vkscan_resident_haystack,
-    vkscan_staged_haystack,
-};
+use crate::border::{HandleOut, Out, vkscan_match};
+use crate::haystack::{self, Source, vkscan_haystack};
 use crate::objects::{semaphores, vkscan_raw_semaphore};
 use crate::session::{self, Results, Scratch, Session, vkscan_scan_stats, vkscan_session};
 use crate::status::{Failure, free, get, run, vkscan_status};
@@ -108,79 +105,24 @@ impl vkscan_ticket {
     }
 }
 
-/// Submits a scan, as vkscan_scan does, and returns as soon as the haystack is on its way. Until it is waited for with
+/// Submits a scan of a haystack, wherever it is, and returns as soon as that is on its way. Until it is waited for with
 /// vkscan_ticket_wait, further ones can be submitted, as many as the session takes at a time; where as many are in
-/// flight already, this waits until one of them is over. The ticket is freed with vkscan_ticket_free, and `haystack`
-/// must stay as it is until the ticket has been waited for or freed.
+/// flight already, this waits until one of them is over. The ticket is freed with vkscan_ticket_free. Bytes of the
+/// caller's must stay as they are until the ticket has been waited for or freed. Haystacks of vkscan's may be freed
+/// meanwhile, and staging memory must not be written to.
 ///
-/// It fails with VKSCAN_STATUS_HAYSTACK_TOO_LARGE, and with VKSCAN_STATUS_ALL_IN_FLIGHT where tickets that nobody waits
-/// for hold the session for as long as a call waits.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn vkscan_submit(
-    session: Option<&vkscan_session>,
-    haystack: *const u8,
-    len: usize,
-    max_scan_bytes: u32,
-    ticket: *mut *mut vkscan_ticket,
-) -> vkscan_status {
-    // SAFETY: as the header asks of the caller.
-    run(|| unsafe {
-        let to = HandleOut::new(ticket, "ticket")?;
-        let source = Source::Bytes(border::slice(haystack, len, "haystack")?);
-        to.set(vkscan_ticket::submit(session, source, max_scan_bytes, &[], &[])?);
-        Ok(())
-    })
-}
-
-/// As vkscan_submit, of staging memory. That may be freed meanwhile, and must not be written to.
-///
-/// It fails with VKSCAN_STATUS_WRONG_BACKEND, too.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn vkscan_submit_staged(
-    session: Option<&vkscan_session>,
-    haystack: Option<&vkscan_staged_haystack>,
-    max_scan_bytes: u32,
-    ticket: *mut *mut vkscan_ticket,
-) -> vkscan_status {
-    // SAFETY: as the header asks of the caller.
-    run(|| unsafe {
-        let to = HandleOut::new(ticket, "ticket")?;
-        let source = staged_source(haystack)?;
-        to.set(vkscan_ticket::submit(session, source, max_scan_bytes, &[], &[])?);
-        Ok(())
-    })
-}
-
-/// As vkscan_submit, of a haystack on the device. That may be freed meanwhile.
-///
-/// It fails with VKSCAN_STATUS_WRONG_BACKEND, too.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn vkscan_submit_resident(
-    session: Option<&vkscan_session>,
-    haystack: Option<&vkscan_resident_haystack>,
-    max_scan_bytes: u32,
-    ticket: *mut *mut vkscan_ticket,
-) -> vkscan_status {
-    // SAFETY: as the header asks of the caller.
-    run(|| unsafe {
-        let to = HandleOut::new(ticket, "ticket")?;
-        let source = resident_source(haystack)?;
-        to.set(vkscan_ticket::submit(session, source, max_scan_bytes, &[], &[])?);
-        Ok(())
-    })
-}
-
-/// As vkscan_submit, of a haystack wherever it is, in the order that semaphores of the caller's keep: the scan begins
-/// once all of the `wait_count` ones at `waits` are reached, and when it is over all of the `signal_count` ones at
-/// `signals` are signalled, whether it failed or not. Then the device no longer reads the haystack. The arrays may be
-/// NULL where there are none, and are not needed any more when this returns.
+/// The scan keeps the order of semaphores of the caller's: it begins once all of the `wait_count` ones at `waits` are
+/// reached, and when it is over all of the `signal_count` ones at `signals` are signalled, whether it failed or not.
+/// Then the device no longer reads the haystack. The arrays may be NULL where there are none, and are not needed any
+/// more when this returns.
 ///
 /// A scan is over when vkscan_ticket_wait has returned or the ticket has been freed: only the host knows whether it has
 /// to go on. So nothing that this thread waits for before that may wait for `signals`. vkscan_ticket_timeline is for
 /// that.
 ///
-/// It fails with VKSCAN_STATUS_WRONG_BACKEND, too, and with VKSCAN_STATUS_INVALID_HANDLE for a null semaphore. Nothing
-/// is signalled then.
+/// It fails with VKSCAN_STATUS_HAYSTACK_TOO_LARGE and VKSCAN_STATUS_WRONG_BACKEND, with VKSCAN_STATUS_INVALID_HANDLE
+/// for a null semaphore, and with VKSCAN_STATUS_ALL_IN_FLIGHT where tickets that nobody waits for hold the session for
+/// as long as a call waits. Nothing is signalled then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vkscan_submit_haystack(
     session: Option<&vkscan_session>,
@@ -227,10 +169,10 @@ pub unsafe extern "C" fn vkscan_ticket_timeline(
     })
 }
 
-/// Waits for a scan's end, and gives its matches as vkscan_scan does. The ticket keeps them until it is freed: where
+/// Waits for a scan's end, and gives its matches as vkscan_scan_haystack does. The ticket keeps them until it is freed: where
 /// `matches` was too small, it can be waited for again. `stats` may be NULL.
 ///
-/// It fails as vkscan_scan does. After another failure than VKSCAN_STATUS_BUFFER_TOO_SMALL, what was found is lost.
+/// It fails as vkscan_scan_haystack does. After another failure than VKSCAN_STATUS_BUFFER_TOO_SMALL, what was found is lost.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vkscan_ticket_wait(
     ticket: Option<&vkscan_ticket>,

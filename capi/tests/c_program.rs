@@ -99,7 +99,7 @@ fn the_header_is_c_and_cpp() {
 fn the_page_on_embedding_has_code_that_compiles() {
     let page = fs::read_to_string(root().join("docs/EMBEDDING.md")).expect("the page is there");
     let blocks = page.split("\n```c\n").skip(1).filter_map(|rest| rest.split("\n```").next());
-    let code: String = blocks.collect();
+    let code = blocks.collect::<Vec<_>>().join("\n");
     assert!(code.contains("#include <vkscan.h>"), "{code}");
     let source = Path::new(env!("CARGO_TARGET_TMPDIR")).join("embedding.c");
     fs::write(&source, code).expect("it is ours");
@@ -164,7 +164,7 @@ fn wrong_use_is_refused_and_leaves_nothing() {
     let flags = pkg_config(&["--cflags", "--libs"]);
     let sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-pthread"];
     let sources =
-        ["misuse", "raw_device", "program", "recording", "semaphores", "memory", "threads"]
+        ["misuse", "raw_device", "program", "recording", "semaphores", "memory", "ring", "threads"]
             .map(|name| format!("capi/tests/{name}.c"));
     let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
     let program = compile("misuse", &sources, &sanitizers, &flags);

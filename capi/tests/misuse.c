@@ -75,7 +75,7 @@ void scan(const vkscan_session *session)
 {
     vkscan_match matches[10];
     size_t count = 99;
-    OK(vkscan_scan(session, BYTES, TEXT_LEN, VKSCAN_UNBOUNDED, matches, 10, &count, NULL));
+    OK(SCAN(session, IN_MEMORY(BYTES, TEXT_LEN), matches, 10, &count));
     check_matches(matches, count);
 }
 
@@ -155,17 +155,13 @@ static void nulls(const vkscan_backend *backend, const vkscan_session *session, 
     CHECK(made == NULL);
     INVALID(vkscan_session_prepare(backend, rules, NULL, &made), "`options` is null");
     INVALID(vkscan_session_prepare(backend, rules, &options, NULL), "`session` is null");
-    INVALID(vkscan_scan(NULL, BYTES, 1, 1, &match, 1, &count, NULL), "`session` is null");
-    INVALID(vkscan_scan(session, NULL, 1, 1, &match, 1, &count, NULL), "`haystack` is null");
-    INVALID(vkscan_scan(session, BYTES, 1, 1, NULL, 1, &count, NULL), "`matches` is null");
-    INVALID(vkscan_scan(session, BYTES, 1, 1, &match, 1, NULL, NULL), "`count` is null");
-    INVALID(vkscan_scan_staged(session, NULL, 1, &match, 1, &count, NULL), "`staged` is null");
-    INVALID(vkscan_scan_resident(session, NULL, 1, &match, 1, &count, NULL), "`resident` is null");
-    INVALID(vkscan_submit(session, NULL, 1, 1, &ticket), "`haystack` is null");
-    INVALID(vkscan_submit(session, BYTES, 1, 1, NULL), "`ticket` is null");
-    INVALID(vkscan_submit(NULL, BYTES, 1, 1, &ticket), "`session` is null");
-    INVALID(vkscan_submit_staged(session, NULL, 1, &ticket), "`staged` is null");
-    INVALID(vkscan_submit_resident(session, NULL, 1, &ticket), "`resident` is null");
+    INVALID(SCAN(NULL, IN_MEMORY(BYTES, 1), &match, 1, &count), "`session` is null");
+    INVALID(SCAN(session, IN_MEMORY(NULL, 1), &match, 1, &count), "`haystack.bytes` is null");
+    INVALID(SCAN(session, IN_MEMORY(BYTES, 1), NULL, 1, &count), "`matches` is null");
+    INVALID(SCAN(session, IN_MEMORY(BYTES, 1), &match, 1, NULL), "`count` is null");
+    INVALID(SUBMIT(session, IN_MEMORY(NULL, 1), &ticket), "`haystack.bytes` is null");
+    INVALID(SUBMIT(session, IN_MEMORY(BYTES, 1), NULL), "`ticket` is null");
+    INVALID(SUBMIT(NULL, IN_MEMORY(BYTES, 1), &ticket), "`session` is null");
     INVALID(vkscan_ticket_wait(NULL, &match, 1, &count, NULL), "`ticket` is null");
     INVALID(vkscan_session_staging(NULL, 1, &staged), "`session` is null");
     INVALID(vkscan_session_staging(session, 1, NULL), "`staged` is null");
@@ -230,13 +226,14 @@ static void sizes(const vkscan_backend *backend, const vkscan_session *session)
     INVALID(vkscan_devices(&later.options, &list), "`options` has a `struct_size` of 0");
 
     filled.stats.struct_size = sizeof filled;
-    OK(vkscan_scan(session, BYTES, TEXT_LEN, VKSCAN_UNBOUNDED, matches, 10, &count, &filled.stats));
+    OK(vkscan_scan_haystack(session, IN_MEMORY(BYTES, TEXT_LEN), VKSCAN_UNBOUNDED, matches, 10, &count, &filled.stats));
     CHECK(filled.newer == 0 && filled.stats.struct_size == sizeof filled && filled.stats.submissions > 0);
     CHECK(filled.stats.bytes_up >= TEXT_LEN && filled.stats.wall_ns > 0);
     filled.stats.struct_size = 8;
-    INVALID(vkscan_scan(session, BYTES, TEXT_LEN, VKSCAN_UNBOUNDED, matches, 10, &count, &filled.stats), "`stats`");
-    INVALID(vkscan_scan(session, BYTES, TEXT_LEN, VKSCAN_UNBOUNDED, (vkscan_match *)(void *)(unaligned.bytes + 1), 1,
-                        &count, NULL),
+    INVALID(vkscan_scan_haystack(session, IN_MEMORY(BYTES, TEXT_LEN), VKSCAN_UNBOUNDED, matches, 10, &count,
+                                 &filled.stats),
+            "`stats`");
+    INVALID(SCAN(session, IN_MEMORY(BYTES, TEXT_LEN), (vkscan_match *)(void *)(unaligned.bytes + 1), 1, &count),
             "`matches` is not aligned");
 }
 
@@ -368,39 +365,37 @@ static void scans(const vkscan_backend *backend)
 
     memset(matches, 0xAB, sizeof matches);
     EXPECT(VKSCAN_STATUS_BUFFER_TOO_SMALL,
-           vkscan_scan(session, BYTES, TEXT_LEN, VKSCAN_UNBOUNDED, matches, 1, &count, NULL), "there are 2 matches");
+           SCAN(session, IN_MEMORY(BYTES, TEXT_LEN), matches, 1, &count), "there are 2 matches");
     CHECK(count == 2 && matches[0].pattern_id == 0xABABABAB);
-    EXPECT(VKSCAN_STATUS_BUFFER_TOO_SMALL,
-           vkscan_scan(session, BYTES, TEXT_LEN, VKSCAN_UNBOUNDED, NULL, 0, &count, NULL), "room for 0");
+    EXPECT(VKSCAN_STATUS_BUFFER_TOO_SMALL, SCAN(session, IN_MEMORY(BYTES, TEXT_LEN), NULL, 0, &count), "room for 0");
     EXPECT(VKSCAN_STATUS_TOO_MANY_MATCHES,
-           vkscan_scan(tight, BYTES, TEXT_LEN, VKSCAN_UNBOUNDED, matches, 2, &count, NULL), "the session holds 1");
+           SCAN(tight, IN_MEMORY(BYTES, TEXT_LEN), matches, 2, &count), "the session holds 1");
     CHECK(count == 2 && matches[1].pattern_id == 0xABABABAB);
-    INVALID(vkscan_scan(session, BYTES, TEXT_LEN, VKSCAN_UNBOUNDED, matches, SIZE_MAX, &count, NULL), "not that large");
-    INVALID(vkscan_scan(session, BYTES, SIZE_MAX, VKSCAN_UNBOUNDED, matches, 2, &count, NULL), "not that large");
-    OK(vkscan_scan(session, NULL, 0, VKSCAN_UNBOUNDED, NULL, 0, &count, NULL));
+    INVALID(SCAN(session, IN_MEMORY(BYTES, TEXT_LEN), matches, SIZE_MAX, &count), "not that large");
+    INVALID(SCAN(session, IN_MEMORY(BYTES, SIZE_MAX), matches, 2, &count), "not that large");
+    OK(SCAN(session, IN_MEMORY(NULL, 0), NULL, 0, &count));
     CHECK(count == 0);
-    OK(vkscan_scan(session, BYTES, TEXT_LEN, 11, matches, 2, &count, NULL));
+    OK(vkscan_scan_haystack(session, IN_MEMORY(BYTES, TEXT_LEN), 11, matches, 2, &count, NULL));
     CHECK(count == 0);
 
     /* What is longer than 32 bits hold is looked at by its length alone. */
     EXPECT(VKSCAN_STATUS_HAYSTACK_TOO_LARGE,
-           vkscan_scan(session, BYTES, TEXT_LEN + 1, VKSCAN_UNBOUNDED, matches, 2, &count, NULL), "the session takes");
+           SCAN(session, IN_MEMORY(BYTES, TEXT_LEN + 1), matches, 2, &count), "the session takes");
     EXPECT(VKSCAN_STATUS_HAYSTACK_TOO_LARGE,
-           vkscan_scan(session, BYTES, (size_t)5 << 30, VKSCAN_UNBOUNDED, matches, 2, &count, NULL), "5368709120");
-    EXPECT(VKSCAN_STATUS_HAYSTACK_TOO_LARGE,
-           vkscan_submit(session, BYTES, (size_t)5 << 30, VKSCAN_UNBOUNDED, &ticket), "5368709120");
+           SCAN(session, IN_MEMORY(BYTES, (size_t)5 << 30), matches, 2, &count), "5368709120");
+    EXPECT(VKSCAN_STATUS_HAYSTACK_TOO_LARGE, SUBMIT(session, IN_MEMORY(BYTES, (size_t)5 << 30), &ticket), "5368709120");
     EXPECT(VKSCAN_STATUS_HAYSTACK_TOO_LARGE,
            vkscan_resident_haystack_new(backend, BYTES, (size_t)5 << 30, &resident), "5368709120");
     EXPECT(VKSCAN_STATUS_HAYSTACK_TOO_LARGE, vkscan_session_staging(session, TEXT_LEN + 1, &staged),
            "the session takes");
 
     /* A failed ticket says so again, and one with too small an array keeps its matches. */
-    OK(vkscan_submit(tight, BYTES, TEXT_LEN, VKSCAN_UNBOUNDED, &ticket));
+    OK(SUBMIT(tight, IN_MEMORY(BYTES, TEXT_LEN), &ticket));
     EXPECT(VKSCAN_STATUS_TOO_MANY_MATCHES, vkscan_ticket_wait(ticket, matches, 2, &count, NULL), "the session holds 1");
     CHECK(count == 2);
     INVALID(vkscan_ticket_wait(ticket, matches, 2, &count, NULL), "submit again");
     vkscan_ticket_free(ticket);
-    OK(vkscan_submit(session, BYTES, TEXT_LEN, VKSCAN_UNBOUNDED, &ticket));
+    OK(SUBMIT(session, IN_MEMORY(BYTES, TEXT_LEN), &ticket));
     EXPECT(VKSCAN_STATUS_BUFFER_TOO_SMALL, vkscan_ticket_wait(ticket, NULL, 0, &count, NULL), "there are 2");
     OK(vkscan_ticket_wait(ticket, matches, 2, &count, NULL));
     check_matches(matches, count);
@@ -428,16 +423,16 @@ static void haystacks(const vkscan_backend *backend, const vkscan_backend *other
     memcpy(data, TEXT, TEXT_LEN);
     OK(vkscan_staged_haystack_truncate(staged, TEXT_LEN));
     CHECK(vkscan_staged_haystack_len(staged) == TEXT_LEN);
-    OK(vkscan_scan_staged(session, staged, VKSCAN_UNBOUNDED, matches, 10, &count, NULL));
+    OK(SCAN(session, IN_STAGING(staged), matches, 10, &count));
     check_matches(matches, count);
-    OK(vkscan_submit_staged(session, staged, VKSCAN_UNBOUNDED, &ticket));
+    OK(SUBMIT(session, IN_STAGING(staged), &ticket));
     EXPECT(VKSCAN_STATUS_BUSY, vkscan_staged_haystack_data(staged, &data), "being scanned");
     EXPECT(VKSCAN_STATUS_BUSY, vkscan_staged_haystack_truncate(staged, 0), "being scanned");
     OK(vkscan_ticket_wait(ticket, matches, 10, &count, NULL));
     check_matches(matches, count);
     OK(vkscan_staged_haystack_data(staged, &data));
     vkscan_ticket_free(ticket);
-    OK(vkscan_submit_staged(session, staged, VKSCAN_UNBOUNDED, &ticket));
+    OK(SUBMIT(session, IN_STAGING(staged), &ticket));
     vkscan_staged_haystack_free(staged);
     OK(vkscan_ticket_wait(ticket, matches, 10, &count, NULL));
     check_matches(matches, count);
@@ -448,18 +443,17 @@ static void haystacks(const vkscan_backend *backend, const vkscan_backend *other
 
     OK(vkscan_resident_haystack_new(backend, BYTES, TEXT_LEN, &resident));
     CHECK(vkscan_resident_haystack_len(resident) == TEXT_LEN);
-    OK(vkscan_scan_resident(session, resident, VKSCAN_UNBOUNDED, matches, 10, &count, NULL));
+    OK(SCAN(session, ON_DEVICE(resident), matches, 10, &count));
     check_matches(matches, count);
-    OK(vkscan_submit_resident(session, resident, VKSCAN_UNBOUNDED, &ticket));
+    OK(SUBMIT(session, ON_DEVICE(resident), &ticket));
     vkscan_resident_haystack_free(resident);
     OK(vkscan_ticket_wait(ticket, matches, 10, &count, NULL));
     check_matches(matches, count);
     vkscan_ticket_free(ticket);
 
     OK(vkscan_resident_haystack_new(other, BYTES, TEXT_LEN, &foreign));
-    EXPECT(VKSCAN_STATUS_WRONG_BACKEND,
-           vkscan_scan_resident(session, foreign, VKSCAN_UNBOUNDED, matches, 10, &count, NULL), "another backend");
-    EXPECT(VKSCAN_STATUS_WRONG_BACKEND, vkscan_submit_resident(session, foreign, VKSCAN_UNBOUNDED, &ticket), NULL);
+    EXPECT(VKSCAN_STATUS_WRONG_BACKEND, SCAN(session, ON_DEVICE(foreign), matches, 10, &count), "another backend");
+    EXPECT(VKSCAN_STATUS_WRONG_BACKEND, SUBMIT(session, ON_DEVICE(foreign), &ticket), NULL);
     vkscan_resident_haystack_free(foreign);
     OK(vkscan_session_free(session));
 }
@@ -485,8 +479,8 @@ static void orders(void)
         OK(vkscan_staged_haystack_data(staged, &data));
         memcpy(data, TEXT, TEXT_LEN);
         OK(vkscan_resident_haystack_new(backend, BYTES, TEXT_LEN, &resident));
-        OK(vkscan_submit_staged(session, staged, VKSCAN_UNBOUNDED, &waited));
-        OK(vkscan_submit_resident(session, resident, VKSCAN_UNBOUNDED, &dropped));
+        OK(SUBMIT(session, IN_STAGING(staged), &waited));
+        OK(SUBMIT(session, ON_DEVICE(resident), &dropped));
         if (order % 2 == 0) {
             vkscan_backend_free(backend);
         }
@@ -643,6 +637,7 @@ int main(void)
     backends();
     scans(backend);
     haystacks(backend, other);
+    rings(backend, other);
     vkscan_backend_free(other);
     orders();
     streams(backend);

@@ -18,6 +18,17 @@ void expect_at(const char *file, int line, vkscan_status wanted, vkscan_status g
 #define TEXT_LEN (sizeof TEXT - 1)
 #define BYTES ((const uint8_t *)TEXT)
 
+/* A haystack, for as long as the block that names it. */
+#define HAYSTACK(...) (&(vkscan_haystack){.struct_size = sizeof(vkscan_haystack), __VA_ARGS__})
+#define IN_MEMORY(from, length) HAYSTACK(.bytes = from, .len = length)
+#define IN_STAGING(handle) HAYSTACK(.staged = handle)
+#define ON_DEVICE(handle) HAYSTACK(.resident = handle)
+/* A scan with matches of any length, which waits for nothing and tells no figures. */
+#define SCAN(session, haystack, matches, capacity, count) \
+    vkscan_scan_haystack(session, haystack, VKSCAN_UNBOUNDED, matches, capacity, count, NULL)
+#define SUBMIT(session, haystack, ticket) \
+    vkscan_submit_haystack(session, haystack, VKSCAN_UNBOUNDED, NULL, 0, NULL, 0, ticket)
+
 vkscan_backend *open_backend(void);
 vkscan_rules *compile(void);
 vkscan_session *prepare(const vkscan_backend *backend, size_t capacity, size_t max_matches);
@@ -36,6 +47,9 @@ void imports(const vkscan_backend *owner);
 
 /* Sessions that are worked out first. */
 void plans(const vkscan_backend *backend);
+
+/* Many small haystacks at a time; the other backend is another one. */
+void rings(const vkscan_backend *backend, const vkscan_backend *other);
 
 /* Scans from several threads, each of which has errors of its own. */
 void threads(const vkscan_backend *backend);

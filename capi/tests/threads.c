@@ -23,8 +23,7 @@ static void *work(void *argument)
     for (turn = 0; turn < TURNS; turn++) {
         scan(self->session);
         EXPECT(VKSCAN_STATUS_HAYSTACK_TOO_LARGE,
-               vkscan_scan(self->session, (const uint8_t *)"", self->number, VKSCAN_UNBOUNDED, NULL, 0, &count, NULL),
-               words);
+               SCAN(self->session, IN_MEMORY((const uint8_t *)"", self->number), NULL, 0, &count), words);
     }
     return NULL;
 }

@@ -30,6 +30,7 @@ int main(void)
     const char *text = "user = alice\npassword = hunter2\nkey = AKIA0123456789ABCDEF\n";
     vkscan_pattern patterns[2];
     vkscan_session_options options;
+    vkscan_haystack haystack = {.struct_size = sizeof haystack};
     vkscan_scan_stats stats = {.struct_size = sizeof stats};
     vkscan_match matches[MAX_MATCHES];
     vkscan_backend *backend;
@@ -55,9 +56,9 @@ int main(void)
     options.max_matches = MAX_MATCHES;
     check(vkscan_session_prepare(backend, rules, &options, &session), "no session");
 
-    check(vkscan_scan(session, (const uint8_t *)text, strlen(text), VKSCAN_UNBOUNDED, matches, MAX_MATCHES, &count,
-                      &stats),
-          "no scan");
+    haystack.bytes = (const uint8_t *)text;
+    haystack.len = strlen(text);
+    check(vkscan_scan_haystack(session, &haystack, VKSCAN_UNBOUNDED, matches, MAX_MATCHES, &count, &stats), "no scan");
     for (i = 0; i < count; i++) {
         int len = (int)(matches[i].end - matches[i].start);
         printf("rule %u at %u: %.*s\n", matches[i].pattern_id, matches[i].start, len, text + matches[i].start);

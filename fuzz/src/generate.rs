@@ -7,6 +7,10 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 use vkscan::{MatchKind, PipelineOptions, UnicodePolicy};
 
 use super::source::Source;
+use pieces::{LEAVES, LOOKS, ODD_BYTES, ODD_TEXTS, RARE};
+
+#[path = "../../tests/common/pieces.rs"]
+mod pieces;
 
 /// Options that change what patterns mean, or how they are looked for.
 pub fn options(source: &mut Source, match_kind: MatchKind) -> PipelineOptions {
@@ -61,66 +65,13 @@ fn byte(byte: usize) -> String {
 }
 
 fn leaf(source: &mut Source) -> String {
-    let leaf = source.one_of(&[
-        "a",
-        "b",
-        "c",
-        "ab",
-        "k",
-        "0",
-        "_",
-        " ",
-        "é",
-        "δ",
-        r"\xff",
-        r"(?-u:\xff)",
-        ".",
-        "(?s:.)",
-        "(?s-u:.)",
-        "[ab]",
-        "[^a]",
-        "(?-u:[^a])",
-        "[a-cé-λ]",
-        r"\w",
-        r"\W",
-        r"\d",
-        r"\s",
-        r"(?-u:\w)",
-        r"\PL",
-        "(?i:k)",
-        "[a-y&&[^m]]",
-        r"[^\n]",
-        "(?:)",
-        "[[:alpha:]]",
-        "x",
-        "y",
-        "zq",
-    ]);
-    leaf.to_owned()
+    // Letters that haystacks have none of, but where a pattern is what they are made of.
+    let leaves = if source.once_in(12) { &["x", "y", "zq"] } else { LEAVES };
+    source.one_of(leaves).to_owned()
 }
 
 fn look(source: &mut Source) -> &'static str {
-    source.one_of(&[
-        r"\b",
-        r"\B",
-        "^",
-        "$",
-        "(?m:^)",
-        "(?m:$)",
-        "(?mR:^)",
-        "(?mR:$)",
-        r"\A",
-        r"\z",
-        r"(?-u:\b)",
-        r"(?-u:\B)",
-        r"(?u:\b)",
-        r"(?u:\B)",
-        r"\b{start}",
-        r"\b{end}",
-        r"(?u:\b{start})",
-        r"(?u:\b{end-half})",
-        r"(?-u:\b{start-half})",
-    ])
+    source.one_of(LOOKS)
 }
 
 fn repeat(source: &mut Source, most: usize) -> String {
@@ -160,8 +111,7 @@ fn rare_bytes(source: &mut Source) -> String {
     let run = |source: &mut Source| format!("(?:{}){}", leaf(source), repeat(source, 40));
     let prefix = list(source, 0..=2, run).concat();
     let suffix = list(source, 0..=2, run).concat();
-    let rare =
-        source.one_of(&["abcd", "(?:abcd|bcda)", "key7", "(?i:abcd)", "abcd(?:key7)?", "zqxj"]);
+    let rare = source.one_of(RARE);
     let ends = [source.once_in(4), source.once_in(4)].map(|is| if is { look(source) } else { "" });
     format!("{}{prefix}{rare}{suffix}{}", ends[0], ends[1])
 }
@@ -299,16 +249,8 @@ pub fn haystack(source: &mut Source, patterns: &[String], longest: usize) -> Vec
                     _ => {}
                 }
             }
-            6 => piece.extend_from_slice(
-                source.one_of(&["é", "δ", "\u{212a}", "💩", " ", "\r\n"]).as_bytes(),
-            ),
-            7 => piece.extend_from_slice(source.one_of(&[
-                &b"\xff"[..],
-                b"\xc3",
-                b"\xe2\x84",
-                b"\0",
-                b"\n",
-            ])),
+            6 => piece.extend_from_slice(source.one_of(ODD_TEXTS).as_bytes()),
+            7 => piece.extend_from_slice(source.one_of(ODD_BYTES)),
             8 => piece = source.list(1..=8, Source::byte),
             _ => {
                 let filler = source.one_of(b"ab qx\n");

@@ -141,6 +141,12 @@ impl RingBatch {
         &self.memory[begin as usize..end as usize]
     }
 
+    /// The same, to be written. Panics if there is no such item.
+    pub fn bytes_mut(&mut self, index: usize) -> &mut [u8] {
+        let Packed { begin, end, .. } = self.items[index];
+        &mut self.memory[begin as usize..end as usize]
+    }
+
     /// Forgets all items.
     pub fn clear(&mut self) {
         self.items.clear();

@@ -1,12 +1,13 @@
 //! Items in flight.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use rayon::prelude::*;
 
 use super::batch::{PIECE_BYTES, Packed, Piece, RingBatch};
+use super::error::RingError;
 use super::item::{Outcome, RingItem, RingItemError, RingResults, RingStats};
 use crate::narrow::narrow;
 use crate::parallel::{self, share_out};
@@ -14,12 +15,37 @@ use crate::scan::sort::MANY;
 use crate::scan::{Scan, Sink};
 use crate::shaders::layout::{self, Hit};
 use crate::vulkan::deadline::Deadline;
-use crate::{Match, ResidentRulePipeline, ScanError, ScanScratch, ScanStats};
+use crate::vulkan::timeline::Milestone;
+use crate::{BackendError, Match, ResidentRulePipeline, ScanError, ScanScratch, ScanStats};
 
 /// Items that were published, to be collected by
 /// [`MegakernelSession::collect_into`](super::MegakernelSession::collect_into).
 ///
 /// Dropping it drops what comes of them.
+///
+/// # Examples
+///
+/// Threads that share a session hold it up no longer than it takes to publish and to collect:
+///
+/// ```
+/// # use vkscan::{Backend, BackendOptions, MegakernelSessionConfig, MegakernelSession, RulePipeline};
+/// use std::sync::Mutex;
+/// use vkscan::{RingItem, RingResults};
+///
+/// # let backend = Backend::new(&BackendOptions::default())?;
+/// # let rules = RulePipeline::new(&[r"\d+"])?;
+/// # let config = MegakernelSessionConfig::default();
+/// # let Some(session) = MegakernelSession::new(&backend, &rules, config)? else { return Ok(()) };
+/// let session = Mutex::new(session);
+/// let items = [RingItem::new(7, b"1 22")];
+/// let published = session.lock().unwrap().publish(&items)?;
+/// published.wait()?; // others may publish meanwhile
+/// assert!(published.is_ready());
+/// let mut results = RingResults::default();
+/// session.lock().unwrap().collect_into(published, &mut results)?;
+/// assert_eq!(results.match_count(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "what comes of the items is dropped with it"]
 #[derive(Debug)]
 pub struct RingPublished<'a> {
@@ -35,14 +61,74 @@ pub struct RingPublishedBatch {
     pub(super) round: RoundId,
 }
 
+impl RingPublished<'_> {
+    /// Whether all that has been submitted for the items so far has run, so that collecting them takes no longer than it
+    /// takes to fetch the matches; but for the few rounds that go on then, or were held up by a fault of the device.
+    pub fn is_ready(&self) -> bool {
+        self.round.0.is_over()
+    }
+
+    /// Waits until it [is ready](RingPublished::is_ready), without the session, which others can use meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// A device that has not answered in time: it can be waited for again. Of other faults collecting tells.
+    pub fn wait(&self) -> Result<(), RingError> {
+        self.round.0.wait()
+    }
+}
+
+impl RingPublishedBatch {
+    /// As [`RingPublished::is_ready`].
+    pub fn is_ready(&self) -> bool {
+        self.round.0.is_over()
+    }
+
+    /// As [`RingPublished::wait`].
+    ///
+    /// # Errors
+    ///
+    /// As [`RingPublished::wait`].
+    pub fn wait(&self) -> Result<(), RingError> {
+        self.round.0.wait()
+    }
+}
+
 /// Names a round, and is there as long as somebody may ask for it.
 #[derive(Clone, Debug)]
-pub(super) struct RoundId(Arc<()>);
+pub(super) struct RoundId(Arc<Awaited>);
+
+/// What is reached when the parts of a round have run. Nothing once somebody has waited for that, or nobody will.
+#[derive(Debug, Default)]
+struct Awaited(Mutex<Vec<Milestone>>);
+
+impl Awaited {
+    fn lock(&self) -> MutexGuard<'_, Vec<Milestone>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_over(&self) -> bool {
+        self.lock().iter().all(Milestone::is_over)
+    }
+
+    /// Waits for one after the other, and keeps nobody from the list meanwhile.
+    fn wait(&self) -> Result<(), RingError> {
+        let mut index = 0;
+        loop {
+            let Some(one) = self.lock().get(index).cloned() else { return Ok(()) };
+            match one.wait() {
+                // Who collects makes the session anew.
+                Ok(()) | Err(BackendError::DeviceLost) => index += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
 
 /// A run of slots that was published together.
 pub(super) struct Round {
     /// Shared with who may ask for the results.
-    name: Arc<()>,
+    name: Arc<Awaited>,
     /// Items, whatever is wrong with them.
     pub(super) len: usize,
     /// Slots that it holds until it has been waited for.
@@ -116,7 +202,7 @@ impl Round {
         self.faults.clear();
         self.results.clear();
         self.len = 0;
-        self.held.clear();
+        self.let_go();
         self.stats = RingStats { rounds: 1, ..RingStats::default() };
         self.state = State::InFlight;
         self.is_lent = false;
@@ -143,7 +229,19 @@ impl Round {
     /// Drops what it has of a device.
     pub(super) fn forget_all(&mut self) {
         self.parts.clear();
+        self.let_go();
+    }
+
+    /// Takes note of a part that has been begun.
+    pub(super) fn hold(&mut self, held: Held, scan: Option<Milestone>) {
+        self.held.push(held);
+        self.name.lock().extend(scan);
+    }
+
+    /// Leaves its slots to others: nothing of it is in flight.
+    pub(super) fn let_go(&mut self) {
         self.held.clear();
+        self.name.lock().clear();
     }
 
     /// Waits for what is in flight, and drops what comes of it.
@@ -158,6 +256,7 @@ impl Round {
                 resident.abandon(scan, deadline);
             }
         }
+        self.name.lock().clear();
     }
 
     /// Fills the room made for items with their bytes, and does something else meanwhile. Of items on the device it

@@ -6,7 +6,7 @@ use ash::vk;
 
 use super::ScanError;
 use super::frame::pipelines::Kernels;
-use super::frame::{Appended, Appender};
+use super::frame::{Appended, Appender, Common};
 use super::haystack::{padded, unaligned};
 use super::session::ResidentRulePipeline;
 use crate::setters::setters;
@@ -227,9 +227,14 @@ impl ResidentRulePipeline {
         }
         let kernels = Arc::new(Kernels::new(backend, self.recorded_specialisation())?);
         let copied = if copied_bytes == 0 { 0 } else { padded(copied_bytes) };
-        let appender =
-            Appender::new(self.device(), &kernels, self.tables(), &self.shape, recordings, copied)?;
-        Ok(Recording(appender))
+        let common = Common {
+            device: self.device(),
+            kernels: &kernels,
+            tables: self.tables(),
+            shape: &self.shape,
+            ring: None,
+        };
+        Ok(Recording(Appender::new(&common, recordings, copied)?))
     }
 
     /// Records a scan of `haystack`, (buffer, offset in bytes, length in bytes), whose matches come to `hits`, (buffer, offset

@@ -7,7 +7,7 @@ use bytemuck::{bytes_of, cast_slice};
 
 use super::ScanError;
 use super::frame::pipelines::{Kernels, Specialisation};
-use super::frame::{Frame, FrameShape};
+use super::frame::{Common, Frame, FrameShape};
 use super::frames::Frames;
 use super::haystack::{StagedHaystack, StagingPool, User as _};
 use super::plan::SessionPlan;
@@ -189,11 +189,18 @@ impl ResidentRulePipeline {
             .iter()
             .map(|pass| upload_tables(device, &staging_buffers[0], pass))
             .collect::<Result<_, _>>()?;
+        let common = Common {
+            device,
+            kernels: &kernels,
+            tables: &session.tables,
+            shape: &session.shape,
+            ring,
+        };
         let free = (0..)
             .zip(staging_buffers)
             .map(|(index, staging)| {
                 let name = format!("frame {index}");
-                Frame::new(device, &kernels, &session.tables, &session.shape, ring, staging, &name)
+                Frame::new(&common, staging, &name)
             })
             .collect::<Result<_, _>>()?;
         session.frames = Arc::new(Frames::new(free));

@@ -13,6 +13,7 @@ use crate::narrow::narrow;
 use crate::shaders::layout::{self, Hit, ScanParams};
 use crate::vulkan::deadline::Deadline;
 use crate::vulkan::memory::Span;
+use crate::vulkan::timeline::Milestone;
 use crate::{Backend, Match, MatchKind, RawSemaphore};
 
 /// A part of so many starts or fewer that has too many candidates is not prefiltered.
@@ -60,6 +61,13 @@ pub(crate) struct Scan {
     /// The same for all parts.
     params: ScanParams,
     part: Part,
+}
+
+impl Scan {
+    /// What is reached when all that has been submitted for it so far has run.
+    pub(crate) fn milestone(&self) -> Milestone {
+        self.frame.milestone()
+    }
 }
 
 /// What is scanned at once: all of a range, or as much as hits fit of.
@@ -125,9 +133,11 @@ impl<'a> Ticket<'a> {
     }
 
     /// Whether all that has been submitted for the scan so far has run, so that waiting for it takes no longer than it takes
-    /// to fetch the matches; but for the few scans that go on then, which [`Ticket::wait_into`] sees to.
+    /// to fetch the matches; but for the few scans that go on then, which [`Ticket::wait_into`] sees to. After the loss of the
+    /// device it is ready: there is an error to fetch.
     pub fn is_ready(&self) -> bool {
-        self.scan.as_ref().is_none_or(|scan| scan.frame.is_ready())
+        let is_over = |scan: &Scan| scan.frame.is_ready() || self.session.device().is_lost();
+        self.scan.as_ref().is_none_or(is_over)
     }
 
     /// A `VkSemaphore`, which is a timeline of the session's, and the value that it reaches when [`Ticket::is_ready`] says so, to

@@ -129,6 +129,35 @@ impl Timeline {
     }
 }
 
+/// A value of a timeline, to be waited for by whoever has it.
+#[derive(Clone)]
+pub(crate) struct Milestone {
+    timeline: Arc<Timeline>,
+    value: u64,
+}
+
+impl Milestone {
+    pub(crate) fn new(timeline: &Arc<Timeline>, value: u64) -> Milestone {
+        Milestone { timeline: timeline.clone(), value }
+    }
+
+    /// Whether there is nothing to wait for: it is reached, or never will be, for the device is lost.
+    pub(crate) fn is_over(&self) -> bool {
+        self.timeline.has_reached(self.value) || self.timeline.device.is_lost()
+    }
+
+    /// Waits until the device has reached it, as long as a call waits.
+    pub(crate) fn wait(&self) -> Result<()> {
+        self.timeline.wait(self.value, self.timeline.device.deadline())
+    }
+}
+
+impl std::fmt::Debug for Milestone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at {}", self.timeline.name, self.value)
+    }
+}
+
 impl Drop for Timeline {
     fn drop(&mut self) {
         // SAFETY: command buffers hold the timeline that their last submission signals until it has.

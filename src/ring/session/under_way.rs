@@ -12,6 +12,7 @@ use crate::ring::item::{RingItem, RingItemBytes, RingItemError, RingResults, Rin
 use crate::ring::live::Live;
 use crate::ring::round::{Held, Part, Round, RoundId, State};
 use crate::ring::tally::Counters;
+use crate::scan::Scan;
 
 use super::{MegakernelSession, Tenant};
 
@@ -215,7 +216,7 @@ impl MegakernelSession {
 
     /// Writes slots for the items of every part, and submits their scans.
     pub(super) fn begin_parts(&mut self, round: &mut Round) -> Result<(), RingError> {
-        round.held.clear();
+        round.let_go();
         round.state = State::InFlight;
         round.parts.iter().try_for_each(|part| self.check_room(part))?;
         for index in 0..round.parts.len() {
@@ -224,7 +225,10 @@ impl MegakernelSession {
             part.most_matches = own.map_or(0, |own| own.max_matches);
             let live = self.live.as_mut().ok_or(RingError::Closed)?;
             match live.publish(part, self.deadline) {
-                Ok(held) => round.held.push(held),
+                Ok(held) => {
+                    let scan = part.scan.as_ref().map(Scan::milestone);
+                    round.hold(held, scan);
+                }
                 Err(error) => {
                     self.abandon(round);
                     return Err(error);
@@ -261,7 +265,7 @@ impl MegakernelSession {
         let round = &mut rounds[index];
         let [items, matches] = [results.items.len(), results.matches.len()];
         let drained = round.drain(&live.residents, *deadline, scratch, results);
-        round.held.clear();
+        round.let_go();
         if let Err(error) = drained {
             results.items.truncate(items);
             results.matches.truncate(matches);

@@ -291,3 +291,74 @@ fn lent_memory_is_trimmed() {
     assert!(matches!(session.trim(), Err(RingError::Closed)));
     assert_eq!(backend.allocated_bytes(), 0);
 }
+
+/// Who waits for a round needs no session for that, whatever becomes of the round.
+#[test]
+fn rounds_are_waited_for_without_their_session() {
+    let backend = TestBackend::new();
+    let rules = rules(MatchKind::LeftmostFirst, &["a+"]);
+    let config = MegakernelSessionConfig { tenant_count: 2, ..small() };
+    let mut session = session(&backend.reopen().unwrap(), &rules, config);
+    session.set_tenant(1, &rules, 10).unwrap();
+    let mut items = texts(&["a", "baa", "a a"]);
+    items[1].tenant = 1;
+    let mut results = RingResults::default();
+    let expected = shown(&session.submit_scan(&items).unwrap());
+
+    // While the device does not answer, and when it does.
+    let first = session.backend().unwrap().clone();
+    let hold = Hold::new(first.device());
+    let [one, two] = [(); 2].map(|()| session.publish(&items).unwrap());
+    assert!(!one.is_ready());
+    let late = one.wait().unwrap_err();
+    assert!(matches!(late, RingError::Scan(ScanError::Backend(BackendError::Timeout { .. }))));
+    hold.release_during(|| one.wait().unwrap());
+    assert!(one.is_ready());
+    drop(hold);
+    session.collect_into(one, &mut results).unwrap();
+    assert_eq!(results.iter().map(|item| item.matches.unwrap().len()).sum::<usize>(), 4);
+
+    // Once somebody else has waited for it, and with nothing to scan.
+    session.flush().unwrap();
+    assert!(two.is_ready());
+    two.wait().unwrap();
+    let nothing = session.publish(&[]).unwrap();
+    assert!(nothing.is_ready());
+    nothing.wait().unwrap();
+    session.collect_into(nothing, &mut results).unwrap();
+    assert!(results.is_empty());
+    let mut batch = session.lend(0).unwrap();
+    assert!(batch.reserve(0, 2, 9));
+    batch.bytes_mut(0).copy_from_slice(b"aa");
+    let batch = session.publish_batch(batch).unwrap();
+    batch.wait().unwrap();
+    assert!(batch.is_ready());
+    let batch = session.collect_batch(batch, &mut results).unwrap();
+    assert_eq!(results.match_count(), 1);
+    session.give_back(batch);
+
+    // After the loss of the device there is nothing to wait for, and all to be scanned again.
+    let lost = session.publish(&items).unwrap();
+    let forgotten = session.publish(&items).unwrap();
+    first.device().inject_lost();
+    assert!(lost.is_ready());
+    lost.wait().unwrap();
+    session.collect_into(lost, &mut results).unwrap();
+    assert!(results.stats().recovered);
+    assert_eq!(shown(&session.submit_scan(&items).unwrap()), expected);
+
+    // They hold nothing of the device when the session is gone.
+    let second = session.backend().unwrap().clone();
+    let last = session.publish(&items).unwrap();
+    drop(session);
+    for round in [&two, &forgotten, &last] {
+        assert!(round.is_ready());
+        round.wait().unwrap();
+    }
+    let left = second.device().live_objects();
+    drop((two, forgotten, last));
+    assert_eq!(second.device().live_objects(), left);
+    for backend in [first, second] {
+        assert_eq!(backend.allocated_bytes(), 0);
+    }
+}

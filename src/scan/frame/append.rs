@@ -8,10 +8,8 @@ use bytemuck::bytes_of;
 
 use super::bindings::bindings;
 use super::passes::FirstPass;
-use super::pipelines::Kernels;
 use super::replay::{Extent, Marks};
-use super::resources::{Others, Resources};
-use super::shape::FrameShape;
+use super::resources::{Common, Others, Resources};
 use crate::BackendError;
 use crate::narrow::narrow;
 use crate::shaders::layout::{self, Control, ScanParams};
@@ -60,14 +58,12 @@ pub(crate) struct Appended<'a> {
 impl Appender {
     /// `copied_bytes` are those of the largest haystack that has to be copied.
     pub(crate) fn new(
-        device: &Arc<Device>,
-        kernels: &Arc<Kernels>,
-        tables: &[Buffer],
-        shape: &FrameShape,
+        common: &Common,
         places: usize,
         copied_bytes: u64,
     ) -> Result<Appender, BackendError> {
         let name = "recording";
+        let Common { device, kernels, tables, .. } = *common;
         let buffer = |what: &str, bytes: u64| {
             let usage = vk::BufferUsageFlags::STORAGE_BUFFER | vk::BufferUsageFlags::TRANSFER_DST;
             let name = format!("{name}/{what}");
@@ -76,8 +72,7 @@ impl Appender {
         let haystack = buffer("haystack", copied_bytes)?;
         // The caller's takes its place.
         let readback = haystack.clone();
-        let (resources, others) =
-            Resources::new(device, kernels, tables, shape, None, haystack, readback, None, name)?;
+        let (resources, others) = Resources::new(common, haystack, readback, None, name)?;
         let set =
             |_: &Buffer| DescriptorSet::unbound(device, name, &kernels.set_layout).map(Arc::new);
         let place = |_| {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::pipelines::Kernels;
+use super::resources::Resources;
 use super::shape::FrameShape;
 use crate::BackendError;
 use crate::shaders::layout;
@@ -13,12 +13,10 @@ use crate::vulkan::pipeline::{Binding, DescriptorSet};
 /// A descriptor set for each pass's tables.
 pub(super) fn descriptor_sets(
     device: &Arc<Device>,
-    kernels: &Kernels,
-    tables: &[Buffer],
-    bound: &[(u32, Buffer)],
-    shape: &FrameShape,
+    resources: &Resources,
     haystack: Span,
 ) -> Result<Vec<Arc<DescriptorSet>>, BackendError> {
+    let Resources { kernels, tables, bound, shape, .. } = resources;
     let of_pass = |tables: &Buffer| {
         let plain = bound.iter().map(|(binding, buffer)| (*binding, Span::whole(buffer)));
         let bindings = bindings(tables, plain, shape, haystack);

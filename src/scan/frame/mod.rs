@@ -41,14 +41,14 @@ use crate::vulkan::memory::{Buffer, Span, WatchedBuffer};
 use crate::vulkan::pipeline::DescriptorSet;
 use crate::vulkan::query::Timestamps;
 use crate::vulkan::staging::{MappedBuffer, StagingBuffer, StagingSpan};
-use crate::vulkan::timeline::Timeline;
+use crate::vulkan::timeline::{Milestone, Timeline};
 use crate::{BackendError, RawSemaphore};
 use bindings::descriptor_sets;
-use pipelines::Kernels;
 use replay::{Forecast, MOST_AGAIN_AHEAD, MOST_ROUNDS_AHEAD, Replay, Stage, mark_begin};
 use resources::Resources;
 
 pub(crate) use append::{Appended, Appender};
+pub(crate) use resources::Common;
 pub(crate) use shape::FrameShape;
 pub(crate) use upload::Source;
 
@@ -128,14 +128,11 @@ pub(crate) struct Outcome {
 
 impl Frame {
     pub(crate) fn new(
-        device: &Arc<Device>,
-        kernels: &Arc<Kernels>,
-        tables: &[Buffer],
-        shape: &FrameShape,
-        slots: Option<&Buffer>,
+        common: &Common,
         staging_buffer: Arc<StagingBuffer>,
         name: &str,
     ) -> Result<Frame, BackendError> {
+        let Common { device, tables, shape, .. } = *common;
         let bytes = shape.buffer_bytes();
         let storage = vk::BufferUsageFlags::STORAGE_BUFFER;
         let haystack = Buffer::new(
@@ -169,12 +166,9 @@ impl Frame {
         };
         let window = MappedBuffer::of(&haystack);
         let timestamps = Timestamps::new(device, name, marks)?;
-        let (mut resources, others) = Resources::new(
-            device, kernels, tables, shape, slots, haystack, readback, timestamps, name,
-        )?;
-        let Resources { bound, haystack, .. } = &resources;
-        let haystack = Span::whole(haystack);
-        resources.own_sets = descriptor_sets(device, kernels, tables, bound, shape, haystack)?;
+        let (mut resources, others) = Resources::new(common, haystack, readback, timestamps, name)?;
+        let haystack = Span::whole(&resources.haystack);
+        resources.own_sets = descriptor_sets(device, &resources, haystack)?;
         let mut frame = Frame {
             device: device.clone(),
             staging_buffer,
@@ -241,6 +235,11 @@ impl Frame {
     pub(super) fn timeline(&self) -> (u64, u64) {
         let reached = self.timeline.at(self.submitted);
         (reached.handle(), reached.value())
+    }
+
+    /// The same, for who waits by the host.
+    pub(super) fn milestone(&self) -> Milestone {
+        Milestone::new(&self.timeline, self.submitted)
     }
 
     /// Whether nothing runs on it.
@@ -313,9 +312,7 @@ impl Frame {
                 let buffer = haystack.buffer();
                 let is_known = |resident: &Resident| resident.buffer.is(buffer);
                 if !resources.resident.as_ref().is_some_and(is_known) {
-                    let Resources { kernels, tables, bound, shape, .. } = &*resources;
-                    let span = haystack.span();
-                    let sets = descriptor_sets(&self.device, kernels, tables, bound, shape, span)?;
+                    let sets = descriptor_sets(&self.device, resources, haystack.span())?;
                     let (buffer, users) = (buffer.clone(), haystack.users());
                     resources.resident = Some(Resident { buffer, sets, users });
                     is_new = true;

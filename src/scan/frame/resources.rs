@@ -16,6 +16,18 @@ use crate::vulkan::memory::Buffer;
 use crate::vulkan::pipeline::DescriptorSet;
 use crate::vulkan::query::Timestamps;
 
+/// What is the same for all frames of a session, or for all its recordings.
+#[derive(Clone, Copy)]
+pub(crate) struct Common<'s> {
+    pub(crate) device: &'s Arc<Device>,
+    pub(crate) kernels: &'s Arc<Kernels>,
+    /// Of each pass.
+    pub(crate) tables: &'s [Buffer],
+    pub(crate) shape: &'s FrameShape,
+    /// The ring, where haystacks are made of packed items.
+    pub(crate) ring: Option<&'s Buffer>,
+}
+
 /// What commands name.
 pub(super) struct Resources {
     pub(super) kernels: Arc<Kernels>,
@@ -39,18 +51,14 @@ pub(super) type Others = [Buffer; 7];
 
 impl Resources {
     /// Makes the buffers beside haystack and readback. Nothing is bound yet.
-    #[allow(clippy::too_many_arguments)]
     pub(super) fn new(
-        device: &Arc<Device>,
-        kernels: &Arc<Kernels>,
-        tables: &[Buffer],
-        shape: &FrameShape,
-        slots: Option<&Buffer>,
+        common: &Common,
         haystack: Buffer,
         readback: Buffer,
         timestamps: Option<Arc<Timestamps>>,
         name: &str,
     ) -> Result<(Resources, Others), BackendError> {
+        let Common { device, kernels, tables, shape, ring } = *common;
         let storage = vk::BufferUsageFlags::STORAGE_BUFFER;
         let local = |what: &str, bytes: u64, usage| {
             let name = format!("{name}/{what}");
@@ -80,8 +88,8 @@ impl Resources {
             (layout::BINDING_CANDIDATES, &candidates),
             (layout::BINDING_SUMMARIES, &summaries),
             (layout::BINDING_SELECTION, &selection),
-            // Without slots no kernel looks there.
-            (layout::BINDING_RING, slots.unwrap_or(&control)),
+            // Without one no kernel looks there.
+            (layout::BINDING_RING, ring.unwrap_or(&control)),
         ];
         let resources = Resources {
             kernels: kernels.clone(),

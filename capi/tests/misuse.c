@@ -651,6 +651,7 @@ int main(void)
     recordings(backend);
     semaphores(backend);
     imports(backend);
+    externals(backend);
     plans(backend);
     threads(backend);
     rounds(backend);

@@ -79,6 +79,9 @@ impl SemaphoreHandle {
 /// [`ResidentRulePipeline::submit_with_semaphores`](crate::ResidentRulePipeline::submit_with_semaphores), by way of
 /// [`RawSemaphore`](crate::RawSemaphore) and [`ExternalSemaphore::handle`].
 ///
+/// It has to outlive its use. What waits for it has done so when its scan is over; what signals it has run when a later scan of
+/// the same backend is over, for they are on one queue.
+///
 /// # Examples
 ///
 /// ```

@@ -262,7 +262,7 @@ impl ExternalBuffer {
             .allocation_size(allocation_bytes)
             .memory_type_index(memory_type)
             .push_next(&mut import);
-        let allocated = quirks::give_fd(device.info(), fd, || {
+        let allocated = quirks::give_fd(&device.info().driver_name, fd, || {
             device.call("vkAllocateMemory", || {
                 // SAFETY: the file descriptor is open, and what the caller promises it to be; the type is one that it allows.
                 unsafe { device.raw().allocate_memory(&info, None) }

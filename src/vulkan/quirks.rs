@@ -6,9 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ash::vk;
 
-#[cfg(unix)]
-use super::info::DeviceInfo;
-
 const NVIDIA: u32 = 0x10DE;
 
 /// Turns of loops, in total, after which lavapipe (Mesa 22.3.6) ends the loops of all invocations that run together,
@@ -34,7 +31,7 @@ pub(super) fn keeps_instance(devices: &[vk::PhysicalDeviceProperties]) -> bool {
 /// opened another file by that number since.
 #[cfg(unix)]
 pub(super) fn give_fd<T, E>(
-    device: &DeviceInfo,
+    driver_name: &str,
     fd: OwnedFd,
     take: impl FnOnce() -> Result<T, E>,
 ) -> Result<T, E> {
@@ -44,7 +41,7 @@ pub(super) fn give_fd<T, E>(
         let found = std::fs::metadata(format!("/proc/self/fd/{number}")).ok()?;
         Some((found.dev(), found.ino()))
     };
-    let before = (device.driver_name == "llvmpipe").then(file);
+    let before = (driver_name == "llvmpipe").then(file);
     let taken = take();
     if taken.is_ok() || before.is_some_and(|before| file() != before) {
         let _ = fd.into_raw_fd();

@@ -6,7 +6,9 @@
 //! not validated meanwhile: the driver's objects are counted instead.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::Write as _;
+#[cfg(unix)]
+use std::io::{Write as _, stderr};
 use std::sync::LazyLock;
 
 use ash::vk;
@@ -15,6 +17,8 @@ use vk::Result as R;
 use crate::scan::tuning::Tuning;
 use crate::vulkan::layer::{self, Hook};
 use crate::vulkan::testing::TestBackend;
+#[cfg(unix)]
+use crate::vulkan::testing::sharing;
 use crate::{
     Backend, BackendError, ImportedHaystack, Match, MegakernelSession, MegakernelSessionConfig,
     Memory, RecordingOptions, ResidentHaystack, RingError, RingItem, RulePipeline, ScanError,
@@ -312,6 +316,50 @@ impl Flow for Ring {
     }
 }
 
+/// A haystack in memory that is exported and imported again and, where the device has that, scans in the order of a
+/// semaphore likewise.
+#[cfg(unix)]
+struct Shared {
+    has_semaphores: bool,
+}
+
+#[cfg(unix)]
+impl Flow for Shared {
+    type Session = crate::ResidentRulePipeline;
+
+    fn begin(&self, backend: &Backend) -> Failed<Self::Session> {
+        prepare(backend, TEXT.len(), 2)
+    }
+
+    fn go_on(&self, backend: &Backend, session: &mut Self::Session) -> Failed {
+        let buffer = sharing::buffer(backend, TEXT).map_err(ScanError::from)?;
+        let haystack = ResidentHaystack::from_external(&buffer, 0, TEXT.len())?;
+        let semaphores = self.has_semaphores.then(|| sharing::semaphore(backend)).transpose();
+        let semaphores = semaphores.map_err(ScanError::from)?;
+        let ends: Vec<_> = semaphores.iter().flatten().map(|(_, raw)| [*raw]).collect();
+        let ends: [&[_]; 2] = match &ends[..] {
+            [signal, wait] => [signal, wait],
+            _ => [&[], &[]],
+        };
+        let mut matches = Vec::new();
+        let mut scan = |waits, signals| {
+            let ticket =
+                session.submit_with_semaphores(backend, &haystack, u32::MAX, waits, signals)?;
+            ticket.wait_into(&mut matches, &mut ScanScratch::default())?;
+            assert_eq!(matches, expected().whole);
+            Ok::<(), ScanError>(())
+        };
+        let scanned = scan(&[], ends[0]).and_then(|()| scan(ends[1], &[]));
+        // The semaphores may be in use.
+        backend.device().wait_idle();
+        Ok(scanned?)
+    }
+
+    fn end(&self, backend: &Backend, session: Self::Session) -> Failed {
+        Ok(session.free(backend)?)
+    }
+}
+
 /// Whether an error is the one that stands for what a call failed with.
 fn stands_for(error: &BackendError, function: &'static str, result: R) -> bool {
     let is_allocation = ["vkAllocateMemory", "vkMapMemory"].contains(&function);
@@ -331,6 +379,9 @@ fn stands_for(error: &BackendError, function: &'static str, result: R) -> bool {
         }
         (R::ERROR_DEVICE_LOST, error) => *error == BackendError::DeviceLost,
         (R::TIMEOUT, error) => matches!(error, BackendError::Timeout { .. }),
+        (R::ERROR_INVALID_EXTERNAL_HANDLE, error) => {
+            matches!(error, BackendError::InvalidHandle { .. })
+        }
         (R::ERROR_INCOMPATIBLE_DRIVER, error) => *error == BackendError::NoDevice,
         (R::ERROR_INITIALIZATION_FAILED, BackendError::NoDevice) => {
             function == "vkEnumeratePhysicalDevices"
@@ -544,6 +595,36 @@ fn ring_sessions_outlive_every_failed_call() {
 fn memory_is_there_or_not() {
     let functions = ["vkAllocateMemory", "vkMapMemory"];
     assert_failed(&fail_every_call(&Large, &functions), &functions);
+}
+
+#[cfg(unix)]
+#[test]
+fn memory_and_semaphores_are_shared_or_not() {
+    let not_run = |error| match error {
+        Err(BackendError::Unsupported { what, needed }) => {
+            // Not captured.
+            let _ = writeln!(stderr(), "NOT RUN: {what} takes {needed}, which the device lacks");
+            true
+        }
+        other => other.map(|()| false).unwrap(),
+    };
+    let backend = TestBackend::new();
+    if not_run(sharing::buffer(&backend, TEXT).map(drop)) {
+        return;
+    }
+    let has_semaphores = !not_run(sharing::semaphore(&backend).map(drop));
+    drop(backend);
+    let mut functions = vec![
+        "vkAllocateMemory",
+        "vkBindBufferMemory",
+        "vkCreateBuffer",
+        "vkGetMemoryFdKHR",
+        "vkQueueSubmit",
+    ];
+    if has_semaphores {
+        functions.extend(["vkCreateSemaphore", "vkGetSemaphoreFdKHR", "vkImportSemaphoreFdKHR"]);
+    }
+    assert_failed(&fail_every_call(&Shared { has_semaphores }, &functions), &functions);
 }
 
 #[test]

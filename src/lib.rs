@@ -32,6 +32,9 @@
 //! - Or use one that the program has already: a [`RawDevice`] for [`Backend::from_raw`], with a [`RawQueue`] or two,
 //!   a [`QueueLock`] and a [`MemoryAllocator`] ([`MemoryRequest`], [`MemoryRange`], [`MemoryLocation`]), made as
 //!   [`RequiredFeatures`] say ([`Features`]). [`RawHandles`] lead back.
+//! - Share memory and semaphores with another device, process or interface, by file descriptors: an `ExternalBuffer`
+//!   (`ResidentHaystack::from_external`) and an `ExternalSemaphore`, as `ExternalMemory`, `MemoryHandle` and
+//!   `SemaphoreHandle` say; on Unix.
 //! - Plan before anything is made: a [`SessionPlan`] tells each [`PlannedMemory`], and is made into a session elsewhere.
 //! - Scan: [`ResidentRulePipeline`], made for [`SessionOptions`], from any thread with a [`ScanScratch`] of
 //!   its own. Each [`Match`] is a pattern and a range of bytes. A [`Haystack`] is one of four:
@@ -125,6 +128,10 @@ pub use vulkan::{
     MemoryReport, MemoryRequest, MemoryUse, NotAUuid, QueueFamily, QueueLock, RawBuffer,
     RawCommandBuffer, RawDevice, RawHandles, RawQueue, RawScope, RawSemaphore, RequiredFeatures,
     Validation, ValidationLog,
+};
+#[cfg(unix)]
+pub use vulkan::{
+    ExternalBuffer, ExternalMemory, ExternalSemaphore, MemoryHandle, SemaphoreHandle,
 };
 
 /// The README's examples, run as tests.

@@ -27,6 +27,10 @@ const _: () = {
     is_shared::<ScanScratch>();
     is_shared::<ScanError>();
     is_shared::<MegakernelSession>();
+    #[cfg(unix)]
+    is_shared::<vkscan::ExternalBuffer>();
+    #[cfg(unix)]
+    is_shared::<vkscan::ExternalSemaphore>();
     is_sent::<Ticket<'static>>();
     is_sent::<RingBatch>();
 };

@@ -27,6 +27,8 @@
  * so is one that is more, unless what is beyond is zero; of results what is beyond is set to zero. What is `reserved`
  * is 0.
  *
+ * File descriptors. What has to do with them, all that is named external, is not there on Windows.
+ *
  * Vulkan. Handles are as its own header has them for 64 bits: pointers for dispatchable objects, and numbers, to which
  * others are cast, for the rest. Flags are its numbers, too.
  */
@@ -51,6 +53,11 @@
  * Stands for a number of bytes that is not known.
  */
 #define VKSCAN_UNKNOWN UINT64_MAX
+
+/**
+ * Stands for a memory type that is not known.
+ */
+#define VKSCAN_UNKNOWN_MEMORY_TYPE UINT32_MAX
 
 /**
  * Stands for all tenants together.
@@ -320,6 +327,21 @@ typedef enum {
 } vkscan_match_kind;
 
 /**
+ * How a file descriptor stands for memory.
+ */
+typedef enum {
+    /**
+     * As Vulkan devices of the same `uuid` and `driver_uuid` know it among themselves, and CUDA on the same device:
+     * VK_KHR_external_memory_fd.
+     */
+    VKSCAN_MEMORY_HANDLE_OPAQUE_FD = 0,
+    /**
+     * A Linux dma-buf, which other devices and drivers know, too: VK_EXT_external_memory_dma_buf.
+     */
+    VKSCAN_MEMORY_HANDLE_DMA_BUF = 1,
+} vkscan_memory_handle;
+
+/**
  * Where a buffer's memory lies, and what for.
  */
 typedef enum {
@@ -373,6 +395,25 @@ typedef enum {
 } vkscan_ring_counter;
 
 /**
+ * What semaphore it is, and how a file descriptor stands for it: VK_KHR_external_semaphore_fd.
+ */
+typedef enum {
+    /**
+     * A binary one, as Vulkan devices of the same `uuid` and `driver_uuid` know it among themselves, and CUDA on the
+     * same device.
+     */
+    VKSCAN_SEMAPHORE_HANDLE_OPAQUE_BINARY = 0,
+    /**
+     * A timeline, likewise. It begins at 0.
+     */
+    VKSCAN_SEMAPHORE_HANDLE_OPAQUE_TIMELINE = 1,
+    /**
+     * A binary one, of which each signal is a Linux sync file of its own, which other devices and drivers know, too.
+     */
+    VKSCAN_SEMAPHORE_HANDLE_SYNC_FD = 2,
+} vkscan_semaphore_handle;
+
+/**
  * Whether `.`, `\w`, `(?i)` and their like speak of bytes or of code points.
  */
 typedef enum {
@@ -422,6 +463,24 @@ typedef struct vkscan_backend vkscan_backend;
  * All devices there are.
  */
 typedef struct vkscan_device_list vkscan_device_list;
+
+/**
+ * A buffer in device memory that others share: another device, another process, CUDA. They write haystacks there
+ * (vkscan_resident_haystack_from_external), or read hits (vkscan_recording_record).
+ *
+ * Who may use it when is theirs to agree on, by semaphores such as a vkscan_external_semaphore, or by waiting. Each
+ * submission of a scan takes the memory over from VK_QUEUE_FAMILY_EXTERNAL, or of a dma-buf from
+ * VK_QUEUE_FAMILY_FOREIGN_EXT where the device has that, and hands it back; so does whoever else uses it by Vulkan,
+ * commands of a recording included.
+ */
+typedef struct vkscan_external_buffer vkscan_external_buffer;
+
+/**
+ * A semaphore that others share, for vkscan_submit_haystack. It has to outlive its use: what waits for it has done so
+ * when its scan is over; what signals it has run when a later scan of the same backend is over, for they are on one
+ * queue.
+ */
+typedef struct vkscan_external_semaphore vkscan_external_semaphore;
 
 /**
  * A haystack in host memory that the device copies from by itself: no copy by the host comes before. It can be scanned
@@ -619,7 +678,47 @@ typedef struct {
      * (vkscan_imported_haystack_new); 0 if the device does not import any.
      */
     uint64_t host_import_alignment;
+    /**
+     * That of the driver and its version: what goes by opaque file descriptors goes between devices of which both this
+     * and `uuid` are the same. Zero before Vulkan 1.2.
+     */
+    uint8_t driver_uuid[16];
 } vkscan_device_info;
+
+/**
+ * What whoever imports memory has to know of it beside its file descriptor, and which part of it is meant.
+ */
+typedef struct {
+    /**
+     * sizeof(vkscan_external_memory).
+     */
+    uint32_t struct_size;
+    /**
+     * A vkscan_memory_handle: what the file descriptor is.
+     */
+    uint32_t handle;
+    /**
+     * Bytes of all of it, as it was allocated.
+     */
+    uint64_t allocation_bytes;
+    /**
+     * Where the buffer begins in it, in bytes.
+     */
+    uint64_t offset;
+    /**
+     * Bytes of the buffer.
+     */
+    uint64_t bytes;
+    /**
+     * Index of the memory type that it was allocated of. VKSCAN_UNKNOWN_MEMORY_TYPE where it has none, because it is no
+     * Vulkan device that it was allocated by, or another one.
+     */
+    uint32_t memory_type;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+} vkscan_external_memory;
 
 /**
  * A VkBuffer of the caller's. Handed over, it promises: it is a buffer of the backend's device, was made so, is bound
@@ -1627,6 +1726,129 @@ uint64_t vkscan_backend_allocated_bytes(const vkscan_backend *backend);
 vkscan_status vkscan_backend_held_back(const vkscan_backend *backend,
                                        uint64_t *bytes,
                                        size_t *objects);
+
+/**
+ * Makes a buffer of `bytes` bytes, rounded up to whole 16 ones, whose memory others can import. `handle` is a
+ * vkscan_memory_handle. What it holds is undefined. It is freed with vkscan_external_buffer_free.
+ *
+ * It fails with VKSCAN_STATUS_UNSUPPORTED for a device that does not export memory so, or one of the caller's that was
+ * made without the extension; with VKSCAN_STATUS_INVALID_HANDLE for no bytes; and with VKSCAN_STATUS_LIMIT_EXCEEDED
+ * for more than one allocation or the backend's limit has.
+ */
+vkscan_status vkscan_external_buffer_new(const vkscan_backend *backend,
+                                         uint32_t handle,
+                                         uint64_t bytes,
+                                         vkscan_external_buffer **buffer);
+
+/**
+ * Makes a buffer of memory that others have exported, which stays as it is. The file descriptor is vkscan's if this
+ * succeeds, and stays the caller's if it fails. The buffer is freed with vkscan_external_buffer_free.
+ *
+ * The file descriptor is what `memory` says it is, of memory that was not allocated for one resource alone
+ * (VkMemoryDedicatedAllocateInfo). What an opaque one stands for was allocated on a device with the same `uuid` and
+ * `driver_uuid` of vkscan_device_info, with that size, and by Vulkan of that memory type.
+ *
+ * It fails with VKSCAN_STATUS_UNSUPPORTED for a device that does not import memory so, or one of the caller's that was
+ * made without the extension; and with VKSCAN_STATUS_INVALID_HANDLE for a part of no bytes, one that the memory does
+ * not have, an offset that buffers cannot begin at, a memory type that they cannot be in, what is no open file
+ * descriptor, or what the driver does not know as such memory.
+ */
+vkscan_status vkscan_external_buffer_import(const vkscan_backend *backend,
+                                            int32_t fd,
+                                            const vkscan_external_memory *memory,
+                                            vkscan_external_buffer **buffer);
+
+/**
+ * Makes a file descriptor for the memory, which the caller closes or hands on, for others to import with what
+ * vkscan_external_buffer_memory says. The memory lives as long as anybody has it.
+ *
+ * It fails with VKSCAN_STATUS_INVALID_HANDLE for a buffer whose memory was imported.
+ */
+vkscan_status vkscan_external_buffer_export(const vkscan_external_buffer *buffer, int32_t *fd);
+
+/**
+ * Tells what whoever imports the memory has to know, beside `uuid` and `driver_uuid` of vkscan_device_info.
+ */
+vkscan_status vkscan_external_buffer_memory(const vkscan_external_buffer *buffer,
+                                            vkscan_external_memory *memory);
+
+/**
+ * Tells the VkBuffer, its size and its usage, which is that of a storage buffer and of transfers both ways: for
+ * commands of the program's, and for recordings. It goes with the last of the external buffer and the haystacks in it.
+ */
+vkscan_status vkscan_external_buffer_raw(const vkscan_external_buffer *buffer,
+                                         vkscan_raw_buffer *raw);
+
+/**
+ * Frees a buffer. Its memory goes with the last of the haystacks in it, and with the last of those who share it.
+ */
+void vkscan_external_buffer_free(vkscan_external_buffer *buffer);
+
+/**
+ * Makes a haystack of `len` bytes in memory that others share, from `offset` on, to be scanned where it lies. The
+ * buffer has the bytes rounded up to whole 16 ones. They have to be written before they are scanned, and to stay as
+ * they are meanwhile, as for vkscan_resident_haystack_from_raw. It is freed with vkscan_resident_haystack_free.
+ *
+ * It fails with VKSCAN_STATUS_INVALID_HANDLE for a buffer that does not have the bytes, or an offset that is no
+ * multiple of `storage_buffer_alignment` of vkscan_device_info; and with VKSCAN_STATUS_HAYSTACK_TOO_LARGE for more than
+ * VKSCAN_MAX_HAYSTACK_BYTES.
+ */
+vkscan_status vkscan_resident_haystack_from_external(const vkscan_external_buffer *buffer,
+                                                     uint64_t offset,
+                                                     size_t len,
+                                                     vkscan_resident_haystack **resident);
+
+/**
+ * Makes a semaphore that others can import. `handle` is a vkscan_semaphore_handle. It is freed with
+ * vkscan_external_semaphore_free.
+ *
+ * It fails with VKSCAN_STATUS_UNSUPPORTED for a device that does not export such semaphores, or one of the caller's
+ * that was made without the extension.
+ */
+vkscan_status vkscan_external_semaphore_new(const vkscan_backend *backend,
+                                            uint32_t handle,
+                                            vkscan_external_semaphore **semaphore);
+
+/**
+ * Makes a semaphore of one that others have exported. The file descriptor is vkscan's if this succeeds, and stays the
+ * caller's if it fails. A VKSCAN_SEMAPHORE_HANDLE_SYNC_FD can be waited for once: it stands for one signal. The
+ * semaphore is freed with vkscan_external_semaphore_free.
+ *
+ * The file descriptor is what `handle`, a vkscan_semaphore_handle, says it is, and an opaque one was exported on a
+ * device with the same `uuid` and `driver_uuid` of vkscan_device_info.
+ *
+ * It fails with VKSCAN_STATUS_UNSUPPORTED for a device that does not import such semaphores, or one of the caller's
+ * that was made without the extension; and with VKSCAN_STATUS_INVALID_HANDLE for what is no open file descriptor, or
+ * what the driver does not know as such a semaphore.
+ */
+vkscan_status vkscan_external_semaphore_import(const vkscan_backend *backend,
+                                               uint32_t handle,
+                                               int32_t fd,
+                                               vkscan_external_semaphore **semaphore);
+
+/**
+ * Makes a file descriptor for others to import, which the caller closes or hands on. It is -1 for a
+ * VKSCAN_SEMAPHORE_HANDLE_SYNC_FD that is signalled already.
+ *
+ * That of a VKSCAN_SEMAPHORE_HANDLE_SYNC_FD is for the signal that was submitted last, and takes it from the semaphore,
+ * as waiting for it does: one has been submitted, and nothing that waits for it. A scan's signals are submitted when its
+ * ticket has been waited for or freed.
+ *
+ * It fails with VKSCAN_STATUS_INVALID_HANDLE for a semaphore that was imported.
+ */
+vkscan_status vkscan_external_semaphore_export(const vkscan_external_semaphore *semaphore,
+                                               int32_t *fd);
+
+/**
+ * The VkSemaphore, for vkscan_raw_semaphore; 0 for NULL. It goes with the external one, which is freed once nothing
+ * uses it any more.
+ */
+uint64_t vkscan_external_semaphore_raw(const vkscan_external_semaphore *semaphore);
+
+/**
+ * Frees a semaphore, which nothing that was submitted uses any more.
+ */
+void vkscan_external_semaphore_free(vkscan_external_semaphore *semaphore);
 
 /**
  * Lends staging memory for a haystack of `len` bytes, which hold anything at first. It goes back with

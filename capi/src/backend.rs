@@ -108,6 +108,9 @@ pub struct vkscan_device_info {
     /// Host memory is imported in ranges that begin and end at multiples of so many bytes, which vkscan sees to
     /// (vkscan_imported_haystack_new); 0 if the device does not import any.
     pub host_import_alignment: u64,
+    /// That of the driver and its version: what goes by opaque file descriptors goes between devices of which both this
+    /// and `uuid` are the same. Zero before Vulkan 1.2.
+    pub driver_uuid: [u8; 16],
 }
 
 sized!(vkscan_backend_options, vkscan_device_info);
@@ -184,6 +187,7 @@ impl Device {
             device_local_budget_bytes: info.device_local_budget_bytes.unwrap_or(VKSCAN_UNKNOWN),
             storage_buffer_alignment: info.storage_buffer_alignment,
             host_import_alignment: info.host_import_alignment.unwrap_or(0),
+            driver_uuid: info.driver_uuid.0,
         }
     }
 }

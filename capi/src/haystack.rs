@@ -18,7 +18,7 @@ pub struct vkscan_staged_haystack {
 
 /// A haystack in device memory, to be scanned by any session of its backend, as often as needed.
 pub struct vkscan_resident_haystack {
-    haystack: Arc<ResidentHaystack>,
+    pub(crate) haystack: Arc<ResidentHaystack>,
 }
 
 /// A haystack, wherever it is: in what is not NULL of the three handles; or else in `len` bytes at `bytes`. All that is

@@ -17,6 +17,7 @@
 //! | `record.rs` | scans in command buffers of the caller's |
 //! | `haystack.rs` | staging memory, and haystacks on the device |
 //! | `imported.rs` | haystacks that the device copies from by itself |
+//! | `external.rs` | memory and semaphores that others share |
 //! | `stream.rs` | haystacks of any length |
 //! | `ring/` | many small haystacks at a time |
 
@@ -28,6 +29,8 @@
 
 pub mod backend;
 pub mod border;
+#[cfg(unix)]
+pub mod external;
 pub mod haystack;
 pub mod imported;
 pub mod memory;
@@ -50,6 +53,10 @@ const _: () = {
     const fn is_shared<T: Send + Sync>() {}
     is_shared::<backend::vkscan_backend>();
     is_shared::<backend::vkscan_device_list>();
+    #[cfg(unix)]
+    is_shared::<external::vkscan_external_buffer>();
+    #[cfg(unix)]
+    is_shared::<external::vkscan_external_semaphore>();
     is_shared::<haystack::vkscan_resident_haystack>();
     is_shared::<haystack::vkscan_staged_haystack>();
     is_shared::<imported::vkscan_imported_haystack>();

@@ -163,9 +163,18 @@ fn packages_are_put_together_elsewhere() {
 fn wrong_use_is_refused_and_leaves_nothing() {
     let flags = pkg_config(&["--cflags", "--libs"]);
     let sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-pthread"];
-    let sources =
-        ["misuse", "raw_device", "program", "recording", "semaphores", "memory", "ring", "threads"]
-            .map(|name| format!("capi/tests/{name}.c"));
+    let sources = [
+        "misuse",
+        "raw_device",
+        "program",
+        "recording",
+        "semaphores",
+        "memory",
+        "external",
+        "ring",
+        "threads",
+    ]
+    .map(|name| format!("capi/tests/{name}.c"));
     let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
     let program = compile("misuse", &sources, &sanitizers, &flags);
     let suppressions = format!("suppressions={}", root().join("capi/tests/leaks.supp").display());

@@ -646,6 +646,7 @@ int main(void)
     recordings(backend);
     semaphores(backend);
     imports(backend);
+    externals(backend);
     plans(backend);
     threads(backend);
     rounds(backend);

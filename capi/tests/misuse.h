@@ -45,6 +45,9 @@ void recordings(const vkscan_backend *owner);
 void semaphores(const vkscan_backend *owner);
 void imports(const vkscan_backend *owner);
 
+/* What goes from one device to another. */
+void externals(const vkscan_backend *backend);
+
 /* Sessions that are worked out first. */
 void plans(const vkscan_backend *backend);
 

@@ -242,6 +242,19 @@ void execute(const program *self, void *commands)
     submit(self, &info);
 }
 
+void copy_buffer(const program *self, uint64_t from, uint64_t to, uint64_t size)
+{
+    const uint64_t region[3] = {0, 0, size};
+    void (*record)(void *, uint64_t, uint64_t, uint32_t, const uint64_t *);
+    uint64_t pool = make_pool(self);
+    void *commands = begin_commands(self, pool);
+    record = (void (*)(void *, uint64_t, uint64_t, uint32_t, const uint64_t *))find(self, "vkCmdCopyBuffer");
+    record(commands, from, to, 1, region);
+    end_commands(self, commands);
+    execute(self, commands);
+    free_pool(self, pool);
+}
+
 uint64_t make_semaphore(const program *self, int is_timeline)
 {
     struct {

@@ -42,6 +42,8 @@ void *begin_commands(const program *self, uint64_t pool);
 void end_commands(const program *self, void *commands);
 /* From one half of a barrier to the other, for all memory. */
 void barrier(const program *self, void *commands, vkscan_raw_scope before, vkscan_raw_scope behind);
+/* Copies bytes from the front of one buffer to that of another, and waits until they are there. */
+void copy_buffer(const program *self, uint64_t from, uint64_t to, uint64_t size);
 /* Submits commands, and waits for them. */
 void execute(const program *self, void *commands);
 

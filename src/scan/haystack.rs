@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use ash::vk;
 
 use super::ScanError;
+#[cfg(unix)]
+use crate::ExternalBuffer;
 use crate::shaders::layout;
 use crate::vulkan::allocator::{MemoryLocation, Owner};
 use crate::vulkan::device::Device;
@@ -452,17 +454,26 @@ impl ResidentHaystack {
         len: usize,
     ) -> Result<ResidentHaystack, ScanError> {
         let device = backend.device();
-        device.alive()?;
-        if len > MAX_HAYSTACK_BYTES {
-            return Err(ScanError::HaystackTooLarge { bytes: len, capacity: MAX_HAYSTACK_BYTES });
-        }
-        let usage = vk::BufferUsageFlags::STORAGE_BUFFER | vk::BufferUsageFlags::TRANSFER_SRC;
-        buffer.check("the haystack's buffer", usage, offset, padded(len))?;
-        let alignment = device.info().storage_buffer_alignment;
-        if !offset.is_multiple_of(alignment) {
-            return Err(unaligned("the haystack's offset", offset, alignment).into());
-        }
+        check_place(device, buffer, offset, len)?;
         let buffer = Buffer::of_caller(device, "the caller's haystack", buffer);
+        Ok(ResidentHaystack { device: device.clone(), buffer, offset, len, users: Arc::default() })
+    }
+
+    /// A haystack of `len` bytes in memory that others share, from `offset` on, to be scanned where it lies. What it holds has to
+    /// be written before it is scanned, and to stay as it is meanwhile, as for [`ResidentHaystack::from_raw`].
+    ///
+    /// # Errors
+    ///
+    /// A haystack of more than [`MAX_HAYSTACK_BYTES`], a buffer that does not have the bytes rounded up to whole 16 ones, an
+    /// `offset` that is no multiple of [`DeviceInfo::storage_buffer_alignment`](crate::DeviceInfo), or a lost device.
+    #[cfg(unix)]
+    pub fn from_external(
+        buffer: &ExternalBuffer,
+        offset: u64,
+        len: usize,
+    ) -> Result<ResidentHaystack, ScanError> {
+        let (device, raw, buffer) = (buffer.device(), buffer.raw(), buffer.buffer().clone());
+        check_place(device, raw, offset, len)?;
         Ok(ResidentHaystack { device: device.clone(), buffer, offset, len, users: Arc::default() })
     }
 
@@ -506,6 +517,26 @@ impl ResidentHaystack {
     pub(crate) fn is_on(&self, device: &Arc<Device>) -> bool {
         Arc::ptr_eq(&self.device, device)
     }
+}
+
+/// Fails if there can be no haystack of `len` bytes at that place.
+fn check_place(
+    device: &Device,
+    buffer: RawBuffer,
+    offset: u64,
+    len: usize,
+) -> Result<(), ScanError> {
+    device.alive()?;
+    if len > MAX_HAYSTACK_BYTES {
+        return Err(ScanError::HaystackTooLarge { bytes: len, capacity: MAX_HAYSTACK_BYTES });
+    }
+    let usage = vk::BufferUsageFlags::STORAGE_BUFFER | vk::BufferUsageFlags::TRANSFER_SRC;
+    buffer.check("the haystack's buffer", usage, offset, padded(len))?;
+    let alignment = device.info().storage_buffer_alignment;
+    if !offset.is_multiple_of(alignment) {
+        return Err(unaligned("the haystack's offset", offset, alignment).into());
+    }
+    Ok(())
 }
 
 impl Drop for ResidentHaystack {

@@ -126,6 +126,11 @@ pub(super) enum Allocation {
         memory: vk::DeviceMemory,
         _owner: Owner,
     },
+    /// A memory object of its own, which others share, and the queue family that stands for them.
+    Shared {
+        memory: vk::DeviceMemory,
+        outside: u32,
+    },
 }
 
 impl MemorySource {
@@ -233,7 +238,9 @@ impl Allocation {
             Allocation::Caller { range, .. } => {
                 Ok((vk::DeviceMemory::from_raw(range.memory), range.offset))
             }
-            Allocation::Imported { memory, .. } => Ok((*memory, 0)),
+            Allocation::Imported { memory, .. } | Allocation::Shared { memory, .. } => {
+                Ok((*memory, 0))
+            }
             Allocation::None => {
                 Err(BackendError::invalid("memory of a buffer", "it is the caller's"))
             }
@@ -245,7 +252,7 @@ impl Allocation {
             Allocation::Pool(pool) => pool.memory_properties(),
             Allocation::Caller { properties, .. } => *properties,
             Allocation::Imported { .. } => vk::MemoryPropertyFlags::HOST_COHERENT,
-            Allocation::None => vk::MemoryPropertyFlags::empty(),
+            Allocation::Shared { .. } | Allocation::None => vk::MemoryPropertyFlags::empty(),
         }
     }
 
@@ -254,7 +261,7 @@ impl Allocation {
         match self {
             Allocation::Pool(pool) => pool.mapped_ptr().map(NonNull::cast),
             Allocation::Caller { range, .. } => NonNull::new(range.mapped.cast()),
-            Allocation::Imported { .. } | Allocation::None => None,
+            Allocation::Imported { .. } | Allocation::Shared { .. } | Allocation::None => None,
         }
     }
 }

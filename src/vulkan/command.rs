@@ -424,6 +424,60 @@ impl<'a> Recorder<'a> {
         }
     }
 
+    /// Takes a buffer over from others who share its memory, if there are any: what follows in `to` sees what they have written
+    /// by now, and it is this device's alone until it is handed back (*Queue Family Ownership Transfer*).
+    pub(crate) fn take_over(&mut self, buffer: &Buffer, to: Scope) {
+        if let Some(outside) = buffer.outside() {
+            let barrier = vk::BufferMemoryBarrier::default()
+                .src_queue_family_index(outside)
+                .dst_queue_family_index(self.own_family())
+                .dst_access_mask(to.access);
+            self.transfer(buffer, vk::PipelineStageFlags::ALL_COMMANDS, barrier, to.stage);
+        }
+    }
+
+    /// Hands a buffer back to others who share its memory, once all that came before in `from` is done with it.
+    pub(crate) fn hand_back(&mut self, buffer: &Buffer, from: Scope) {
+        if let Some(outside) = buffer.outside() {
+            let barrier = vk::BufferMemoryBarrier::default()
+                .src_queue_family_index(self.own_family())
+                .dst_queue_family_index(outside)
+                .src_access_mask(from.access);
+            self.transfer(buffer, from.stage, barrier, vk::PipelineStageFlags::ALL_COMMANDS);
+        }
+    }
+
+    /// The family that stands for the device's queues: the only one, or as many as buffers are shared between.
+    fn own_family(&self) -> u32 {
+        match self.device.queue_families() {
+            &[family] => family,
+            _ => vk::QUEUE_FAMILY_IGNORED,
+        }
+    }
+
+    fn transfer(
+        &mut self,
+        buffer: &Buffer,
+        from: vk::PipelineStageFlags,
+        barrier: vk::BufferMemoryBarrier,
+        to: vk::PipelineStageFlags,
+    ) {
+        self.keep(Kept::Buffer(buffer.clone()));
+        let barriers = [barrier.buffer(buffer.raw()).size(vk::WHOLE_SIZE)];
+        // SAFETY: recording, outside a render pass; the buffer is kept.
+        unsafe {
+            self.device.raw().cmd_pipeline_barrier(
+                self.raw,
+                from,
+                to,
+                vk::DependencyFlags::empty(),
+                &[],
+                &barriers,
+                &[],
+            );
+        }
+    }
+
     pub(crate) fn transfer_to_compute(&mut self) {
         self.barrier(Scope::TRANSFER, Scope::COMPUTE);
     }

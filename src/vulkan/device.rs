@@ -1,5 +1,6 @@
 //! The logical device: its queues, one allocator, and the one place every Vulkan result goes through.
 
+use std::ffi::CStr;
 use std::mem::{ManuallyDrop, forget, take};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -55,6 +56,8 @@ pub(crate) struct Core {
     /// What the caller's own use of the queues is kept away by.
     queue_lock: Option<Arc<dyn QueueLock>>,
     pipeline_cache: vk::PipelineCache,
+    /// What it was made with of what is optional.
+    extensions: Vec<&'static CStr>,
     host_import: Option<HostImport>,
     memory: ManuallyDrop<MemorySource>,
     memory_properties: vk::PhysicalDeviceMemoryProperties,
@@ -96,8 +99,8 @@ struct Parts {
     queue_lock: Option<Arc<dyn QueueLock>>,
     pipeline_cache: vk::PipelineCache,
     allocator: Option<Arc<dyn MemoryAllocator>>,
-    /// Whether it was made with VK_EXT_external_memory_host.
-    imports_host_memory: bool,
+    /// What it was made with of what is optional, and there.
+    extensions: Vec<&'static CStr>,
     owner: Owner,
 }
 
@@ -127,20 +130,19 @@ impl Device {
         let mut v12_features =
             vk::PhysicalDeviceVulkan12Features::default().timeline_semaphore(true);
         let robust = vk::PhysicalDeviceFeatures::default().robust_buffer_access(true);
-        let imports_host_memory = info.host_import_alignment.is_some();
         let is_robust = instance.validation() == Validation::RobustAccess;
-        let extensions: Vec<_> = [
-            imports_host_memory.then_some(ext::external_memory_host::NAME.as_ptr()),
-            is_robust.then_some(ext::robustness2::NAME.as_ptr()),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
+        let extensions = info.extensions.clone();
+        let names: Vec<_> = extensions
+            .iter()
+            .copied()
+            .chain(is_robust.then_some(ext::robustness2::NAME))
+            .map(CStr::as_ptr)
+            .collect();
         let mut robust2 =
             vk::PhysicalDeviceRobustness2FeaturesEXT::default().robust_buffer_access2(true);
         let mut create = vk::DeviceCreateInfo::default()
             .queue_create_infos(&queues)
-            .enabled_extension_names(&extensions)
+            .enabled_extension_names(&names)
             .push_next(&mut v12_features);
         if is_robust {
             create = create.enabled_features(&robust).push_next(&mut robust2);
@@ -173,7 +175,7 @@ impl Device {
             queue_lock: None,
             pipeline_cache: vk::PipelineCache::null(),
             allocator: None,
-            imports_host_memory,
+            extensions,
             owner: Owner::Vkscan,
         }))
     }
@@ -204,6 +206,8 @@ impl Device {
         // SAFETY: the device is the caller's, alive, and of this instance.
         let loaded = unsafe { ash::Device::load(instance.raw().fp_v1_0(), handle) };
         let info = info.with_queues(compute.family, transfer.map(|queue| queue.family));
+        let mut extensions = raw.device_extensions;
+        extensions.retain(|name| info.extensions.contains(name));
         Ok(Device::assemble(Parts {
             instance,
             physical,
@@ -215,7 +219,7 @@ impl Device {
             queue_lock: raw.queue_lock,
             pipeline_cache: vk::PipelineCache::from_raw(raw.pipeline_cache),
             allocator: raw.allocator,
-            imports_host_memory: raw.device_extensions.contains(&ext::external_memory_host::NAME),
+            extensions,
             owner: Owner::Caller(raw.on_drop),
         }))
     }
@@ -253,8 +257,9 @@ impl Device {
                 names.set(*queue, name);
             }
         }
+        let imports_host_memory = parts.extensions.contains(&ext::external_memory_host::NAME);
         let host_import =
-            info.host_import_alignment.filter(|_| parts.imports_host_memory).map(|alignment| {
+            info.host_import_alignment.filter(|_| imports_host_memory).map(|alignment| {
                 HostImport {
                     functions: ext::external_memory_host::Device::new(vulkan, &raw),
                     alignment,
@@ -270,6 +275,7 @@ impl Device {
             queue_families,
             queue_lock: parts.queue_lock,
             pipeline_cache: parts.pipeline_cache,
+            extensions: parts.extensions,
             host_import,
             memory: ManuallyDrop::new(memory),
             memory_properties,
@@ -512,6 +518,11 @@ impl Core {
 
     pub(super) fn physical(&self) -> vk::PhysicalDevice {
         self.physical
+    }
+
+    /// Whether it was made with an extension that is optional.
+    pub(super) fn has(&self, extension: &CStr) -> bool {
+        self.extensions.contains(&extension)
     }
 
     /// What imports host memory, where that can be done.

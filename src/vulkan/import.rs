@@ -7,7 +7,7 @@ use ash::vk;
 use super::allocator::{Allocation, HostImport, Owner};
 use super::device::Device;
 use super::error::{BackendError, Memory, Result};
-use super::memory::{self, Buffer};
+use super::memory::{Buffer, Unbound};
 
 /// Makes the bytes of `owner` the source of copies: a buffer, and where in it they begin. The owner is kept until the device is
 /// done with the buffer.
@@ -47,17 +47,9 @@ pub(crate) fn import(device: &Arc<Device>, name: &str, owner: Owner) -> Result<(
         })
         .map_err(|error| refused(error, size))?;
 
-    let mut external = vk::ExternalMemoryBufferCreateInfo::default().handle_types(kind);
     let usage = vk::BufferUsageFlags::TRANSFER_SRC;
-    let info = memory::create_info(device, size, usage).push_next(&mut external);
-    let raw = device.call("vkCreateBuffer", || {
-        // SAFETY: size and usage are not empty, and the handle type is one of an extension that is enabled.
-        unsafe { device.raw().create_buffer(&info, None) }
-    })?;
-    // From here on, dropping it cleans up.
-    let mut buffer = Buffer::of_memory(device, raw, size, name);
-    // SAFETY: the buffer was just made from this device.
-    let needs = unsafe { device.raw().get_buffer_memory_requirements(raw) };
+    let buffer = Unbound::new(device, name, size, usage, kind, true)?;
+    let needs = buffer.requirements();
     let coherent = vk::MemoryPropertyFlags::HOST_COHERENT;
     let types = device.memory_properties().memory_types_as_slice();
     let fits = |index: &u32| {
@@ -84,13 +76,8 @@ pub(crate) fn import(device: &Arc<Device>, name: &str, owner: Owner) -> Result<(
             unsafe { device.raw().allocate_memory(&allocate, None) }
         })
         .map_err(|error| refused(error, size))?;
-    device.names().set(memory, name);
-    buffer.set_allocation(Allocation::Imported { memory, _owner: owner });
-    device.call("vkBindBufferMemory", || {
-        // SAFETY: the memory is of a type that the buffer allows, as large as it, and nothing is bound to it yet.
-        unsafe { device.raw().bind_buffer_memory(raw, memory, 0) }
-    })?;
-    Ok((buffer.share(), offset))
+    let allocation = Allocation::Imported { memory, _owner: owner };
+    Ok((buffer.bind(allocation, memory_type, 0)?, offset))
 }
 
 /// What an import is refused with, in words that say what to do.

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::fmt;
 use std::str::FromStr;
 
-use ash::{ext, vk};
+use ash::{ext, khr, vk};
 
 use super::error::{BackendError, Result};
 use super::instance::Instance;
@@ -23,6 +23,15 @@ const SUBGROUP_OPERATIONS: vk::SubgroupFeatureFlags = vk::SubgroupFeatureFlags::
         | vk::SubgroupFeatureFlags::BALLOT.as_raw()
         | vk::SubgroupFeatureFlags::SHUFFLE.as_raw(),
 );
+
+/// Device extensions that are of use where a device has them.
+const OPTIONAL: [&CStr; 5] = [
+    ext::external_memory_host::NAME,
+    khr::external_memory_fd::NAME,
+    ext::external_memory_dma_buf::NAME,
+    ext::queue_family_foreign::NAME,
+    khr::external_semaphore_fd::NAME,
+];
 
 /// A Vulkan device: its identity and the limits that matter for a scan.
 ///
@@ -58,6 +67,9 @@ pub struct DeviceInfo {
     /// Stays the same across processes and, with most drivers, across restarts. Zero before Vulkan
     /// 1.2.
     pub uuid: DeviceUuid,
+    /// That of the driver and its version. What goes by opaque file descriptors goes between devices of which both this and
+    /// `uuid` are the same. Zero before Vulkan 1.2.
+    pub driver_uuid: DeviceUuid,
     /// PCI vendor id, or a Khronos vendor id above 0xFFFF.
     pub vendor_id: u32,
     /// Vulkan version: major, minor, patch.
@@ -102,6 +114,8 @@ pub struct DeviceInfo {
     pub host_import_alignment: Option<u64>,
     /// Set on the device that the options at hand pick: the reason for the choice.
     pub preference: Option<String>,
+    /// Those of [`OPTIONAL`] that it has.
+    pub(crate) extensions: Vec<&'static CStr>,
     pub(crate) callers_queues: Option<CallersQueues>,
 }
 
@@ -164,7 +178,7 @@ impl fmt::Display for DeviceKind {
     }
 }
 
-/// A device's UUID, written as 32 hexadecimal digits in groups of 8-4-4-4-12.
+/// The UUID of a device or of a driver, written as 32 hexadecimal digits in groups of 8-4-4-4-12.
 ///
 /// # Examples
 ///
@@ -285,6 +299,10 @@ pub(super) fn describe(
         unsafe { raw.get_physical_device_features2(physical, &mut features) };
     }
 
+    let extensions = match has_1_2 {
+        true => optional_extensions(instance, physical)?,
+        false => Vec::new(),
+    };
     let (device_local_bytes, device_local_budget_bytes) = device_local_heap(instance, physical)?;
     // SAFETY: as above.
     let families = unsafe { raw.get_physical_device_queue_family_properties(physical) };
@@ -299,6 +317,7 @@ pub(super) fn describe(
             _ => DeviceKind::Other,
         },
         uuid: DeviceUuid(v11.device_uuid),
+        driver_uuid: DeviceUuid(v11.driver_uuid),
         vendor_id: basics.vendor_id,
         api_version: (
             vk::api_version_major(basics.api_version),
@@ -326,8 +345,9 @@ pub(super) fn describe(
         timestamp_period_ns: limits.timestamp_period,
         queue_families: families.iter().map(queue_family).collect(),
         unsuitable: None,
-        host_import_alignment: host_import_alignment(instance, physical, has_1_2)?,
+        host_import_alignment: host_import_alignment(instance, physical, &extensions),
         preference: None,
+        extensions,
         callers_queues: None,
     };
     let has_subgroups = v11.subgroup_supported_stages.contains(vk::ShaderStageFlags::COMPUTE)
@@ -403,7 +423,7 @@ fn device_local_heap(
 /// The heaps of a device and, where the driver tells, what this process uses of them and may use.
 pub(super) fn heaps(instance: &Instance, physical: vk::PhysicalDevice) -> Result<Vec<MemoryHeap>> {
     let raw = instance.raw();
-    let has_budget = has_extension(instance, physical, ext::memory_budget::NAME)?;
+    let has_budget = is_among(&extensions(instance, physical)?, ext::memory_budget::NAME);
     let mut budget = vk::PhysicalDeviceMemoryBudgetPropertiesEXT::default();
     let mut properties = vk::PhysicalDeviceMemoryProperties2::default();
     if has_budget {
@@ -426,28 +446,39 @@ pub(super) fn heaps(instance: &Instance, physical: vk::PhysicalDevice) -> Result
 fn host_import_alignment(
     instance: &Instance,
     physical: vk::PhysicalDevice,
-    has_1_2: bool,
-) -> Result<Option<u64>> {
-    if !has_1_2 || !has_extension(instance, physical, ext::external_memory_host::NAME)? {
-        return Ok(None);
+    extensions: &[&CStr],
+) -> Option<u64> {
+    if !extensions.contains(&ext::external_memory_host::NAME) {
+        return None;
     }
     let mut import = vk::PhysicalDeviceExternalMemoryHostPropertiesEXT::default();
     let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut import);
     // SAFETY: `physical` comes from this instance, and has the extension that the structure is of.
     unsafe { instance.raw().get_physical_device_properties2(physical, &mut properties) };
-    Ok(Some(import.min_imported_host_pointer_alignment))
+    Some(import.min_imported_host_pointer_alignment)
 }
 
-/// Whether the device has an extension.
-pub(super) fn has_extension(
+/// Those of [`OPTIONAL`] that the device has.
+fn optional_extensions(
     instance: &Instance,
     physical: vk::PhysicalDevice,
-    name: &CStr,
-) -> Result<bool> {
+) -> Result<Vec<&'static CStr>> {
+    let extensions = extensions(instance, physical)?;
+    Ok(OPTIONAL.into_iter().filter(|name| is_among(&extensions, name)).collect())
+}
+
+/// The extensions that the device has.
+fn extensions(
+    instance: &Instance,
+    physical: vk::PhysicalDevice,
+) -> Result<Vec<vk::ExtensionProperties>> {
     // SAFETY: `physical` comes from this instance.
-    let extensions = unsafe { instance.raw().enumerate_device_extension_properties(physical) }
-        .map_err(|result| BackendError::from_vk("vkEnumerateDeviceExtensionProperties", result))?;
-    Ok(extensions.iter().any(|extension| extension.extension_name_as_c_str() == Ok(name)))
+    unsafe { instance.raw().enumerate_device_extension_properties(physical) }
+        .map_err(|result| BackendError::from_vk("vkEnumerateDeviceExtensionProperties", result))
+}
+
+fn is_among(extensions: &[vk::ExtensionProperties], name: &CStr) -> bool {
+    extensions.iter().any(|extension| extension.extension_name_as_c_str() == Ok(name))
 }
 
 fn text(text: std::result::Result<&CStr, std::ffi::FromBytesUntilNulError>) -> String {
@@ -465,6 +496,7 @@ pub(super) mod tests {
             name: name.to_owned(),
             kind: DeviceKind::Discrete,
             uuid: DeviceUuid([index as u8; 16]),
+            driver_uuid: DeviceUuid::default(),
             vendor_id: 0,
             api_version: (1, 2, 0),
             driver_name: String::new(),
@@ -486,6 +518,7 @@ pub(super) mod tests {
             unsuitable: None,
             host_import_alignment: None,
             preference: None,
+            extensions: Vec::new(),
             callers_queues: None,
         }
     }

@@ -238,6 +238,8 @@ const SETS: &[R] = &[
     R::ERROR_FRAGMENTED_POOL,
     R::ERROR_OUT_OF_POOL_MEMORY,
 ];
+const HANDLES: &[R] = &[R::ERROR_TOO_MANY_OBJECTS, R::ERROR_OUT_OF_HOST_MEMORY];
+const IMPORTS: &[R] = &[R::ERROR_OUT_OF_HOST_MEMORY, R::ERROR_INVALID_EXTERNAL_HANDLE];
 const LOSS: &[R] =
     &[R::ERROR_OUT_OF_HOST_MEMORY, R::ERROR_OUT_OF_DEVICE_MEMORY, R::ERROR_DEVICE_LOST];
 const WAIT: &[R] =
@@ -309,6 +311,10 @@ fallible! {
     vkCreateQueryPool(device: vk::Device, info: *const c_void, allocator: Allocator, to: *mut vk::QueryPool) MEMORY 1;
     vkGetQueryPoolResults(device: vk::Device, pool: vk::QueryPool, first: u32, count: u32, size: usize, to: *mut c_void,
         stride: u64, flags: vk::QueryResultFlags) QUERY 0;
+    vkGetMemoryFdKHR(device: vk::Device, info: *const c_void, to: *mut i32) HANDLES 0;
+    vkGetMemoryFdPropertiesKHR(device: vk::Device, kind: vk::ExternalMemoryHandleTypeFlags, fd: i32, to: *mut c_void) IMPORTS 0;
+    vkGetSemaphoreFdKHR(device: vk::Device, info: *const c_void, to: *mut i32) HANDLES 0;
+    vkImportSemaphoreFdKHR(device: vk::Device, info: *const c_void) IMPORTS 0;
 }
 
 macro_rules! destroying {

@@ -91,23 +91,26 @@ impl Buffer {
         Buffer(Arc::new(Owned::new(device, handle, raw.size(), name, Whose::Callers)))
     }
 
-    /// A buffer that has no memory yet, and will get some that is imported.
-    pub(super) fn of_memory(
-        device: &Arc<Device>,
-        raw: vk::Buffer,
-        size: u64,
-        name: &str,
-    ) -> Unbound {
-        device.names().set(raw, name);
-        Unbound(Owned::new(device, raw, size, name, Whose::Imported))
-    }
-
     pub(crate) fn size(&self) -> u64 {
         self.0.size
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// Its memory, and where in that it begins.
+    #[cfg(unix)]
+    pub(super) fn place(&self) -> Result<(vk::DeviceMemory, u64)> {
+        self.0.allocation.place()
+    }
+
+    /// The queue family that stands for the others who share its memory, if there are any.
+    pub(super) fn outside(&self) -> Option<u32> {
+        match self.0.allocation {
+            Allocation::Shared { outside, .. } => Some(outside),
+            _ => None,
+        }
     }
 
     /// Whether the host can see its memory.
@@ -227,16 +230,63 @@ impl Buffer {
     }
 }
 
-/// A buffer that is being made.
+/// A buffer that is being made, of memory that comes from elsewhere or goes there. Dropping it cleans up.
 pub(super) struct Unbound(Owned);
 
 impl Unbound {
-    pub(super) fn set_allocation(&mut self, allocation: Allocation) {
-        self.0.allocation = allocation;
+    /// Makes a buffer for memory of that type. Its memory is counted if it is not imported.
+    pub(super) fn new(
+        device: &Arc<Device>,
+        name: &str,
+        size: u64,
+        usage: vk::BufferUsageFlags,
+        kind: vk::ExternalMemoryHandleTypeFlags,
+        is_imported: bool,
+    ) -> Result<Unbound> {
+        if !is_imported {
+            device.ledger().reserve(size, name)?;
+        }
+        let whose = if is_imported { Whose::Imported } else { Whose::Ours };
+        let mut owned = Owned::new(device, vk::Buffer::null(), size, name, whose);
+        let mut external = vk::ExternalMemoryBufferCreateInfo::default().handle_types(kind);
+        let info = create_info(device, size, usage).push_next(&mut external);
+        owned.raw = device
+            .call("vkCreateBuffer", || {
+                // SAFETY: size and usage are not empty, and the handle type is one of an extension that is enabled.
+                unsafe { device.raw().create_buffer(&info, None) }
+            })
+            .map_err(|error| for_buffer(error, size, name))?;
+        device.names().set(owned.raw, name);
+        Ok(Unbound(owned))
     }
 
-    pub(super) fn share(self) -> Buffer {
-        Buffer(Arc::new(self.0))
+    pub(super) fn requirements(&self) -> vk::MemoryRequirements {
+        // SAFETY: the buffer was made from this device.
+        unsafe { self.0.device.raw().get_buffer_memory_requirements(self.0.raw) }
+    }
+
+    /// Binds it to memory, from an offset on, that was allocated for it alone.
+    pub(super) fn bind(
+        mut self,
+        allocation: Allocation,
+        memory_type: u32,
+        offset: u64,
+    ) -> Result<Buffer> {
+        let Unbound(owned) = &mut self;
+        owned.allocation = allocation;
+        let device = &owned.device;
+        owned.heap = device.memory_properties().memory_types[memory_type as usize].heap_index;
+        if owned.whose == Whose::Ours {
+            device.ledger().enter(&owned.name, owned.heap, owned.size);
+        }
+        let (memory, _) = owned.allocation.place()?;
+        device.names().set(memory, &owned.name);
+        device.call("vkBindBufferMemory", || {
+            // SAFETY: the memory is of a type that the buffer allows and, from the offset on, as large and aligned as it
+            // asks: the caller has made sure. Nothing is bound to it yet.
+            unsafe { device.raw().bind_buffer_memory(owned.raw, memory, offset) }
+        })?;
+        Ok(Buffer(Arc::new(self.0)))
     }
 }
 
@@ -284,7 +334,9 @@ impl Owned {
         // SAFETY: commands and descriptor sets that name the buffer hold a handle, so none is left. A null one is
         // ignored.
         unsafe { device.raw().destroy_buffer(take(&mut self.raw), None) };
-        if let Allocation::Imported { memory, .. } = &self.allocation {
+        if let Allocation::Imported { memory, .. } | Allocation::Shared { memory, .. } =
+            &self.allocation
+        {
             // SAFETY: the buffer that was bound to it is gone. Its owner goes after it.
             unsafe { device.raw().free_memory(*memory, None) };
         }
@@ -371,7 +423,7 @@ fn allocate(
 
 /// The memory types that serve `location`, best first. There is no stepping down from device-local
 /// to host memory: that would only look like a slow device.
-fn preferred_types(
+pub(super) fn preferred_types(
     memory: &vk::PhysicalDeviceMemoryProperties,
     location: MemoryLocation,
 ) -> Vec<usize> {
@@ -442,7 +494,7 @@ fn allocation_error(device: &Core, error: AllocationError) -> BackendError {
 }
 
 /// Adds to an out-of-memory error what the memory was for.
-fn for_buffer(error: BackendError, size: u64, name: &str) -> BackendError {
+pub(super) fn for_buffer(error: BackendError, size: u64, name: &str) -> BackendError {
     match error {
         BackendError::OutOfMemory { memory, .. } => {
             BackendError::OutOfMemory { memory, bytes: Some(size), what: format!("buffer {name}") }

@@ -17,6 +17,10 @@ pub(crate) mod deadline;
 mod debug;
 pub(crate) mod device;
 mod error;
+#[cfg(unix)]
+mod external_memory;
+#[cfg(unix)]
+mod external_semaphore;
 mod graveyard;
 pub(crate) mod import;
 mod info;
@@ -50,6 +54,10 @@ use ash::{ext, vk};
 pub use allocator::{MemoryAllocator, MemoryLocation, MemoryRange, MemoryRequest};
 pub use debug::ValidationLog;
 pub use error::{BackendError, Memory};
+#[cfg(unix)]
+pub use external_memory::{ExternalBuffer, ExternalMemory, MemoryHandle};
+#[cfg(unix)]
+pub use external_semaphore::{ExternalSemaphore, SemaphoreHandle};
 pub use graveyard::HeldBack;
 pub use info::{DeviceInfo, DeviceKind, DeviceUuid, NotAUuid, QueueFamily};
 pub use raw::{
@@ -285,11 +293,7 @@ impl Backend {
             unsafe { of_caller(get_instance_proc_addr, instance, physical_device, false)? };
         let needed = Features { features: vec!["timelineSemaphore"], ..Features::default() };
         let optional = Features {
-            device_extensions: info
-                .host_import_alignment
-                .map(|_| ext::external_memory_host::NAME)
-                .into_iter()
-                .collect(),
+            device_extensions: info.extensions,
             instance_extensions: vec![ext::debug_utils::NAME],
             ..Features::default()
         };

@@ -1,5 +1,7 @@
 //! Work-arounds for drivers, each with its reason.
 
+#[cfg(unix)]
+use std::os::fd::{AsRawFd as _, IntoRawFd as _, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ash::vk;
@@ -22,4 +24,27 @@ pub(super) fn keeps_instance(devices: &[vk::PhysicalDeviceProperties]) -> bool {
     static KEPT: AtomicBool = AtomicBool::new(false);
 
     devices.iter().any(|device| device.vendor_id == NVIDIA) && !KEPT.swap(true, Ordering::Relaxed)
+}
+
+/// Gives a file descriptor to a driver by a call that takes it where it succeeds. Otherwise it is closed here, as Vulkan has
+/// it; unless the driver has done so: lavapipe (Mesa 22.3.6 and 25.0.7) closes what it refuses, and somebody else may have
+/// opened another file by that number since.
+#[cfg(unix)]
+pub(super) fn give_fd<T, E>(
+    driver_name: &str,
+    fd: OwnedFd,
+    take: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    let number = fd.as_raw_fd();
+    let file = || {
+        use std::os::unix::fs::MetadataExt as _;
+        let found = std::fs::metadata(format!("/proc/self/fd/{number}")).ok()?;
+        Some((found.dev(), found.ino()))
+    };
+    let before = (driver_name == "llvmpipe").then(file);
+    let taken = take();
+    if taken.is_ok() || before.is_some_and(|before| file() != before) {
+        let _ = fd.into_raw_fd();
+    }
+    taken
 }

@@ -62,7 +62,7 @@ pub struct RawDevice {
     pub device_extensions: Vec<&'static CStr>,
     /// A `VkPipelineCache` that pipelines are made with; 0 for none.
     pub pipeline_cache: u64,
-    /// What all memory comes from; none for blocks of our own.
+    /// What all memory comes from, but that of an `ExternalBuffer`; none for blocks of our own.
     pub allocator: Option<Arc<dyn MemoryAllocator>>,
     /// Bytes that all buffers may have together.
     pub memory_limit: Option<u64>,

@@ -102,6 +102,65 @@ impl Drop for TestBackend {
     }
 }
 
+/// What a device shares with itself.
+#[cfg(unix)]
+pub(crate) mod sharing {
+    use std::fs;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::super::staging::StagingBuffer;
+    use super::super::{
+        Backend, BackendError, ExternalBuffer, ExternalSemaphore, MemoryHandle, RawSemaphore,
+        SemaphoreHandle,
+    };
+
+    /// A buffer that holds `bytes`, exported and imported again. No file descriptor is left, whatever fails.
+    pub(crate) fn buffer(backend: &Backend, bytes: &[u8]) -> Result<ExternalBuffer, BackendError> {
+        let buffer = ExternalBuffer::new(backend, MemoryHandle::OpaqueFd, bytes.len() as u64)?;
+        let staging = StagingBuffer::new(backend.device(), "staging", buffer.buffer().size())?;
+        staging.upload(c"fill", &[bytes], buffer.buffer())?;
+        let fd = buffer.export_fd()?;
+        let before = same_files(&fd);
+        // SAFETY: it is what the buffer says, of the same device.
+        let import = || unsafe {
+            ExternalBuffer::import(backend, fd.try_clone().unwrap(), &buffer.memory())
+        };
+        drop(import());
+        // What drivers of devices do with theirs is not known, nor whether others have some of that file.
+        if backend.device_info().driver_name == "llvmpipe" {
+            assert_eq!(same_files(&fd), before);
+        }
+        import()
+    }
+
+    /// A binary semaphore, exported and imported again: to signal by one, and to wait for by the other.
+    pub(crate) fn semaphore(
+        backend: &Backend,
+    ) -> Result<[(ExternalSemaphore, RawSemaphore); 2], BackendError> {
+        let binary = SemaphoreHandle::OpaqueBinary;
+        let one = ExternalSemaphore::new(backend, binary)?;
+        // SAFETY: it is what it was exported as, by the same device; and is used while it is there, to signal it first.
+        unsafe {
+            let fd = one.export_fd()?.expect("an opaque one is never without");
+            let other = ExternalSemaphore::import(backend, binary, fd)?;
+            Ok([one, other].map(|semaphore| {
+                let raw = RawSemaphore::binary(semaphore.handle());
+                (semaphore, raw)
+            }))
+        }
+    }
+
+    /// How many file descriptors of this process are of the same file.
+    fn same_files(fd: &OwnedFd) -> usize {
+        let of = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let file = fs::File::from(fd.try_clone().unwrap());
+        let wanted = of(file.metadata().unwrap());
+        let open = fs::read_dir("/proc/self/fd").unwrap().flatten();
+        open.filter(|one| fs::metadata(one.path()).is_ok_and(|one| of(one) == wanted)).count()
+    }
+}
+
 /// Holds up all that is submitted to a device from now on, until it is dropped: the device does not answer. Calls lose
 /// their patience soon meanwhile.
 pub(crate) struct Hold {

@@ -108,7 +108,7 @@ struct Slice {
 
 /// A haystack on the device.
 struct Resident {
-    /// What is bound of it.
+    /// It is in that, or is that.
     buffer: Buffer,
     /// One for each pass.
     sets: Vec<Arc<DescriptorSet>>,
@@ -309,11 +309,11 @@ impl Frame {
             Source::AsBefore => {}
             Source::Host { .. } | Source::Staged { .. } => resources.is_resident = false,
             Source::Resident(haystack) => {
-                let buffer = haystack.buffer();
-                let is_known = |resident: &Resident| resident.buffer.is(buffer);
+                let users = haystack.users();
+                let is_known = |resident: &Resident| resident.users.ptr_eq(&users);
                 if !resources.resident.as_ref().is_some_and(is_known) {
                     let sets = descriptor_sets(&self.device, resources, haystack.span())?;
-                    let (buffer, users) = (buffer.clone(), haystack.users());
+                    let buffer = haystack.buffer().clone();
                     resources.resident = Some(Resident { buffer, sets, users });
                     is_new = true;
                 }

@@ -16,7 +16,7 @@ use super::upload::Upload;
 use crate::MatchKind;
 use crate::narrow::narrow;
 use crate::shaders::layout::{self, Control, Hit, ScanParams};
-use crate::vulkan::command::Recorder;
+use crate::vulkan::command::{Recorder, Scope};
 use crate::vulkan::pipeline::{ComputePipeline, DescriptorSet};
 
 /// How far the first of the passes has come whose commands are recorded.
@@ -94,7 +94,9 @@ impl Resources {
             to.transfer_to_transfer();
         }
         for part in upload.resident {
+            to.take_over(&part.buffer, Scope::TRANSFER);
             to.copy_buffer(&part.buffer, &self.haystack, &[part.region]);
+            to.hand_back(&part.buffer, Scope::TRANSFER);
         }
         to.label_end();
     }

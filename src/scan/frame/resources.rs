@@ -10,7 +10,7 @@ use super::shape::FrameShape;
 use crate::BackendError;
 use crate::shaders::layout;
 use crate::vulkan::allocator::MemoryLocation;
-use crate::vulkan::command::Recorder;
+use crate::vulkan::command::{Recorder, Scope};
 use crate::vulkan::device::Device;
 use crate::vulkan::memory::Buffer;
 use crate::vulkan::pipeline::DescriptorSet;
@@ -106,6 +106,20 @@ impl Resources {
             timestamps,
         };
         Ok((resources, [starts, nfa, scratch, queue, candidates, summaries, selection]))
+    }
+
+    /// Records what each submission begins with that reads a resident haystack, for others may share its memory.
+    pub(super) fn take_over(&self, to: &mut Recorder) {
+        if let (true, Some(Resident { buffer, .. })) = (self.is_resident, &self.resident) {
+            to.take_over(buffer, Scope::COMPUTE);
+        }
+    }
+
+    /// Records what it ends with.
+    pub(super) fn hand_back(&self, to: &mut Recorder) {
+        if let (true, Some(Resident { buffer, .. })) = (self.is_resident, &self.resident) {
+            to.hand_back(buffer, Scope::COMPUTE);
+        }
     }
 
     /// Records what zeroes that kernels rely on across scans: generations and stamps.

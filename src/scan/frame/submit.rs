@@ -85,11 +85,13 @@ impl Frame {
         let is_prefiltered = params.use_prefilter != layout::PREFILTER_NONE;
         let key = Key { is_same, forecast, ..Key::new(params, 1) };
         whole.record_for(carried, key, marks.as_ref(), |to, marks| {
+            resources.take_over(to);
             resources.record_start(to, params, is_same, carried);
             if is_prefiltered {
                 resources.record_prefilter(to, marks, params);
             }
             resources.record_rest(to, marks, params, rounds, is_prefiltered, forecast);
+            resources.hand_back(to);
         })?;
         stages.extend_from_slice(&whole.stages);
         let first = match &upload {
@@ -181,13 +183,17 @@ impl Frame {
         let rounds = resources.shape.rounds[1];
         let key = Key { forecast, goes_on: Some(goes_on), ..Key::new(params, 1) };
         let recording = if is_resumed { resume } else { end };
-        recording.record(key, marks.as_ref(), |to, marks| match goes_on {
-            GoesOn::Rounds => resources.record_resume(to, marks, params, rounds, forecast),
-            GoesOn::RoundsAgain => {
-                resources.record_resume_again(to, marks, params, rounds, forecast);
+        recording.record(key, marks.as_ref(), |to, marks| {
+            resources.take_over(to);
+            match goes_on {
+                GoesOn::Rounds => resources.record_resume(to, marks, params, rounds, forecast),
+                GoesOn::RoundsAgain => {
+                    resources.record_resume_again(to, marks, params, rounds, forecast);
+                }
+                GoesOn::MoreHits => resources.record_end(to, marks, params, forecast),
+                GoesOn::OpenStarts => resources.record_again(to, marks, params, forecast),
             }
-            GoesOn::MoreHits => resources.record_end(to, marks, params, forecast),
-            GoesOn::OpenStarts => resources.record_again(to, marks, params, forecast),
+            resources.hand_back(to);
         })?;
         stages.clear();
         stages.push(Stage::Begin);

@@ -15,6 +15,7 @@
 #define HAYSTACK_UNIT uvec4
 #define HAYSTACK_UNIT_LOG2 4
 #include "bindings.glsl"
+#include "lockstep.glsl"
 #include "candidates.glsl"
 #include "survivors.glsl"
 
@@ -79,7 +80,7 @@ void look_up(uint first, uint count) {
     uint at = 0u;
     uint list = 0u;
     uint postings = 0u;
-    subgroupBarrier();
+    sync_subgroup();
     if (lane < count) {
         at = survivors[own_queue + first + lane];
         uvec2 bytes = bytes_at(at, CLASS_WINDOW_BYTES);
@@ -88,7 +89,7 @@ void look_up(uint first, uint count) {
         postings = list == 0u ? 0u : min(tables.words[list], steps_left);
         steps_left -= postings;
     }
-    subgroupBarrier();
+    sync_subgroup();
     for (uint index = 1u; subgroupAny(index <= postings); ++index) {
         uint posting = index <= postings ? tables.words[list + index] : 0u;
         push_together(index <= postings && is_possible(posting, at), posting, at);

@@ -20,6 +20,7 @@
 #define HAYSTACK_UNIT uvec4
 #define HAYSTACK_UNIT_LOG2 4
 #include "bindings.glsl"
+#include "lockstep.glsl"
 #include "candidates.glsl"
 #include "survivors.glsl"
 
@@ -143,7 +144,7 @@ void push_grams(uint first, uint count) {
     bool has_lists = all != count;
     if (has_lists) {
         survivors[own_queue + lanes + lane] = subgroupInclusiveAdd(postings);
-        subgroupBarrier();
+        sync_subgroup();
     }
     for (uint base = 0u; base < all; base += lanes) {
         uint index = base + lane;
@@ -166,7 +167,7 @@ void push_grams(uint first, uint count) {
         }
         push_together(index < all && is_possible(posting, at) && meets_mask(confirm_mask, at), posting, at);
     }
-    subgroupBarrier();
+    sync_subgroup();
 }
 
 // Looks up `count` survivors from `first` on, one for each invocation of the subgroup, and queues those that are grams of
@@ -174,7 +175,7 @@ void push_grams(uint first, uint count) {
 void look_up(uint first, uint count) {
     uint at = 0u;
     uint slot = NO_SLOT;
-    subgroupBarrier();
+    sync_subgroup();
     if (lane < count) {
         at = survivors[own_queue + first + lane];
         slot = slot_of(gram_at(at));
@@ -184,7 +185,7 @@ void look_up(uint first, uint count) {
         grams[own_queue + queued_grams + subgroupBallotExclusiveBitCount(ballot)] = uvec2(at, slot);
     }
     queued_grams += subgroupBallotBitCount(ballot);
-    subgroupBarrier();
+    sync_subgroup();
     if (queued_grams >= lanes) {
         queued_grams -= lanes;
         push_grams(queued_grams, lanes);

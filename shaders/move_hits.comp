@@ -13,6 +13,7 @@
 // tile's hits by invocations, for each tile in turn. CPU twin: src/twin/sort_hits.rs.
 
 #include "bindings.glsl"
+#include "lockstep.glsl"
 #include "hits.glsl"
 #include "digits.glsl"
 
@@ -100,11 +101,11 @@ void move_part(uint first, uint begin, uint end) {
         uint counter = counter_at(digit, subgroup);
         uint base = counters[counter] >> shift & 0xFFFFu;
         uint before = subgroupBallotBitCount(alike & gl_SubgroupLtMask);
-        subgroupBarrier();
+        sync_subgroup();
         if (is_hit && before == 0u) {
             atomicAdd(counters[counter], subgroupBallotBitCount(alike) << shift);
         }
-        subgroupBarrier();
+        sync_subgroup();
         if (is_hit) {
             move_to(places[digit] + base + before, found);
         }

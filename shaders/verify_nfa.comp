@@ -30,6 +30,7 @@
 // holds. CPU twins: src/twin/glushkov.rs, and src/twin/verify_nfa.rs, one edge at a time.
 
 #include "bindings.glsl"
+#include "lockstep.glsl"
 
 layout(local_size_x = 32, local_size_x_id = SPEC_NFA_LANES) in;
 
@@ -92,7 +93,7 @@ bool is_met(uint node) {
 // Of the invocations that mark a node, whether this is the first; nobody else has met it at this position.
 bool marks_first(uint node, bool is_new) {
     uint stamp = walker.epoch << NFA_LANE_BITS | (NFA_MOST_LANES - 1u - lane);
-    subgroupBarrier();
+    sync_subgroup();
     if (is_new) {
         if (is_small()) {
             atomicMax(small[small_stamp(node)], stamp);
@@ -100,7 +101,7 @@ bool marks_first(uint node, bool is_new) {
             atomicMax(scratch.words[own_scratch + node], stamp);
         }
     }
-    subgroupBarrier();
+    sync_subgroup();
     return is_new && load_stamp(node) == stamp;
 }
 
@@ -268,9 +269,9 @@ uint load_batch(uint batch) {
         count = reads ? node.edges_end - node.edges_begin : 0u;
         first = node.edges_begin;
     }
-    subgroupBarrier();
+    sync_subgroup();
     owners[lane] = uvec2(subgroupInclusiveAdd(count), first);
-    subgroupBarrier();
+    sync_subgroup();
     return subgroupAdd(count);
 }
 
@@ -299,7 +300,7 @@ void load_edges() {
         // The same for all invocations, which leave the main loop together.
         step_count += (rule.edge_count + lanes - 1u) / lanes;
     }
-    subgroupBarrier();
+    sync_subgroup();
 }
 
 uint load_edge(uint edge) {
@@ -350,7 +351,7 @@ void begin_glushkov(Task task) {
     for (uint word = lane; word < glushkov.word_count; word += lanes) {
         small[word] = word == 0u ? 1u : 0u;
     }
-    subgroupBarrier();
+    sync_subgroup();
 }
 
 // Which look-arounds of the rule hold between two bytes: a bit for each.
@@ -408,7 +409,7 @@ void lead_on(uint holding) {
             turns += 1u;
         }
     }
-    subgroupBarrier();
+    sync_subgroup();
     // The same for all invocations, which leave the main loop together.
     step_count += subgroupMax(turns);
 }
@@ -445,15 +446,15 @@ bool step_glushkov() {
     lead_on(looks_that_hold(byte_before(walker.at), after));
     uint accept_word = glushkov.word_count + (glushkov.accept >> 5);
     if ((small[accept_word] >> (glushkov.accept & 31u) & 1u) != 0u) {
-        subgroupBarrier();
+        sync_subgroup();
         if (subgroupElect()) {
             small[accept_word] &= ~(1u << (glushkov.accept & 31u));
         }
-        subgroupBarrier();
+        sync_subgroup();
         if (!accept_glushkov()) {
             return false;
         }
-        subgroupBarrier();
+        sync_subgroup();
     }
     if (MATCH_ALL == 0u && walker.emitted != 0u && walker.at >= walker.emitted) {
         begin_in_order(Task(walker.rule, walker.start, walker.from));
@@ -469,7 +470,7 @@ bool step_glushkov() {
         small[word] = is_alive ? set : 0u;
         reads = reads || (is_alive && set != 0u);
     }
-    subgroupBarrier();
+    sync_subgroup();
     if (is_alive && subgroupAny(goes_on) && !can_judge(walker.at + 1u, rule.lookahead)) {
         if (MATCH_ALL == 0u && walker.emitted != 0u) {
             // What is left may be pruned.
@@ -539,7 +540,7 @@ bool accept() {
 // Follows an edge to a node that reads no byte, if its assertion holds: its edges come next, and then those
 // behind it.
 void follow(uint target) {
-    subgroupBarrier();
+    sync_subgroup();
     if (subgroupElect()) {
         uint stamp = walker.epoch << NFA_LANE_BITS;
         if (is_small()) {
@@ -548,7 +549,7 @@ void follow(uint target) {
             scratch.words[own_scratch + target] = stamp;
         }
     }
-    subgroupBarrier();
+    sync_subgroup();
     NfaNode node = node_record(rule.first_node + target);
     if (node.kind != NODE_JUMP
         && !look_holds(node.kind, node.operand, walker.at, byte_before(walker.at), byte_after(walker.at))) {
@@ -563,7 +564,7 @@ void follow(uint target) {
             scratch.words[stack + 2u * walker.stack_len] = walker.edge;
             scratch.words[stack + 2u * walker.stack_len + 1u] = walker.edge_end;
         }
-        subgroupBarrier();
+        sync_subgroup();
         walker.stack_len += 1u;
     }
     walker.edge = node.edges_begin;
@@ -592,7 +593,7 @@ bool visit_edges() {
     }
     walker.next_len += subgroupBallotBitCount(kept);
     walker.edge = min(walker.edge + count, walker.edge_end);
-    subgroupBarrier();
+    sync_subgroup();
     if (count == lanes) {
         return true;
     }
@@ -646,7 +647,7 @@ bool step_on() {
         if (node < old_count) {
             scratch.words[own_scratch + node] = 0u;
         }
-        subgroupBarrier();
+        sync_subgroup();
         walker.batch += lanes;
         if (walker.batch >= max(small_count, old_count)) {
             walker.batch = 0u;
@@ -714,7 +715,7 @@ void main() {
         if (!is_glushkov) {
             load_edges();
         }
-        subgroupBarrier();
+        sync_subgroup();
         if (walker.batch >= lanes && walker.mode == NFA_WALKING && walker.at > walker.start) {
             load_batch(walker.batch - lanes);
         }

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use crate::shaders::{self, Kernel, layout};
 use crate::vulkan::pipeline::{ComputePipeline, KernelDesc, SetLayout};
+use crate::vulkan::quirks::runs_in_lockstep;
 use crate::{Backend, BackendError, MatchKind};
 
 /// What every session has.
@@ -98,6 +99,7 @@ impl Kernels {
             (layout::SPEC_SELECT_LANES, specialisation.select_lanes),
             (layout::SPEC_SELECT_TILE, specialisation.select_tile),
             (layout::SPEC_RECORDED, specialisation.is_recorded.into()),
+            (layout::SPEC_LOCKSTEP, runs_in_lockstep(backend.device_info().kind).into()),
             (layout::SPEC_PACKED, specialisation.slot_workgroup.is_some().into()),
             (layout::SPEC_SLOT_WORKGROUP, specialisation.slot_workgroup.unwrap_or(1)),
         ];

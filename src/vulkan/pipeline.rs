@@ -26,7 +26,7 @@ impl SetLayout {
     ) -> Result<Arc<SetLayout>> {
         let buffers = bindings.iter().map(|(_, count)| count).sum();
         within(
-            format!("set layout {name} (storage buffers)"),
+            || format!("set layout {name} (storage buffers)"),
             buffers,
             device.info().max_storage_buffers,
         )?;
@@ -110,7 +110,7 @@ impl ComputePipeline {
     pub(crate) fn new(device: &Arc<Device>, kernel: &KernelDesc) -> Result<Arc<ComputePipeline>> {
         let name = kernel.name;
         within(
-            format!("kernel {name} (push constant bytes)"),
+            || format!("kernel {name} (push constant bytes)"),
             kernel.push_constant_bytes,
             device.info().max_push_constant_bytes,
         )?;
@@ -278,7 +278,7 @@ impl DescriptorSet {
         for binding in bindings {
             let what =
                 || format!("{} in descriptor set {} (bytes)", binding.buffer.name(), self.name);
-            within(what(), binding.range, info.max_storage_buffer_range)?;
+            within(what, binding.range, info.max_storage_buffer_range)?;
             assert!(
                 binding.offset.is_multiple_of(info.storage_buffer_alignment),
                 "{} starts at unaligned {}",
@@ -311,7 +311,8 @@ impl DescriptorSet {
             .collect();
         // SAFETY: the set is not in use: `&mut self`. The buffers live as long as it does.
         unsafe { self.device.raw().update_descriptor_sets(&writes, &[]) };
-        self.buffers = bindings.iter().map(|one| one.buffer.clone()).collect();
+        self.buffers.clear();
+        self.buffers.extend(bindings.iter().map(|one| one.buffer.clone()));
         Ok(())
     }
 
@@ -332,10 +333,14 @@ impl Drop for DescriptorSet {
     }
 }
 
-fn within(what: String, asked: impl Into<u64>, limit: impl Into<u64>) -> Result<()> {
+fn within(
+    what: impl FnOnce() -> String,
+    asked: impl Into<u64>,
+    limit: impl Into<u64>,
+) -> Result<()> {
     let (asked, limit) = (asked.into(), limit.into());
     if asked > limit {
-        return Err(BackendError::LimitExceeded { what, asked, limit });
+        return Err(BackendError::LimitExceeded { what: what(), asked, limit });
     }
     Ok(())
 }

@@ -10,13 +10,20 @@
 //! | `VKSCAN_HYPERSCAN_ITEMS` | the same for many small haystacks |
 //! | `VKSCAN_DEVICE` | the device, as for the command |
 
+#[path = "../common/data.rs"]
+mod data;
 mod hyperscan;
 mod items;
 mod measure;
+#[path = "../common/numbers.rs"]
 mod numbers;
 mod plots;
 mod regex_crate;
 mod results;
+#[path = "../common/run.rs"]
+mod run;
+#[path = "../common/stages.rs"]
+mod stages;
 mod tables;
 mod workload;
 
@@ -28,7 +35,8 @@ use vkscan::{Backend, BackendOptions};
 
 use hyperscan::Hyperscan;
 use measure::{Measured, Stop, measure};
-use results::{Peers, Results, Row, Run};
+use results::{Peers, Results, Row};
+use run::Run;
 use workload::{Data, Kind, Plan, Workload, digest};
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
@@ -87,9 +95,10 @@ fn measure_all(options: &Options) -> Result<Results> {
     std::fs::create_dir_all(&options.out)?;
     let plan = Plan::read()?;
     let backend = Backend::new(&BackendOptions::default())?;
-    let mut data = Data::new();
+    let mut data = Data::default();
+    let only = options.only.as_ref().map_or(String::new(), |name| format!(" -- --only '{name}'"));
     let mut results = Results {
-        run: Run::new(&backend, options.only.as_deref())?,
+        run: Run::new(&backend, format!("cargo bench --bench workloads{only}"))?,
         ceiling: plan.ceiling,
         workloads: Vec::new(),
         items: Vec::new(),
@@ -157,7 +166,7 @@ fn render(results: &Results, folder: &Path) -> Result<()> {
 
 fn record(options: &Options) -> Result<()> {
     let plan = Plan::read()?;
-    let mut data = Data::new();
+    let mut data = Data::default();
     let workloads = plan.workloads.iter().cloned().chain(plan.sweep.workloads());
     for workload in workloads.filter(|workload| options.wants(workload)) {
         let haystack = data.haystack(&workload)?;

@@ -9,7 +9,9 @@ use vkscan::{
     ScanScratch, ScanStats, SessionOptions, StagedHaystack, Ticket,
 };
 
-use crate::workload::{SOURCES, Source, Workload, digest, size};
+use crate::numbers::size;
+use crate::stages::{Stage, stages};
+use crate::workload::{SOURCES, Source, Workload, digest};
 
 /// Scans in device memory first, which keep the device so busy that it raises its clock, and then some like
 /// those that are timed.
@@ -41,12 +43,6 @@ pub struct Scan {
 pub struct Flight {
     pub source: Source,
     /// Of all of them, by their number.
-    pub seconds: f64,
-}
-
-#[derive(Serialize, Deserialize)]
-pub struct Stage {
-    pub name: String,
     pub seconds: f64,
 }
 
@@ -255,22 +251,4 @@ fn within_patience(bytes: usize, passed: Duration) -> Result<(), Stop> {
         return Ok(());
     }
     Err(Stop::Slow { bytes, seconds: passed.as_secs_f64() })
-}
-
-fn stages(passed: Duration, stats: &ScanStats) -> Vec<Stage> {
-    let device = stats.device.unwrap_or_default();
-    let stages = [
-        ("upload", device.upload),
-        ("prefilter", device.prefilter),
-        ("confirm", device.confirm),
-        ("verify DFA", device.verify_dfa),
-        ("verify NFA", device.verify_nfa),
-        ("select", device.select),
-        ("host", passed.saturating_sub(device.total())),
-    ];
-    let stage = |(name, passed): (&str, Duration)| Stage {
-        name: name.to_owned(),
-        seconds: passed.as_secs_f64(),
-    };
-    stages.map(stage).into()
 }

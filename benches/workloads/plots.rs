@@ -11,9 +11,9 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use crate::Result;
 use crate::hyperscan::Rates;
 use crate::measure::Scan;
-use crate::numbers::{significant, time};
+use crate::numbers::{significant, size, time};
 use crate::results::{Results, Row};
-use crate::workload::{SOURCES, Source, size};
+use crate::workload::{SOURCES, Source};
 
 pub const THROUGHPUT: &str = "throughput.svg";
 pub const STAGES: &str = "stages.svg";

@@ -1,16 +1,15 @@
 //! What was measured, as it is kept in JSON.
 
 use std::path::Path;
-use std::process::Command;
 
 use serde::{Deserialize, Serialize};
-use vkscan::Backend;
 
 use crate::Result;
 use crate::hyperscan::Hyperscan;
 use crate::items;
 use crate::measure::{Flight, Scan, Stop};
 use crate::regex_crate;
+use crate::run::Run;
 use crate::workload::{Ceiling, Source, Workload};
 
 #[derive(Serialize, Deserialize)]
@@ -23,16 +22,6 @@ pub struct Results {
     pub items: Vec<items::Row>,
     /// One workload at many sizes, without competition.
     pub sweep: Vec<Row>,
-}
-
-/// Where, when and how.
-#[derive(Serialize, Deserialize)]
-pub struct Run {
-    pub device: String,
-    pub driver: String,
-    pub host_cores: usize,
-    pub date: String,
-    pub command: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -75,21 +64,6 @@ impl Results {
             row.failed.as_ref().map(|why| format!("{}: FAILED: {why}", row.items))
         });
         rows.filter_map(failed).chain(items).collect()
-    }
-}
-
-impl Run {
-    pub fn new(backend: &Backend, only: Option<&str>) -> Result<Run> {
-        let info = backend.device_info();
-        let today = Command::new("date").arg("-I").output()?.stdout;
-        let only = only.map_or(String::new(), |name| format!(" -- --only '{name}'"));
-        Ok(Run {
-            device: info.name.clone(),
-            driver: format!("{} {}", info.driver_name, info.driver_info),
-            host_cores: std::thread::available_parallelism()?.get(),
-            date: String::from_utf8(today)?.trim().to_owned(),
-            command: format!("cargo bench --bench workloads{only}"),
-        })
     }
 }
 

@@ -3,10 +3,10 @@
 use std::fmt::{Result, Write};
 
 use crate::hyperscan::Rates;
-use crate::numbers::{significant, time};
+use crate::numbers::{significant, size, time};
 use crate::plots;
 use crate::results::{Peers, Results, Row};
-use crate::workload::{Items, SOURCES, Source, size};
+use crate::workload::{Items, SOURCES, Source};
 
 const NONE: &str = "–";
 

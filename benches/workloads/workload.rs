@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::Read;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
 
@@ -11,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use vkscan::{Match, MatchKind, PipelineOptions, RulePipeline};
 
 use crate::Result;
+use crate::data::{folder, patterns, read, tiled, unpacked, without_size};
+use crate::numbers::size;
 
 /// `workloads.toml`.
 #[derive(Deserialize)]
@@ -191,10 +191,7 @@ impl Sweep {
 
 impl Workload {
     pub fn without_size(&self) -> String {
-        // `linux-src-128M.txt` is cut or repeated, so that its size says nothing.
-        let stem = self.haystack.split('.').next().unwrap_or_default();
-        let haystack = stem.trim_end_matches(|c: char| c.is_ascii_digit() || "-M".contains(c));
-        format!("{} x {haystack}", self.rules.join(" + "))
+        format!("{} x {}", self.rules.join(" + "), without_size(&self.haystack))
     }
 }
 
@@ -205,15 +202,6 @@ impl fmt::Display for Workload {
             f.write_str(", all matches")?;
         }
         Ok(())
-    }
-}
-
-/// Bytes as people say them.
-pub fn size(bytes: usize) -> String {
-    match bytes {
-        0..0x400 => format!("{bytes} bytes"),
-        0x400..0x10_0000 => format!("{} KiB", bytes >> 10),
-        _ => format!("{} MiB", bytes >> 20),
     }
 }
 
@@ -230,30 +218,16 @@ pub fn digest(matches: &[Match]) -> String {
 }
 
 /// Rules and haystacks, each read once.
+#[derive(Default)]
 pub struct Data {
-    folder: PathBuf,
     haystacks: HashMap<String, Vec<u8>>,
     pipelines: HashMap<(Vec<String>, Kind), Rc<RulePipeline>>,
 }
 
 impl Data {
-    /// What lies in `VKSCAN_DATA`.
-    pub fn new() -> Data {
-        let folder = std::env::var_os("VKSCAN_DATA").map_or_else(
-            || concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data").into(),
-            PathBuf::from,
-        );
-        Data { folder, haystacks: HashMap::new(), pipelines: HashMap::new() }
-    }
-
     pub fn patterns(&self, workload: &Workload) -> Result<Vec<String>> {
-        let mut patterns = Vec::new();
-        for name in &workload.rules {
-            let text = read(&self.folder.join(format!("rules/{name}.regex")))?;
-            let text = String::from_utf8(text)?;
-            patterns.extend(text.lines().filter(|line| !line.is_empty()).map(str::to_owned));
-        }
-        Ok(patterns)
+        let of_each = workload.rules.iter().map(|name| patterns(name));
+        Ok(of_each.collect::<Result<Vec<_>>>()?.concat())
     }
 
     pub fn pipeline(&mut self, workload: &Workload) -> Result<Rc<RulePipeline>> {
@@ -275,35 +249,21 @@ impl Data {
         let name = &workload.haystack;
         if !self.haystacks.contains_key(name) {
             let whole =
-                if name == "linux-planted" { self.planted()? } else { self.unpacked(name)? };
+                if name == "linux-planted" { planted()? } else { unpacked(name, usize::MAX)? };
             self.haystacks.insert(name.clone(), whole);
         }
-        let whole = &self.haystacks[name];
-        let mut tiled = whole.repeat(workload.bytes.div_ceil(whole.len()));
-        tiled.truncate(workload.bytes);
-        Ok(tiled)
-    }
-
-    fn unpacked(&self, name: &str) -> Result<Vec<u8>> {
-        let packed = read(&self.folder.join(format!("haystacks/{name}.xz")))?;
-        let mut unpacked = Vec::new();
-        xz4rust::XzReader::new(std::io::Cursor::new(packed)).read_to_end(&mut unpacked)?;
-        Ok(unpacked)
-    }
-
-    fn planted(&self) -> Result<Vec<u8>> {
-        let script = self.folder.join("haystacks/make_planted.py");
-        let folder = tempfile::tempdir()?;
-        let haystack = folder.path().join("linux-planted");
-        let mut python = Command::new("python3");
-        let output = python.arg(script).args([&haystack, &folder.path().join("index")]).output()?;
-        if !output.status.success() {
-            return Err(String::from_utf8_lossy(&output.stderr).into());
-        }
-        read(&haystack)
+        Ok(tiled(&self.haystacks[name], workload.bytes))
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()).into())
+fn planted() -> Result<Vec<u8>> {
+    let script = folder().join("haystacks/make_planted.py");
+    let made = tempfile::tempdir()?;
+    let haystack = made.path().join("linux-planted");
+    let mut python = Command::new("python3");
+    let output = python.arg(script).args([&haystack, &made.path().join("index")]).output()?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into());
+    }
+    read(&haystack)
 }

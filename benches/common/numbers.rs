@@ -14,3 +14,12 @@ pub fn time(seconds: f64) -> String {
         _ => significant(seconds) + " s",
     }
 }
+
+/// Bytes as people say them.
+pub fn size(bytes: usize) -> String {
+    match bytes {
+        0..0x400 => format!("{bytes} bytes"),
+        0x400..0x10_0000 => format!("{} KiB", bytes >> 10),
+        _ => format!("{} MiB", bytes >> 20),
+    }
+}

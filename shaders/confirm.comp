@@ -16,6 +16,7 @@
 
 #include "bindings.glsl"
 #include "walk.glsl"
+#include "listed.glsl"
 
 layout(local_size_x = WORKGROUP) in;
 
@@ -109,27 +110,6 @@ void push_all_starts(SplitRecord split, uint suffix) {
     }
 }
 
-// Lists a rule, which ends this run: the next one verifies the rule from every start.
-void list_rule(uint rule) {
-    uint most = params.pass_count == 1u ? MOST_LISTED : 0u;
-    for (uint place = 0u; place < most; ++place) {
-        uint before = atomicCompSwap(control.listed[place], 0u, rule + 1u);
-        if (before == 0u || before == rule + 1u) {
-            atomicOr(control.retry_reasons, RETRY_LISTED);
-            return;
-        }
-    }
-    atomicOr(control.retry_reasons, RETRY_PREFIXES);
-}
-
-bool is_listed(uint rule) {
-    bool found = false;
-    for (uint place = 0u; !found && place < MOST_LISTED && control.listed[place] != 0u; ++place) {
-        found = control.listed[place] == rule + 1u;
-    }
-    return found;
-}
-
 // Hands on all starts from which the prefix may lead to `suffix`; or, if what suffixes tell `is_direct` and this one `is` a
 // MATCH that ends at `end`, reports the least of them.
 void walk_back(SplitRecord split, uint suffix, bool is_direct, uint is, uint end) {
@@ -181,7 +161,9 @@ void walk_back(SplitRecord split, uint suffix, bool is_direct, uint is, uint end
     if (row != ROW_DEAD) {
         // Still in the prefix, which is long.
         if (split.prefix_max == UNBOUNDED) {
-            list_rule(split.rule);
+            if (!list_rule(split.rule)) {
+                atomicOr(control.retry_reasons, RETRY_PREFIXES);
+            }
         } else {
             push_all_starts(split, suffix);
         }

@@ -12,6 +12,7 @@
 // CPU twin: src/twin/schedule.rs.
 
 #include "bindings.glsl"
+#include "listed.glsl"
 
 layout(local_size_x = 1) in;
 
@@ -117,11 +118,43 @@ void end_round() {
     }
 }
 
+// Of more candidates than there is room for, or starts, lists the rules that have a large share. True if there is any.
+bool list_floods(uint first, uint count, bool are_starts) {
+    uint rules[FLOOD_SAMPLES];
+    for (uint taken = 0u; taken < FLOOD_SAMPLES; ++taken) {
+        uint of = candidates.suffixes_then_starts[first + taken * count / FLOOD_SAMPLES].of;
+        rules[taken] = are_starts ? of : rule_of(of);
+    }
+    bool has_any = false;
+    for (uint one = 0u; one < FLOOD_SAMPLES; ++one) {
+        uint share = 0u;
+        for (uint other = 0u; other < FLOOD_SAMPLES; ++other) {
+            share += rules[other] == rules[one] ? 1u : 0u;
+        }
+        if (share >= FLOOD_SHARE && !is_listed(rules[one])) {
+            has_any = list_rule(rules[one]) || has_any;
+        }
+    }
+    return has_any;
+}
+
+// What there is to do again. A flood is its own rule's: that is listed, and the others go on as they are.
+uint reasons_to_retry() {
+    uint reasons = retry_reasons();
+    if ((reasons & RETRY_CANDIDATES) == 0u || params.use_prefilter != PREFILTER_ALL) {
+        return reasons;
+    }
+    bool are_starts = control.candidate_count <= params.candidate_capacity;
+    bool has_floods = are_starts ? list_floods(params.candidate_capacity, params.start_capacity, true)
+        : list_floods(0u, params.candidate_capacity, false);
+    return has_floods ? RETRY_LISTED : reasons;
+}
+
 // After the suffixes of a pass, unless it has come further already.
 void end_confirmed() {
     control.prefiltered = 1u;
     control.generation += 1u;
-    control.retry_reasons |= retry_reasons();
+    control.retry_reasons = reasons_to_retry();
     if (control.retry_reasons != 0u) {
         begin_pass(params.pass_count);
     } else if (leaves_nothing(tables.header)) {

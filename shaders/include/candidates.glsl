@@ -1,11 +1,15 @@
 // How the kernels that look through the haystack hand candidate suffixes on.
 
+#include "listed.glsl"
+
 // Candidates and look-ups that are left to this invocation.
 uint steps_left = PREFILTER_STEPS;
 
 bool is_left_out(uint split) {
-    return params.use_prefilter == PREFILTER_BOUNDED
-        && tables.words[tables.header.splits + split * SPLIT_WORDS + 2u] == UNBOUNDED;
+    if (params.use_prefilter == PREFILTER_BOUNDED) {
+        return tables.words[tables.header.splits + split * SPLIT_WORDS + 2u] == UNBOUNDED;
+    }
+    return params.has_listed != 0u && is_listed(rule_of(split));
 }
 
 // Whether the byte at `at` is to be looked at.

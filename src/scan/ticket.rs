@@ -80,7 +80,7 @@ struct Part {
     is_prefiltered: bool,
     /// Whether the part before had too many candidates.
     is_flood: bool,
-    /// Whether rules have been listed, whose prefixes are long in this haystack.
+    /// Whether rules have been listed, whose prefixes are long in this haystack, or whose candidates are too many.
     has_listed: bool,
     is_direct: bool,
 }
@@ -529,6 +529,8 @@ impl ResidentRulePipeline {
             part.prefilter = layout::PREFILTER_BOUNDED;
         } else if outcome.retry_reasons & layout::RETRY_LISTED != 0 {
             part.has_listed = true;
+        } else if outcome.retry_reasons != 0 && !outcome.is_judged {
+            // Once more, with a judge: a flood may be a single rule's.
         } else if is_prefiltered && (outcome.retry_reasons != 0 || count > self.shape.hit_capacity)
         {
             // Starts that several candidates lead to make several hits: counts are not right here.

@@ -83,18 +83,6 @@ fn push_all_starts(
     }
 }
 
-fn list_rule(buffers: &mut Buffers, params: &ScanParams, rule: u32) {
-    let listed = &mut buffers.control.listed;
-    let place = listed.iter().position(|&known| known == 0 || known == rule + 1);
-    match place.filter(|_| params.pass_count == 1) {
-        Some(place) => {
-            listed[place] = rule + 1;
-            buffers.control.retry_reasons |= layout::RETRY_LISTED;
-        }
-        None => buffers.control.retry_reasons |= layout::RETRY_PREFIXES,
-    }
-}
-
 /// Whether a walk may go on for so many pieces. A candidate has an invocation to itself here.
 fn pays_for(
     buffers: &mut Buffers,
@@ -179,7 +167,11 @@ fn walk_back(
     }
     if row != layout::ROW_DEAD {
         match split.prefix_max {
-            layout::UNBOUNDED => list_rule(buffers, params, split.rule),
+            layout::UNBOUNDED => {
+                if !buffers.list_rule(params, split.rule) {
+                    buffers.control.retry_reasons |= layout::RETRY_PREFIXES;
+                }
+            }
             _ => push_all_starts(buffers, params, text, split, suffix),
         }
     } else if let (Some(start), Some(end)) = (least, exact_end) {
@@ -193,7 +185,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     let candidate = buffers.candidates[id as usize];
     let split: SplitRecord = buffers.record(buffers.header().splits, candidate.of);
     let suffix = candidate.at;
-    let is_listed = buffers.control.listed.contains(&(split.rule + 1));
+    let is_listed = buffers.is_listed(split.rule);
     let Some(text) = buffers.text(params, suffix) else { return };
     if suffix - text.begin < split.prefix_min || params.has_listed != 0 && is_listed {
         return;

@@ -111,8 +111,10 @@ fn push_candidate(buffers: &mut Buffers, params: &ScanParams, posting: u32, at: 
     let offset = posting >> layout::GRAM_OFFSET_SHIFT & layout::GRAM_MOST_OFFSET;
     let of = posting & ((1 << layout::GRAM_OFFSET_SHIFT) - 1);
     let split: SplitRecord = buffers.record(buffers.header().splits, of);
-    let is_left_out =
-        params.use_prefilter == layout::PREFILTER_BOUNDED && split.prefix_max == layout::UNBOUNDED;
+    let is_left_out = match params.use_prefilter {
+        layout::PREFILTER_BOUNDED => split.prefix_max == layout::UNBOUNDED,
+        _ => params.has_listed != 0 && buffers.is_listed(split.rule),
+    };
     if offset > at + 1 || is_left_out {
         return true;
     }

@@ -251,6 +251,22 @@ impl Buffers {
         retry_reasons | if fits { 0 } else { layout::RETRY_CANDIDATES }
     }
 
+    /// Has a rule verified from every start, in the next run. False if there is no room.
+    fn list_rule(&mut self, params: &ScanParams, rule: u32) -> bool {
+        let listed = &mut self.control.listed;
+        let place = listed.iter().position(|&known| known == 0 || known == rule + 1);
+        let place = place.filter(|_| params.pass_count == 1);
+        if let Some(place) = place {
+            listed[place] = rule + 1;
+            self.control.retry_reasons |= layout::RETRY_LISTED;
+        }
+        place.is_some()
+    }
+
+    fn is_listed(&self, rule: u32) -> bool {
+        self.control.listed.contains(&(rule + 1))
+    }
+
     /// Adds to a counter of the tenant.
     fn tally(&mut self, params: &ScanParams, counter: u32, value: u32) {
         let Tally { low, high } = &mut self.tallies[params.tenant as usize];

@@ -1,7 +1,7 @@
 //! The twin of `shaders/schedule.comp`.
 
 use super::{Buffers, chunk_count, compose_parts, rule_of_summary};
-use crate::shaders::layout::{self, Control, ScanParams};
+use crate::shaders::layout::{self, Control, ScanParams, SplitRecord};
 
 fn begin_pass(buffers: &mut Buffers, params: &ScanParams, pass: u32) {
     let control = &mut buffers.control;
@@ -88,10 +88,53 @@ fn end_round(buffers: &mut Buffers, params: &ScanParams) {
     }
 }
 
+/// Of more candidates than there is room for, or starts, lists the rules that have a large share. True if there is any.
+fn list_floods(
+    buffers: &mut Buffers,
+    params: &ScanParams,
+    first: u32,
+    count: u32,
+    are_starts: bool,
+) -> bool {
+    let rule_of = |sample: u32| {
+        let place = first + sample * count / layout::FLOOD_SAMPLES;
+        let of = buffers.candidates[place as usize].of;
+        if are_starts {
+            of
+        } else {
+            buffers.record::<SplitRecord>(buffers.header().splits, of).rule
+        }
+    };
+    let rules: Vec<u32> = (0..layout::FLOOD_SAMPLES).map(rule_of).collect();
+    let mut has_any = false;
+    for &rule in &rules {
+        let share = rules.iter().filter(|&&other| other == rule).count();
+        if share >= layout::FLOOD_SHARE as usize && !buffers.is_listed(rule) {
+            has_any |= buffers.list_rule(params, rule);
+        }
+    }
+    has_any
+}
+
+/// What there is to do again.
+fn reasons_to_retry(buffers: &mut Buffers, params: &ScanParams) -> u32 {
+    let reasons = buffers.retry_reasons(params);
+    if reasons & layout::RETRY_CANDIDATES == 0 || params.use_prefilter != layout::PREFILTER_ALL {
+        return reasons;
+    }
+    let ScanParams { candidate_capacity, start_capacity, .. } = *params;
+    let are_starts = buffers.control.candidate_count <= candidate_capacity;
+    let has_floods = match are_starts {
+        true => list_floods(buffers, params, candidate_capacity, start_capacity, true),
+        false => list_floods(buffers, params, 0, candidate_capacity, false),
+    };
+    if has_floods { layout::RETRY_LISTED } else { reasons }
+}
+
 fn end_confirmed(buffers: &mut Buffers, params: &ScanParams) {
     buffers.control.prefiltered = 1;
     buffers.control.generation = buffers.control.generation.wrapping_add(1);
-    buffers.control.retry_reasons = buffers.retry_reasons(params);
+    buffers.control.retry_reasons = reasons_to_retry(buffers, params);
     if buffers.control.retry_reasons != 0 {
         begin_pass(buffers, params, params.pass_count);
     } else if buffers.leaves_nothing(params) {

@@ -11,6 +11,7 @@ use crate::rules::Rule;
 use crate::rules::automata::position_nfa::{ByteSet, contains, insert};
 use crate::rules::prefilter::frequency::{Model, class_window_probability, models};
 use crate::rules::prefilter::gram::{CLASS_WINDOW, ClassWindow};
+use crate::rules::prefilter::reaches::Buckets;
 use crate::shaders::layout;
 
 /// The four classes of bytes that a pass's class windows are told by.
@@ -43,15 +44,18 @@ impl ByteClasses {
         let class_windows: Vec<(usize, Vec<ClassWindow>)> =
             rules.iter().map(of_rule).enumerate().filter(|(_, found)| !found.is_empty()).collect();
         let mut classes = ByteClasses { of_byte: [0; 256] };
+        // What no bucket has is not looked for in the lists.
+        let mut of_buckets = f64::INFINITY;
         if !class_windows.is_empty() && class_windows.len() <= MOST_RULES {
             let all: Vec<&ClassWindow> =
                 class_windows.iter().flat_map(|(_, found)| found).collect();
             classes = ByteClasses::least_frequent(&evenly(&all, MOST_CLASS_WINDOWS));
+            of_buckets = Buckets::of(all.into_iter()).frequency();
         }
         for (rule, class_windows) in &class_windows {
             let rows: usize = class_windows.iter().map(|found| classes.row_count(found)).sum();
-            prefiltered[*rule] =
-                rows <= MOST_ROWS && classes.frequency(class_windows) <= MOST_FREQUENT;
+            let frequency = classes.frequency(class_windows).min(of_buckets);
+            prefiltered[*rule] = rows <= MOST_ROWS && frequency <= MOST_FREQUENT;
         }
         classes
     }

@@ -15,41 +15,54 @@ use crate::shaders::layout;
 
 type Sets = [ByteSet; CLASS_WINDOW];
 
-/// The reach of every byte. Class windows share buckets so that these are rare, as far as taking one after the other leads
-/// to that.
-pub(crate) fn reaches<'a>(class_windows: impl Iterator<Item = &'a ClassWindow>) -> [u32; 256] {
-    let known: BTreeSet<Sets> = class_windows.map(|found| found.sets).collect();
-    let mut class_windows: Vec<(f64, Sets)> =
-        known.into_iter().map(|sets| (frequency(&sets), sets)).collect();
-    // The most frequent ones have a bucket of their own as long as there are any.
-    class_windows.sort_by(|one, other| other.0.total_cmp(&one.0));
-    let mut buckets =
-        [([ByteSet::default(); CLASS_WINDOW], 0.0); layout::CLASS_WINDOW_BUCKETS as usize];
-    for (_, sets) in class_windows {
-        if buckets.iter().any(|(bucket, _)| join(bucket, &sets) == *bucket) {
-            continue;
+/// Class windows by the buckets that they share, so that these are rare, as far as taking one after the other leads to that.
+pub(crate) struct Buckets([(Sets, f64); layout::CLASS_WINDOW_BUCKETS as usize]);
+
+impl Buckets {
+    pub(crate) fn of<'a>(class_windows: impl Iterator<Item = &'a ClassWindow>) -> Buckets {
+        let known: BTreeSet<Sets> = class_windows.map(|found| found.sets).collect();
+        let mut class_windows: Vec<(f64, Sets)> =
+            known.into_iter().map(|sets| (frequency(&sets), sets)).collect();
+        // The most frequent ones have a bucket of their own as long as there are any.
+        class_windows.sort_by(|one, other| other.0.total_cmp(&one.0));
+        let mut buckets =
+            [([ByteSet::default(); CLASS_WINDOW], 0.0); layout::CLASS_WINDOW_BUCKETS as usize];
+        for (_, sets) in class_windows {
+            if buckets.iter().any(|(bucket, _)| join(bucket, &sets) == *bucket) {
+                continue;
+            }
+            let joined = buckets.map(|(bucket, before)| {
+                let joined = join(&bucket, &sets);
+                let after = frequency(&joined);
+                (after - before, joined, after)
+            });
+            let best = (0..).zip(joined).min_by(|(_, one), (_, other)| one.0.total_cmp(&other.0));
+            let (bucket, (_, joined, after)) = best.expect("there are buckets");
+            let bucket: usize = bucket;
+            buckets[bucket] = (joined, after);
         }
-        let joined = buckets.map(|(bucket, before)| {
-            let joined = join(&bucket, &sets);
-            let after = frequency(&joined);
-            (after - before, joined, after)
-        });
-        let best = (0..).zip(joined).min_by(|(_, one), (_, other)| one.0.total_cmp(&other.0));
-        let (bucket, (_, joined, after)) = best.expect("there are buckets");
-        let bucket: usize = bucket;
-        buckets[bucket] = (joined, after);
+        Buckets(buckets)
     }
-    let mut reaches = [0; 256];
-    for (byte, reach) in (0..=255).zip(&mut reaches) {
-        for (bucket, (sets, _)) in (0..).zip(&buckets) {
-            // Bytes are taken from the last to the first.
-            for (place, set) in (0..layout::CLASS_WINDOW_BYTES).rev().zip(sets) {
-                *reach |=
-                    u32::from(contains(set, byte)) << (bucket * layout::CLASS_WINDOW_BYTES + place);
+
+    /// How often typical data has what a bucket asks for.
+    pub(crate) fn frequency(&self) -> f64 {
+        self.0.iter().map(|(_, frequency)| frequency).sum()
+    }
+
+    /// The reach of every byte.
+    pub(crate) fn reaches(&self) -> [u32; 256] {
+        let mut reaches = [0; 256];
+        for (byte, reach) in (0..=255).zip(&mut reaches) {
+            for (bucket, (sets, _)) in (0..).zip(&self.0) {
+                // Bytes are taken from the last to the first.
+                for (place, set) in (0..layout::CLASS_WINDOW_BYTES).rev().zip(sets) {
+                    *reach |= u32::from(contains(set, byte))
+                        << (bucket * layout::CLASS_WINDOW_BYTES + place);
+                }
             }
         }
+        reaches
     }
-    reaches
 }
 
 fn frequency(sets: &Sets) -> f64 {
@@ -86,7 +99,7 @@ mod tests {
                 ClassWindow { sets, offset: 0 }
             };
             let class_windows: Vec<ClassWindow> = bytes.iter().map(window).collect();
-            let reaches = reaches(class_windows.iter());
+            let reaches = Buckets::of(class_windows.iter()).reaches();
             for row in bytes.iter().flatten() {
                 prop_assert!(is_found(&reaches, row));
             }
@@ -104,7 +117,7 @@ mod tests {
             ClassWindow { sets, offset: 0 }
         };
         let texts = [b"abcdefgh", b"12345678", b"--------", b"hgfedcba"];
-        let reaches = reaches(texts.map(window).iter());
+        let reaches = Buckets::of(texts.map(window).iter()).reaches();
         assert!(texts.iter().all(|text| is_found(&reaches, text)));
         assert!(!is_found(&reaches, b"abcdefg8"));
         assert!(!is_found(&reaches, b"1234defgh".first_chunk().unwrap()));

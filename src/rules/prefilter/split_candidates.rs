@@ -96,10 +96,10 @@ pub(crate) fn factors(hir: &Hir, effort: &Effort) -> Option<Vec<SplitCandidates>
     of(hir, effort, 0)
 }
 
-/// As [`factors`], by class windows, for a rule as a whole.
+/// As [`factors`], by class windows, for a rule as a whole. Prefixes are bounded, or end soon in typical data.
 pub(crate) fn by_class_windows(hir: &Hir, effort: &Effort) -> Option<Vec<SplitCandidates>> {
     let mut candidates = SplitCandidates::by(hir, best_class_windows, effort);
-    candidates.list.retain(|candidate| !candidate.is_unbounded());
+    candidates.list.retain(|candidate| !candidate.is_unbounded() || !candidate.is_endless);
     (!candidates.list.is_empty()).then(|| vec![candidates])
 }
 
@@ -132,8 +132,9 @@ impl SplitCandidates {
             if let Some(windows) = windows(&shapes[at..], &mut alphabet, effort) {
                 let walked = walks.of_candidate(at, prefix, windows.end());
                 let cost = cost(windows.frequency, windows.gram_count, walked);
-                let risk = if walks.is_endless[..at].contains(&true) { OF_RISK } else { 0.0 };
-                list.push(SplitCandidate { score: cost + risk, at, prefix, windows });
+                let is_endless = walks.is_endless[..at].contains(&true);
+                let risk = if is_endless { OF_RISK } else { 0.0 };
+                list.push(SplitCandidate { score: cost + risk, at, prefix, is_endless, windows });
                 // Behind an endless part all others are at risk too.
                 if cost <= GOOD_ENOUGH {
                     break;
@@ -236,6 +237,8 @@ pub(crate) struct SplitCandidate {
     score: f64,
     at: usize,
     prefix: [usize; 2],
+    /// Whether typical text may go on in the prefix for longer than it is walked over.
+    is_endless: bool,
     windows: Windows,
 }
 

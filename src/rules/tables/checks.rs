@@ -37,11 +37,11 @@ pub(super) fn check_factors(split: &Split) -> Result<(), String> {
 
 pub(super) fn check_prefix(split: &Split) -> Result<(), String> {
     let [least, most] = split.prefix;
-    let Split { suffix, reverse_prefix, class_windows, .. } = split;
+    let Split { suffix, reverse_prefix, .. } = split;
     // Offsets of a haystack and a prefix are added up in 32 bits.
     let is_short = |length: u32| length <= layout::MAX_HAYSTACK_BYTES;
     let fits = if split.is_unbounded() {
-        is_short(least) && suffix.is_some() && reverse_prefix.is_some() && class_windows.is_empty()
+        is_short(least) && suffix.is_some() && reverse_prefix.is_some()
     } else {
         let spread = most.checked_sub(least);
         let is_close = spread.is_some_and(|spread| spread as usize <= MOST_SPREAD);

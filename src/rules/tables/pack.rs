@@ -19,7 +19,7 @@ use crate::rules::prefilter::byte_classes::ByteClasses;
 use crate::rules::prefilter::confirm;
 use crate::rules::prefilter::frequency::most_frequent_grams;
 use crate::rules::prefilter::gram::{CLASS_WINDOW, GRAM};
-use crate::rules::prefilter::reaches::reaches;
+use crate::rules::prefilter::reaches::Buckets;
 use crate::rules::tables::start_pairs::StartPairs;
 use crate::rules::{Rule, Run, Split};
 use crate::shaders::layout::{self, NfaNode, PassHeader, RuleRecord, SplitRecord};
@@ -424,7 +424,7 @@ impl<'a> Layout<'a> {
         let classes: Vec<u32> = classes.iter().map(|four| u32::from_le_bytes(*four)).collect();
         self.header.byte_classes = self.append(&classes);
         let all = splits.iter().flat_map(|(_, split)| &split.class_windows);
-        self.header.class_reaches = self.append(&reaches(all));
+        self.header.class_reaches = self.append(&Buckets::of(all).reaches());
         let rows = layout::CLASS_WINDOW_BYTES * layout::CLASS_WINDOW_CLASS_BITS;
         let mut index = vec![0_u32; 1 << rows];
         let mut known = HashMap::new();

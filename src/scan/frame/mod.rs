@@ -84,6 +84,8 @@ pub(crate) struct Frame {
     forecast: Forecast,
     /// What the next submission begins with, should it go on: `layout::SCHEDULE_*`.
     resumes_at: u32,
+    /// As in [`Outcome`].
+    is_judged: bool,
     /// What ended at each timestamp since `open`.
     stages: Vec<Stage>,
     nanoseconds: Vec<u64>,
@@ -122,6 +124,8 @@ pub(crate) struct Outcome {
     pub(crate) hit_count: u32,
     /// `layout::RETRY_*` bits: nothing was found out if there are any.
     pub(crate) retry_reasons: u32,
+    /// Whether the device has looked at what is to be done again, as it does where its run had rounds.
+    pub(crate) is_judged: bool,
     /// The number of the matches; none if hits left open too much to tell which of them count.
     pub(crate) match_count: Option<u32>,
 }
@@ -192,6 +196,7 @@ impl Frame {
             end: Replay::new(device, &format!("{name}/end"))?,
             forecast: Forecast::default(),
             resumes_at: layout::SCHEDULE_ROUND,
+            is_judged: false,
             stages: Vec::new(),
             nanoseconds: Vec::new(),
             staged: None,

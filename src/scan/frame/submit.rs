@@ -30,11 +30,14 @@ impl Frame {
         self.bind(&source)?;
         self.stages.clear();
         self.stages.push(Stage::Begin);
-        let rounds = self.resources.first_rounds(params, self.forecast.rounds);
+        let is_same = matches!(source, Source::AsBefore);
+        // What is done again is judged on the device.
+        let expected = self.forecast.rounds.max(is_same.into());
+        let rounds = self.resources.first_rounds(params, expected);
+        self.is_judged = rounds != 0;
         self.resumes_at =
             if rounds == 0 { layout::SCHEDULE_CONFIRMED } else { layout::SCHEDULE_ROUND };
         let mut upload = None;
-        let is_same = matches!(source, Source::AsBefore);
         match source {
             Source::Host { bytes, span: None } => {
                 let window = self.window.as_mut().expect("asked for by `takes_directly`");
@@ -143,6 +146,7 @@ impl Frame {
         Ok(Outcome {
             hit_count: header.hit_count,
             retry_reasons: header.retry_reasons,
+            is_judged: self.is_judged,
             match_count: is_told.then_some(header.match_count),
         })
     }

@@ -573,9 +573,12 @@ fn a_candidate_flood_is_prefiltered_in_parts() {
     let mut rare = vec![b' '; 100_000];
     rare[70_000..70_006].copy_from_slice(b"foobar");
     let flood = b"fooba foobar-".repeat(3000);
+    // So many rules that none has a large share.
+    let mut patterns = vec![r"\bfoobar\b", "(?:[a-z]{0,9}?)fooba[r ]", "[a-z]*oobar-", "[0-9]-"];
+    let others: Vec<String> = (1..=16).map(|least| format!("[a-z]{{{least},20}}?fooba")).collect();
+    patterns.extend(others.iter().map(String::as_str));
     for kind in KINDS {
-        let rules =
-            rules(kind, &[r"\bfoobar\b", "(?:[a-z]{0,9}?)fooba[r ]", "[a-z]*oobar-", "[0-9]-"]);
+        let rules = rules(kind, &patterns);
         let tuning =
             Tuning { bytes_per_candidate: u32::MAX, ..Tuning::for_device(backend.device_info()) };
         let options = options(rare.len(), 100_000);
@@ -590,6 +593,29 @@ fn a_candidate_flood_is_prefiltered_in_parts() {
         let stats = session.scan_into(&backend, &flood, &mut matches, &mut scratch).unwrap();
         assert_eq!(matches, rules.reference_scan(&flood));
         assert!(stats.submissions > 3, "{stats:?}");
+    }
+}
+
+/// A rule that has too many candidates is verified from every start, and the others are looked for as ever.
+#[test]
+fn a_flood_is_its_own_rules() {
+    let backend = TestBackend::new();
+    let keys: Vec<String> = (0..50).map(|key| format!("[a-z]{{0,30}}key{key:02}x")).collect();
+    let flood = ["aaaa".repeat(5000), "aakey07xaaaakey49x".to_owned()].concat().into_bytes();
+    for kind in KINDS {
+        let mut patterns = vec!["aaaa"];
+        patterns.extend(keys.iter().map(String::as_str));
+        let rules = rules(kind, &patterns);
+        let tuning =
+            Tuning { bytes_per_candidate: u32::MAX, ..Tuning::for_device(backend.device_info()) };
+        let options = options(flood.len(), 100_000);
+        let session = prepare(&rules, &backend, &options, &tuning).unwrap();
+        let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
+        let stats = session.scan_into(&backend, &flood, &mut matches, &mut scratch).unwrap();
+        assert_eq!(matches, rules.reference_scan(&flood));
+        // One that finds out that there are too many, perhaps one that finds out whose they are, and the scan itself,
+        // of which matches may turn out to be many.
+        assert!(stats.submissions <= 5, "{stats:?}");
     }
 }
 

@@ -182,7 +182,7 @@ fn kernels_do_what_their_twins_do() {
             let options = PipelineOptions { match_kind, dfa_budget, ..PipelineOptions::default() };
             let rules = RulePipeline::with_options(&patterns, options).unwrap();
             let unbounded = rules.rules().iter().flat_map(|rule| &rule.splits);
-            assert_eq!(unbounded.filter(|split| split.is_unbounded()).count(), 1);
+            assert_eq!(unbounded.filter(|split| split.is_unbounded()).count(), 3);
             assert_eq!(tables_of(&rules).header.has_class_windows, 1);
             for params in [whole, tight, window, prefiltered, filtered_tight, bounded, part] {
                 compare_scan(&backend, &rules, haystack, params);

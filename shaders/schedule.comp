@@ -8,7 +8,8 @@
 // ran, by putting the queue's counters right and going on to the next pass once no walker and no task
 // is left; after the suffixes it sees whether candidates fit, and whether they left anything to do. Before a
 // round it makes summaries of what long walks have named. It sets the grids of what follows, which are empty if
-// that belongs to a pass that is over or not yet begun. Loops: MOST_SUMMARIES and SUMMARY_LISTS.
+// that belongs to a pass that is over or not yet begun. Loops: MOST_SUMMARIES, SUMMARY_LISTS, and FLOOD_SAMPLES by itself
+// and by MOST_LISTED.
 // CPU twin: src/twin/schedule.rs.
 
 #include "bindings.glsl"
@@ -186,6 +187,12 @@ void restart() {
     begin_pass(0u);
 }
 
+// Whether the scan is at what this belongs to: what it began with or, where nothing is looked for, began anew.
+bool is_current() {
+    bool is_anew = params.stage == SCHEDULE_RESTART || params.stage == SCHEDULE_ANEW;
+    return is_anew ? control.restarted != 0u : control.restarted == 0u || params.use_prefilter == PREFILTER_NONE;
+}
+
 void main() {
     // Of no starts but those that are listed to be verified again, if there are any.
     bool is_again = params.end_start == 0u;
@@ -193,24 +200,22 @@ void main() {
     if (is_again && !begins_again && control.verified_again == 0u) {
         return;
     }
-    // Once a scan was begun anew, nothing is looked for.
-    bool is_current = control.restarted == 0u || params.use_prefilter == PREFILTER_NONE;
     if (begins_again) {
         begin_again();
     } else if (params.stage == SCHEDULE_BEGIN) {
         begin_pass(0u);
     } else if (params.stage == SCHEDULE_RESTART) {
         restart();
-    } else if (params.stage == SCHEDULE_ROUND && control.verify_dfa_x != 0u) {
+    } else if ((params.stage == SCHEDULE_ROUND || params.stage == SCHEDULE_ANEW) && control.verify_dfa_x != 0u) {
         end_round();
-    } else if (params.stage == SCHEDULE_CONFIRMED && is_current && control.pass == params.pass && control.prefiltered == 0u) {
+    } else if (params.stage == SCHEDULE_CONFIRMED && is_current() && control.pass == params.pass && control.prefiltered == 0u) {
         end_confirmed();
     }
     control.queue_base = control.queue_head;
     control.unfinished = 0u;
 
     // Once hits have left starts open, none but these are verified.
-    bool runs = control.pass == params.pass && is_again == (control.verified_again != 0u) && is_current;
+    bool runs = control.pass == params.pass && is_again == (control.verified_again != 0u) && is_current();
     bool prefilters = runs && params.use_prefilter != PREFILTER_NONE && control.prefiltered == 0u;
     uint bytes = params.prefilter_workgroup * PREFILTER_BYTES * params.prefilter_turns;
     uint begin = params.prefilter_first & ~(PREFILTER_BYTES - 1u);

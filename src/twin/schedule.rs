@@ -181,16 +181,20 @@ pub(crate) fn schedule(buffers: &mut Buffers, params: &ScanParams) {
     if begins_again {
         begin_again(control, params);
     }
-    // Once a scan was begun anew, nothing is looked for.
-    let is_current = |control: &Control| {
-        control.restarted == 0 || params.use_prefilter == layout::PREFILTER_NONE
+    // What it began with or, where nothing is looked for, began anew.
+    let is_anew = [layout::SCHEDULE_RESTART, layout::SCHEDULE_ANEW].contains(&params.stage);
+    let is_current = |control: &Control| match is_anew {
+        true => control.restarted != 0,
+        false => control.restarted == 0 || params.use_prefilter == layout::PREFILTER_NONE,
     };
     let is_prefiltered = buffers.control.pass != params.pass || buffers.control.prefiltered != 0;
     let is_prefiltered = is_prefiltered || !is_current(&buffers.control);
     match params.stage {
         layout::SCHEDULE_BEGIN => begin_pass(buffers, params, 0),
         layout::SCHEDULE_RESTART => restart(buffers, params),
-        layout::SCHEDULE_ROUND if buffers.control.verify_dfa_x != 0 => end_round(buffers, params),
+        layout::SCHEDULE_ROUND | layout::SCHEDULE_ANEW if buffers.control.verify_dfa_x != 0 => {
+            end_round(buffers, params);
+        }
         layout::SCHEDULE_CONFIRMED if !is_prefiltered => end_confirmed(buffers, params),
         _ => {}
     }

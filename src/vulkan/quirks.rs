@@ -6,8 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ash::vk;
 
-use super::info::DeviceKind;
-
 const NVIDIA: u32 = 0x10DE;
 
 /// Turns of loops, in total, after which lavapipe (Mesa 22.3.6) ends the loops of all invocations that run together,
@@ -15,15 +13,6 @@ const NVIDIA: u32 = 0x10DE;
 /// the loops of code paths that are not taken.
 #[cfg(test)]
 pub(crate) const LAVAPIPE_LOOP_TURNS: u32 = 65_535;
-
-/// Whether kernels leave out barriers among the invocations of a subgroup.
-///
-/// On a CPU these are lanes of one vector, which need none. And lavapipe (seen with Mesa 25.0.7, not with 22.3.6) takes such
-/// a barrier for one of the workgroup: where some subgroups come to more of them than others do, it leaves out, without a
-/// word, all that the former would have done behind those.
-pub(crate) fn runs_in_lockstep(kind: DeviceKind) -> bool {
-    kind == DeviceKind::Cpu
-}
 
 /// Whether an instance that could be destroyed has to be left alone.
 ///

@@ -102,3 +102,5 @@ const uint SCHEDULE_BEGIN = 1u;
 const uint SCHEDULE_CONFIRMED = 2u;
 const uint SCHEDULE_SELECTED = 3u;
 const uint SCHEDULE_RESTART = 4u;
+// A round of what has been begun anew.
+const uint SCHEDULE_ANEW = 5u;

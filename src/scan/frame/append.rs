@@ -240,7 +240,8 @@ impl Resources {
         self.append_end(to, marks, params, true, true);
 
         // What there was no room for is done anew, with every start.
-        let params = ScanParams { use_prefilter: layout::PREFILTER_NONE, has_listed: 0, ..params };
+        let (use_prefilter, stage) = (layout::PREFILTER_NONE, layout::SCHEDULE_ANEW);
+        let params = ScanParams { use_prefilter, stage, has_listed: 0, ..params };
         self.schedule(to, ScanParams { stage: layout::SCHEDULE_RESTART, ..params });
         self.record_all_rounds(to, marks, params, rounds, FirstPass::Resumed);
         self.append_end(to, marks, params, true, true);

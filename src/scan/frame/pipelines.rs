@@ -6,8 +6,7 @@ use rayon::prelude::*;
 
 use crate::shaders::{self, Kernel, layout};
 use crate::vulkan::pipeline::{ComputePipeline, KernelDesc, SetLayout};
-use crate::vulkan::quirks::runs_in_lockstep;
-use crate::{Backend, BackendError, MatchKind};
+use crate::{Backend, BackendError, DeviceKind, MatchKind};
 
 /// What every session has.
 const OF_ALL: [&Kernel; 16] = [
@@ -158,4 +157,13 @@ impl Kernels {
             set_layout: set_layout.clone(),
         })
     }
+}
+
+/// Whether kernels leave out barriers among the invocations of a subgroup.
+///
+/// On a CPU these are lanes of one vector, which need none. And lavapipe (seen with Mesa 25.0.7, not with 22.3.6) takes such
+/// a barrier for one of the workgroup: where some subgroups come to more of them than others do, it leaves out, without a
+/// word, all that the former would have done behind those.
+fn runs_in_lockstep(kind: DeviceKind) -> bool {
+    kind == DeviceKind::Cpu
 }

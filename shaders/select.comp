@@ -175,8 +175,8 @@ void main() {
     }
     count = hits.count;
     bool is_done = is_over(tables.header);
-    if (control.selected == SELECTED_ALL || control.selected == SELECTED_UNTOLD) {
-        // By an earlier run of this kernel.
+    if (control.selected == SELECTED_ALL || control.selected == SELECTED_OPEN || control.selected == SELECTED_UNTOLD) {
+        // By an earlier run of this kernel; starts that it has left open have to be verified first.
         if (lane() == 0u) {
             leave(0u);
         }

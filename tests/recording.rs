@@ -261,6 +261,23 @@ fn kept_cases() {
     assert!(times > 1, "{times}");
     assert_eq!((state, matches), (RecordedState::Complete, expected));
     scanner.end(&setting);
+    // What hits had left open was selected from once more before it was verified, now and then.
+    let begin = "ABCDkey7abABCDabcdabxabxababcdabxababcdabcdxx";
+    let text = [begin, &"q".repeat(187), "xxabcdabcdabcdABCDaxabcd"].concat();
+    let patterns = [
+        r"[a-z]*[^ y]{0,60}?(?i:abcd)(?s:.){2,}\b",
+        r"[a-z]*[^ y](?:abcd|bcda)\B|[a-z]?(?i:abcd)\B",
+    ];
+    let rules = self::rules(MatchKind::LeftmostFirst, &patterns);
+    let mut scanner = setting.scanner(rules, text.len(), 4000);
+    let expected = scanner.rules.reference_scan(text.as_bytes());
+    for _ in 0..200 {
+        let options = RecordOptions::default();
+        let (times, state, matches) = scanner.run(&setting, text.as_bytes(), 4000, &options);
+        assert!(times > 0);
+        assert_eq!((state, matches), (RecordedState::Complete, expected.clone()));
+    }
+    scanner.end(&setting);
     setting.end();
 }
 

@@ -6,13 +6,14 @@ use crate::MatchKind;
 use crate::shaders::layout::{self, Candidate, Hit, ReadbackHeader, ScanParams};
 
 /// The head and, if it says so, the matches, which are where the hits were then, too. None if an earlier call has selected
-/// them.
+/// them, or left starts open that have yet to be verified.
 pub(crate) fn select(
     buffers: &mut Buffers,
     params: &ScanParams,
 ) -> Option<(ReadbackHeader, Vec<Hit>)> {
     let count = buffers.hit_count;
-    if [layout::SELECTED_ALL, layout::SELECTED_UNTOLD].contains(&buffers.control.selected) {
+    let settled = [layout::SELECTED_ALL, layout::SELECTED_OPEN, layout::SELECTED_UNTOLD];
+    if settled.contains(&buffers.control.selected) {
         buffers.leave(0);
         return None;
     }

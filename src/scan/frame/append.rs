@@ -236,7 +236,6 @@ impl Resources {
     fn append_go_on(&self, to: &mut Recorder, marks: &mut Marks, params: ScanParams, rounds: u32) {
         self.schedule(to, params);
         self.record_all_rounds(to, marks, params, rounds, FirstPass::Resumed);
-        self.verify_again(to, marks, params);
         self.append_end(to, marks, params, true, true);
 
         // What there was no room for is done anew, with every start.

@@ -450,3 +450,21 @@ fn nothing_is_selected_from_twice() {
     assert!(device.bytes(layout::BINDING_READBACK).iter().all(|&byte| byte == 0xEE));
     assert_eq!(state.control.tiles_x, 0);
 }
+
+/// What hits have left open is verified before anything is selected from them again.
+#[test]
+fn nothing_is_selected_from_what_is_open() {
+    let backend = TestBackend::new();
+    let tables = tables_of(&RulePipeline::new(&["abcd"]).unwrap());
+    let kernels = kernels_of(&backend, MatchKind::LeftmostFirst, &tables, false);
+    let hit = (Hit { pattern_id: 0, start: 1, end: 2 }, layout::NO_SUFFIX);
+    let meaning = Meaning { hits: vec![hit], ..Meaning::default() };
+    let mut state = buffers(&tables, MatchKind::LeftmostFirst, &[meaning]);
+    state.control.selected = layout::SELECTED_OPEN;
+    let device = OnDevice::new(&backend, &state);
+    device.run(&kernels, &kernels.select, &params(), [1, 1]);
+    assert_eq!(select(&mut state, &params()), None);
+    let theirs = device.read(&state);
+    assert_eq!((theirs.control, theirs.hits), (state.control, state.hits.clone()));
+    assert_eq!(state.control.selected, layout::SELECTED_OPEN);
+}

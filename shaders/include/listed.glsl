@@ -13,12 +13,18 @@ bool list_rule(uint rule) {
     return false;
 }
 
+// Whether a rule is in one of eight places from `place` on.
+bool is_in(uint place, uint rule) {
+    uvec4 low = uvec4(control.listed[place], control.listed[place + 1u], control.listed[place + 2u], control.listed[place + 3u]);
+    place += 4u;
+    uvec4 high = uvec4(control.listed[place], control.listed[place + 1u], control.listed[place + 2u], control.listed[place + 3u]);
+    uvec4 name = uvec4(rule + 1u);
+    return any(equal(low, name)) || any(equal(high, name));
+}
+
+// Without a loop, which a CPU device would end: this is asked for each posting (`LAVAPIPE_LOOP_TURNS` in src/vulkan/quirks.rs).
 bool is_listed(uint rule) {
-    bool found = false;
-    for (uint place = 0u; !found && place < MOST_LISTED && control.listed[place] != 0u; ++place) {
-        found = control.listed[place] == rule + 1u;
-    }
-    return found;
+    return is_in(0u, rule) || is_in(8u, rule) || is_in(16u, rule) || is_in(MOST_LISTED - 8u, rule);
 }
 
 // The rule of a split.

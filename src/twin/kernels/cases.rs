@@ -372,3 +372,50 @@ fn rules_with_long_prefixes_are_listed() {
         }
     }
 }
+
+/// Of a flood, of candidates or of starts, the rules that have a large share are listed.
+#[test]
+fn floods_are_listed() {
+    let backend = TestBackend::new();
+    let haystack = b"abcd1efgh2 abcd3 ".repeat(60);
+    let rules = RulePipeline::new(&["abcd", r"[a-z]{0,9}efgh\d", "zyxw"]).unwrap();
+    let tables = tables_of(&rules);
+    let kernels = kernels_of(&backend, MatchKind::LeftmostFirst, &tables, false);
+    let room = ScanParams { use_prefilter: layout::PREFILTER_ALL, ..whole(&haystack) };
+    // Which candidates there is room for is a race, so that all that comes before is the twins'.
+    for params in
+        [ScanParams { candidate_capacity: 48, ..room }, ScanParams { start_capacity: 48, ..room }]
+    {
+        let mut state = used_buffers(MatchKind::LeftmostFirst, &tables, &haystack, &params);
+        gram_prefilter(&mut state, &params);
+        confirm(&mut state, &params);
+        let end_confirmed = ScanParams { stage: layout::SCHEDULE_CONFIRMED, ..params };
+        compare(&backend, &kernels, &mut state, &end_confirmed, "schedule");
+        let Control { retry_reasons, pass, listed, .. } = state.control;
+        assert_eq!((retry_reasons, pass), (layout::RETRY_LISTED, params.pass_count));
+        assert!(listed.contains(&1) && !listed.contains(&3), "{listed:?}");
+    }
+}
+
+/// Whoever asks, for each of thousands of postings, whether one of many rules is listed is done in time.
+#[test]
+fn listed_rules_have_no_candidates() {
+    let backend = TestBackend::new();
+    let patterns: Vec<String> = (0..240).map(|count| format!("abcd[0-9]{{0,{count}}}")).collect();
+    let rules = RulePipeline::new(&patterns).unwrap();
+    let tables = tables_of(&rules);
+    let kernels = kernels_of(&backend, MatchKind::LeftmostFirst, &tables, false);
+    let haystack = b"abcd".repeat(2000);
+    let params = ScanParams {
+        use_prefilter: layout::PREFILTER_ALL,
+        has_listed: 1,
+        candidate_capacity: 1 << 19,
+        ..whole(&haystack)
+    };
+    let mut state = used_buffers(MatchKind::LeftmostFirst, &tables, &haystack, &params);
+    for (rule, listed) in (100..).zip(&mut state.control.listed) {
+        *listed = rule + 1;
+    }
+    compare(&backend, &kernels, &mut state, &params, "gram_prefilter");
+    assert_eq!(state.control.candidate_count, 2000 * (240 - layout::MOST_LISTED));
+}

@@ -10,9 +10,9 @@
 // DFA accepts, is not built far enough, or has not come to an end after SUFFIX_STEPS bytes. The prefix is then
 // walked back to all the places where it may begin. Where prefix and suffix are exact, or the prefix has one length,
 // and params.is_direct says so, that is a hit already. Rules with unbounded prefixes that are too long for that are
-// listed. Loops, for each candidate: a fourth of SUFFIX_STEPS, PREFIX_STEPS, what prefixes of one split may vary by, twice
-// MOST_LISTED (and once more while a rule is listed), and the bits of params.slot_count; and for all of them
-// params.most_pieces times a fourth of PIECE_STEPS. CPU twin: src/twin/confirm.rs.
+// listed. Loops, for each candidate: a fourth of SUFFIX_STEPS, PREFIX_STEPS, what prefixes of one split may vary by,
+// MOST_LISTED while a rule is listed, and the bits of params.slot_count; and for all of them params.most_pieces times a
+// fourth of PIECE_STEPS. CPU twin: src/twin/confirm.rs.
 
 #include "bindings.glsl"
 #include "walk.glsl"
@@ -175,7 +175,7 @@ void walk_back(SplitRecord split, uint suffix, bool is_direct, uint is, uint end
 void confirm_one(Candidate candidate) {
     SplitRecord split = split_record(candidate.of);
     uint suffix = candidate.at;
-    if (!enter_text(suffix) || suffix - text_begin() < split.prefix_min || (params.has_listed != 0u && is_listed(split.rule))) {
+    if (!enter_text(suffix) || suffix - text_begin() < split.prefix_min) {
         return;
     }
     uint end;

@@ -8,8 +8,7 @@
 // ran, by putting the queue's counters right and going on to the next pass once no walker and no task
 // is left; after the suffixes it sees whether candidates fit, and whether they left anything to do. Before a
 // round it makes summaries of what long walks have named. It sets the grids of what follows, which are empty if
-// that belongs to a pass that is over or not yet begun. Loops: MOST_SUMMARIES, SUMMARY_LISTS, and FLOOD_SAMPLES by itself
-// and by MOST_LISTED.
+// that belongs to a pass that is over or not yet begun. Loops: MOST_SUMMARIES, SUMMARY_LISTS, FLOOD_SAMPLES by itself.
 // CPU twin: src/twin/schedule.rs.
 
 #include "bindings.glsl"

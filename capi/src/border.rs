@@ -3,6 +3,7 @@
 
 use std::ffi::{CStr, c_char};
 use std::mem::offset_of;
+use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use vkscan::Match;
 
@@ -33,6 +34,26 @@ macro_rules! sized {
     };
 }
 pub(crate) use sized;
+
+/// Fails if something that is not used is set; `instead` is what to do.
+pub(crate) fn unused(reserved: u32, name: &str, instead: &str) -> Result<(), Failure> {
+    match reserved {
+        0 => Ok(()),
+        _ => Err(Failure::argument(format!("`{name}` is not 0: {instead}"))),
+    }
+}
+
+/// What to do about parts of plain structs that are not used.
+pub(crate) const ZERO: &str = "set what is not used to zero";
+
+/// What a mutex holds, unless another thread is at it.
+pub(crate) fn peek<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(state) => Some(state),
+        Err(TryLockError::Poisoned(state)) => Some(state.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
 
 /// What a pointer must point to.
 fn check<T>(pointer: *const T, name: &str) -> Result<(), Failure> {

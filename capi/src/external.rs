@@ -98,10 +98,7 @@ fn semaphore_handle(handle: u32) -> Result<SemaphoreHandle, Failure> {
 }
 
 fn from_c(memory: &vkscan_external_memory) -> Result<ExternalMemory, Failure> {
-    if memory.reserved != 0 {
-        let text = "`memory.reserved` is not 0: set what is not used to zero";
-        return Err(Failure::argument(text));
-    }
+    border::unused(memory.reserved, "memory.reserved", border::ZERO)?;
     let handle = memory_handle(memory.handle)?;
     let is_known = memory.memory_type != VKSCAN_UNKNOWN_MEMORY_TYPE;
     Ok(ExternalMemory::new(handle, memory.allocation_bytes)

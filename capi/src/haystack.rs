@@ -70,11 +70,9 @@ pub(crate) unsafe fn source<'a>(haystack: *const vkscan_haystack) -> Result<Sour
             haystack.imported.as_ref(),
         )
     };
+    border::unused(haystack.reserved, "haystack.reserved", border::ZERO)?;
     let is_bytes = haystack.len > 0 || !haystack.bytes.is_null();
     match (is_bytes, staged, resident, imported) {
-        _ if haystack.reserved != 0 => {
-            Err(Failure::argument("`haystack.reserved` is not 0: set what is not used to zero"))
-        }
         (_, None, None, None) => Ok(Source::Bytes(bytes)),
         (false, Some(staged), None, None) => Ok(Source::Staged(staged.lock().clone())),
         (false, None, Some(resident), None) => Ok(Source::Resident(resident.share())),

@@ -37,11 +37,7 @@ impl vkscan_raw_buffer {
     ///
     /// It is what its documentation says, or null.
     pub(crate) unsafe fn get(self, name: &str) -> Result<RawBuffer, Failure> {
-        if self.reserved != 0 {
-            return Err(Failure::argument(format!(
-                "`{name}.reserved` is not 0: set what is not used to zero"
-            )));
-        }
+        border::unused(self.reserved, &format!("{name}.reserved"), border::ZERO)?;
         // SAFETY: as the caller promises.
         Ok(unsafe { RawBuffer::new(self.buffer, self.size, self.usage) })
     }

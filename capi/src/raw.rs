@@ -463,11 +463,8 @@ pub unsafe extern "C" fn vkscan_backend_from_raw(
     run(|| {
         // SAFETY: as the header asks of the caller.
         let (to, raw) = unsafe { (HandleOut::new(backend, "backend")?, border::read(raw, "raw")?) };
-        if raw.reserved != 0 {
-            return Err(Failure::argument(
-                "`reserved` is not 0: fill the struct by vkscan_raw_device_init first",
-            ));
-        }
+        let instead = "fill the struct by vkscan_raw_device_init first";
+        border::unused(raw.reserved, "reserved", instead)?;
         // SAFETY: as the header asks of the caller.
         let (instance_extensions, device_extensions) = unsafe {
             (

@@ -200,11 +200,11 @@ fn from_c(options: &vkscan_pipeline_options) -> Result<PipelineOptions, Failure>
             )));
         }
     };
-    if options.reserved != 0 {
-        return Err(Failure::argument(
-            "`reserved` is not 0: fill the options by vkscan_pipeline_options_init first",
-        ));
-    }
+    border::unused(
+        options.reserved.into(),
+        "reserved",
+        "fill the options by vkscan_pipeline_options_init first",
+    )?;
     Ok(PipelineOptions::default()
         .match_kind(match_kind)
         .unicode(unicode)

@@ -1,11 +1,11 @@
 //! Scans in flight: submitted by one call, and waited for by another.
 
 use std::mem::replace;
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use vkscan::{Haystack, Match, RawSemaphore, ResidentRulePipeline, ScanStats, Ticket};
 
-use crate::border::{HandleOut, Out, vkscan_match};
+use crate::border::{HandleOut, Out, peek, vkscan_match};
 use crate::haystack::{self, Source, vkscan_haystack};
 use crate::objects::{semaphores, vkscan_raw_semaphore};
 use crate::session::{self, Results, Scratch, Session, vkscan_scan_stats, vkscan_session};
@@ -70,15 +70,10 @@ impl vkscan_ticket {
 
     /// Whether there is nothing to wait for. While another thread waits there is.
     fn is_ready(&self) -> bool {
-        let state = match self.state.try_lock() {
-            Ok(state) => state,
-            Err(TryLockError::Poisoned(state)) => state.into_inner(),
-            Err(TryLockError::WouldBlock) => return false,
-        };
-        match &*state {
+        peek(&self.state).is_some_and(|state| match &*state {
             State::InFlight(in_flight) => in_flight.ticket.is_ready(),
             _ => true,
-        }
+        })
     }
 
     fn wait(&self, to: &Results) -> Result<(), Failure> {

@@ -185,9 +185,8 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     let candidate = buffers.candidates[id as usize];
     let split: SplitRecord = buffers.record(buffers.header().splits, candidate.of);
     let suffix = candidate.at;
-    let is_listed = buffers.is_listed(split.rule);
     let Some(text) = buffers.text(params, suffix) else { return };
-    if suffix - text.begin < split.prefix_min || params.has_listed != 0 && is_listed {
+    if suffix - text.begin < split.prefix_min {
         return;
     }
     if split.prefix_min == split.prefix_max {

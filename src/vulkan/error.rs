@@ -212,6 +212,16 @@ impl BackendError {
         BackendError::InvalidHandle { what: what.into(), reason: reason.into() }
     }
 
+    /// The same, unless a driver says that it does not know what was handed to it from elsewhere.
+    pub(super) fn of_external(self, what: &str, reason: &str) -> BackendError {
+        match self {
+            BackendError::Vulkan { result: vk::Result::ERROR_INVALID_EXTERNAL_HANDLE, .. } => {
+                BackendError::invalid(what, reason)
+            }
+            error => error,
+        }
+    }
+
     /// The error a failed Vulkan command stands for.
     pub(super) fn from_vk(call: &'static str, result: vk::Result) -> BackendError {
         let out_of =

@@ -381,11 +381,6 @@ fn no_memory_type() -> BackendError {
 
 /// What an import is refused with, in words that say what to do.
 fn refused(error: BackendError) -> BackendError {
-    match error {
-        BackendError::Vulkan { result: vk::Result::ERROR_INVALID_EXTERNAL_HANDLE, .. } => {
-            let reason = "the driver knows it as no memory of that kind and size on this device";
-            BackendError::invalid("the file descriptor", reason)
-        }
-        error => error,
-    }
+    let reason = "the driver knows it as no memory of that kind and size on this device";
+    error.of_external("the file descriptor", reason)
 }

@@ -1,7 +1,7 @@
 //! Semaphores that others share by a file descriptor, on other devices, in other processes or by other interfaces:
 //! `VK_KHR_external_semaphore_fd`.
 
-use std::os::fd::{AsRawFd as _, FromRawFd as _, IntoRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
 use ash::vk::Handle as _;
 use ash::{khr, vk};
@@ -9,6 +9,7 @@ use ash::{khr, vk};
 use super::Backend;
 use super::device::{Core, DeviceRef};
 use super::error::{BackendError, Result};
+use super::quirks;
 
 /// What semaphore it is, and how a file descriptor stands for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -163,23 +164,17 @@ impl ExternalSemaphore {
             .handle_type(handle.kind())
             .fd(fd.as_raw_fd());
         let functions = functions(device);
-        device
-            .call("vkImportSemaphoreFdKHR", || {
+        let imported = quirks::give_fd(&device.info().driver_name, fd, || {
+            device.call("vkImportSemaphoreFdKHR", || {
                 // SAFETY: the semaphore is of that type, and nobody uses it yet; the file descriptor is open, and what the
                 // caller promises it to be.
                 unsafe { functions.import_semaphore_fd(&info) }
             })
-            .map_err(|error| match error {
-                BackendError::Vulkan {
-                    result: vk::Result::ERROR_INVALID_EXTERNAL_HANDLE, ..
-                } => BackendError::invalid(
-                    "the file descriptor",
-                    "the driver knows it as no such semaphore on this device",
-                ),
-                error => error,
-            })?;
-        // It is the driver's now.
-        let _ = fd.into_raw_fd();
+        });
+        imported.map_err(|error| {
+            let reason = "the driver knows it as no such semaphore on this device";
+            error.of_external("the file descriptor", reason)
+        })?;
         Ok(semaphore)
     }
 

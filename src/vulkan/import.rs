@@ -83,12 +83,6 @@ pub(crate) fn import(device: &Arc<Device>, name: &str, owner: Owner) -> Result<(
 /// What an import is refused with, in words that say what to do.
 fn refused(error: BackendError, size: u64) -> BackendError {
     match error {
-        BackendError::Vulkan { result: vk::Result::ERROR_INVALID_EXTERNAL_HANDLE, .. } => {
-            BackendError::invalid(
-                "the host memory",
-                "the driver does not import memory of this kind: scan it as a byte slice",
-            )
-        }
         BackendError::OutOfMemory { .. } => BackendError::OutOfMemory {
             memory: Memory::Host,
             bytes: Some(size),
@@ -96,6 +90,9 @@ fn refused(error: BackendError, size: u64) -> BackendError {
                    no mapping that is read-only)"
                 .to_owned(),
         },
-        error => error,
+        error => error.of_external(
+            "the host memory",
+            "the driver does not import memory of this kind: scan it as a byte slice",
+        ),
     }
 }

@@ -125,11 +125,11 @@ fn default_options() -> vkscan_ring_options {
 }
 
 fn from_c(options: &vkscan_ring_options) -> Result<MegakernelSessionConfig, Failure> {
-    if options.reserved != 0 {
-        return Err(Failure::argument(
-            "`reserved` is not 0: fill the options by vkscan_ring_options_init first",
-        ));
-    }
+    border::unused(
+        options.reserved,
+        "reserved",
+        "fill the options by vkscan_ring_options_init first",
+    )?;
     Ok(MegakernelSessionConfig::default()
         .slot_count(options.slot_count)
         .workgroup_size_x(options.workgroup_size_x)

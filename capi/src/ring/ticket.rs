@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{CString, c_char};
 use std::mem::replace;
 use std::ptr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vkscan::{
     RingError, RingItem, RingItemError, RingPublished, RingPublishedBatch, RingResults, RingStats,
@@ -14,7 +14,7 @@ use super::Ring;
 use super::batch::Place;
 use super::item::Items;
 use crate::backend::c_text;
-use crate::border::{SizedOut, matches_of, sized, vkscan_match};
+use crate::border::{SizedOut, matches_of, peek, sized, vkscan_match};
 use crate::session::{nanoseconds, vkscan_scan_stats};
 use crate::status::{Failure, free, get, run, vkscan_status};
 
@@ -170,15 +170,10 @@ impl vkscan_ring_ticket {
 
     /// Whether there is nothing to wait for. While another thread waits there is.
     fn is_ready(&self) -> bool {
-        let state = match self.state.try_lock() {
-            Ok(state) => state,
-            Err(TryLockError::Poisoned(state)) => state.into_inner(),
-            Err(TryLockError::WouldBlock) => return false,
-        };
-        match &*state {
+        peek(&self.state).is_some_and(|state| match &*state {
             State::InFlight(in_flight) => in_flight.is_ready(),
             _ => true,
-        }
+        })
     }
 
     fn wait(&self) -> Result<(), Failure> {

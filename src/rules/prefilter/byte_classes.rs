@@ -5,6 +5,7 @@
 //! so it is for few classes and class windows only: where there are more of either, classes are joined by an estimate
 //! first, and the cost is counted over some of the class windows. Both choose byte classes, and no choice of them loses a match.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::rules::Rule;
@@ -44,18 +45,18 @@ impl ByteClasses {
         let class_windows: Vec<(usize, Vec<ClassWindow>)> =
             rules.iter().map(of_rule).enumerate().filter(|(_, found)| !found.is_empty()).collect();
         let mut classes = ByteClasses { of_byte: [0; 256] };
-        // What no bucket has is not looked for in the lists.
-        let mut of_buckets = f64::INFINITY;
-        if !class_windows.is_empty() && class_windows.len() <= MOST_RULES {
-            let all: Vec<&ClassWindow> =
-                class_windows.iter().flat_map(|(_, found)| found).collect();
+        let all: Vec<&ClassWindow> = class_windows.iter().flat_map(|(_, found)| found).collect();
+        let is_few = class_windows.len() <= MOST_RULES;
+        if !class_windows.is_empty() && is_few {
             classes = ByteClasses::least_frequent(&evenly(&all, MOST_CLASS_WINDOWS));
-            of_buckets = Buckets::of(all.into_iter()).frequency();
         }
+        // What no bucket has is not looked for in the lists.
+        let of_buckets = LazyCell::new(|| Buckets::of(all.iter().copied()).frequency());
         for (rule, class_windows) in &class_windows {
             let rows: usize = class_windows.iter().map(|found| classes.row_count(found)).sum();
-            let frequency = classes.frequency(class_windows).min(of_buckets);
-            prefiltered[*rule] = rows <= MOST_ROWS && frequency <= MOST_FREQUENT;
+            let is_rare = classes.frequency(class_windows) <= MOST_FREQUENT
+                || is_few && *of_buckets <= MOST_FREQUENT;
+            prefiltered[*rule] = rows <= MOST_ROWS && is_rare;
         }
         classes
     }

@@ -333,14 +333,28 @@ GlushkovWord glushkov_word(uint word) {
     return load_glushkov_word(word);
 }
 
+// Whether each invocation can hold a word of the set, and shared memory what positions lead to.
+bool walks_in_registers() {
+    return glushkov.word_count <= lanes && glushkov.shared_exception_count <= GLUSHKOV_FEW_EXCEPTIONS;
+}
+
 void load_glushkov_record() {
     uint at = rule.glushkov;
     glushkov = GlushkovRecord(tables.words[at], tables.words[at + 1u], tables.words[at + 2u], tables.words[at + 3u],
-                      tables.words[at + 4u], tables.words[at + 5u], tables.words[at + 6u]);
+                      tables.words[at + 4u], tables.words[at + 5u], tables.words[at + 6u],
+                      tables.words[at + 7u], tables.words[at + 8u]);
     own_word = load_glushkov_word(min(lane, glushkov.word_count - 1u));
     for (uint word = lane; word < glushkov.word_count; word += lanes) {
         small[glushkov.word_count + word] = 0u;
     }
+    if (walks_in_registers()) {
+        uint count = glushkov.shared_exception_count * GLUSHKOV_SHARED_WORDS;
+        for (uint word = lane; word < count; word += lanes) {
+            small_edges[word] = tables.words[glushkov.shared_exceptions + word];
+        }
+        step_count += (count + lanes - 1u) / lanes;
+    }
+    sync_subgroup();
 }
 
 // Begins a walk of the rule on sets of positions.
@@ -354,12 +368,14 @@ void begin_glushkov(Task task) {
     sync_subgroup();
 }
 
-// Which look-arounds of the rule hold between two bytes: a bit for each.
-uint looks_that_hold(uint before, uint after) {
+// Which look-arounds of the rule hold at `at`: a bit for each.
+uint looks_that_hold(uint at) {
     uint holding = 0u;
+    uint before = byte_before(at);
+    uint after = byte_after(at);
     for (uint look = 0u; look < glushkov.look_count; ++look) {
         uint kind = tables.words[glushkov.looks + look];
-        holding |= look_holds(kind, glushkov.line_terminator, walker.at, before, after) ? 1u << look : 0u;
+        holding |= look_holds(kind, glushkov.line_terminator, at, before, after) ? 1u << look : 0u;
     }
     step_count += glushkov.look_count;
     return holding;
@@ -370,6 +386,11 @@ void add_next(uint guard, uint holding, uint word, uint positions) {
     if ((guard & ~holding) == 0u) {
         atomicOr(small[glushkov.word_count + word], positions);
     }
+}
+
+// The number of the word that a shared exception leads to.
+uint target_word(uvec4 exception) {
+    return exception.z & (1u << GLUSHKOV_SOURCE_SHIFT) - 1u;
 }
 
 // From the positions that have read the byte before, finds those that they lead to.
@@ -394,7 +415,7 @@ void lead_on(uint holding) {
             uvec4 target = uvec4(tables.words[entry], tables.words[entry + 1u], tables.words[entry + 2u],
                                  tables.words[entry + 3u]);
             if ((set & target.x) != 0u) {
-                add_next(target.y, holding, target.z, target.w);
+                add_next(target.y, holding, target_word(target), target.w);
             }
             turns += 1u;
         }
@@ -436,6 +457,109 @@ bool accept_glushkov() {
     return true;
 }
 
+// A shared exception of the rule, or none where there are no more.
+uvec4 exception_at(uint index) {
+    uint at = index * GLUSHKOV_SHARED_WORDS;
+    return index < glushkov.shared_exception_count
+        ? uvec4(small_edges[at], small_edges[at + 1u], small_edges[at + 2u], small_edges[at + 3u]) : uvec4(0u);
+}
+
+// What a byte reaches, of the word that this invocation has; `reads` are the bytes' classes by invocation, from the rule's `reach` on.
+uint reached_by(uint reads, uint index) {
+    return tables.words[subgroupShuffle(reads, index) + min(lane, glushkov.word_count - 1u)];
+}
+
+// Walks on, on a set in registers, over bytes that end nothing: to one that no position reads, or behind which the walk may have to be
+// done in order, or may end. What does not depend on the set is loaded ahead. False if the scan has been given up.
+bool walk_in_registers() {
+    bool has_word = lane < glushkov.word_count;
+    GlushkovWord word = own_word;
+    uint set = has_word ? small[lane] : 0u;
+    uint accept = lane == glushkov.accept >> 5 ? 1u << (glushkov.accept & 31u) : 0u;
+    uvec4 own_exception = exception_at(lane);
+    uint exception_turns = (glushkov.shared_exception_count + lanes - 1u) / lanes;
+    uint at = walker.at;
+    uint stop = walker.start + min(params.max_scan, text_end() - walker.start);
+    if (params.is_final == 0u) {
+        stop = min(stop, text_end() - min(text_end(), rule.lookahead));
+    }
+    bool goes_on = true;
+    bool going = true;
+    while (goes_on && at < stop) {
+        // A byte for each invocation.
+        uint count = min(lanes, stop - at);
+        uint own_at = min(at + lane, stop - 1u);
+        uint reads = glushkov.reach + class_of(rule.classes, byte_at(own_at)) * glushkov.word_count;
+        uint holds = 0u;
+        if (glushkov.look_count > 0u) {
+            holds = looks_that_hold(own_at);
+            step_count = subgroupMax(step_count);
+        }
+        uvec4 ahead = uvec4(reached_by(reads, 0u), reached_by(reads, min(1u, count - 1u)),
+                            reached_by(reads, min(2u, count - 1u)), reached_by(reads, min(3u, count - 1u)));
+        for (uint index = 0u; goes_on && index < count; ++index) {
+            uint reached = ahead.x;
+            ahead = uvec4(ahead.yzw, reached_by(reads, min(index + 4u, count - 1u)));
+            uint holding = subgroupShuffle(holds, index);
+            uint shift = set & word.shift;
+            uint next = shift << 1 | (set & word.self_loop);
+            if (glushkov.word_count > 1u) {
+                uint carried = subgroupShuffle(shift >> 31, max(lane, 1u) - 1u);
+                next |= lane == 0u ? 0u : carried;
+            }
+            bool is_led = false;
+            for (uint turn = 0u; turn < exception_turns; ++turn) {
+                uvec4 exception = turn == 0u ? own_exception : exception_at(turn * lanes + lane);
+                uint source = subgroupShuffle(set, exception.z >> GLUSHKOV_SOURCE_SHIFT);
+                bool leads = (source & exception.x) != 0u && (exception.y & ~holding) == 0u;
+                if (glushkov.word_count == 1u) {
+                    next |= subgroupOr(leads ? exception.w : 0u);
+                } else if (leads) {
+                    atomicOr(small[glushkov.word_count + target_word(exception)], exception.w);
+                    is_led = true;
+                }
+            }
+            if (subgroupAny(is_led)) {
+                sync_subgroup();
+                if (has_word) {
+                    next |= small[glushkov.word_count + lane];
+                    small[glushkov.word_count + lane] = 0u;
+                }
+                sync_subgroup();
+            }
+            bool accepts = subgroupAny(has_word && (next & accept) != 0u);
+            uint emitted = walker.emitted;
+            next &= ~accept;
+            if (MATCH_ALL == 0u && accepts) {
+                next &= ~word.pruned;
+                bool is_doubtful = subgroupAny(has_word && (next & word.doubtful) != 0u);
+                emitted = is_doubtful ? at + max(at - walker.start, GLUSHKOV_DOUBTED) : 0u;
+            }
+            uint read = has_word ? next & reached : 0u;
+            bool is_doubted = walker.emitted != 0u && (accepts || at >= walker.emitted);
+            goes_on = subgroupAny(read != 0u) && !is_doubted && step_count < params.nfa_step_budget;
+            if (goes_on) {
+                if (accepts && MATCH_ALL == 0u) {
+                    walker.last = at;
+                    walker.emitted = emitted;
+                } else if (accepts && at >= walker.from) {
+                    going = emit_once(at);
+                    goes_on = going;
+                }
+                set = read;
+                at += 1u;
+                step_count += 1u + exception_turns;
+            }
+        }
+    }
+    walker.at = at;
+    if (has_word) {
+        small[lane] = set;
+    }
+    sync_subgroup();
+    return going;
+}
+
 // A step of a walk on sets of positions, over one byte. False if the scan has been given up.
 bool step_glushkov() {
     bool is_alive = walker.at < text_end() && walker.at - walker.start < params.max_scan;
@@ -443,7 +567,7 @@ bool step_glushkov() {
     uint read = glushkov.reach + (is_alive ? class_of(rule.classes, after) * glushkov.word_count : 0u);
     // Of the first word, ahead of its use: memory is slow.
     uint first_read = tables.words[read + min(lane, glushkov.word_count - 1u)];
-    lead_on(looks_that_hold(byte_before(walker.at), after));
+    lead_on(looks_that_hold(walker.at));
     uint accept_word = glushkov.word_count + (glushkov.accept >> 5);
     if ((small[accept_word] >> (glushkov.accept & 31u) & 1u) != 0u) {
         sync_subgroup();
@@ -634,7 +758,7 @@ bool end_position() {
 // A step of a walk. False if the scan has been given up.
 bool step_on() {
     if (walker.mode == NFA_GLUSHKOV) {
-        return step_glushkov();
+        return (!walks_in_registers() || walk_in_registers()) && step_glushkov();
     }
     if (walker.mode == NFA_CLEARING) {
         // `batch` counts the stamps cleared: those of a small rule and, before epochs begin again, all in scratch.

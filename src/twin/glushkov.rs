@@ -59,7 +59,8 @@ impl<'b> Walk<'b> {
                 .step_by(layout::GLUSHKOV_SHARED_WORDS as usize)
             {
                 if set & at(entry) != 0 {
-                    add(at(entry + 1), at(entry + 2), at(entry + 3));
+                    let to = at(entry + 2) & ((1 << layout::GLUSHKOV_SOURCE_SHIFT) - 1);
+                    add(at(entry + 1), to, at(entry + 3));
                 }
             }
             for bit in (0..32).filter(|bit| set & word.exceptions & 1 << bit != 0) {

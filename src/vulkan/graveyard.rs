@@ -1,7 +1,6 @@
 //! What was dropped while the device was still at it.
 
 use std::mem::take;
-use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ash::vk;
@@ -34,11 +33,11 @@ impl Kept {
         }
     }
 
-    fn buffers(&self) -> &[Buffer] {
+    fn buffers(&self) -> Vec<&Buffer> {
         match self {
-            Kept::Buffer(buffer) => slice::from_ref(buffer),
-            Kept::Set(set) => set.buffers(),
-            Kept::Pipeline(_) | Kept::Timestamps(_) => &[],
+            Kept::Buffer(buffer) => vec![buffer],
+            Kept::Set(set) => set.buffers().collect(),
+            Kept::Pipeline(_) | Kept::Timestamps(_) => Vec::new(),
         }
     }
 }

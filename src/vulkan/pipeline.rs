@@ -214,6 +214,29 @@ pub(crate) struct Binding<'a> {
     pub(crate) range: u64,
 }
 
+/// The same, once it is bound.
+struct Bound {
+    binding: u32,
+    array_index: u32,
+    buffer: Buffer,
+    offset: u64,
+    range: u64,
+}
+
+impl Bound {
+    fn new(one: &Binding) -> Bound {
+        let &Binding { binding, array_index, offset, range, .. } = one;
+        Bound { binding, array_index, buffer: one.buffer.clone(), offset, range }
+    }
+
+    /// A buffer of the caller's is another one each time: its handle may be that of one that is no more.
+    fn is(&self, one: &Binding) -> bool {
+        let place = (one.binding, one.array_index, one.offset, one.range);
+        (self.binding, self.array_index, self.offset, self.range) == place
+            && self.buffer.is(one.buffer)
+    }
+}
+
 /// Buffers bound to a layout: it can be used by any number of command buffers at the same time.
 pub(crate) struct DescriptorSet {
     device: DeviceRef,
@@ -221,7 +244,7 @@ pub(crate) struct DescriptorSet {
     raw: vk::DescriptorSet,
     name: String,
     _layout: Arc<SetLayout>,
-    buffers: Vec<Buffer>,
+    bound: Vec<Bound>,
 }
 
 impl DescriptorSet {
@@ -259,7 +282,7 @@ impl DescriptorSet {
             raw: vk::DescriptorSet::null(),
             name: name.to_owned(),
             _layout: layout.clone(),
-            buffers: Vec::new(),
+            bound: Vec::new(),
         };
         let layouts = [layout.raw];
         let info =
@@ -272,10 +295,16 @@ impl DescriptorSet {
         Ok(set)
     }
 
-    /// Binds buffers in place of those that were bound. Commands that use the set would hold it, so there are none.
+    /// Binds buffers in place of those that were bound, and leaves alone what stays the same. Commands that use the set would
+    /// hold it, so there are none.
     pub(crate) fn bind(&mut self, bindings: &[Binding]) -> Result<()> {
+        let stays = |index: usize, one: &Binding| {
+            self.bound.get(index).is_some_and(|bound| bound.is(one))
+        };
+        let other = bindings.iter().enumerate().filter(|(index, one)| !stays(*index, one));
+        let other: Vec<_> = other.map(|(_, one)| one).collect();
         let info = self.device.info();
-        for binding in bindings {
+        for binding in &other {
             let what =
                 || format!("{} in descriptor set {} (bytes)", binding.buffer.name(), self.name);
             within(what, binding.range, info.max_storage_buffer_range)?;
@@ -288,31 +317,37 @@ impl DescriptorSet {
             assert!(binding.range > 0, "{} is empty", what());
             binding.buffer.check(&(binding.offset..binding.offset + binding.range));
         }
-        let infos: Vec<_> = bindings
+        let infos: Vec<_> = other
             .iter()
             .map(|one| {
-                [vk::DescriptorBufferInfo::default()
+                vk::DescriptorBufferInfo::default()
                     .buffer(one.buffer.raw())
                     .offset(one.offset)
-                    .range(one.range)]
+                    .range(one.range)
             })
             .collect();
-        let writes: Vec<_> = bindings
-            .iter()
-            .zip(&infos)
-            .map(|(one, info)| {
+        // Elements of an array that follow each other are one write.
+        let follows = |one: &&Binding, next: &&Binding| {
+            (next.binding, next.array_index) == (one.binding, one.array_index + 1)
+        };
+        let mut before = 0;
+        let writes: Vec<_> = other
+            .chunk_by(follows)
+            .map(|run| {
+                let infos = &infos[before..before + run.len()];
+                before += run.len();
                 vk::WriteDescriptorSet::default()
                     .dst_set(self.raw)
-                    .dst_binding(one.binding)
-                    .dst_array_element(one.array_index)
+                    .dst_binding(run[0].binding)
+                    .dst_array_element(run[0].array_index)
                     .descriptor_type(vk::DescriptorType::STORAGE_BUFFER)
-                    .buffer_info(info)
+                    .buffer_info(infos)
             })
             .collect();
         // SAFETY: the set is not in use: `&mut self`. The buffers live as long as it does.
         unsafe { self.device.raw().update_descriptor_sets(&writes, &[]) };
-        self.buffers.clear();
-        self.buffers.extend(bindings.iter().map(|one| one.buffer.clone()));
+        self.bound.clear();
+        self.bound.extend(bindings.iter().map(Bound::new));
         Ok(())
     }
 
@@ -321,8 +356,8 @@ impl DescriptorSet {
     }
 
     /// The buffers that are bound, each as often as it is.
-    pub(super) fn buffers(&self) -> &[Buffer] {
-        &self.buffers
+    pub(super) fn buffers(&self) -> impl Iterator<Item = &Buffer> {
+        self.bound.iter().map(|one| &one.buffer)
     }
 }
 

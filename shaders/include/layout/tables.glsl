@@ -30,6 +30,11 @@ const uint GLUSHKOV_MOST_WORDS = 256u;
 const uint GLUSHKOV_WORD_WORDS = 8u;
 const uint GLUSHKOV_TARGET_WORDS = 3u;
 const uint GLUSHKOV_SHARED_WORDS = 4u;
+// Of a shared exception's third word, the bits below which there is the number of the word that is led to.
+const uint GLUSHKOV_SOURCE_SHIFT = 16u;
+// Most exceptions that are all shared, though but one position leads there: NFA_SMALL_EDGES words of shared memory.
+const uint GLUSHKOV_FEW_EXCEPTIONS = 256u;
+const uint GLUSHKOV_MANY = 0xFFFFFFFFu;
 // Bytes that a walk on Glushkov sets goes on for after a match that may not have pruned all that it should, or as many
 // as before it, if these are more.
 const uint GLUSHKOV_DOUBTED = 64u;
@@ -226,6 +231,10 @@ struct GlushkovRecord {
     uint reach;
     // GlushkovWord array.
     uint of_words;
+    // All shared exceptions, one word's behind the other's, and how many these are: at most GLUSHKOV_FEW_EXCEPTIONS where
+    // there are no others, else GLUSHKOV_MANY.
+    uint shared_exceptions;
+    uint shared_exception_count;
 };
 
 // Positions in a word of a set, and what they lead to. Offsets count words, as in PassHeader.
@@ -239,7 +248,7 @@ struct GlushkovWord {
     uint exceptions;
     uint exception_lists;
     // What several lead to, in an array up to, and without, shared_exceptions_end: GLUSHKOV_SHARED_WORDS each of these positions, and
-    // then a guard, a word's number and the positions in that word.
+    // then a guard, the word's number and, below it, that of the word which is led to, and the positions in that.
     uint shared_exceptions;
     uint shared_exceptions_end;
     // That a match prunes, for its thread is preferred to theirs; and that it may prune, or not.

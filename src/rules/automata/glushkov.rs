@@ -231,6 +231,16 @@ impl Glushkov {
             }
         }
 
+        let count = |targets: &Targets| targets.len();
+        let all = exceptions.values().chain(shared_exceptions.values()).map(count).sum::<usize>();
+        let are_few = all <= layout::GLUSHKOV_FEW_EXCEPTIONS as usize;
+        if are_few {
+            for (position, targets) in std::mem::take(&mut exceptions) {
+                let of_word = (position / 32, 1 << (position % 32));
+                shared_exceptions.entry(of_word).or_default().extend(targets);
+            }
+        }
+
         let mut laid_out = vec![0; GlushkovRecord::WORDS];
         let mut append = |words: &[u32]| {
             let offset = at + narrow::<_, u32>(laid_out.len());
@@ -248,14 +258,23 @@ impl Glushkov {
                 lists.push(append(&[count].into_iter().chain(triples).collect::<Bits>()));
             }
             word.exception_lists = append(&lists);
-            let of_word = shared_exceptions.range((index, 0)..(index + 1, 0));
-            let quadruples = of_word.flat_map(|(&(_, positions), targets)| {
-                targets.iter().map(move |(&[guard, to], &bits)| [positions, guard, to, bits])
-            });
-            let quadruples: Vec<[u32; 4]> = quadruples.collect();
-            word.shared_exceptions = append(quadruples.as_flattened());
-            word.shared_exceptions_end =
-                word.shared_exceptions + narrow::<_, u32>(quadruples.as_flattened().len());
+        }
+        let mut shared: Vec<u32> = Vec::new();
+        for (index, word) in words.iter_mut().enumerate() {
+            word.shared_exceptions = narrow(shared.len());
+            for (&(_, positions), targets) in shared_exceptions.range((index, 0)..(index + 1, 0)) {
+                let of_word = narrow::<_, u32>(index) << layout::GLUSHKOV_SOURCE_SHIFT;
+                let quadruple = |(&[guard, to], &bits): (&[u32; 2], &u32)| {
+                    [positions, guard, of_word | to, bits]
+                };
+                shared.extend(targets.iter().flat_map(quadruple));
+            }
+            word.shared_exceptions_end = narrow(shared.len());
+        }
+        let first = append(&shared);
+        for word in &mut words {
+            word.shared_exceptions += first;
+            word.shared_exceptions_end += first;
         }
         let of_words = append(bytemuck::cast_slice(&words));
         let record = GlushkovRecord {
@@ -266,6 +285,8 @@ impl Glushkov {
             line_terminator: self.line_terminator,
             reach,
             of_words,
+            shared_exceptions: first,
+            shared_exception_count: if are_few { narrow(all) } else { layout::GLUSHKOV_MANY },
         };
         laid_out[..GlushkovRecord::WORDS].copy_from_slice(bytemuck::cast_slice(&[record]));
         laid_out

@@ -213,10 +213,14 @@ fn end(to: &mut Recorder, has_barriers: bool) {
 impl Resources {
     /// Records what a recording begins with: the haystack's length, and the haystack if it is copied.
     fn append_start(&self, to: &mut Recorder, params: ScanParams, what: &Appended) {
-        let len_at = offset_of!(Control, haystack_len) as u64;
-        let words = [params.haystack_len, params.epoch];
-        to.update_buffer(&self.control, len_at, bytes_of(&words));
-        self.reset(to, false);
+        let len_at = offset_of!(Control, haystack_len);
+        let control = Control {
+            haystack_len: params.haystack_len,
+            recording: params.epoch,
+            ..Control::default()
+        };
+        to.fill_buffer(&self.hits, 0, 4, 0);
+        to.update_buffer(&self.control, len_at as u64, &bytes_of(&control)[len_at..]);
         if what.is_copied {
             let Span { buffer, offset, .. } = what.haystack;
             let size = params.haystack_len.into();
@@ -225,7 +229,7 @@ impl Resources {
         }
         if let Some(Span { buffer, offset, .. }) = what.length {
             to.transfer_to_transfer();
-            let region = vk::BufferCopy { src_offset: offset, dst_offset: len_at, size: 4 };
+            let region = vk::BufferCopy { src_offset: offset, dst_offset: len_at as u64, size: 4 };
             to.copy_buffer(buffer, &self.control, &[region]);
         }
         to.transfer_to_compute();

@@ -28,7 +28,7 @@ SplitRecord split_record(uint split) {
     return SplitRecord(tables.words[at], tables.words[at + 1u], tables.words[at + 2u],
                         tables.words[at + 3u], tables.words[at + 4u], tables.words[at + 5u],
                         tables.words[at + 6u], tables.words[at + 7u], tables.words[at + 8u],
-                        tables.words[at + 9u]);
+                        tables.words[at + 9u], tables.words[at + 10u]);
 }
 
 // What a walk over a suffix tells.
@@ -167,15 +167,18 @@ void walk_back(SplitRecord split, uint suffix, bool is_direct, uint is, uint end
         } else {
             push_all_starts(split, suffix);
         }
-    } else if (has_exact_end && least != NO_START) {
-        emit_report(rule_record(split.rule).pattern_id, least, end, suffix | split.report - 1u << REPORT_SHIFT);
+    } else if (has_exact_end && least < end) {
+        // Nothing but this start leads to the haystack's end first.
+        uint report = split.is_at_end != 0u ? NO_SUFFIX : suffix | split.report - 1u << REPORT_SHIFT;
+        emit_report(rule_record(split.rule).pattern_id, least, end, report);
     }
 }
 
 void confirm_one(Candidate candidate) {
     SplitRecord split = split_record(candidate.of);
-    uint suffix = candidate.at;
-    if (!enter_text(suffix) || suffix - text_begin() < split.prefix_min) {
+    // What is in an item is told by its last byte: its end may be where the next one begins.
+    uint suffix = candidate.at + split.is_at_end;
+    if (!enter_text(candidate.at) || suffix - text_begin() < split.prefix_min) {
         return;
     }
     uint end;

@@ -244,21 +244,31 @@ uint turn_place(uint turn) {
     return group * params.prefilter_workgroup * PREFILTER_BYTES;
 }
 
-// Hands on the splits that match at the start of the haystack only, or of each packed item.
+// Hands on the splits whose suffixes are at the start of the haystack only, or of each packed item, and at its end, if the
+// range looked through has that.
 void push_anchored() {
+    bool has_starts = params.prefilter_first + 1u == max(params.first_start, 1u);
+    bool has_ends = params.is_final != 0u && prefilter_end() == haystack_len();
     uint width = gl_NumWorkGroups.x * params.prefilter_workgroup;
-    uint count = PACKED == 1u ? params.slot_count : 1u;
+    uint count = !has_starts && !has_ends ? 0u : PACKED == 1u ? params.slot_count : 1u;
     for (uint index = gl_GlobalInvocationID.x; index < count && steps_left != 0u; index += width) {
         uint start = 0u;
-        bool is_start = true;
+        uint end = haystack_len();
         if (PACKED == 1u) {
             Slot slot = ring.slots[slot_place(index)];
             start = slot.begin;
-            is_start = is_claimed(slot);
+            end = is_claimed(slot) ? slot.end : start;
         }
         steps_left -= 1u;
-        if (is_start && start >= params.first_start && start < end_start()) {
-            push_candidates(tables.header.anchored, start);
+        // Nothing is not matched.
+        if (start == end) {
+            continue;
+        }
+        if (has_starts && start >= params.first_start && start < end_start()) {
+            push_candidates(tables.header.at_start, start);
+        }
+        if (has_ends && end > params.first_start) {
+            push_candidates(tables.header.at_end, end - 1u);
         }
     }
 }
@@ -282,9 +292,7 @@ void load_bitmap() {
 void main() {
     load_bitmap();
     salt = tables.header.gram_salt;
-    if (params.prefilter_first + 1u == max(params.first_start, 1u)) {
-        push_anchored();
-    }
+    push_anchored();
     enter_subgroup();
     uint turn_bytes = gl_NumWorkGroups.x * params.prefilter_workgroup * PREFILTER_BYTES;
     uint begin = params.prefilter_first & ~(PREFILTER_BYTES - 1u);

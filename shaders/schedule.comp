@@ -8,7 +8,7 @@
 // ran, by putting the queue's counters right and going on to the next pass once no walker and no task
 // is left; after the suffixes it sees whether candidates fit, and whether they left anything to do. Before a
 // round it makes summaries of what long walks have named. It sets the grids of what follows, which are empty if
-// that belongs to a pass that is over or not yet begun. Loops: MOST_SUMMARIES, SUMMARY_LISTS, FLOOD_SAMPLES by itself.
+// that belongs to a pass that is over or not yet begun. Loops: MOST_SUMMARIES, SUMMARY_LISTS, FLOOD_SAMPLES by FLOOD_RULES.
 // CPU twin: src/twin/schedule.rs.
 
 #include "bindings.glsl"
@@ -118,21 +118,59 @@ void end_round() {
     }
 }
 
-// Of more candidates than there is room for, or starts, lists the rules that have a large share. True if there is any.
-bool list_floods(uint first, uint count, bool are_starts) {
+// Of more candidates than there is room for, or starts, of which `total` were counted, lists the rules that have the largest
+// shares, until what the others have fits twice over. True if there is any.
+//
+// A rule that has more of the samples than FLOOD_RULES + 1 others could have each is found by counting up, for each of
+// FLOOD_RULES, and down, for all of them, where another comes (J. Misra and D. Gries, "Finding repeated elements", 1982).
+bool list_floods(uint first, uint capacity, uint total, bool are_starts) {
     uint rules[FLOOD_SAMPLES];
-    for (uint taken = 0u; taken < FLOOD_SAMPLES; ++taken) {
-        uint of = candidates.suffixes_then_starts[first + taken * count / FLOOD_SAMPLES].of;
-        rules[taken] = are_starts ? of : rule_of(of);
+    uint names[FLOOD_RULES];
+    uint counts[FLOOD_RULES];
+    for (uint place = 0u; place < FLOOD_RULES; ++place) {
+        names[place] = 0u;
+        counts[place] = 0u;
     }
-    bool has_any = false;
-    for (uint one = 0u; one < FLOOD_SAMPLES; ++one) {
-        uint share = 0u;
-        for (uint other = 0u; other < FLOOD_SAMPLES; ++other) {
-            share += rules[other] == rules[one] ? 1u : 0u;
+    for (uint taken = 0u; taken < FLOOD_SAMPLES; ++taken) {
+        uint place = taken * (capacity / FLOOD_SAMPLES) + taken * (capacity % FLOOD_SAMPLES) / FLOOD_SAMPLES;
+        uint of = candidates.suffixes_then_starts[first + place].of;
+        uint rule = are_starts ? of : rule_of(of);
+        rules[taken] = rule;
+        uint own = FLOOD_RULES;
+        uint free = FLOOD_RULES;
+        for (uint place = 0u; place < FLOOD_RULES; ++place) {
+            own = counts[place] != 0u && names[place] == rule ? place : own;
+            free = counts[place] == 0u ? place : free;
         }
-        if (share >= FLOOD_SHARE && !is_listed(rules[one])) {
-            has_any = list_rule(rules[one]) || has_any;
+        own = own == FLOOD_RULES ? free : own;
+        for (uint place = 0u; place < FLOOD_RULES; ++place) {
+            names[place] = place == own ? rule : names[place];
+            counts[place] = place == own ? counts[place] + 1u : own == FLOOD_RULES ? counts[place] - 1u : counts[place];
+        }
+    }
+    for (uint place = 0u; place < FLOOD_RULES; ++place) {
+        uint share = 0u;
+        for (uint taken = 0u; counts[place] != 0u && taken < FLOOD_SAMPLES; ++taken) {
+            share += rules[taken] == names[place] ? 1u : 0u;
+        }
+        counts[place] = share;
+    }
+    uint left = FLOOD_SAMPLES;
+    uint fitting = capacity / max(total / (FLOOD_SAMPLES / 2u), 1u);
+    bool has_any = false;
+    bool goes_on = true;
+    for (uint turn = 0u; goes_on && turn < FLOOD_RULES; ++turn) {
+        uint most = 0u;
+        uint rule = 0u;
+        for (uint place = 0u; place < FLOOD_RULES; ++place) {
+            rule = counts[place] > most ? names[place] : rule;
+            most = max(most, counts[place]);
+        }
+        goes_on = left > fitting && most >= FLOOD_SAMPLES / FLOOD_RULES && !is_listed(rule) && list_rule(rule);
+        has_any = has_any || goes_on;
+        left -= most;
+        for (uint place = 0u; place < FLOOD_RULES; ++place) {
+            counts[place] = names[place] == rule ? 0u : counts[place];
         }
     }
     return has_any;
@@ -145,8 +183,9 @@ uint reasons_to_retry() {
         return reasons;
     }
     bool are_starts = control.candidate_count <= params.candidate_capacity;
-    bool has_floods = are_starts ? list_floods(params.candidate_capacity, params.start_capacity, true)
-        : list_floods(0u, params.candidate_capacity, false);
+    bool has_floods = are_starts
+        ? list_floods(params.candidate_capacity, params.start_capacity, control.start_count, true)
+        : list_floods(0u, params.candidate_capacity, control.candidate_count, false);
     return has_floods ? RETRY_LISTED : reasons;
 }
 

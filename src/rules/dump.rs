@@ -9,7 +9,7 @@ use super::automata::partial_dfa::{self, PartialDfa};
 use super::automata::position_nfa::{ByteSet, PositionNfa, contains, insert};
 use super::prefilter::confirm;
 use super::tables::pack;
-use super::{Rule, RulePipeline, Split};
+use super::{Anchor, Rule, RulePipeline, Split};
 use crate::narrow::narrow;
 use crate::shaders::layout;
 
@@ -61,7 +61,7 @@ fn write_rule(to: &mut String, pattern_id: u32, rule: &Rule) -> fmt::Result {
 }
 
 fn write_split(to: &mut String, index: usize, split: &Split) -> fmt::Result {
-    if split.is_anchored() {
+    if split.anchor == Some(Anchor::Start) {
         return writeln!(to, "    // split {index}: at the start of the haystack");
     }
     let [least, most] = split.prefix;
@@ -70,7 +70,13 @@ fn write_split(to: &mut String, index: usize, split: &Split) -> fmt::Result {
         most => most.to_string(),
     };
     write!(to, "    // split {index}: a prefix of {least} to {most} bytes, ")?;
-    write!(to, "{:.3} candidates a MiB of typical data, ", split.frequency * f64::from(1 << 20))?;
+    match split.anchor {
+        Some(_) => write!(to, "at the end of the haystack, ")?,
+        None => {
+            let frequency = split.frequency * f64::from(1 << 20);
+            write!(to, "{frequency:.3} candidates a MiB of typical data, ")?;
+        }
+    }
     let is_exact = split.is_exact || least == split.prefix[1];
     writeln!(to, "{}", if is_exact { "told exactly by its DFAs" } else { "to be verified" })?;
     let others = split.other_grams.iter().flatten().map(|gram| ("other gram", gram));

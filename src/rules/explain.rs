@@ -73,7 +73,7 @@ pub enum RuleBound {
 pub struct Factor {
     /// Four-byte strings, one of which a match contains, with ASCII letters in lower case. None if it is
     /// class windows of byte classes instead (which are looked for if no more than 32 rules of a pass need
-    /// them, and they are rare), or if all matches begin where the haystack does.
+    /// them, and they are rare), or if all matches begin where the haystack does, or end there.
     pub grams: Vec<[u8; GRAM]>,
     /// How many of a mebibyte's bytes begin one of them, in typical data.
     pub expected_per_mib: f64,

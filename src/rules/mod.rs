@@ -33,7 +33,7 @@ pub use error::BuildError;
 pub use explain::{Factor, RuleBound, RulePlan};
 pub use options::{PipelineOptions, UnicodePolicy};
 pub(crate) use rule::Rule;
-pub(crate) use split::{Run, Split};
+pub(crate) use split::{Anchor, Run, Split};
 
 use options::Room;
 use tables::pack;

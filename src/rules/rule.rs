@@ -51,7 +51,7 @@ impl Rule {
         let efforts = Efforts::new();
         let splits = choose_splits(&hir, options, room, &efforts).unwrap_or_default();
         // Where a prefix has but one length, candidates are walked on the rule's own DFA.
-        let is_suffix = |split: &Split| split.suffix.is_none() && !split.is_anchored();
+        let is_suffix = |split: &Split| split.suffix.is_none() && split.anchor.is_none();
         let budget = match splits.iter().any(is_suffix) {
             true => options.suffix_budget(room),
             false => options.budget(),

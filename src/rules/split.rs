@@ -15,7 +15,7 @@ use crate::MatchKind;
 use crate::shaders::layout;
 
 /// One alternative of a rule: a prefix, and a suffix that begins with one of few grams or class windows, or, if
-/// there are none, at the start of the haystack.
+/// there are none, where the haystack begins or ends.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Split {
     /// Least and greatest length of the prefix, in bytes; [`layout::UNBOUNDED`] if there is no greatest.
@@ -36,6 +36,15 @@ pub(crate) struct Split {
     pub(crate) is_exact: bool,
     /// Where the prefix is a run of bytes of one class, or of none: which of several suffixes behind a start it prefers.
     pub(crate) run: Option<Run>,
+    /// Where the suffix is, if that is one place in a haystack: then there is nothing to look for.
+    pub(crate) anchor: Option<Anchor>,
+}
+
+/// A place that every haystack has once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Anchor {
+    Start,
+    End,
 }
 
 /// What a run of bytes prefers.
@@ -48,8 +57,8 @@ pub(crate) enum Run {
 }
 
 impl Split {
-    /// What matches at the start of the haystack only needs nothing to look for.
-    pub(super) fn anchored() -> Split {
+    /// What matches where the haystack begins, or ends, and nowhere else.
+    pub(super) fn anchored(anchor: Anchor) -> Split {
         Split {
             prefix: [0; 2],
             grams: Vec::new(),
@@ -60,11 +69,8 @@ impl Split {
             reverse_prefix: None,
             is_exact: false,
             run: None,
+            anchor: Some(anchor),
         }
-    }
-
-    pub(crate) fn is_anchored(&self) -> bool {
-        self.grams.is_empty() && self.class_windows.is_empty()
     }
 
     pub(crate) fn is_unbounded(&self) -> bool {
@@ -110,9 +116,18 @@ pub(super) fn choose_splits(
     // What never matches is looked for where that costs least.
     let is_never = hir.properties().minimum_len().is_none();
     if is_never || hir.properties().look_set_prefix().contains(Look::Start) {
-        return Some(vec![Split::anchored()]);
+        return Some(vec![Split::anchored(Anchor::Start)]);
     }
-    by(split_candidates::factors).or_else(|| by(split_candidates::by_class_windows))
+    let at_end =
+        || Some(vec![Split::new(split_candidates::at_end(hir)?, options, room, &efforts.tables)?]);
+    // A prefix that is bounded costs next to nothing there, and another one may go back for long.
+    let is_bounded = |split: &Vec<Split>| !split[0].is_unbounded();
+    at_end()
+        .filter(is_bounded)
+        .or_else(|| by(split_candidates::factors))
+        .or_else(at_end)
+        .or_else(|| by(split_candidates::by_class_windows))
+        .or_else(|| by(split_candidates::by_frequent_grams))
 }
 
 impl Split {
@@ -124,13 +139,18 @@ impl Split {
         effort: &Effort,
     ) -> Option<Split> {
         let prefix = hirs.prefix.map(|length| u32::try_from(length).unwrap_or(layout::UNBOUNDED));
+        let is_at_end = hirs.grams.is_empty() && hirs.class_windows.is_empty();
         let mut split = Split {
             prefix,
             grams: hirs.grams,
             other_grams: hirs.other_grams,
             class_windows: hirs.class_windows.into_iter().collect(),
             frequency: hirs.frequency,
-            ..Split::anchored()
+            suffix: None,
+            reverse_prefix: None,
+            is_exact: false,
+            run: None,
+            anchor: is_at_end.then_some(Anchor::End),
         };
         if prefix[0] == prefix[1] {
             return Some(split);

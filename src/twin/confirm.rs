@@ -174,18 +174,23 @@ fn walk_back(
             }
             _ => push_all_starts(buffers, params, text, split, suffix),
         }
-    } else if let (Some(start), Some(end)) = (least, exact_end) {
+    } else if let (Some(start), Some(end)) = (least, exact_end)
+        && start < end
+    {
         let pattern_id = buffers.rule(split.rule).pattern_id;
-        let report = (split.report - 1) << layout::REPORT_SHIFT;
-        buffers.emit_report(params, Hit { pattern_id, start, end }, suffix | report);
+        let report = match split.is_at_end {
+            0 => suffix | (split.report - 1) << layout::REPORT_SHIFT,
+            _ => layout::NO_SUFFIX,
+        };
+        buffers.emit_report(params, Hit { pattern_id, start, end }, report);
     }
 }
 
 fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     let candidate = buffers.candidates[id as usize];
     let split: SplitRecord = buffers.record(buffers.header().splits, candidate.of);
-    let suffix = candidate.at;
-    let Some(text) = buffers.text(params, suffix) else { return };
+    let suffix = candidate.at + split.is_at_end;
+    let Some(text) = buffers.text(params, candidate.at) else { return };
     if suffix - text.begin < split.prefix_min {
         return;
     }

@@ -6,15 +6,22 @@ use crate::shaders::layout::{self, Candidate, ScanParams, SplitRecord};
 
 pub(crate) fn gram_prefilter(buffers: &mut Buffers, params: &ScanParams) {
     let header = *buffers.header();
-    if params.prefilter_first + 1 == params.first_start.max(1) {
-        let slots = (0..params.slot_count).map(|index| buffers.slots[slot_place(params, index)]);
-        let claimed = slots.filter(|slot| is_claimed(params, *slot)).map(|slot| slot.begin);
-        let starts = if params.ring_slots == 0 { vec![0] } else { claimed.collect() };
+    let slots = (0..params.slot_count).map(|index| buffers.slots[slot_place(params, index)]);
+    let claimed = slots.filter(|slot| is_claimed(params, *slot));
+    let texts: Vec<[u32; 2]> = match params.ring_slots {
+        0 => vec![[0, params.haystack_len]],
+        _ => claimed.map(|slot| [slot.begin, slot.end]).collect(),
+    };
+    let has_starts = params.prefilter_first + 1 == params.first_start.max(1);
+    let has_ends = params.is_final != 0 && params.prefilter_end == params.haystack_len;
+    for [start, end] in texts.into_iter().filter(|[start, end]| start < end) {
         let range = params.first_start..params.end_start;
-        for start in starts.into_iter().filter(|start| range.contains(start)) {
-            if !push_candidates(buffers, params, header.anchored, start) {
-                return;
-            }
+        let starts = has_starts && range.contains(&start);
+        let ends = has_ends && end > params.first_start;
+        if starts && !push_candidates(buffers, params, header.at_start, start)
+            || ends && !push_candidates(buffers, params, header.at_end, end - 1)
+        {
+            return;
         }
     }
     let first = params.prefilter_first.next_multiple_of(header.gram_stride);

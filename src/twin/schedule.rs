@@ -88,16 +88,17 @@ fn end_round(buffers: &mut Buffers, params: &ScanParams) {
     }
 }
 
-/// Of more candidates than there is room for, or starts, lists the rules that have a large share. True if there is any.
+/// Of more candidates than there is room for, or starts, of which `total` were counted, lists the rules that have the largest
+/// shares. True if there is any.
 fn list_floods(
     buffers: &mut Buffers,
     params: &ScanParams,
-    first: u32,
-    count: u32,
+    [first, capacity, total]: [u32; 3],
     are_starts: bool,
 ) -> bool {
     let rule_of = |sample: u32| {
-        let place = first + sample * count / layout::FLOOD_SAMPLES;
+        let samples = layout::FLOOD_SAMPLES;
+        let place = first + sample * (capacity / samples) + sample * (capacity % samples) / samples;
         let of = buffers.candidates[place as usize].of;
         if are_starts {
             of
@@ -106,12 +107,31 @@ fn list_floods(
         }
     };
     let rules: Vec<u32> = (0..layout::FLOOD_SAMPLES).map(rule_of).collect();
-    let mut has_any = false;
+    let mut tracked = [(0, 0_u32); layout::FLOOD_RULES as usize];
     for &rule in &rules {
-        let share = rules.iter().filter(|&&other| other == rule).count();
-        if share >= layout::FLOOD_SHARE as usize && !buffers.is_listed(rule) {
-            has_any |= buffers.list_rule(params, rule);
+        let own = tracked.iter().position(|&(name, count)| count > 0 && name == rule);
+        match own.or_else(|| tracked.iter().rposition(|&(_, count)| count == 0)) {
+            Some(place) => tracked[place] = (rule, tracked[place].1 + 1),
+            None => tracked.iter_mut().for_each(|(_, count)| *count -= 1),
         }
+    }
+    let of_rule = |rule| rules.iter().filter(|&&other| other == rule).count() as u32;
+    let mut shares: Vec<(u32, u32)> = tracked
+        .into_iter()
+        .filter(|&(_, count)| count > 0)
+        .map(|(rule, _)| (rule, of_rule(rule)))
+        .collect();
+    shares.sort_by_key(|&(_, share)| std::cmp::Reverse(share));
+    let mut left = layout::FLOOD_SAMPLES;
+    let fitting = capacity / (total / (layout::FLOOD_SAMPLES / 2)).max(1);
+    let mut has_any = false;
+    for (rule, share) in shares {
+        let is_flood = left > fitting && share >= layout::FLOOD_SAMPLES / layout::FLOOD_RULES;
+        if !is_flood || buffers.is_listed(rule) || !buffers.list_rule(params, rule) {
+            break;
+        }
+        has_any = true;
+        left -= share;
     }
     has_any
 }
@@ -125,8 +145,14 @@ fn reasons_to_retry(buffers: &mut Buffers, params: &ScanParams) -> u32 {
     let ScanParams { candidate_capacity, start_capacity, .. } = *params;
     let are_starts = buffers.control.candidate_count <= candidate_capacity;
     let has_floods = match are_starts {
-        true => list_floods(buffers, params, candidate_capacity, start_capacity, true),
-        false => list_floods(buffers, params, 0, candidate_capacity, false),
+        true => {
+            let total = buffers.control.start_count;
+            list_floods(buffers, params, [candidate_capacity, start_capacity, total], true)
+        }
+        false => {
+            let total = buffers.control.candidate_count;
+            list_floods(buffers, params, [0, candidate_capacity, total], false)
+        }
     };
     if has_floods { layout::RETRY_LISTED } else { reasons }
 }

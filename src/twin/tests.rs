@@ -243,6 +243,20 @@ fn anchored_rules_are_looked_at_where_the_haystack_starts() {
     check(&["^[^a]"], b"b", 64 << 20);
 }
 
+#[test]
+fn rules_that_match_at_the_end_are_looked_at_there() {
+    let patterns = ["[ab]{3}$", "a*$", r"\bb+$", r"(?s)x.*a$|b$", "(?:a|b)$|aa$", r"b\z", "[^x]+$"];
+    let rules = RulePipeline::new(&patterns).unwrap();
+    let is_at_end = |split: &crate::rules::Split| split.anchor == Some(crate::rules::Anchor::End);
+    for rule in rules.rules() {
+        assert!(rule.splits.iter().all(is_at_end) && rule.splits.len() == 1, "{}", rule.pattern);
+    }
+    let long = [&b"x"[..], &b"ab".repeat(400)].concat();
+    for haystack in [&b""[..], b"a", b"b", b"xaab", b"aabx", b"xbb bba", &long] {
+        check(&patterns, haystack, 64 << 20);
+    }
+}
+
 /// Rules whose DFAs are too large, with counts let go not: of two walks that leave a DFA one comes to a match.
 pub(super) const COUNTED: [&str; 3] =
     ["a[ab]{0,12}?b[ab]{20}c", "(?:[ab]|b[ab]{20}d){1,60}?cd?", r"(?s)\bx.*?b.{22}[cd]{9}"];

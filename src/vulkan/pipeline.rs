@@ -298,9 +298,8 @@ impl DescriptorSet {
     /// Binds buffers in place of those that were bound, and leaves alone what stays the same. Commands that use the set would
     /// hold it, so there are none.
     pub(crate) fn bind(&mut self, bindings: &[Binding]) -> Result<()> {
-        let stays = |index: usize, one: &Binding| {
-            self.bound.get(index).is_some_and(|bound| bound.is(one))
-        };
+        let stays =
+            |index: usize, one: &Binding| self.bound.get(index).is_some_and(|bound| bound.is(one));
         let other = bindings.iter().enumerate().filter(|(index, one)| !stays(*index, one));
         let other: Vec<_> = other.map(|(_, one)| one).collect();
         let info = self.device.info();

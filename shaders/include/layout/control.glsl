@@ -15,9 +15,10 @@ const uint RETRY_LISTED = 2u;
 const uint RETRY_PREFIXES = 4u;
 const uint MOST_LISTED = 32u;
 
-// Of more candidates than there is room for so many are looked at, and a rule that has so many of these is listed.
-const uint FLOOD_SAMPLES = 32u;
-const uint FLOOD_SHARE = 4u;
+// Of more candidates than there is room for so many are looked at, and of the rules that may have a larger share of these than
+// all others each so many.
+const uint FLOOD_SAMPLES = 256u;
+const uint FLOOD_RULES = 16u;
 
 // What rounds and passes have come to, and the grids of the next round.
 struct Control {

@@ -75,7 +75,7 @@ const uint UTF8_MAX = 4u;
 
 // Words of a RuleRecord, a SplitRecord and an NfaNode, which kernels read word by word.
 const uint RULE_WORDS = 13u;
-const uint SPLIT_WORDS = 10u;
+const uint SPLIT_WORDS = 11u;
 const uint NODE_WORDS = 4u;
 
 // A slot of the hash table that has no gram. Letters in grams are in lower case, and these are not.
@@ -167,9 +167,10 @@ struct PassHeader {
     uint byte_kinds;
     // 1, or 2 if each rule has a gram among every two bytes in a row, so that every other byte will do.
     uint gram_stride;
-    // SplitRecord array, and a list of the splits that match at the start of the haystack only.
+    // SplitRecord array, and lists of the splits whose suffixes are at the start of the haystack only, and at its end.
     uint splits;
-    uint anchored;
+    uint at_start;
+    uint at_end;
     // 1 if there are class windows. Then: the reach of every byte; the byte class of every byte, four to a word; and for
     // every class window the offset of its list, or 0.
     uint has_class_windows;
@@ -275,6 +276,8 @@ struct SplitRecord {
     // REPORT_*, with 1 added, if that DFA tells exactly where the prefix begins, and the suffix's the preferred match's
     // end; else 0.
     uint report;
+    // 1 if the suffix is the haystack's end, of which the candidate is at the last byte.
+    uint is_at_end;
 };
 
 struct NfaNode {

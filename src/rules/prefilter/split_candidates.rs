@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use regex_syntax::hir::{Hir, HirKind};
+use regex_syntax::hir::{Hir, HirKind, Look};
 
 use super::alphabet::{ANY, Alphabet, Path};
 use super::confirm;
@@ -17,7 +17,7 @@ use super::cost::{Walks, cost};
 use super::frequency::ByteSetModel;
 use super::gram::{ClassWindow, GRAM, Gram, MOST_GRAMS, for_each_gram};
 use super::parts::{Shape, UNBOUNDED, parts, without_looks};
-use super::windows::{OfPath, Windows, best_class_windows, windows};
+use super::windows::{OfPath, Windows, best_class_windows, frequent_windows, windows};
 use crate::narrow::narrow;
 use crate::rules::automata::position_nfa::ByteSet;
 use crate::rules::effort::Effort;
@@ -37,7 +37,8 @@ pub(crate) struct SplitHir {
     pub(crate) prefix_hir: Hir,
     pub(crate) prefix_is_exact: bool,
     pub(crate) suffix: Hir,
-    /// The suffix begins with one of these: grams or, where there are no rare ones, class windows.
+    /// The suffix begins with one of these: grams or, where there are no rare ones, class windows. If there are neither, it is
+    /// the haystack's end.
     pub(crate) grams: Vec<Gram>,
     /// And with one of these, which lie an odd number of bytes away from the former: of both, every other
     /// byte has one. None if they would be too many or too common.
@@ -101,6 +102,36 @@ pub(crate) fn by_class_windows(hir: &Hir, effort: &Effort) -> Option<Vec<SplitCa
     let mut candidates = SplitCandidates::by(hir, best_class_windows, effort);
     candidates.list.retain(|candidate| !candidate.is_unbounded() || !candidate.is_endless);
     (!candidates.list.is_empty()).then(|| vec![candidates])
+}
+
+/// As [`factors`], by grams that may be frequent, for a rule as a whole. Prefixes are bounded, or end soon in typical data.
+pub(crate) fn by_frequent_grams(hir: &Hir, effort: &Effort) -> Option<Vec<SplitCandidates>> {
+    let mut candidates = SplitCandidates::by(hir, frequent_windows, effort);
+    candidates.list.retain(|candidate| !candidate.is_unbounded() || !candidate.is_endless);
+    (!candidates.list.is_empty()).then(|| vec![candidates])
+}
+
+/// A rule of which every match ends where the haystack does, split there: the suffix is that place alone. None if there are
+/// other matches.
+pub(crate) fn at_end(hir: &Hir) -> Option<SplitHir> {
+    let properties = hir.properties();
+    if !properties.look_set_suffix().contains(Look::End) {
+        return None;
+    }
+    let (least, most) = (properties.minimum_len()?, properties.maximum_len().unwrap_or(UNBOUNDED));
+    let mut parts = parts(hir, MOST_PARTS);
+    parts.pop_if(|part| matches!(part.kind(), HirKind::Look(Look::End)));
+    let prefix_hir = Hir::concat(parts);
+    Some(SplitHir {
+        prefix: [least, if most - least > MOST_SPREAD { UNBOUNDED } else { most }],
+        prefix_is_exact: prefix_hir.properties().look_set().is_empty(),
+        prefix_hir: without_looks(&prefix_hir),
+        suffix: Hir::look(Look::End),
+        grams: Vec::new(),
+        other_grams: Some(Vec::new()),
+        class_windows: BTreeSet::new(),
+        frequency: 0.0,
+    })
 }
 
 /// The places where an alternative can be split at, best first.
@@ -267,7 +298,6 @@ mod tests {
     use proptest::prelude::*;
     use regex_automata::{Anchored, Input, meta};
     use regex_syntax::ParserBuilder;
-    use regex_syntax::hir::Look;
 
     use super::*;
 

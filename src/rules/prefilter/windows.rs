@@ -16,8 +16,10 @@ const MOST_OFFSET: usize = layout::GRAM_MOST_OFFSET as usize;
 /// Grams of one string, at most.
 const MOST_WINDOW_GRAMS: usize = 1 << 12;
 
-/// Candidates for each byte of typical data beyond which looking for grams does not pay.
+/// Candidates for each byte of typical data beyond which looking for grams does not pay, unless there is nothing else to look
+/// for: then any that are less than every other byte's are better than to verify all starts.
 const MOST_FREQUENT: f64 = 5e-2;
+const LESS_THAN_ALL: f64 = 0.5;
 
 /// Where the grams lie in each string that a suffix may begin with; or the class windows, if there are no grams.
 pub(crate) struct Windows {
@@ -48,6 +50,24 @@ pub(crate) fn windows(
     alphabet: &mut Alphabet,
     effort: &Effort,
 ) -> Option<Windows> {
+    rarest_grams(parts, alphabet, effort, MOST_FREQUENT)
+}
+
+/// As [`windows`], of which typical data, or one kind of it, may well be full.
+pub(crate) fn frequent_windows(
+    parts: &[Shape],
+    alphabet: &mut Alphabet,
+    effort: &Effort,
+) -> Option<Windows> {
+    rarest_grams(parts, alphabet, effort, LESS_THAN_ALL)
+}
+
+fn rarest_grams(
+    parts: &[Shape],
+    alphabet: &mut Alphabet,
+    effort: &Effort,
+    most_frequent: f64,
+) -> Option<Windows> {
     SUFFIX_BYTES.into_iter().find_map(|bytes| {
         let mut windows = Windows { of_paths: Vec::new(), gram_count: 0, frequency: 0.0 };
         // Paths often share a window.
@@ -63,7 +83,7 @@ pub(crate) fn windows(
                 rarest_window(&padded, alphabet, |offset| (1..=last).contains(&offset))?;
             let is_other = |at: usize| at <= MOST_OFFSET && at % 2 != offset % 2;
             let other = rarest_window(&padded, alphabet, is_other)
-                .filter(|other| other.frequency <= MOST_FREQUENT)
+                .filter(|other| other.frequency <= most_frequent)
                 .map(|other| other.offset);
             let window_at = |offset: usize| padded[offset..offset + GRAM].to_vec();
             if known.insert((window_at(offset), None)) {
@@ -73,7 +93,7 @@ pub(crate) fn windows(
                 windows.frequency += frequency;
             }
             windows.of_paths.push(OfPath { path, offset, other });
-            if windows.gram_count > MOST_GRAMS || windows.frequency > MOST_FREQUENT {
+            if windows.gram_count > MOST_GRAMS || windows.frequency > most_frequent {
                 return None;
             }
         }

@@ -20,6 +20,9 @@ pub(super) fn check_factors(split: &Split) -> Result<(), String> {
     if !others_fit || !(grams.is_empty() || class_windows.is_empty()) {
         return Err("its grams and class windows do not go together".into());
     }
+    if split.anchor.is_some() != (grams.is_empty() && class_windows.is_empty()) {
+        return Err("either it is at one place, or there is something to look for".into());
+    }
     for grams in [grams].into_iter().chain(other_grams) {
         let place = |gram: &Gram| (gram.offset, gram.bytes);
         if !grams.is_sorted_by(|one, next| place(one) < place(next)) {
@@ -60,7 +63,7 @@ pub(super) fn check_prefix(split: &Split) -> Result<(), String> {
         return Err("a prefix's DFA is incomplete or of no use".into());
     }
     // It holds what is looked for; and what an empty prefix and an empty suffix match is no match.
-    if suffix.as_ref().is_some_and(matches_empty) {
+    if split.anchor.is_none() && suffix.as_ref().is_some_and(matches_empty) {
         return Err("a suffix may be empty".into());
     }
     Ok(())

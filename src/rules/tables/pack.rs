@@ -21,7 +21,7 @@ use crate::rules::prefilter::frequency::most_frequent_grams;
 use crate::rules::prefilter::gram::{CLASS_WINDOW, GRAM};
 use crate::rules::prefilter::reaches::Buckets;
 use crate::rules::tables::start_pairs::StartPairs;
-use crate::rules::{Rule, Run, Split};
+use crate::rules::{Anchor, Rule, Run, Split};
 use crate::shaders::layout::{self, NfaNode, PassHeader, RuleRecord, SplitRecord};
 
 /// The tables of one pass.
@@ -330,16 +330,21 @@ impl<'a> Layout<'a> {
                     reverse_prefix_first_entry,
                     reverse_prefix_stride,
                     report: report(split, self.rules[*rule as usize].splits.len() == 1),
+                    is_at_end: (split.anchor == Some(Anchor::End)).into(),
                 }
             })
             .collect();
         self.header.splits = self.append(cast_slice(&records));
-        let anchored: Vec<u32> = (0..)
-            .zip(splits)
-            .filter(|(_, (_, split))| split.is_anchored())
-            .map(|(index, _)| index | 1 << layout::GRAM_OFFSET_SHIFT)
-            .collect();
-        self.header.anchored = self.list(&anchored, &mut HashMap::new());
+        let anchored = |anchor| -> Vec<u32> {
+            (0..)
+                .zip(splits)
+                .filter(|(_, (_, split))| split.anchor == Some(anchor))
+                .map(|(index, _)| index | 1 << layout::GRAM_OFFSET_SHIFT)
+                .collect()
+        };
+        let mut known = HashMap::new();
+        self.header.at_start = self.list(&anchored(Anchor::Start), &mut known);
+        self.header.at_end = self.list(&anchored(Anchor::End), &mut known);
     }
 
     /// Appends a bitmap of the grams' hashes, and a hash table of lists of splits.

@@ -22,13 +22,13 @@ use crate::rules::prefilter::confirm;
 use crate::rules::prefilter::gram::{CLASS_WINDOW, ClassWindow, Gram};
 use crate::rules::prefilter::parts::MOST_PATHS;
 use crate::rules::{
-    BuildError, PipelineOptions, Rule, RulePipeline, Run, Spent, Split, UnicodePolicy,
+    Anchor, BuildError, PipelineOptions, Rule, RulePipeline, Run, Spent, Split, UnicodePolicy,
 };
 use crate::shaders::layout;
 
 const MAGIC: [u8; 8] = *b"vkscan\0\n";
 /// Goes up with every change of the format.
-const VERSION: u32 = 7;
+const VERSION: u32 = 8;
 /// Bytes of magic, version, length and checksum.
 const HEAD: usize = 8 + 4 + 8 + 8;
 
@@ -87,6 +87,11 @@ impl RulePipeline {
                     None => 0,
                     Some(Run::Lazy) => 1,
                     Some(Run::Greedy) => 2,
+                });
+                body.word(match split.anchor {
+                    None => 0,
+                    Some(Anchor::Start) => 1,
+                    Some(Anchor::End) => 2,
                 });
             }
         }
@@ -202,10 +207,9 @@ fn rule(reader: &mut Reader, line_terminator: u8) -> Result<Rule, String> {
     for _ in 0..reader.word()? {
         splits.push(split(reader)?);
     }
-    let anchored = Split::anchored();
-    let is_found = |split: &Split| !split.is_anchored();
-    if splits != [anchored] && !splits.iter().all(is_found) {
-        return Err("one of its splits has nothing to look for".into());
+    let is_at_start = |split: &Split| split.anchor == Some(Anchor::Start);
+    if splits.iter().any(is_at_start) && splits != [Split::anchored(Anchor::Start)] {
+        return Err("a split at the start has something else beside it".into());
     }
     // Class windows are only looked for by rules as a whole.
     if splits.len() > 1 && splits.iter().any(|split| !split.class_windows.is_empty()) {
@@ -262,6 +266,12 @@ fn split(reader: &mut Reader) -> Result<Split, String> {
         2 => Some(Run::Greedy),
         other => return Err(format!("a run of kind {other} is unknown")),
     };
+    let anchor = match reader.word()? {
+        0 => None,
+        1 => Some(Anchor::Start),
+        2 => Some(Anchor::End),
+        other => return Err(format!("an anchor of kind {other} is unknown")),
+    };
     let split = Split {
         prefix,
         grams,
@@ -272,6 +282,7 @@ fn split(reader: &mut Reader) -> Result<Split, String> {
         reverse_prefix,
         is_exact,
         run,
+        anchor,
     };
     check_factors(&split)?;
     check_prefix(&split)?;
@@ -522,7 +533,13 @@ mod tests {
         });
         assert_refused(&["zebra"], "together", |rule| rule.splits[0].other_grams = Some(vec![]));
         assert_refused(&["zebra"], "confirm mask", |rule| rule.splits[0].grams[0].confirm_mask = 0);
-        assert_refused(&["zebra"], "look for", |rule| rule.splits.push(Split::anchored()));
+        for anchor in [Anchor::Start, Anchor::End] {
+            assert_refused(&["zebra"], "look for", |rule| rule.splits[0].anchor = Some(anchor));
+        }
+        assert_refused(&["zebra"], "beside it", |rule| {
+            rule.splits.push(Split::anchored(Anchor::Start));
+        });
+        assert_refused(&["zebra$"], "look for", |rule| rule.splits[0].anchor = None);
 
         let class_window = |index: u32| ClassWindow { sets: [[index; 8]; CLASS_WINDOW], offset: 0 };
         let patterns = ["[a-f0-9]{30}"];

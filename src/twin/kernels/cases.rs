@@ -59,6 +59,9 @@ fn packed_items_are_looked_at_alone() {
         r"[a-z]*\d-22",
         r"[b-o_][b-o_ ]{6}[fo]{2}|[a-z ]{2,3}_[ab][ar\r\n]{3,9}[a-f]",
         r"(?:ab|\w)c{0,1}foo_",
+        "[a-o]+$",
+        r"\b[ab_]{0,3}r$",
+        "(?:o|b)$|r$",
     ];
     let (haystack, mut slots, whole) = ring(&items);
     let stale = slots.iter().position(|slot| haystack[slot.begin as usize..].starts_with(b"stale"));
@@ -395,6 +398,26 @@ fn floods_are_listed() {
         assert_eq!((retry_reasons, pass), (layout::RETRY_LISTED, params.pass_count));
         assert!(listed.contains(&1) && !listed.contains(&3), "{listed:?}");
     }
+
+    // None of several has much of it, and the largest go until the others fit.
+    let words: Vec<String> = ('a'..='n').map(|letter| format!("qqq{letter}")).collect();
+    let rules = RulePipeline::new(&words).unwrap();
+    let tables = tables_of(&rules);
+    let kernels = kernels_of(&backend, MatchKind::LeftmostFirst, &tables, false);
+    let haystack = (0..2000).flat_map(|at: usize| format!("{} ", words[at * at % 14]).into_bytes());
+    let haystack: Vec<u8> = haystack.collect();
+    let params = ScanParams {
+        use_prefilter: layout::PREFILTER_ALL,
+        candidate_capacity: 1000,
+        ..whole(&haystack)
+    };
+    let mut state = used_buffers(MatchKind::LeftmostFirst, &tables, &haystack, &params);
+    gram_prefilter(&mut state, &params);
+    let end_confirmed = ScanParams { stage: layout::SCHEDULE_CONFIRMED, ..params };
+    compare(&backend, &kernels, &mut state, &end_confirmed, "schedule");
+    let Control { retry_reasons, listed, .. } = state.control;
+    let listed = listed.iter().filter(|&&rule| rule != 0).count();
+    assert!(retry_reasons == layout::RETRY_LISTED && listed > 1 && listed < 14, "{listed}");
 }
 
 /// Whoever asks, for each of thousands of postings, whether one of many rules is listed is done in time.

@@ -18,6 +18,7 @@
 
 #include "bindings.glsl"
 #include "walk.glsl"
+#include "front.glsl"
 
 layout(local_size_x = WORKGROUP) in;
 
@@ -109,12 +110,38 @@ bool walk_on(inout StartWalker walker, RuleRecord rule, bool is_relaxed, uint mo
     return walker.at == border;
 }
 
-// Ends a walk, and reports what it has found.
-void finish(inout StartWalker walker, uint pattern_id) {
+// Begins a walk of a rule.
+void begin(inout StartWalker walker, RuleRecord rule, uint start) {
+    walker.start = start;
+    walker.at = start;
+    walker.last = start;
+    walker.row = first_row(dfa_of(rule), start);
+    if (walker.row != ROW_DEAD) {
+        walker.mode |= START_WALKING;
+    }
+}
+
+// Whether walks have starts left to them.
+bool has_left(StartWalker walker) {
+    return (walker.mode & START_CANDIDATES) == 0u;
+}
+
+// Ends a walk, and reports what it has found. Behind a match another walk may begin.
+void finish(inout StartWalker walker, uint rule_index, inout uint record, inout RuleRecord rule) {
     walker.mode &= SOURCE;
-    if (MATCH_ALL == 0u && walker.last > walker.start) {
-        if (!emit(pattern_id, walker.start, walker.last)) {
-            walker.mode = START_DONE;
+    uint end = walker.last;
+    if (MATCH_ALL == 1u || end == walker.start) {
+        return;
+    }
+    if (!emit(rule.pattern_id, walker.start, end)) {
+        walker.mode = START_DONE;
+    } else if (has_left(walker)) {
+        if (record != rule_index) {
+            record = rule_index;
+            rule = rule_record(record);
+        }
+        if (goes_on_at(rule.front, end)) {
+            begin(walker, rule, end);
         }
     }
 }
@@ -128,7 +155,7 @@ void main() {
     if (walker.generation != control.generation) {
         uint spread = spread(params.start_walkers, control.start_count);
         uint first = id % spread == 0u ? id / spread : params.start_walkers;
-        walker = StartWalker(control.generation, START_CANDIDATES, 0u, first, 0u, 0u, 0u, 0u, 0u);
+        walker = StartWalker(control.generation, START_CANDIDATES, 0u, 0u, first, 0u, 0u, 0u, 0u, 0u);
     }
     if ((walker.mode & START_DONE) != 0u) {
         return;
@@ -179,14 +206,15 @@ void main() {
             if (at - control.queue_base >= params.queue_capacity) {
                 break;
             }
+            uint goes_on = has_left(walker) && has_fronts() ? TASK_GOES_ON : 0u;
             queue.tasks[at & (params.queue_capacity - 1u)] =
-                Task(rule_index, walker.start, walker.from);
+                Task(rule_index | goes_on, walker.start, walker.from);
             walker.mode &= SOURCE;
         } else if ((walker.mode & START_WALKING) != 0u) {
             if (is_long(walker, rule) && record < SUMMARY_MOST_RULES) {
                 if (leap(walker, record, step)) {
                     if (walker.row == ROW_DEAD && (walker.mode & START_ESCAPED) == 0u) {
-                        finish(walker, rule.pattern_id);
+                        finish(walker, rule_index, record, rule);
                     }
                     continue;
                 }
@@ -247,59 +275,61 @@ void main() {
                 walker.last = walker.at;
             }
             if (walker.row == ROW_DEAD || at_end || walker.at - walker.start == most) {
-                finish(walker, rule.pattern_id);
+                finish(walker, rule_index, record, rule);
             } else {
                 walker.at += 1u;
             }
         } else if ((walker.mode & START_CANDIDATES) != 0u
                    ? walker.entry < start_count : walker.entry < walker.entry_end) {
+            uint start = walker.base;
+            bool is_left = false;
             if ((walker.mode & START_CANDIDATES) != 0u) {
                 Candidate candidate = candidates.suffixes_then_starts[params.candidate_capacity + walker.entry];
                 rule_index = candidate.of;
-                walker.start = candidate.at;
+                start = candidate.at;
                 walker.entry += params.start_walkers;
-                has_text = enter_text(walker.start);
+                has_text = enter_text(start);
                 step += enter_steps();
             } else {
                 rule_index = (walker.mode & START_LISTED) != 0u
                     ? control.listed[walker.entry] - 1u : tables.words[walker.entry];
                 walker.entry += 1u;
+                uint of_rule = tables.header.rules + rule_index * RULE_WORDS;
+                is_left = is_left_to_another(tables.words[of_rule + RULE_FRONT_WORD], tables.words[of_rule], start);
             }
-            record = rule_index;
-            rule = rule_record(record);
-            walker.row = has_text ? first_row(dfa_of(rule), walker.start) : ROW_DEAD;
-            walker.at = walker.start;
-            walker.last = walker.start;
-            if (walker.row != ROW_DEAD) {
-                walker.mode |= START_WALKING;
+            if (has_text && !is_left) {
+                record = rule_index;
+                rule = rule_record(record);
+                begin(walker, rule, start);
             }
         } else if ((walker.mode & START_CANDIDATES) != 0u) {
             // Before the first start, with all lists behind it. The addition may wrap, and wraps back.
             walker.mode = has_lists(tables.header) ? START_LISTED : START_DONE;
-            walker.start = params.first_start + id - params.start_walkers;
+            walker.base = params.first_start + id - params.start_walkers;
             walker.entry = 0u;
             walker.entry_end = 0u;
         } else if (walker.mode == START_FIRSTS) {
             walker.mode = START_PAIRS;
-            uint second = walker.start + 1u < text_end() ? byte_at(walker.start + 1u) : 256u;
-            open_list(walker, pairs + byte_at(walker.start) * PAIR_COLUMNS + second);
+            uint second = walker.base + 1u < text_end() ? byte_at(walker.base + 1u) : 256u;
+            open_list(walker, pairs + byte_at(walker.base) * PAIR_COLUMNS + second);
         } else if (walker.mode == START_PAIRS && listed_count > 0u) {
             walker.mode = START_LISTED;
             walker.entry = 0u;
             walker.entry_end = listed_count;
         } else {
-            walker.start += params.start_walkers;
+            walker.base += params.start_walkers;
+            walker.start = walker.base;
             // Less than a grid's width is left, so the next start would lie outside: the addition above
             // cannot have wrapped, except for the first start, where it is meant to.
-            has_text = enter_text(walker.start) && (PACKED == 0u || walker.start < text_end());
+            has_text = enter_text(walker.base) && (PACKED == 0u || walker.base < text_end());
             step += enter_steps();
-            if (walker.start >= end_start()) {
+            if (walker.base >= end_start()) {
                 walker.mode = START_DONE;
             } else if (!has_text) {
                 // Between two items. The lists are behind it, so the next start comes next.
             } else if (has_pairs) {
                 walker.mode = START_FIRSTS;
-                open_list(walker, firsts + byte_at(walker.start));
+                open_list(walker, firsts + byte_at(walker.base));
             } else {
                 walker.entry = 0u;
                 walker.entry_end = listed_count;

@@ -41,6 +41,10 @@ fn write_rule(to: &mut String, pattern_id: u32, rule: &Rule) -> fmt::Result {
     if rule.splits.is_empty() {
         writeln!(to, "    // no split: every start is verified")?;
     }
+    if let Some(front) = &rule.front {
+        let front = bytes_of(front);
+        writeln!(to, "    // of starts in a run of [{front}] the first decides about all others")?;
+    }
     for (index, split) in rule.splits.iter().enumerate() {
         write_split(to, index, split)?;
     }

@@ -5,6 +5,7 @@
 //! | `options.rs` | how patterns are read |
 //! | `rule.rs` | one rule: its automata, and what compiling it may cost |
 //! | `split.rs` | where a rule is looked for |
+//! | `front.rs` | which starts decide about all others, where it begins with a run |
 //! | `effort.rs` | steps that compiling may take |
 //! | `prefilter/` | what every match contains, to look for first |
 //! | `automata/` | what tells whether there is a match, and where it ends |
@@ -19,6 +20,7 @@ mod dump;
 mod effort;
 mod error;
 mod explain;
+mod front;
 mod options;
 mod oracle;
 pub(crate) mod prefilter;

@@ -3,10 +3,11 @@
 use regex_syntax::hir::Hir;
 
 use super::automata::partial_dfa::PartialDfa;
-use super::automata::position_nfa::PositionNfa;
+use super::automata::position_nfa::{ByteSet, PositionNfa};
 use super::automata::relaxed;
 use super::effort::{Efforts, Spent};
 use super::error::BuildError;
+use super::front::front;
 use super::options::{PipelineOptions, Room, compiler, parse};
 use super::split::{Split, choose_splits};
 
@@ -20,6 +21,8 @@ pub(crate) struct Rule {
     pub(crate) relaxed: Option<PartialDfa>,
     /// Where to look for matches; none if that is everywhere.
     pub(crate) splits: Vec<Split>,
+    /// The class of a run that it begins with, if only the first of a run's starts need be verified.
+    pub(crate) front: Option<ByteSet>,
     pub(crate) spent: Spent,
 }
 
@@ -71,7 +74,8 @@ impl Rule {
             ?spent,
             "a rule is compiled"
         );
-        let rule = Rule { pattern: pattern.to_owned(), nfa, dfa, relaxed, splits, spent };
+        let front = front(&hir);
+        let rule = Rule { pattern: pattern.to_owned(), nfa, dfa, relaxed, splits, front, spent };
         Ok((rule, efforts.tables.forgone()))
     }
 

@@ -10,6 +10,7 @@ mod claim;
 mod class_prefilter;
 mod compose_summaries;
 mod confirm;
+mod front;
 mod glushkov;
 mod gram_prefilter;
 mod look;

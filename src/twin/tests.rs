@@ -257,6 +257,27 @@ fn rules_that_match_at_the_end_are_looked_at_there() {
     }
 }
 
+/// Of starts in a run the first decides about the others, and behind a match the next one does.
+#[test]
+fn starts_are_left_to_the_first_of_their_run() {
+    let patterns = [
+        ".*?ab",
+        ".*ab",
+        "(?s).*(?:aa|ba).{1,3}b",
+        "[ab]+?b",
+        r"\w+",
+        "(?s).+?b.{3}[ab]",
+        "[ab]{3,}b\\b",
+    ];
+    let rules = RulePipeline::new(&patterns).unwrap();
+    assert!(rules.rules().iter().all(|rule| rule.front.is_some()));
+    for haystack in
+        [&b"ab"[..], b"xab\nab ab", b"aabab\nba\n\nxxabaabbab ab", &b"aab ab\nb".repeat(20)]
+    {
+        check(&patterns, haystack, 64 << 20);
+    }
+}
+
 /// Rules whose DFAs are too large, with counts let go not: of two walks that leave a DFA one comes to a match.
 pub(super) const COUNTED: [&str; 3] =
     ["a[ab]{0,12}?b[ab]{20}c", "(?:[ab]|b[ab]{20}d){1,60}?cd?", r"(?s)\bx.*?b.{22}[cd]{9}"];

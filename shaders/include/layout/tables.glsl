@@ -74,7 +74,8 @@ const uint NODE_WORD_END_HALF_UNICODE = 19u;
 const uint UTF8_MAX = 4u;
 
 // Words of a RuleRecord, a SplitRecord and an NfaNode, which kernels read word by word.
-const uint RULE_WORDS = 13u;
+const uint RULE_WORDS = 14u;
+const uint RULE_FRONT_WORD = 13u;
 const uint SPLIT_WORDS = 11u;
 const uint NODE_WORDS = 4u;
 
@@ -217,6 +218,9 @@ struct RuleRecord {
     // 1 if its DFA takes counter steps, as such another record's does: at every multiple of COUNTER_STEP_BYTES, before a byte is
     // read. A row's entry for it is the last but one.
     uint has_counter_steps;
+    // Word offset of the 256-bit set of bytes of a run that it begins with, where the first start in a run decides about all
+    // others (src/rules/front.rs); 0 if there is none.
+    uint front;
 };
 
 // An NFA whose sets of positions are bits, `word_count` words of them: the first one is where walks begin, the

@@ -14,7 +14,7 @@
 //! | `reaches.rs` | what tells, before that, that there is none |
 //! | `frequency.rs` | what text and binaries are made of, by the models in `data/` |
 
-mod alphabet;
+pub(crate) mod alphabet;
 pub(crate) mod byte_classes;
 pub(crate) mod confirm;
 mod cost;

@@ -215,6 +215,7 @@ impl<'a> Layout<'a> {
         };
         let mut records: Vec<RuleRecord> =
             (narrow(self.first_id)..).zip(of_rules).map(record).collect();
+        self.fronts(&mut records);
         self.nfas(&mut records);
         let mut of_splits = others.iter();
         for index in (0..rules.len()).filter(|&index| rules[index].relaxed.is_some()) {
@@ -439,6 +440,16 @@ impl<'a> Layout<'a> {
             index[number as usize] = self.list(&list, &mut known);
         }
         self.header.class_window_lists = self.append(&index);
+    }
+
+    fn fronts(&mut self, records: &mut [RuleRecord]) {
+        let mut known: HashMap<ByteSet, u32> = HashMap::new();
+        for (rule, record) in self.rules.iter().zip(records) {
+            if let Some(front) = rule.front {
+                // Behind the DFAs, and so never at 0.
+                record.front = *known.entry(front).or_insert_with(|| self.append(&front));
+            }
+        }
     }
 
     fn nfas(&mut self, records: &mut [RuleRecord]) {

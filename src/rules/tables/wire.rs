@@ -66,6 +66,8 @@ impl RulePipeline {
             body.some_dfa(&rule.relaxed);
             body.word(rule.spent.search.into());
             body.word(rule.spent.tables.into());
+            body.word(rule.front.is_some().into());
+            rule.front.iter().flatten().for_each(|&word| body.word(word));
             body.word(narrow::<_, u32>(rule.splits.len()));
             for split in &rule.splits {
                 body.word(split.prefix[0]);
@@ -203,6 +205,10 @@ fn rule(reader: &mut Reader, line_terminator: u8) -> Result<Rule, String> {
         return Err("a DFA without counts is of no use".into());
     }
     let spent = Spent { search: reader.flag()?, tables: reader.flag()? };
+    let mut front = reader.flag()?.then(ByteSet::default);
+    for word in front.iter_mut().flatten() {
+        *word = reader.word()?;
+    }
     let mut splits = Vec::new();
     for _ in 0..reader.word()? {
         splits.push(split(reader)?);
@@ -215,7 +221,7 @@ fn rule(reader: &mut Reader, line_terminator: u8) -> Result<Rule, String> {
     if splits.len() > 1 && splits.iter().any(|split| !split.class_windows.is_empty()) {
         return Err("it has other splits beside one with class windows".into());
     }
-    Ok(Rule { pattern, nfa, dfa, relaxed, splits, spent })
+    Ok(Rule { pattern, nfa, dfa, relaxed, splits, front, spent })
 }
 
 fn nfa(reader: &mut Reader) -> Result<PositionNfa, String> {

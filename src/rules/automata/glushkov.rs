@@ -237,7 +237,10 @@ impl Glushkov {
         if are_few {
             for (position, targets) in std::mem::take(&mut exceptions) {
                 let of_word = (position / 32, 1 << (position % 32));
-                shared_exceptions.entry(of_word).or_default().extend(targets);
+                let shared = shared_exceptions.entry(of_word).or_default();
+                for (to, bits) in targets {
+                    *shared.entry(to).or_default() |= bits;
+                }
             }
         }
 
@@ -388,6 +391,8 @@ impl Pairs {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::{PipelineOptions, RulePipeline};
 
@@ -395,6 +400,77 @@ mod tests {
         let options = PipelineOptions { dfa_budget: 0, ..PipelineOptions::default() };
         let rules = RulePipeline::with_options(&[pattern], options).unwrap();
         Glushkov::new(&rules.rules()[0].nfa, MatchKind::LeftmostFirst)
+    }
+
+    fn read<T: bytemuck::Pod>(words: &[u32], at: u32) -> T {
+        let at = at as usize;
+        bytemuck::pod_read_unaligned(bytemuck::cast_slice(&words[at..at + size_of::<T>() / 4]))
+    }
+
+    /// What the words say that a position leads to, if nothing lies before them.
+    fn followers_in(words: &[u32], position: usize) -> BTreeSet<Follower> {
+        let mut found = BTreeSet::new();
+        let mut add = |guard: u32, word: u32, bits: u32| {
+            let positions = (0..32).filter(|bit| bits >> bit & 1 == 1);
+            let position = |bit| 32 * word as usize + bit;
+            found.extend(positions.map(|bit| Follower { guard, position: position(bit) }));
+        };
+        let record: GlushkovRecord = read(words, 0);
+        let (index, bit) = ((position / 32) as u32, 1 << (position % 32));
+        let of_word = record.of_words + index * GlushkovWord::WORDS as u32;
+        let word: GlushkovWord = read(words, of_word);
+        if word.shift & bit != 0 {
+            let next = position as u32 + 1;
+            add(0, next / 32, 1 << (next % 32));
+        }
+        if word.self_loop & bit != 0 {
+            add(0, index, bit);
+        }
+        for at in (word.shared_exceptions..word.shared_exceptions_end).step_by(4) {
+            let [positions, guard, words_of, bits]: [u32; 4] = read(words, at);
+            assert_eq!(words_of >> layout::GLUSHKOV_SOURCE_SHIFT, index);
+            if positions & bit != 0 {
+                add(guard, words_of & ((1 << layout::GLUSHKOV_SOURCE_SHIFT) - 1), bits);
+            }
+        }
+        if word.exceptions & bit != 0 {
+            let before = (word.exceptions & (bit - 1)).count_ones();
+            let list: u32 = read(words, word.exception_lists + before);
+            for target in 0..read::<u32>(words, list) {
+                let [guard, word, bits] = read(words, list + 1 + 3 * target);
+                add(guard, word, bits);
+            }
+        }
+        found
+    }
+
+    /// Many positions lead to one from several words, and one leads to where others of its word do.
+    #[test]
+    fn words_lead_where_positions_do() {
+        let few = [
+            "[ab]{0,60}?(?:x{1,40}|y)?z{0,40}c",
+            r"(?:a{0,9}b\b|[cd]{30,40}){1,3}(?:e|$)f?",
+            "(?:a{35}|b{33}|c{2})+(?:d|e{40})?(?:f|g)",
+            "(?:b{20}|a{43}(?:u{3})?v?)w",
+        ];
+        let many: String = (0..60).map(|at| format!("(?:a{{{at}}}b|c)?")).collect();
+        for pattern in few.into_iter().chain([&*many]) {
+            let options = PipelineOptions { dfa_budget: 0, ..PipelineOptions::default() };
+            let rules = RulePipeline::with_options(&[pattern], options).unwrap();
+            let rule = &rules.rules()[0];
+            let Some(glushkov) = Glushkov::new(&rule.nfa, MatchKind::LeftmostFirst) else {
+                panic!("{pattern}")
+            };
+            let classes = u32::from(*rule.dfa.classes.iter().max().unwrap()) + 1;
+            let words = glushkov.words(&rule.nfa, &rule.dfa.classes, classes, 0);
+            for (position, followers) in glushkov.followers.iter().enumerate() {
+                let followers: BTreeSet<Follower> = followers.iter().copied().collect();
+                assert_eq!(followers_in(&words, position), followers, "{pattern}, {position}");
+            }
+            let record: GlushkovRecord = read(&words, 0);
+            let is_many = record.shared_exception_count == layout::GLUSHKOV_MANY;
+            assert_eq!(is_many, pattern == many);
+        }
     }
 
     fn count(set: &[u32]) -> u32 {

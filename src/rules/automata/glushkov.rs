@@ -275,6 +275,7 @@ impl Glushkov {
             word.shared_exceptions_end = narrow(shared.len());
         }
         let first = append(&shared);
+        let count = narrow::<_, u32>(shared.len()) / layout::GLUSHKOV_SHARED_WORDS;
         for word in &mut words {
             word.shared_exceptions += first;
             word.shared_exceptions_end += first;
@@ -289,7 +290,7 @@ impl Glushkov {
             reach,
             of_words,
             shared_exceptions: first,
-            shared_exception_count: if are_few { narrow(all) } else { layout::GLUSHKOV_MANY },
+            shared_exception_count: if are_few { count } else { layout::GLUSHKOV_MANY },
         };
         laid_out[..GlushkovRecord::WORDS].copy_from_slice(bytemuck::cast_slice(&[record]));
         laid_out
@@ -468,8 +469,11 @@ mod tests {
                 assert_eq!(followers_in(&words, position), followers, "{pattern}, {position}");
             }
             let record: GlushkovRecord = read(&words, 0);
-            let is_many = record.shared_exception_count == layout::GLUSHKOV_MANY;
-            assert_eq!(is_many, pattern == many);
+            let last = record.of_words + (record.word_count - 1) * GlushkovWord::WORDS as u32;
+            let end = read::<GlushkovWord>(&words, last).shared_exceptions_end;
+            let count = (end - record.shared_exceptions) / layout::GLUSHKOV_SHARED_WORDS;
+            let count = if pattern == many { layout::GLUSHKOV_MANY } else { count };
+            assert_eq!(record.shared_exception_count, count, "{pattern}");
         }
     }
 

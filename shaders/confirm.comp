@@ -28,7 +28,12 @@ SplitRecord split_record(uint split) {
     return SplitRecord(tables.words[at], tables.words[at + 1u], tables.words[at + 2u],
                         tables.words[at + 3u], tables.words[at + 4u], tables.words[at + 5u],
                         tables.words[at + 6u], tables.words[at + 7u], tables.words[at + 8u],
-                        tables.words[at + 9u], tables.words[at + 10u]);
+                        tables.words[at + 9u]);
+}
+
+// Whether the suffix is the haystack's end.
+bool is_at_end(SplitRecord split) {
+    return (split.report & REPORT_AT_END) != 0u;
 }
 
 // What a walk over a suffix tells.
@@ -169,7 +174,7 @@ void walk_back(SplitRecord split, uint suffix, bool is_direct, uint is, uint end
         }
     } else if (has_exact_end && least < end) {
         // Nothing but this start leads to the haystack's end first.
-        uint report = split.is_at_end != 0u ? NO_SUFFIX : suffix | split.report - 1u << REPORT_SHIFT;
+        uint report = is_at_end(split) ? NO_SUFFIX : suffix | split.report - 1u << REPORT_SHIFT;
         emit_report(rule_record(split.rule).pattern_id, least, end, report);
     }
 }
@@ -177,7 +182,7 @@ void walk_back(SplitRecord split, uint suffix, bool is_direct, uint is, uint end
 void confirm_one(Candidate candidate) {
     SplitRecord split = split_record(candidate.of);
     // What is in an item is told by its last byte: its end may be where the next one begins.
-    uint suffix = candidate.at + split.is_at_end;
+    uint suffix = candidate.at + (is_at_end(split) ? 1u : 0u);
     if (!enter_text(candidate.at) || suffix - text_begin() < split.prefix_min) {
         return;
     }
@@ -198,7 +203,7 @@ void confirm_one(Candidate candidate) {
         }
         return;
     }
-    bool is_direct = params.is_direct != 0u && split.report != 0u;
+    bool is_direct = params.is_direct != 0u && (split.report & ~REPORT_AT_END) != 0u;
     uint verdict = walk(split, suffix, SUFFIX_STEPS, is_direct, end);
     if (verdict == NO_MATCH) {
         return;

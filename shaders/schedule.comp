@@ -166,7 +166,7 @@ bool list_floods(uint first, uint capacity, uint total, bool are_starts) {
             rule = counts[place] > most ? names[place] : rule;
             most = max(most, counts[place]);
         }
-        goes_on = left > fitting && most >= FLOOD_SAMPLES / FLOOD_RULES && !is_listed(rule) && list_rule(rule);
+        goes_on = left > fitting && most >= FLOOD_SHARE && !is_listed(rule) && list_rule(rule);
         has_any = has_any || goes_on;
         left -= most;
         for (uint place = 0u; place < FLOOD_RULES; ++place) {

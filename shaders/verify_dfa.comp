@@ -110,24 +110,13 @@ bool walk_on(inout StartWalker walker, RuleRecord rule, bool is_relaxed, uint mo
     return walker.at == border;
 }
 
-// Begins a walk of a rule.
-void begin(inout StartWalker walker, RuleRecord rule, uint start) {
-    walker.start = start;
-    walker.at = start;
-    walker.last = start;
-    walker.row = first_row(dfa_of(rule), start);
-    if (walker.row != ROW_DEAD) {
-        walker.mode |= START_WALKING;
-    }
-}
-
 // Whether walks have starts left to them.
 bool has_left(StartWalker walker) {
     return (walker.mode & START_CANDIDATES) == 0u;
 }
 
-// Ends a walk, and reports what it has found. Behind a match another walk may begin.
-void finish(inout StartWalker walker, uint rule_index, inout uint record, inout RuleRecord rule) {
+// Ends a walk, and reports what it has found. Behind a match the rule may be walked once more.
+void finish(inout StartWalker walker, RuleRecord rule) {
     walker.mode &= SOURCE;
     uint end = walker.last;
     if (MATCH_ALL == 1u || end == walker.start) {
@@ -135,14 +124,10 @@ void finish(inout StartWalker walker, uint rule_index, inout uint record, inout 
     }
     if (!emit(rule.pattern_id, walker.start, end)) {
         walker.mode = START_DONE;
-    } else if (has_left(walker)) {
-        if (record != rule_index) {
-            record = rule_index;
-            rule = rule_record(record);
-        }
-        if (goes_on_at(rule.front, end)) {
-            begin(walker, rule, end);
-        }
+    } else if (has_left(walker) && goes_on_at(rule.front, end)) {
+        walker.mode |= START_NEXT;
+        walker.start = end;
+        walker.entry -= 1u;
     }
 }
 
@@ -172,6 +157,7 @@ void main() {
         pairs = tables.header.long_pairs;
         has_pairs = tables.header.has_long != 0u;
     }
+    bool leaves_starts = has_fronts();
     uint start_count = control.start_count;
     uint listed_count = 0u;
     while (params.has_listed != 0u && listed_count < MOST_LISTED && control.listed[listed_count] != 0u) {
@@ -206,7 +192,7 @@ void main() {
             if (at - control.queue_base >= params.queue_capacity) {
                 break;
             }
-            uint goes_on = has_left(walker) && has_fronts() ? TASK_GOES_ON : 0u;
+            uint goes_on = has_left(walker) && leaves_starts ? TASK_GOES_ON : 0u;
             queue.tasks[at & (params.queue_capacity - 1u)] =
                 Task(rule_index | goes_on, walker.start, walker.from);
             walker.mode &= SOURCE;
@@ -214,7 +200,7 @@ void main() {
             if (is_long(walker, rule) && record < SUMMARY_MOST_RULES) {
                 if (leap(walker, record, step)) {
                     if (walker.row == ROW_DEAD && (walker.mode & START_ESCAPED) == 0u) {
-                        finish(walker, rule_index, record, rule);
+                        finish(walker, rule);
                     }
                     continue;
                 }
@@ -275,32 +261,36 @@ void main() {
                 walker.last = walker.at;
             }
             if (walker.row == ROW_DEAD || at_end || walker.at - walker.start == most) {
-                finish(walker, rule_index, record, rule);
+                finish(walker, rule);
             } else {
                 walker.at += 1u;
             }
         } else if ((walker.mode & START_CANDIDATES) != 0u
                    ? walker.entry < start_count : walker.entry < walker.entry_end) {
-            uint start = walker.base;
-            bool is_left = false;
+            bool is_next = (walker.mode & START_NEXT) != 0u;
+            walker.mode &= SOURCE;
             if ((walker.mode & START_CANDIDATES) != 0u) {
                 Candidate candidate = candidates.suffixes_then_starts[params.candidate_capacity + walker.entry];
                 rule_index = candidate.of;
-                start = candidate.at;
+                walker.start = candidate.at;
                 walker.entry += params.start_walkers;
-                has_text = enter_text(start);
+                has_text = enter_text(walker.start);
                 step += enter_steps();
             } else {
                 rule_index = (walker.mode & START_LISTED) != 0u
                     ? control.listed[walker.entry] - 1u : tables.words[walker.entry];
                 walker.entry += 1u;
-                uint of_rule = tables.header.rules + rule_index * RULE_WORDS;
-                is_left = is_left_to_another(tables.words[of_rule + RULE_FRONT_WORD], tables.words[of_rule], start);
+                walker.start = is_next ? walker.start : walker.base;
             }
-            if (has_text && !is_left) {
-                record = rule_index;
-                rule = rule_record(record);
-                begin(walker, rule, start);
+            record = rule_index;
+            rule = rule_record(record);
+            bool is_left = leaves_starts && has_left(walker) && !is_next
+                && is_left_to_another(rule.front, rule.pattern_id, walker.start);
+            walker.row = has_text && !is_left ? first_row(dfa_of(rule), walker.start) : ROW_DEAD;
+            walker.at = walker.start;
+            walker.last = walker.start;
+            if (walker.row != ROW_DEAD) {
+                walker.mode |= START_WALKING;
             }
         } else if ((walker.mode & START_CANDIDATES) != 0u) {
             // Before the first start, with all lists behind it. The addition may wrap, and wraps back.

@@ -22,8 +22,8 @@ bool is_carried_to(uint pattern_id, uint start) {
     return is_carried;
 }
 
-// Whether another start decides about this one.
+// Whether another start decides about this one, where starts are left out at all.
 bool is_left_to_another(uint front, uint pattern_id, uint start) {
-    return front != 0u && has_fronts() && start > text_begin() && start != params.first_start
+    return front != 0u && start > text_begin() && start != params.first_start
         && is_in_set(front, byte_at(start - 1u)) && !is_carried_to(pattern_id, start);
 }

@@ -178,7 +178,7 @@ fn walk_back(
         && start < end
     {
         let pattern_id = buffers.rule(split.rule).pattern_id;
-        let report = match split.is_at_end {
+        let report = match split.report & layout::REPORT_AT_END {
             0 => suffix | (split.report - 1) << layout::REPORT_SHIFT,
             _ => layout::NO_SUFFIX,
         };
@@ -189,7 +189,7 @@ fn walk_back(
 fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     let candidate = buffers.candidates[id as usize];
     let split: SplitRecord = buffers.record(buffers.header().splits, candidate.of);
-    let suffix = candidate.at + split.is_at_end;
+    let suffix = candidate.at + u32::from(split.report & layout::REPORT_AT_END != 0);
     let Some(text) = buffers.text(params, candidate.at) else { return };
     if suffix - text.begin < split.prefix_min {
         return;
@@ -214,7 +214,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
         }
         return;
     }
-    let is_direct = params.is_direct != 0 && split.report != 0;
+    let is_direct = params.is_direct != 0 && split.report & !layout::REPORT_AT_END != 0;
     let verdict = walk(buffers, params, text, &split, suffix, layout::SUFFIX_STEPS, is_direct);
     if verdict == Verdict::NoMatch {
         return;

@@ -126,7 +126,7 @@ fn list_floods(
     let fitting = capacity / (total / (layout::FLOOD_SAMPLES / 2)).max(1);
     let mut has_any = false;
     for (rule, share) in shares {
-        let is_flood = left > fitting && share >= layout::FLOOD_SAMPLES / layout::FLOOD_RULES;
+        let is_flood = left > fitting && share >= layout::FLOOD_SHARE;
         if !is_flood || buffers.is_listed(rule) || !buffers.list_rule(params, rule) {
             break;
         }

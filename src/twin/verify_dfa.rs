@@ -124,29 +124,18 @@ fn walk_on(
     walker.at == border
 }
 
-fn begin(buffers: &Buffers, text: Text, walker: &mut StartWalker, rule: &RuleRecord, start: u32) {
-    walker.start = start;
-    walker.at = start;
-    walker.last = start;
-    walker.row = buffers.first_row(text, [rule.classes, rule.first_entry, rule.stride], start);
-    if walker.row != layout::ROW_DEAD {
-        walker.mode |= layout::START_WALKING;
-    }
-}
-
 /// Whether walks have starts left to them.
 fn has_left(walker: &StartWalker) -> bool {
     walker.mode & layout::START_CANDIDATES == 0
 }
 
-/// Ends a walk, and reports what it has found. Behind a match another walk may begin.
+/// Ends a walk, and reports what it has found. Behind a match the rule may be walked once more.
 fn finish(
     buffers: &mut Buffers,
     params: &ScanParams,
     text: Text,
     walker: &mut StartWalker,
-    rule_index: u32,
-    (record, rule): (&mut u32, &mut RuleRecord),
+    rule: &RuleRecord,
 ) {
     walker.mode &= SOURCE;
     let end = walker.last;
@@ -155,12 +144,10 @@ fn finish(
     }
     if !buffers.emit(params, Hit { pattern_id: rule.pattern_id, start: walker.start, end }) {
         walker.mode = layout::START_DONE;
-    } else if has_left(walker) {
-        *record = rule_index;
-        *rule = buffers.rule(rule_index);
-        if goes_on_at(buffers, params, text, rule.front, end) {
-            begin(buffers, text, walker, rule, end);
-        }
+    } else if has_left(walker) && goes_on_at(buffers, params, text, rule.front, end) {
+        walker.mode |= layout::START_NEXT;
+        walker.start = end;
+        walker.entry -= 1;
     }
 }
 
@@ -238,8 +225,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             if is_long(params, text, &walker, &rule) && record < layout::SUMMARY_MOST_RULES {
                 if leap(buffers, params, &mut walker, record, &mut step) {
                     if walker.row == layout::ROW_DEAD && walker.mode & layout::START_ESCAPED == 0 {
-                        let own = (&mut record, &mut rule);
-                        finish(buffers, params, text, &mut walker, rule_index, own);
+                        finish(buffers, params, text, &mut walker, &rule);
                     }
                     continue;
                 }
@@ -301,34 +287,43 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             }
             let is_longest = walker.at - walker.start == params.max_scan.min(rule.longest);
             if walker.row == layout::ROW_DEAD || at_end || is_longest {
-                let own = (&mut record, &mut rule);
-                finish(buffers, params, text, &mut walker, rule_index, own);
+                finish(buffers, params, text, &mut walker, &rule);
             } else {
                 walker.at += 1;
             }
         } else if walker.mode & layout::START_CANDIDATES != 0 && walker.entry < start_count
             || walker.mode & layout::START_CANDIDATES == 0 && walker.entry < walker.entry_end
         {
-            let mut start = walker.base;
-            let mut is_left = false;
+            let is_next = walker.mode & layout::START_NEXT != 0;
+            walker.mode &= SOURCE;
             if walker.mode & layout::START_CANDIDATES != 0 {
                 let candidate = start_of(buffers, walker.entry);
                 rule_index = candidate.of;
-                start = candidate.at;
+                walker.start = candidate.at;
                 walker.entry += params.start_walkers;
-                own_text = buffers.text(params, start);
+                own_text = buffers.text(params, walker.start);
                 text = own_text.unwrap_or(text);
                 step += enter_steps(params);
             } else {
                 rule_index = listed_in(buffers, &walker, walker.entry);
                 walker.entry += 1;
-                let own = buffers.rule(rule_index);
-                is_left = is_left_to_another(buffers, params, text, &own, start);
+                walker.start = if is_next { walker.start } else { walker.base };
             }
-            if let (Some(text), false) = (own_text, is_left) {
-                record = rule_index;
-                rule = buffers.rule(record);
-                begin(buffers, text, &mut walker, &rule, start);
+            record = rule_index;
+            rule = buffers.rule(record);
+            let start = walker.start;
+            let is_left = has_left(&walker)
+                && !is_next
+                && is_left_to_another(buffers, params, text, &rule, start);
+            let dfa = [rule.classes, rule.first_entry, rule.stride];
+            walker.row = match own_text.filter(|_| !is_left) {
+                Some(text) => buffers.first_row(text, dfa, start),
+                None => layout::ROW_DEAD,
+            };
+            walker.at = start;
+            walker.last = start;
+            if walker.row != layout::ROW_DEAD {
+                walker.mode |= layout::START_WALKING;
             }
         } else if walker.mode & layout::START_CANDIDATES != 0 {
             walker.mode = if has_lists { layout::START_LISTED } else { layout::START_DONE };

@@ -15,10 +15,11 @@ const uint RETRY_LISTED = 2u;
 const uint RETRY_PREFIXES = 4u;
 const uint MOST_LISTED = 32u;
 
-// Of more candidates than there is room for so many are looked at, and of the rules that may have a larger share of these than
-// all others each so many.
+// Of more candidates than there is room for so many are looked at, of rules that may have more of these than others so many,
+// and a rule that has so many of the samples may be listed.
 const uint FLOOD_SAMPLES = 256u;
 const uint FLOOD_RULES = 16u;
+const uint FLOOD_SHARE = 32u;
 
 // What rounds and passes have come to, and the grids of the next round.
 struct Control {
@@ -132,6 +133,7 @@ const uint REPORT_LEAST = 0u;
 const uint REPORT_LAZY = 1u;
 const uint REPORT_GREEDY = 2u;
 const uint REPORT_NONE = 3u;
+const uint REPORT_AT_END = 8u;
 
 // RecordedState::state: nothing has been recorded here, or it has not run; the matches are there; the recording has to go on;
 // the matches are more than there is room for; the scan takes the host, which does it in parts; the haystack is longer than

@@ -75,8 +75,7 @@ const uint UTF8_MAX = 4u;
 
 // Words of a RuleRecord, a SplitRecord and an NfaNode, which kernels read word by word.
 const uint RULE_WORDS = 14u;
-const uint RULE_FRONT_WORD = 13u;
-const uint SPLIT_WORDS = 11u;
+const uint SPLIT_WORDS = 10u;
 const uint NODE_WORDS = 4u;
 
 // A slot of the hash table that has no gram. Letters in grams are in lower case, and these are not.
@@ -278,10 +277,8 @@ struct SplitRecord {
     uint reverse_prefix_first_entry;
     uint reverse_prefix_stride;
     // REPORT_*, with 1 added, if that DFA tells exactly where the prefix begins, and the suffix's the preferred match's
-    // end; else 0.
+    // end; else 0. With REPORT_AT_END where the suffix is the haystack's end, of which the candidate is at the last byte.
     uint report;
-    // 1 if the suffix is the haystack's end, of which the candidate is at the last byte.
-    uint is_at_end;
 };
 
 struct NfaNode {

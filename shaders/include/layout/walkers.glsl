@@ -16,6 +16,8 @@ const uint START_WAITED = 32u;
 const uint START_LISTED = 64u;
 // A walk that has left its rule's DFA is on that of RuleRecord::relaxed, from its start on.
 const uint START_RELAXED = 128u;
+// The rule at `entry` is to be walked from `start`, where its last match ended (RuleRecord::front).
+const uint START_NEXT = 256u;
 
 // An invocation of `verify_dfa`: where it stopped.
 struct StartWalker {

@@ -128,14 +128,17 @@ pub(crate) fn bitmap_bits(gram: u32, header: &PassHeader) -> (u32, u32) {
 /// What a hit tells that a split's automata tell exactly. With several splits, a start would have to choose among these
 /// first, so that a run tells no more than others.
 fn report(split: &Split, is_only: bool) -> u32 {
+    let at_end = if split.anchor == Some(Anchor::End) { layout::REPORT_AT_END } else { 0 };
     if !split.is_exact {
-        return 0;
+        return at_end;
     }
-    1 + match split.run {
-        Some(Run::Lazy) if is_only => layout::REPORT_LAZY,
-        Some(Run::Greedy) if is_only => layout::REPORT_GREEDY,
-        _ => layout::REPORT_LEAST,
-    }
+    at_end
+        + 1
+        + match split.run {
+            Some(Run::Lazy) if is_only => layout::REPORT_LAZY,
+            Some(Run::Greedy) if is_only => layout::REPORT_GREEDY,
+            _ => layout::REPORT_LEAST,
+        }
 }
 
 /// Bytes of a rule's own tables, about.
@@ -221,9 +224,10 @@ impl<'a> Layout<'a> {
         for index in (0..rules.len()).filter(|&index| rules[index].relaxed.is_some()) {
             let place = of_splits.next().expect("all DFAs have places");
             records[index].relaxed = narrow::<_, u32>(records.len());
-            let RuleRecord { pattern_id, longest, .. } = records[index];
+            let RuleRecord { pattern_id, longest, front, .. } = records[index];
             records.push(RuleRecord {
                 longest,
+                front,
                 has_counter_steps: 1,
                 ..record((pattern_id, place))
             });
@@ -331,7 +335,6 @@ impl<'a> Layout<'a> {
                     reverse_prefix_first_entry,
                     reverse_prefix_stride,
                     report: report(split, self.rules[*rule as usize].splits.len() == 1),
-                    is_at_end: (split.anchor == Some(Anchor::End)).into(),
                 }
             })
             .collect();

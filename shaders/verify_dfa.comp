@@ -8,7 +8,8 @@
 // Grid: Control::verify_dfa_*, params.start_walkers invocations; invocation i takes the candidate starts i, i + start_walkers, ..., if there is a prefilter (where they are fewer than invocations, one
 // in up to 2^MOST_SPREAD_LOG2 takes one), then for the rules that cannot be prefiltered the starts first_start + i,
 // first_start + i + start_walkers, ... and for each the rules of its two lists, and those that have been listed for
-// their long prefixes. A walk that leaves its rule's DFA begins again on that of RuleRecord::relaxed, if there is one,
+// their long prefixes; but of rules that begin with a run not the starts that another one decides about, and behind a match the
+// one that it ends at. A walk that leaves its rule's DFA begins again on that of RuleRecord::relaxed, if there is one,
 // and is left to the NFA where that one matches. A long walk that comes to a chunk as a summary does leaps over it,
 // and what it is composed with; else it names its rule and row. The main loop is bounded by params.step_budget, and
 // the search among summaries is charged to it (that among names is not, and has NAME_PROBES turns at a border), and

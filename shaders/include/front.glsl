@@ -1,8 +1,5 @@
 // Rules that begin with a run, of whose starts the first decides about all others: src/rules/front.rs.
 
-// Hits that are carried, at most, so that each start can be compared with them.
-const uint MOST_CARRIED = 8u;
-
 // Whether starts are left out at all.
 bool has_fronts() {
     return MATCH_ALL == 0u && params.max_scan == UNBOUNDED && control.carried <= MOST_CARRIED;

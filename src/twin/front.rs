@@ -4,12 +4,10 @@ use super::{Buffers, Text};
 use crate::MatchKind;
 use crate::shaders::layout::{self, RuleRecord, ScanParams};
 
-const MOST_CARRIED: u32 = 8;
-
 pub(super) fn has_fronts(buffers: &Buffers, params: &ScanParams) -> bool {
     buffers.match_kind == MatchKind::LeftmostFirst
         && params.max_scan == layout::UNBOUNDED
-        && buffers.control.carried <= MOST_CARRIED
+        && buffers.control.carried <= layout::MOST_CARRIED
 }
 
 fn is_in_set(buffers: &Buffers, set: u32, byte: u8) -> bool {

@@ -10,10 +10,12 @@ use regex_syntax::hir::{Hir, HirKind};
 use super::automata::position_nfa::{ByteSet, insert};
 use super::prefilter::alphabet::byte_set;
 
-/// The class of the run that a rule begins with, if it has no end and all other bytes of the rule are in it.
+/// The class of the run that a rule begins with, if it has no end and all other bytes of the rule are in it. None if the rule
+/// may match nothing: where a start does so, the next one counts.
 pub(super) fn front(hir: &Hir) -> Option<ByteSet> {
     let run = first(hir)?;
-    is_within(hir, &run).then_some(run)
+    let is_empty = hir.properties().minimum_len() == Some(0);
+    (is_within(hir, &run) && !is_empty).then_some(run)
 }
 
 /// The class that a rule begins with any number of.
@@ -75,7 +77,9 @@ mod tests {
         for pattern in [r".*\.exe", r"(?s).+?a\nb$", r"([^x]{2,})(?:a|b\b)*", r"\w+", "a*a"] {
             assert!(has_front(pattern), "{pattern}");
         }
-        for pattern in [".*\n", r"\b.*a", "a?.*", "(?:ab)*b", "[a-z]{0,9}a", r"\w+-", "a*|b"] {
+        for pattern in
+            [".*\n", r"\b.*a", "a?.*", "(?:ab)*b", "[a-z]{0,9}a", r"\w+-", "a*|b", ".*?a*"]
+        {
             assert!(!has_front(pattern), "{pattern}");
         }
     }

@@ -6,11 +6,12 @@ use proptest::prelude::*;
 
 use super::tuning::Tuning;
 use super::*;
-use crate::rules::Rule;
 use crate::rules::tables::pack;
+use crate::rules::{Anchor, Rule, Split};
 use crate::vulkan::testing::TestBackend;
 use crate::{BackendError, MatchKind, PipelineOptions};
 
+mod fronts;
 mod splits;
 mod streams;
 

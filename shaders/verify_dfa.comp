@@ -8,8 +8,7 @@
 // Grid: Control::verify_dfa_*, params.start_walkers invocations; invocation i takes the candidate starts i, i + start_walkers, ..., if there is a prefilter (where they are fewer than invocations, one
 // in up to 2^MOST_SPREAD_LOG2 takes one), then for the rules that cannot be prefiltered the starts first_start + i,
 // first_start + i + start_walkers, ... and for each the rules of its two lists, and those that have been listed for
-// their long prefixes; but of rules that begin with a run not the starts that another one decides about, and behind a match the
-// one that it ends at. A walk that leaves its rule's DFA begins again on that of RuleRecord::relaxed, if there is one,
+// their long prefixes; but of rules that begin with a run only the first start in it. A walk that leaves its rule's DFA begins again on that of RuleRecord::relaxed, if there is one,
 // and is left to the NFA where that one matches. A long walk that comes to a chunk as a summary does leaps over it,
 // and what it is composed with; else it names its rule and row. The main loop is bounded by params.step_budget, and
 // the search among summaries is charged to it (that among names is not, and has NAME_PROBES turns at a border), and
@@ -111,24 +110,13 @@ bool walk_on(inout StartWalker walker, RuleRecord rule, bool is_relaxed, uint mo
     return walker.at == border;
 }
 
-// Whether walks have starts left to them.
-bool has_left(StartWalker walker) {
-    return (walker.mode & START_CANDIDATES) == 0u;
-}
-
-// Ends a walk, and reports what it has found. Behind a match the rule may be walked once more.
-void finish(inout StartWalker walker, RuleRecord rule) {
+// Ends a walk, and reports what it has found.
+void finish(inout StartWalker walker, uint pattern_id) {
     walker.mode &= SOURCE;
-    uint end = walker.last;
-    if (MATCH_ALL == 1u || end == walker.start) {
-        return;
-    }
-    if (!emit(rule.pattern_id, walker.start, end)) {
-        walker.mode = START_DONE;
-    } else if (has_left(walker) && goes_on_at(rule.front, end)) {
-        walker.mode |= START_NEXT;
-        walker.start = end;
-        walker.entry -= 1u;
+    if (MATCH_ALL == 0u && walker.last > walker.start) {
+        if (!emit(pattern_id, walker.start, walker.last)) {
+            walker.mode = START_DONE;
+        }
     }
 }
 
@@ -141,7 +129,7 @@ void main() {
     if (walker.generation != control.generation) {
         uint spread = spread(params.start_walkers, control.start_count);
         uint first = id % spread == 0u ? id / spread : params.start_walkers;
-        walker = StartWalker(control.generation, START_CANDIDATES, 0u, 0u, first, 0u, 0u, 0u, 0u, 0u);
+        walker = StartWalker(control.generation, START_CANDIDATES, 0u, first, 0u, 0u, 0u, 0u, 0u);
     }
     if ((walker.mode & START_DONE) != 0u) {
         return;
@@ -158,7 +146,6 @@ void main() {
         pairs = tables.header.long_pairs;
         has_pairs = tables.header.has_long != 0u;
     }
-    bool leaves_starts = has_fronts();
     uint start_count = control.start_count;
     uint listed_count = 0u;
     while (params.has_listed != 0u && listed_count < MOST_LISTED && control.listed[listed_count] != 0u) {
@@ -193,15 +180,14 @@ void main() {
             if (at - control.queue_base >= params.queue_capacity) {
                 break;
             }
-            uint goes_on = has_left(walker) && leaves_starts ? TASK_GOES_ON : 0u;
             queue.tasks[at & (params.queue_capacity - 1u)] =
-                Task(rule_index | goes_on, walker.start, walker.from);
+                Task(rule_index, walker.start, walker.from);
             walker.mode &= SOURCE;
         } else if ((walker.mode & START_WALKING) != 0u) {
             if (is_long(walker, rule) && record < SUMMARY_MOST_RULES) {
                 if (leap(walker, record, step)) {
                     if (walker.row == ROW_DEAD && (walker.mode & START_ESCAPED) == 0u) {
-                        finish(walker, rule);
+                        finish(walker, rule.pattern_id);
                     }
                     continue;
                 }
@@ -262,14 +248,12 @@ void main() {
                 walker.last = walker.at;
             }
             if (walker.row == ROW_DEAD || at_end || walker.at - walker.start == most) {
-                finish(walker, rule);
+                finish(walker, rule.pattern_id);
             } else {
                 walker.at += 1u;
             }
         } else if ((walker.mode & START_CANDIDATES) != 0u
                    ? walker.entry < start_count : walker.entry < walker.entry_end) {
-            bool is_next = (walker.mode & START_NEXT) != 0u;
-            walker.mode &= SOURCE;
             if ((walker.mode & START_CANDIDATES) != 0u) {
                 Candidate candidate = candidates.suffixes_then_starts[params.candidate_capacity + walker.entry];
                 rule_index = candidate.of;
@@ -281,12 +265,10 @@ void main() {
                 rule_index = (walker.mode & START_LISTED) != 0u
                     ? control.listed[walker.entry] - 1u : tables.words[walker.entry];
                 walker.entry += 1u;
-                walker.start = is_next ? walker.start : walker.base;
             }
             record = rule_index;
             rule = rule_record(record);
-            bool is_left = leaves_starts && has_left(walker) && !is_next
-                && is_left_to_another(rule.front, rule.pattern_id, walker.start);
+            bool is_left = is_left_to_another(rule.front, walker.start);
             walker.row = has_text && !is_left ? first_row(dfa_of(rule), walker.start) : ROW_DEAD;
             walker.at = walker.start;
             walker.last = walker.start;
@@ -296,31 +278,30 @@ void main() {
         } else if ((walker.mode & START_CANDIDATES) != 0u) {
             // Before the first start, with all lists behind it. The addition may wrap, and wraps back.
             walker.mode = has_lists(tables.header) ? START_LISTED : START_DONE;
-            walker.base = params.first_start + id - params.start_walkers;
+            walker.start = params.first_start + id - params.start_walkers;
             walker.entry = 0u;
             walker.entry_end = 0u;
         } else if (walker.mode == START_FIRSTS) {
             walker.mode = START_PAIRS;
-            uint second = walker.base + 1u < text_end() ? byte_at(walker.base + 1u) : 256u;
-            open_list(walker, pairs + byte_at(walker.base) * PAIR_COLUMNS + second);
+            uint second = walker.start + 1u < text_end() ? byte_at(walker.start + 1u) : 256u;
+            open_list(walker, pairs + byte_at(walker.start) * PAIR_COLUMNS + second);
         } else if (walker.mode == START_PAIRS && listed_count > 0u) {
             walker.mode = START_LISTED;
             walker.entry = 0u;
             walker.entry_end = listed_count;
         } else {
-            walker.base += params.start_walkers;
-            walker.start = walker.base;
+            walker.start += params.start_walkers;
             // Less than a grid's width is left, so the next start would lie outside: the addition above
             // cannot have wrapped, except for the first start, where it is meant to.
-            has_text = enter_text(walker.base) && (PACKED == 0u || walker.base < text_end());
+            has_text = enter_text(walker.start) && (PACKED == 0u || walker.start < text_end());
             step += enter_steps();
-            if (walker.base >= end_start()) {
+            if (walker.start >= end_start()) {
                 walker.mode = START_DONE;
             } else if (!has_text) {
                 // Between two items. The lists are behind it, so the next start comes next.
             } else if (has_pairs) {
                 walker.mode = START_FIRSTS;
-                open_list(walker, firsts + byte_at(walker.base));
+                open_list(walker, firsts + byte_at(walker.start));
             } else {
                 walker.entry = 0u;
                 walker.entry_end = listed_count;

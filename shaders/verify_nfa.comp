@@ -31,7 +31,6 @@
 
 #include "bindings.glsl"
 #include "lockstep.glsl"
-#include "front.glsl"
 
 layout(local_size_x = 32, local_size_x_id = SPEC_NFA_LANES) in;
 
@@ -458,30 +457,10 @@ bool accept_glushkov() {
     return true;
 }
 
-// Begins a task's walk. False if the scan has been given up.
-bool begin(Task task) {
-    sync_subgroup();
-    if (rule.glushkov != 0u) {
-        begin_glushkov(task);
-    } else {
-        begin_in_order(task);
-    }
-    if (can_judge(walker.start, rule.lookahead)) {
-        return true;
-    }
-    walker.mode = NFA_IDLE;
-    return emit_once(UNDECIDED);
-}
-
-// Ends a walk, and reports what it has found. Behind a match another walk may begin. False if the scan has been given up.
+// Ends a walk, and reports what it has found. False if the scan has been given up.
 bool finish() {
     walker.mode = NFA_IDLE;
-    uint end = walker.last;
-    if (MATCH_ALL == 1u || end == walker.start) {
-        return true;
-    }
-    bool goes_on = (walker.rule & TASK_GOES_ON) != 0u && goes_on_at(rule.front, end);
-    return emit_once(end) && (!goes_on || begin(Task(walker.rule, end, end)));
+    return MATCH_ALL == 1u || walker.last == walker.start || emit_once(walker.last);
 }
 
 // A shared exception of the rule, or none where there are no more.
@@ -639,8 +618,7 @@ bool step_glushkov() {
 }
 
 // Takes a task from the queue. False if there is none.
-bool take(uint queue_end, out bool going) {
-    going = true;
+bool take(uint queue_end) {
     uint taken = 0u;
     if (subgroupElect()) {
         // Most find nothing to do, and need not meet at the counter to see it. The value may be stale, but it
@@ -655,10 +633,15 @@ bool take(uint queue_end, out bool going) {
         return false;
     }
     Task task = queue.tasks[taken & (params.queue_capacity - 1u)];
-    rule = rule_record(task.rule & ~TASK_GOES_ON);
-    if (enter_text(task.start)) {
-        step_count += enter_steps();
-        going = begin(task);
+    rule = rule_record(task.rule);
+    if (!enter_text(task.start)) {
+        return true;
+    }
+    step_count += enter_steps();
+    if (rule.glushkov != 0u) {
+        begin_glushkov(task);
+    } else {
+        begin_in_order(task);
     }
     return true;
 }
@@ -846,7 +829,7 @@ void main() {
         walker.mode = NFA_IDLE;
     }
     if (walker.mode != NFA_IDLE) {
-        rule = rule_record(walker.rule & ~TASK_GOES_ON);
+        rule = rule_record(walker.rule);
         // A slot that has been published anew meanwhile is of a scan that nobody waits for.
         walker.mode = enter_text(walker.start) ? walker.mode : NFA_IDLE;
         bool is_glushkov = walker.mode == NFA_GLUSHKOV;
@@ -872,8 +855,11 @@ void main() {
     for (step_count = 0u; step_count < params.nfa_step_budget && going; ++step_count) {
         if (walker.mode != NFA_IDLE) {
             going = step_on();
-        } else if (!take(queue_end, going)) {
+        } else if (!take(queue_end)) {
             break;
+        } else if (!can_judge(walker.start, rule.lookahead)) {
+            walker.mode = NFA_IDLE;
+            going = emit_once(UNDECIDED);
         }
     }
 

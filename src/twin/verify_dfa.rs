@@ -1,6 +1,6 @@
 //! The twin of `shaders/verify_dfa.comp`.
 
-use super::front::{goes_on_at, has_fronts, is_left_to_another};
+use super::front::is_left_to_another;
 use super::{Buffers, Text, chunk_count, enter_steps, rule_of_summary, summary_name};
 use crate::MatchKind;
 use crate::shaders::layout::{self, Control, Hit, RuleRecord, ScanParams, StartWalker, Task};
@@ -124,30 +124,14 @@ fn walk_on(
     walker.at == border
 }
 
-/// Whether walks have starts left to them.
-fn has_left(walker: &StartWalker) -> bool {
-    walker.mode & layout::START_CANDIDATES == 0
-}
-
-/// Ends a walk, and reports what it has found. Behind a match the rule may be walked once more.
-fn finish(
-    buffers: &mut Buffers,
-    params: &ScanParams,
-    text: Text,
-    walker: &mut StartWalker,
-    rule: &RuleRecord,
-) {
+/// Ends a walk, and reports what it has found.
+fn finish(buffers: &mut Buffers, params: &ScanParams, walker: &mut StartWalker, pattern_id: u32) {
     walker.mode &= SOURCE;
-    let end = walker.last;
-    if buffers.match_kind == MatchKind::All || end == walker.start {
-        return;
-    }
-    if !buffers.emit(params, Hit { pattern_id: rule.pattern_id, start: walker.start, end }) {
-        walker.mode = layout::START_DONE;
-    } else if has_left(walker) && goes_on_at(buffers, params, text, rule.front, end) {
-        walker.mode |= layout::START_NEXT;
-        walker.start = end;
-        walker.entry -= 1;
+    if buffers.match_kind != MatchKind::All && walker.last > walker.start {
+        let hit = Hit { pattern_id, start: walker.start, end: walker.last };
+        if !buffers.emit(params, hit) {
+            walker.mode = layout::START_DONE;
+        }
     }
 }
 
@@ -216,16 +200,14 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             if at - buffers.control.queue_base >= params.queue_capacity {
                 break;
             }
-            let goes_on = has_left(&walker) && has_fronts(buffers, params);
-            let goes_on = if goes_on { layout::TASK_GOES_ON } else { 0 };
             buffers.queue[(at & (params.queue_capacity - 1)) as usize] =
-                Task { rule: rule_index | goes_on, start: walker.start, from: walker.from };
+                Task { rule: rule_index, start: walker.start, from: walker.from };
             walker.mode &= SOURCE;
         } else if walker.mode & layout::START_WALKING != 0 {
             if is_long(params, text, &walker, &rule) && record < layout::SUMMARY_MOST_RULES {
                 if leap(buffers, params, &mut walker, record, &mut step) {
                     if walker.row == layout::ROW_DEAD && walker.mode & layout::START_ESCAPED == 0 {
-                        finish(buffers, params, text, &mut walker, &rule);
+                        finish(buffers, params, &mut walker, rule.pattern_id);
                     }
                     continue;
                 }
@@ -287,15 +269,13 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             }
             let is_longest = walker.at - walker.start == params.max_scan.min(rule.longest);
             if walker.row == layout::ROW_DEAD || at_end || is_longest {
-                finish(buffers, params, text, &mut walker, &rule);
+                finish(buffers, params, &mut walker, rule.pattern_id);
             } else {
                 walker.at += 1;
             }
         } else if walker.mode & layout::START_CANDIDATES != 0 && walker.entry < start_count
             || walker.mode & layout::START_CANDIDATES == 0 && walker.entry < walker.entry_end
         {
-            let is_next = walker.mode & layout::START_NEXT != 0;
-            walker.mode &= SOURCE;
             if walker.mode & layout::START_CANDIDATES != 0 {
                 let candidate = start_of(buffers, walker.entry);
                 rule_index = candidate.of;
@@ -307,36 +287,32 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             } else {
                 rule_index = listed_in(buffers, &walker, walker.entry);
                 walker.entry += 1;
-                walker.start = if is_next { walker.start } else { walker.base };
             }
             record = rule_index;
             rule = buffers.rule(record);
-            let start = walker.start;
-            let is_left = has_left(&walker)
-                && !is_next
-                && is_left_to_another(buffers, params, text, &rule, start);
             let dfa = [rule.classes, rule.first_entry, rule.stride];
+            let is_left = is_left_to_another(buffers, params, text, rule.front, walker.start);
             walker.row = match own_text.filter(|_| !is_left) {
-                Some(text) => buffers.first_row(text, dfa, start),
+                Some(text) => buffers.first_row(text, dfa, walker.start),
                 None => layout::ROW_DEAD,
             };
-            walker.at = start;
-            walker.last = start;
+            walker.at = walker.start;
+            walker.last = walker.start;
             if walker.row != layout::ROW_DEAD {
                 walker.mode |= layout::START_WALKING;
             }
         } else if walker.mode & layout::START_CANDIDATES != 0 {
             walker.mode = if has_lists { layout::START_LISTED } else { layout::START_DONE };
-            walker.base = params.first_start.wrapping_add(id).wrapping_sub(params.start_walkers);
+            walker.start = params.first_start.wrapping_add(id).wrapping_sub(params.start_walkers);
             walker.entry = 0;
             walker.entry_end = 0;
         } else if walker.mode == layout::START_FIRSTS {
             walker.mode = layout::START_PAIRS;
-            let second = match walker.base + 1 {
+            let second = match walker.start + 1 {
                 next if next < text.end => u32::from(buffers.byte(next)),
                 _ => 256,
             };
-            let first = u32::from(buffers.byte(walker.base));
+            let first = u32::from(buffers.byte(walker.start));
             let index = pairs + first * layout::PAIR_COLUMNS + second;
             open_list(buffers, &mut walker, index);
         } else if walker.mode == layout::START_PAIRS && listed_count > 0 {
@@ -344,19 +320,18 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             walker.entry = 0;
             walker.entry_end = listed_count;
         } else {
-            walker.base = walker.base.wrapping_add(params.start_walkers);
-            walker.start = walker.base;
-            own_text = buffers.text(params, walker.base);
+            walker.start = walker.start.wrapping_add(params.start_walkers);
+            own_text = buffers.text(params, walker.start);
             text = own_text.unwrap_or(text);
-            own_text = own_text.filter(|text| walker.base < text.end);
+            own_text = own_text.filter(|text| walker.start < text.end);
             step += enter_steps(params);
-            if walker.base >= params.end_start {
+            if walker.start >= params.end_start {
                 walker.mode = layout::START_DONE;
             } else if own_text.is_none() {
                 // Between two items.
             } else if has_pairs {
                 walker.mode = layout::START_FIRSTS;
-                let index = firsts + u32::from(buffers.byte(walker.base));
+                let index = firsts + u32::from(buffers.byte(walker.start));
                 open_list(buffers, &mut walker, index);
             } else {
                 walker.entry = 0;

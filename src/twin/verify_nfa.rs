@@ -1,11 +1,10 @@
 //! The twin of `shaders/verify_nfa.comp`, one edge at a time: it leaves the same hits, and walkers of its own.
 
-use super::front::goes_on_at;
 use super::{Buffers, Text, enter_steps, glushkov, look};
 use crate::MatchKind;
 use crate::rules::automata::look::{is_unicode, is_word_byte};
 use crate::shaders::layout::{
-    self, GlushkovRecord, Hit, NfaNode, NfaWalker, RuleRecord, ScanParams, Task,
+    self, GlushkovRecord, Hit, NfaNode, NfaWalker, RuleRecord, ScanParams,
 };
 
 pub(crate) fn verify_nfa(buffers: &mut Buffers, params: &ScanParams) {
@@ -80,70 +79,6 @@ fn begin_in_order(buffers: &Buffers, rule: &RuleRecord, walker: &mut NfaWalker) 
     };
 }
 
-/// Begins a task's walk. False if the scan has been given up.
-fn begin(
-    buffers: &mut Buffers,
-    params: &ScanParams,
-    text: Text,
-    walker: &mut NfaWalker,
-    task: Task,
-    slot: impl Fn(u32) -> usize,
-) -> bool {
-    let rule = buffers.rule(rule_of(task.rule));
-    *walker = NfaWalker {
-        generation: walker.generation,
-        mode: layout::NFA_GLUSHKOV,
-        epoch: walker.epoch,
-        rule: task.rule,
-        start: task.start,
-        from: task.from,
-        last: task.start,
-        at: task.start,
-        ..NfaWalker::default()
-    };
-    if rule.glushkov == 0 {
-        begin_in_order(buffers, &rule, walker);
-    } else {
-        let word_count = buffers.record::<GlushkovRecord>(rule.glushkov, 0).word_count;
-        let lists = buffers.header().nfa_stamps;
-        for word in 0..word_count {
-            buffers.scratch[slot(lists + word)] = u32::from(word == 0);
-        }
-    }
-    if can_judge(params, text, task.start, rule.lookahead) {
-        return true;
-    }
-    walker.mode = layout::NFA_IDLE;
-    let Task { start, .. } = task;
-    buffers.emit(params, Hit { pattern_id: rule.pattern_id, start, end: layout::UNDECIDED })
-}
-
-/// Ends a walk, and reports what it has found. Behind a match another walk may begin. False if the scan has been given up.
-fn finish(
-    buffers: &mut Buffers,
-    params: &ScanParams,
-    text: Text,
-    walker: &mut NfaWalker,
-    slot: impl Fn(u32) -> usize,
-) -> bool {
-    walker.mode = layout::NFA_IDLE;
-    let end = walker.last;
-    if buffers.match_kind == MatchKind::All || end == walker.start {
-        return true;
-    }
-    let RuleRecord { pattern_id, front, .. } = buffers.rule(rule_of(walker.rule));
-    let goes_on =
-        walker.rule & layout::TASK_GOES_ON != 0 && goes_on_at(buffers, params, text, front, end);
-    let task = Task { rule: walker.rule, start: end, from: end };
-    buffers.emit(params, Hit { pattern_id, start: walker.start, end })
-        && (!goes_on || begin(buffers, params, text, walker, task, slot))
-}
-
-/// The rule of a task.
-fn rule_of(task_rule: u32) -> u32 {
-    task_rule & !layout::TASK_GOES_ON
-}
-
 fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     if buffers.control.pass != params.pass {
         return;
@@ -169,7 +104,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     let text_of = |buffers: &Buffers, start| buffers.text(params, start).expect("of a walk");
     let mut text = Text { begin: 0, end: 0 };
     if walker.mode != layout::NFA_IDLE {
-        rule = buffers.rule(rule_of(walker.rule));
+        rule = buffers.rule(walker.rule);
         text = text_of(buffers, walker.start);
     }
     let mut given_up = buffers.hit_count > params.hit_stop;
@@ -184,10 +119,34 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             }
             buffers.control.queue_head += 1;
             let task = buffers.queue[(taken & (params.queue_capacity - 1)) as usize];
-            rule = buffers.rule(rule_of(task.rule));
+            rule = buffers.rule(task.rule);
             text = text_of(buffers, task.start);
             step_count += enter_steps(params);
-            given_up = !begin(buffers, params, text, &mut walker, task, slot);
+            walker = NfaWalker {
+                generation: walker.generation,
+                mode: layout::NFA_GLUSHKOV,
+                epoch: walker.epoch,
+                rule: task.rule,
+                start: task.start,
+                from: task.from,
+                last: task.start,
+                at: task.start,
+                ..NfaWalker::default()
+            };
+            if rule.glushkov == 0 {
+                begin_in_order(buffers, &rule, &mut walker);
+            } else {
+                let word_count = buffers.record::<GlushkovRecord>(rule.glushkov, 0).word_count;
+                for word in 0..word_count {
+                    buffers.scratch[slot(lists + word)] = u32::from(word == 0);
+                }
+            }
+            if !can_judge(params, text, task.start, rule.lookahead) {
+                let end = layout::UNDECIDED;
+                let hit = Hit { pattern_id: rule.pattern_id, start: task.start, end };
+                given_up = !buffers.emit(params, hit);
+                walker.mode = layout::NFA_IDLE;
+            }
         } else if walker.mode == layout::NFA_GLUSHKOV {
             let mut walk = glushkov::Walk::new(buffers, &rule);
             for (word, set) in (lists..).zip(&mut walk.set) {
@@ -206,18 +165,18 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             for (word, set) in (lists..).zip(set) {
                 buffers.scratch[slot(word)] = set;
             }
-            let is_open = matches!(step, glushkov::Step::Open);
-            let open = is_open.then_some(layout::UNDECIDED);
-            for end in emits.then_some(at).into_iter().chain(open) {
+            let last = match step {
+                glushkov::Step::Open => Some(layout::UNDECIDED),
+                glushkov::Step::Ended if !all && walker.last > walker.start => Some(walker.last),
+                _ => None,
+            };
+            for end in emits.then_some(at).into_iter().chain(last) {
                 let hit = Hit { pattern_id: rule.pattern_id, start: walker.start, end };
                 given_up |= !buffers.emit(params, hit);
             }
             match step {
                 glushkov::Step::GoesOn => {}
-                glushkov::Step::Ended => {
-                    given_up |= !finish(buffers, params, text, &mut walker, slot);
-                }
-                glushkov::Step::Open => walker.mode = layout::NFA_IDLE,
+                glushkov::Step::Ended | glushkov::Step::Open => walker.mode = layout::NFA_IDLE,
                 glushkov::Step::Doubtful => begin_in_order(buffers, &rule, &mut walker),
             }
         } else if walker.mode == layout::NFA_CLEARING {
@@ -297,7 +256,10 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             || walker.at == text.end
             || walker.at - walker.start == params.max_scan
         {
-            given_up = !finish(buffers, params, text, &mut walker, slot);
+            if !all && walker.last > walker.start {
+                given_up = !buffers.emit(params, hit(walker.last));
+            }
+            walker.mode = layout::NFA_IDLE;
         } else if !can_judge(params, text, walker.at + 1, rule.lookahead) {
             given_up = !buffers.emit(params, hit(layout::UNDECIDED));
             walker.mode = layout::NFA_IDLE;

@@ -52,8 +52,6 @@ struct Control {
     uint pieces;
     // Slots that workgroups have claimed, or tried to.
     uint claimed;
-    // Hits that the run began with, which earlier parts of the haystack ended with.
-    uint carried;
     // What long walks have named, by hash, since summaries were walked last; and whether there is any: 0 or 1.
     uint named[MOST_SUMMARIES];
     uint has_named;

@@ -81,6 +81,3 @@ const uint CHUNK_NO_ROW = CHUNK_BEGIN_ROW;
 // Steps that a search among slots is charged with, for each bit of their number: twice its turns, as invocations that
 // run together search one after the other.
 const uint SEARCH_STEPS = 2u;
-
-// Hits that are carried from earlier parts, at most, so that each start can be compared with them (RuleRecord::front).
-const uint MOST_CARRIED = 8u;

@@ -16,17 +16,13 @@ const uint START_WAITED = 32u;
 const uint START_LISTED = 64u;
 // A walk that has left its rule's DFA is on that of RuleRecord::relaxed, from its start on.
 const uint START_RELAXED = 128u;
-// The rule at `entry` is to be walked from `start`, where its last match ended (RuleRecord::front).
-const uint START_NEXT = 256u;
 
 // An invocation of `verify_dfa`: where it stopped.
 struct StartWalker {
     uint generation;
     // The list that `entry` runs through (START_FIRSTS, START_PAIRS, START_LISTED or START_CANDIDATES), and flags.
     uint mode;
-    // Where the walk begins; and the start that the lists are of, which that may lie behind (RuleRecord::front).
     uint start;
-    uint base;
     // Word offsets in the tables: the next entry of the list, and the list's end. For START_CANDIDATES the next
     // candidate start's index, for START_LISTED the next rule's.
     uint entry;
@@ -56,12 +52,8 @@ struct ChunkSummary {
     uint last;
 };
 
-// A flag of Task::rule: where the walk finds a match, another one begins behind that (RuleRecord::front).
-const uint TASK_GOES_ON = 0x80000000u;
-
 // A walk for the NFA: matches that end before `from` are out already.
 struct Task {
-    // The rule, and TASK_GOES_ON.
     uint rule;
     uint start;
     uint from;
@@ -91,7 +83,6 @@ const uint NFA_SMALL_EDGES = 1024u;
 struct NfaWalker {
     uint generation;
     uint mode;
-    // As Task::rule.
     uint rule;
     uint start;
     uint from;

@@ -224,10 +224,9 @@ impl<'a> Layout<'a> {
         for index in (0..rules.len()).filter(|&index| rules[index].relaxed.is_some()) {
             let place = of_splits.next().expect("all DFAs have places");
             records[index].relaxed = narrow::<_, u32>(records.len());
-            let RuleRecord { pattern_id, longest, front, .. } = records[index];
+            let RuleRecord { pattern_id, longest, .. } = records[index];
             records.push(RuleRecord {
                 longest,
-                front,
                 has_counter_steps: 1,
                 ..record((pattern_id, place))
             });

@@ -132,7 +132,6 @@ impl Resources {
         let suffixes = [layout::CARRIED; MOST];
         let count: u32 = narrow(carried.len());
         to.update_buffer(&self.hits, 0, bytes_of(&count));
-        to.update_buffer(&self.control, offset_of!(Control, carried) as u64, bytes_of(&count));
         let first_suffix = 4 + u64::from(self.shape.hit_capacity) * size_of::<Hit>() as u64;
         for (index, part) in (0..).zip(carried.chunks(MOST)) {
             let before = index * MOST as u64;

@@ -17,7 +17,8 @@ impl Numbers {
 }
 
 fn pattern(numbers: &mut Numbers) -> String {
-    let front = numbers.one_of(&["(?s).*", "(?s).+?", ".*?", "[ab]+?", "[ab ]*", "[ab]{2,}", ""]);
+    let front =
+        numbers.one_of(&["(?s).*", "(?s).+", ".*", "[ab]+", "[ab ]*", "[ab]{2,}", ".*?", ""]);
     let mut pattern = front.to_owned();
     for _ in 0..1 + numbers.below(4) {
         pattern +=

@@ -114,7 +114,7 @@ pub use ring::{
     RingPublished, RingPublishedBatch, RingResults, RingSession, RingStats,
 };
 pub use rules::{
-    BuildError, Factor, PipelineOptions, RuleBound, RulePipeline, RulePlan, UnicodePolicy,
+    Anchor, BuildError, Factor, PipelineOptions, RuleBound, RulePipeline, RulePlan, UnicodePolicy,
 };
 pub use scan::{
     Haystack, ImportedHaystack, MAX_HAYSTACK_BYTES, PlannedMemory, RecordOptions, RecordedScan,

@@ -1,6 +1,6 @@
 //! How a rule is looked for, which is why it is fast or slow.
 
-use vkscan::{Factor, RulePlan};
+use vkscan::{Anchor, Factor, RulePlan};
 
 use crate::numbers::significant;
 use crate::rules::Rule;
@@ -27,14 +27,16 @@ pub fn looked_for(rules: &[Rule], plans: &[RulePlan]) -> String {
 }
 
 fn factor(factor: &Factor) -> String {
+    match factor.anchor {
+        Some(Anchor::Start) => return "where the haystack begins".to_owned(),
+        Some(Anchor::End) => return "where the haystack ends".to_owned(),
+        None => {}
+    }
     let grams = factor.grams.iter().take(SHOWN);
     let mut grams: Vec<String> = grams
         .map(|gram| format!("`{}`", gram.escape_ascii().to_string().replace('`', "\\x60")))
         .collect();
     match factor.grams.len().checked_sub(SHOWN) {
-        _ if grams.is_empty() && factor.expected_per_mib == 0.0 => {
-            return "where the haystack begins".to_owned();
-        }
         _ if grams.is_empty() => grams.push("class windows".to_owned()),
         Some(more @ 1..) => grams.push(format!("and {more} more")),
         _ => {}

@@ -1,7 +1,7 @@
 //! How a pipeline looks for each of its rules, for those who write rules.
 
 use super::prefilter::gram::GRAM;
-use super::{Rule, RulePipeline, Spent, Split};
+use super::{Anchor, Rule, RulePipeline, Spent, Split};
 
 /// How one rule is looked for and verified.
 ///
@@ -71,9 +71,11 @@ pub enum RuleBound {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Factor {
+    /// Where all matches begin, or end, if that is one place in a haystack: then there is nothing else to look for.
+    pub anchor: Option<Anchor>,
     /// Four-byte strings, one of which a match contains, with ASCII letters in lower case. None if it is
     /// class windows of byte classes instead (which are looked for if no more than 32 rules of a pass need
-    /// them, and they are rare), or if all matches begin where the haystack does, or end there.
+    /// them, and they are rare), or an anchor.
     pub grams: Vec<[u8; GRAM]>,
     /// How many of a mebibyte's bytes begin one of them, in typical data.
     pub expected_per_mib: f64,
@@ -130,6 +132,7 @@ fn factor(splits: &[Split]) -> Factor {
     let is_bounded = !splits.iter().any(Split::is_unbounded);
     let starts = splits.iter().map(|split| (split.prefix[1] - split.prefix[0]).saturating_add(1));
     Factor {
+        anchor: splits.iter().find_map(|split| split.anchor),
         grams,
         expected_per_mib: frequency * f64::from(1 << 20),
         most_starts: if is_bounded { starts.max() } else { None },

@@ -35,7 +35,8 @@ pub use error::BuildError;
 pub use explain::{Factor, RuleBound, RulePlan};
 pub use options::{PipelineOptions, UnicodePolicy};
 pub(crate) use rule::Rule;
-pub(crate) use split::{Anchor, Run, Split};
+pub use split::Anchor;
+pub(crate) use split::{Run, Split};
 
 use options::Room;
 use tables::pack;

@@ -42,8 +42,10 @@ pub(crate) struct Split {
 
 /// A place that every haystack has once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Anchor {
+pub enum Anchor {
+    /// Where it begins.
     Start,
+    /// Where it ends.
     End,
 }
 

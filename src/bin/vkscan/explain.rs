@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io::{self, Write};
 
 use serde_json::json;
-use vkscan::{MatchKind, RuleBound, RulePlan};
+use vkscan::{Anchor, MatchKind, RuleBound, RulePlan};
 
 use crate::Status;
 use crate::args::{ExplainArgs, Format};
@@ -49,10 +49,11 @@ fn print_text(to: &mut impl Write, name: &str, plan: &RulePlan) -> io::Result<()
             let shown = factor.grams.iter().take(4).map(|gram| gram.escape_ascii().to_string());
             let shown = shown.collect::<Vec<_>>().join(" ");
             let more = if factor.grams.len() > 4 { " ..." } else { "" };
-            let what = match factor.grams.len() {
-                0 if factor.expected_per_mib == 0.0 => "the start of the haystack".to_owned(),
-                0 => "eight byte classes in a row".to_owned(),
-                count => format!("{count} grams ({shown}{more})"),
+            let what = match (factor.anchor, factor.grams.len()) {
+                (Some(Anchor::Start), _) => "the start of the haystack".to_owned(),
+                (Some(Anchor::End), _) => "the end of the haystack".to_owned(),
+                (None, 0) => "eight byte classes in a row".to_owned(),
+                (None, count) => format!("{count} grams ({shown}{more})"),
             };
             let starts = match factor.most_starts {
                 Some(most) => format!("up to {most} starts each"),
@@ -90,6 +91,10 @@ fn to_json(name: &str, plan: &RulePlan) -> serde_json::Value {
         "pattern": plan.pattern_id,
         "rule": name,
         "factor": plan.factor.as_ref().map(|factor| json!({
+            "anchor": factor.anchor.map(|anchor| match anchor {
+                Anchor::Start => "start",
+                Anchor::End => "end",
+            }),
             "grams": factor.grams.len(),
             "expected_per_mib": factor.expected_per_mib,
             "most_starts": factor.most_starts,

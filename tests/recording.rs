@@ -250,7 +250,7 @@ fn kept_cases() {
     let setting = Setting::new();
     // What was begun anew was judged as if it had been prefiltered, when it went on.
     let text = ["abcdabcd".to_owned(), "q".repeat(400), "xkey7".to_owned()].concat();
-    let rules = rules(MatchKind::LeftmostFirst, &[r"key7\b", r"[a-z]*abcd\b"]);
+    let rules = rules(MatchKind::LeftmostFirst, &[r"key7\b", r"[a-z]*abcd[0-9]?\b"]);
     let options = SessionOptions::new(text.len(), 4000);
     let session = rules.prepare_resident_cramped(&setting.backend, &options).unwrap();
     let recording = session.recording(&setting.backend, &RecordingOptions::default()).unwrap();

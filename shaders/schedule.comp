@@ -8,13 +8,17 @@
 // ran, by putting the queue's counters right and going on to the next pass once no walker and no task
 // is left; after the suffixes it sees whether candidates fit, and whether they left anything to do. Before a
 // round it makes summaries of what long walks have named. It sets the grids of what follows, which are empty if
-// that belongs to a pass that is over or not yet begun. Loops: MOST_SUMMARIES, SUMMARY_LISTS, FLOOD_SAMPLES by FLOOD_RULES.
+// that belongs to a pass that is over or not yet begun. Loops: MOST_SUMMARIES, SUMMARY_LISTS, FLOOD_SAMPLES by FLOOD_RULES,
+// MOST_SEARCHED squared.
 // CPU twin: src/twin/schedule.rs.
 
 #include "bindings.glsl"
 #include "listed.glsl"
 
 layout(local_size_x = 1) in;
+
+// Steps of `verify_nfa` for each byte of the haystack after which a search, which takes a walker over all of it, is cheaper.
+layout(constant_id = SPEC_SEARCH_AFTER) const uint SEARCH_AFTER = 1;
 
 uint groups(uint walkers) {
     return (walkers + WORKGROUP - 1u) / WORKGROUP;
@@ -104,6 +108,39 @@ void begin_pass(uint pass) {
     control.made_at = control.rounds;
 }
 
+// Has a rule searched for, in the next run. False if there is no room.
+bool search_rule(uint rule) {
+    uint most = min(params.nfa_walkers, MOST_SEARCHED);
+    for (uint place = 0u; place < most; ++place) {
+        if (control.searched[place] == 0u) {
+            control.searched[place] = rule + 1u;
+            return true;
+        }
+    }
+    return false;
+}
+
+// Whether walks on NFAs take so long that rules are searched for instead, and for which walkers wait: those at which a fair share
+// of these are. A search takes all starts together, and knows no other limit than the haystack's end.
+bool search_instead() {
+    bool may_search = PACKED == 0u && MATCH_ALL == 0u && params.pass_count == 1u && params.is_final != 0u
+        && params.max_scan == UNBOUNDED && params.use_prefilter != PREFILTER_BOUNDED && control.restarted == 0u
+        && control.verified_again == 0u;
+    bool is_much = control.nfa_steps > SEARCH_LEAST_STEPS && control.nfa_steps / SEARCH_AFTER > haystack_len();
+    bool has_any = false;
+    for (uint place = 0u; place < MOST_SEARCHED; ++place) {
+        bool is_share = control.held_up_count[place] * MOST_SEARCHED >= params.nfa_walkers;
+        if (may_search && is_much && control.held_up[place] != 0u && is_share) {
+            has_any = search_rule(control.held_up[place] - 1u) || has_any;
+        }
+        control.held_up[place] = 0u;
+        control.held_up_count[place] = 0u;
+    }
+    // So that it does not wrap.
+    control.nfa_steps = min(control.nfa_steps, 1u << 31);
+    return has_any;
+}
+
 // Judges the round that has run.
 void end_round() {
     control.rounds += 1u;
@@ -111,7 +148,11 @@ void end_round() {
     uint filled = min(control.queue_tail - control.queue_base, params.queue_capacity);
     control.queue_tail = control.queue_base + filled;
     control.queue_head = control.queue_base + min(control.queue_head - control.queue_base, filled);
+    bool is_searched_for = search_instead();
     if (hits.count > params.hit_stop) {
+        begin_pass(params.pass_count);
+    } else if (is_searched_for) {
+        control.retry_reasons |= RETRY_LISTED;
         begin_pass(params.pass_count);
     } else if (control.unfinished == 0u && control.queue_head == control.queue_tail) {
         begin_pass(control.pass + 1u);

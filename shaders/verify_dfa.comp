@@ -8,7 +8,8 @@
 // Grid: Control::verify_dfa_*, params.start_walkers invocations; invocation i takes the candidate starts i, i + start_walkers, ..., if there is a prefilter (where they are fewer than invocations, one
 // in up to 2^MOST_SPREAD_LOG2 takes one), then for the rules that cannot be prefiltered the starts first_start + i,
 // first_start + i + start_walkers, ... and for each the rules of its two lists, and those that have been listed for
-// their long prefixes; but of rules that begin with a run only the first start in it. A walk that leaves its rule's DFA begins again on that of RuleRecord::relaxed, if there is one,
+// their long prefixes; but none of the rules that are searched for, and of rules that begin with a run only the first start in
+// it. A walk that leaves its rule's DFA begins again on that of RuleRecord::relaxed, if there is one,
 // and is left to the NFA where that one matches. A long walk that comes to a chunk as a summary does leaps over it,
 // and what it is composed with; else it names its rule and row. The main loop is bounded by params.step_budget, and
 // the search among summaries is charged to it (that among names is not, and has NAME_PROBES turns at a border), and
@@ -19,6 +20,7 @@
 #include "bindings.glsl"
 #include "walk.glsl"
 #include "front.glsl"
+#include "listed.glsl"
 
 layout(local_size_x = WORKGROUP) in;
 
@@ -147,6 +149,7 @@ void main() {
         has_pairs = tables.header.has_long != 0u;
     }
     uint start_count = control.start_count;
+    bool has_searched = control.searched[0] != 0u;
     uint listed_count = 0u;
     while (params.has_listed != 0u && listed_count < MOST_LISTED && control.listed[listed_count] != 0u) {
         listed_count += 1u;
@@ -268,7 +271,7 @@ void main() {
             }
             record = rule_index;
             rule = rule_record(record);
-            bool is_left = is_left_to_another(rule.front, walker.start);
+            bool is_left = is_left_to_another(rule.front, walker.start) || (has_searched && is_searched(rule_index));
             walker.row = has_text && !is_left ? first_row(dfa_of(rule), walker.start) : ROW_DEAD;
             walker.at = walker.start;
             walker.last = walker.start;

@@ -24,10 +24,15 @@
 // them. Of a node that several reach, the first keeps it; a node that reads no byte is followed before the edges
 // behind it are looked at.
 //
+// A search (Control::searched) takes all starts of a rule in one walk: behind the threads in the list it puts, at each byte, those
+// of a start there, until one has led to a match; that is the leftmost one, and the search goes on behind it. Of two threads at a node
+// the one of the later start goes, as in a walk that which is less preferred. This is Pike's simulation with a start for each thread
+// (R. Cox, "Regular Expression Matching: the Virtual Machine Approach", 2009), and linear however long matches are.
+//
 // Charged to the budget are the turns that Unicode look-arounds take, over bytes and in the ranges of `\w`; those
 // over a small rule's edges; and on such sets those over words, over what they lead to, and over look-arounds. Other loops:
-// in each step a search among the invocations or twice the words of a set, and in each round twice what shared memory
-// holds. CPU twins: src/twin/glushkov.rs, and src/twin/verify_nfa.rs, one edge at a time.
+// in each step a search among the invocations or twice the words of a set, in each round twice what shared memory
+// holds, and where a search begins the hits that stand for matches of earlier parts. CPU twins: src/twin/glushkov.rs, and src/twin/verify_nfa.rs, one edge at a time.
 
 #include "bindings.glsl"
 #include "lockstep.glsl"
@@ -57,6 +62,8 @@ GlushkovWord own_word;
 uint own_scratch;
 uint own_lists;
 uint stack;
+// Where the starts of a search's threads are.
+uint own_starts;
 uint lanes;
 uint lane;
 uint step_count;
@@ -258,15 +265,13 @@ bool emit_once(uint end) {
     return subgroupBroadcastFirst(going);
 }
 
-// Finds the edges that a batch of threads follows on the byte before `at`. Says how many that are.
+// Finds the edges that a batch of threads follows: all have read the byte before `at`. Says how many that are.
 uint load_batch(uint batch) {
     uint count = 0u;
     uint first = 0u;
     if (batch + lane < walker.cur_len) {
         NfaNode node = node_record(rule.first_node + load(walker.side * rule.node_count + batch + lane));
-        uint byte = byte_at(walker.at - 1u);
-        bool reads = (tables.words[node.operand + (byte >> 5)] >> (byte & 31u) & 1u) != 0u;
-        count = reads ? node.edges_end - node.edges_begin : 0u;
+        count = node.edges_end - node.edges_begin;
         first = node.edges_begin;
     }
     sync_subgroup();
@@ -275,8 +280,8 @@ uint load_batch(uint batch) {
     return subgroupAdd(count);
 }
 
-// The edge at `index` of a batch.
-uint edge_of_batch(uint index) {
+// The thread of a batch that the edge at `index` is of.
+uint owner_in_batch(uint index) {
     uint low = 0u;
     uint high = lanes - 1u;
     while (low < high) {
@@ -287,7 +292,17 @@ uint edge_of_batch(uint index) {
             low = middle + 1u;
         }
     }
-    return owners[low].y + index - (low == 0u ? 0u : owners[low - 1u].x);
+    return low;
+}
+
+// The edge at `index` of a batch, of this thread.
+uint edge_of_batch(uint owner, uint index) {
+    return owners[owner].y + index - (owner == 0u ? 0u : owners[owner - 1u].x);
+}
+
+// Where the start of a search's thread is, by its place in a list.
+uint place_of_start(uint side, uint place) {
+    return own_starts + side * rule.node_count + place;
 }
 
 // Loads the edges of a small rule.
@@ -317,7 +332,30 @@ void begin_in_order(Task task) {
     uint epoch = walker.epoch + 1u;
     uint mode = is_small() || epoch == NFA_EPOCH_LIMIT ? NFA_CLEARING : NFA_WALKING;
     walker = NfaWalker(walker.generation, mode, task.rule, task.start, task.from, task.start, task.start,
-                       0u, 0u, 0u, 0u, 0u, root.edges_begin, root.edges_end, 0u, 0u, 0u, epoch, 0u);
+                       0u, 0u, 0u, 0u, 0u, root.edges_begin, root.edges_end, 0u, 0u, 0u, epoch, 0u, 0u);
+}
+
+// Goes on with a search, for matches from `at` on.
+void search_from(uint at) {
+    uint epoch = walker.epoch + 1u;
+    uint mode = walker.is_search == 0u && is_small() || epoch == NFA_EPOCH_LIMIT ? NFA_CLEARING : NFA_WALKING;
+    walker = NfaWalker(walker.generation, mode, walker.rule, at, at, at, at,
+                       0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, epoch, 0u, 1u);
+}
+
+// Begins a search, behind what matches of earlier parts of the haystack cover.
+void begin_search() {
+    walker.rule = control.searched[gl_WorkGroupID.x] - 1u;
+    walker.is_search = 0u;
+    rule = rule_record(walker.rule);
+    load_edges();
+    uint from = params.first_start;
+    for (uint first = 0u; first < control.carried; first += lanes) {
+        uint index = min(first + lane, control.carried - 1u);
+        bool is_own = hits.words[index * 3u] == rule.pattern_id;
+        from = max(from, subgroupMax(is_own ? hits.words[index * 3u + 2u] : 0u));
+    }
+    search_from(from);
 }
 
 GlushkovWord load_glushkov_word(uint word) {
@@ -360,7 +398,7 @@ void load_glushkov_record() {
 // Begins a walk of the rule on sets of positions.
 void begin_glushkov(Task task) {
     walker = NfaWalker(walker.generation, NFA_GLUSHKOV, task.rule, task.start, task.from, task.start, task.start,
-                       0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, walker.epoch, 0u);
+                       0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, walker.epoch, 0u, 0u);
     load_glushkov_record();
     for (uint word = lane; word < glushkov.word_count; word += lanes) {
         small[word] = word == 0u ? 1u : 0u;
@@ -657,6 +695,15 @@ bool accept() {
         walker.emitted = 1u;
         return emit_once(walker.at);
     }
+    if (walker.is_search != 0u) {
+        if (walker.from == walker.at) {
+            // What this start prefers to nothing is there; an empty match is none.
+            walker.edge = walker.edge_end;
+            walker.stack_len = 0u;
+            return true;
+        }
+        walker.start = walker.from;
+    }
     // Threads less preferred than this one are pruned.
     walker.last = walker.at;
     walker.edge = walker.edge_end;
@@ -700,17 +747,32 @@ void follow(uint target) {
     walker.edge_end = node.edges_end;
 }
 
+// Whether a node reads the next byte.
+bool reads_on(uint node) {
+    return walker.at < text_end() && is_in_set(node_record(rule.first_node + node).operand, byte_at(walker.at));
+}
+
 // Looks at edges, as many as there are invocations. False if the scan has been given up.
 bool visit_edges() {
     uint index = walker.edge + lane;
     bool is_edge = index < walker.edge_end;
     uint edge = EDGE_MATCH;
-    if (is_edge) {
-        edge = load_edge(walker.is_flat != 0u ? edge_of_batch(index) : index);
+    uint start = walker.from;
+    if (is_edge && walker.is_flat != 0u) {
+        uint owner = owner_in_batch(index);
+        edge = load_edge(edge_of_batch(owner, index));
+        if (walker.is_search != 0u) {
+            start = scratch.words[place_of_start(walker.side, walker.batch - lanes + owner)];
+        }
+    } else if (is_edge) {
+        edge = load_edge(index);
     }
     uint target = edge & ~EDGE_OTHER;
     // Those before the first one that leads to acceptance, or to a node that reads no byte and has not been met.
     bool is_new = is_edge && (edge == EDGE_MATCH ? counts_here() : !is_met(target));
+    if (is_new && (edge & EDGE_OTHER) == 0u) {
+        is_new = reads_on(target);
+    }
     uvec4 others = subgroupBallot(is_new && (edge & EDGE_OTHER) != 0u);
     uint count = others == uvec4(0u) ? lanes : subgroupBallotFindLSB(others);
     is_new = is_new && lane < count;
@@ -719,6 +781,9 @@ bool visit_edges() {
     if (is_first) {
         uint place = walker.next_len + subgroupBallotExclusiveBitCount(kept);
         store((1u - walker.side) * rule.node_count + place, target);
+        if (walker.is_search != 0u) {
+            scratch.words[place_of_start(1u - walker.side, place)] = start;
+        }
     }
     walker.next_len += subgroupBallotBitCount(kept);
     walker.edge = min(walker.edge + count, walker.edge_end);
@@ -727,6 +792,9 @@ bool visit_edges() {
         return true;
     }
     walker.edge += 1u;
+    if (walker.is_search != 0u) {
+        walker.from = subgroupShuffle(start, count);
+    }
     uint other = subgroupShuffle(edge, count);
     if (other == EDGE_MATCH) {
         return accept();
@@ -735,17 +803,8 @@ bool visit_edges() {
     return true;
 }
 
-// All edges at this position have been looked at: ends the walk or goes on to the next byte. False if the scan
-// has been given up.
-bool end_position() {
-    if (walker.next_len == 0u || walker.at == text_end()
-        || walker.at - walker.start == params.max_scan) {
-        return finish();
-    }
-    if (!can_judge(walker.at + 1u, rule.lookahead)) {
-        walker.mode = NFA_IDLE;
-        return emit_once(UNDECIDED);
-    }
+// Goes on to the next byte.
+void advance() {
     walker.side = 1u - walker.side;
     walker.cur_len = walker.next_len;
     walker.batch = 0u;
@@ -756,6 +815,51 @@ bool end_position() {
     if (walker.epoch == NFA_EPOCH_LIMIT) {
         walker.mode = NFA_CLEARING;
     }
+}
+
+// All edges of a search's threads at this position have been looked at: takes up those of a start here, or goes on, behind a match or
+// to the next byte. False if the scan has been given up.
+bool end_search_position() {
+    bool has_match = walker.last != walker.start;
+    bool has_start = walker.at < min(end_start(), text_end());
+    if (has_start && !has_match && walker.emitted == 0u) {
+        NfaNode root = node_record(rule.first_node);
+        walker.emitted = 1u;
+        walker.from = walker.at;
+        walker.is_flat = 0u;
+        walker.edge = root.edges_begin;
+        walker.edge_end = root.edges_end;
+        return true;
+    }
+    bool is_over = walker.next_len == 0u || walker.at == text_end();
+    if (is_over && has_match) {
+        bool going = emit_once(walker.last);
+        search_from(walker.last);
+        return going;
+    }
+    if (is_over && !has_start) {
+        walker.mode = NFA_IDLE;
+        return true;
+    }
+    advance();
+    return true;
+}
+
+// All edges at this position have been looked at: ends the walk or goes on to the next byte. False if the scan
+// has been given up.
+bool end_position() {
+    if (walker.is_search != 0u) {
+        return end_search_position();
+    }
+    if (walker.next_len == 0u || walker.at == text_end()
+        || walker.at - walker.start == params.max_scan) {
+        return finish();
+    }
+    if (!can_judge(walker.at + 1u, rule.lookahead)) {
+        walker.mode = NFA_IDLE;
+        return emit_once(UNDECIDED);
+    }
+    advance();
     return true;
 }
 
@@ -820,15 +924,20 @@ void main() {
     if (control.pass != params.pass || id >= params.nfa_walkers || gl_SubgroupID != 0u) {
         return;
     }
-    own_scratch = id * (tables.header.nfa_stamps + tables.header.nfa_lists + 2u * tables.header.nfa_stack);
+    uint own_words = tables.header.nfa_stamps + tables.header.nfa_lists + 2u * tables.header.nfa_stack;
+    own_scratch = id * own_words;
+    own_starts = params.nfa_walkers * own_words + id * tables.header.nfa_lists;
     own_lists = own_scratch + tables.header.nfa_stamps;
     stack = own_lists + tables.header.nfa_lists;
     walker = state.walkers[id];
-    if (walker.generation != control.generation) {
+    bool begins = walker.generation != control.generation;
+    if (begins) {
         walker.generation = control.generation;
         walker.mode = NFA_IDLE;
     }
-    if (walker.mode != NFA_IDLE) {
+    if (begins && id < MOST_SEARCHED && control.searched[id] != 0u && control.verified_again == 0u) {
+        begin_search();
+    } else if (walker.mode != NFA_IDLE) {
         rule = rule_record(walker.rule);
         // A slot that has been published anew meanwhile is of a scan that nobody waits for.
         walker.mode = enter_text(walker.start) ? walker.mode : NFA_IDLE;
@@ -874,8 +983,16 @@ void main() {
     }
     if (subgroupElect()) {
         state.walkers[id] = walker;
-        if (walker.mode != NFA_IDLE) {
+        bool is_left = walker.mode != NFA_IDLE;
+        if (is_left) {
             atomicAdd(control.unfinished, 1u);
+        }
+        if (!is_left || walker.is_search == 0u) {
+            atomicAdd(control.nfa_steps, step_count);
+        }
+        if (is_left && walker.is_search == 0u) {
+            atomicExchange(control.held_up[walker.rule % MOST_SEARCHED], walker.rule + 1u);
+            atomicAdd(control.held_up_count[walker.rule % MOST_SEARCHED], 1u);
         }
     }
 }

@@ -76,6 +76,8 @@ include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
 // The least that maxPushConstantsSize may be.
 const _: () =
     assert!(layout::MOST_LISTED == 32, "`is_listed` in include/listed.glsl names all places");
+const _: () =
+    assert!(layout::MOST_SEARCHED == 8, "`is_searched` in include/listed.glsl names all places");
 const _: () = assert!(size_of::<layout::ScanParams>() <= 128, "push constants are 128 bytes");
 // Kernels write it word by word.
 const _: () = assert!(

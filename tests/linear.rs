@@ -134,6 +134,27 @@ const CASES: &[Case] = &[
         expected: none,
     },
     Case {
+        name: "a Unicode look in a loop",
+        rules: &[r"(?:\p{Greek}|[^'\x22]|(?u:\b))+"],
+        haystack: |len| repeated("ab é ", len),
+        bytes: 6 << 10,
+        expected: all_of_it,
+    },
+    Case {
+        name: "counts in counts",
+        rules: &[r"(?i)(?:[^'\x22]{2,19}|id[^\n]){2,9}[ -~]{0,49};"],
+        haystack: |len| repeated("id ab ", len),
+        bytes: 4 << 10,
+        expected: none,
+    },
+    Case {
+        name: "an endless front before a count",
+        rules: &["(?s).*?(?:fox|client).{3,30}secret", "(?s)fox.*?key(?u:\\b).*secret"],
+        haystack: |len| repeated("fox client key é ", len),
+        bytes: 4 << 10,
+        expected: none,
+    },
+    Case {
         name: "lines of one byte",
         rules: &[r"(?m)^(?:[a-z]\n)+$;", r"(?:\s*[a-z]\s*)+="],
         haystack: |len| repeated("a\n", len),

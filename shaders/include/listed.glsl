@@ -1,4 +1,4 @@
-// Rules that are verified from every start, for looking for them is of no use in this haystack.
+// Rules that are verified from every start, or searched for, for looking for them is of no use in this haystack.
 
 // Lists a rule, which ends this run: the next one verifies the rule from every start. False if there is no room.
 bool list_rule(uint rule) {
@@ -22,9 +22,18 @@ bool is_in(uint place, uint rule) {
     return any(equal(low, name)) || any(equal(high, name));
 }
 
+// Whether a rule is searched for.
+bool is_searched(uint rule) {
+    uvec4 low = uvec4(control.searched[0], control.searched[1], control.searched[2], control.searched[3]);
+    uvec4 high = uvec4(control.searched[4], control.searched[5], control.searched[6], control.searched[MOST_SEARCHED - 1u]);
+    uvec4 name = uvec4(rule + 1u);
+    return any(equal(low, name)) || any(equal(high, name));
+}
+
 // Without a loop, which a CPU device would end: this is asked for each posting (`LAVAPIPE_LOOP_TURNS` in src/vulkan/quirks.rs).
 bool is_listed(uint rule) {
-    return is_in(0u, rule) || is_in(8u, rule) || is_in(16u, rule) || is_in(MOST_LISTED - 8u, rule);
+    return is_in(0u, rule) || is_in(8u, rule) || is_in(16u, rule) || is_in(MOST_LISTED - 8u, rule)
+        || is_searched(rule);
 }
 
 // The rule of a split.

@@ -147,7 +147,8 @@ impl SessionPlan {
         let passes = passes.map_err(|pack::RuleTooLarge { pattern_id, bytes }| {
             ScanError::RuleTooLarge { pattern_id, bytes, limit: tuning.pass_bytes }
         })?;
-        let nfa_words = passes.first().map_or(0, Pass::walker_words);
+        let nfa_words =
+            passes.first().map_or([0; 2], |pass| [pass.walker_words(), pass.search_words()]);
         // The prefilter reads whole units.
         let unit = u64::from(layout::PREFILTER_BYTES);
         let haystack_bytes = (haystack_capacity_bytes.max(1) as u64).next_multiple_of(unit);
@@ -186,6 +187,7 @@ impl SessionPlan {
             prefilter_workgroup: tuning.prefilter_workgroup,
             gram_stride: passes.first().map_or(1, |pass| pass.header.gram_stride),
             nfa_lanes: tuning.nfa_lanes,
+            search_after: tuning.search_after,
             select_lanes: tuning.select_lanes,
             select_tile: tuning.select_tile,
             slot_workgroup: ring.map(|ring| ring.workgroup),

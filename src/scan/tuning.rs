@@ -11,6 +11,9 @@ pub(crate) struct Tuning {
     pub(crate) nfa_walkers: u32,
     pub(crate) nfa_lanes: u32,
     pub(crate) nfa_scratch_bytes: u64,
+    /// Steps of `verify_nfa` for each byte of a haystack, after which rules are searched for: about as many as it takes, all its
+    /// walkers together, while one of them searches a byte.
+    pub(crate) search_after: u32,
     /// A power of two.
     pub(crate) queue_capacity: u32,
     /// Steps of an invocation in a round, and of one of `verify_nfa`. On a CPU there is room for 20 turns of loops a step
@@ -57,6 +60,7 @@ impl Tuning {
             nfa_walkers: 1 << 11,
             nfa_lanes: info.subgroup_size.min(layout::NFA_MOST_LANES),
             nfa_scratch_bytes: 64 << 20,
+            search_after: 4 << 10,
             queue_capacity: 1 << 20,
             step_budget: 16 << 10,
             nfa_step_budget: 16 << 10,
@@ -81,6 +85,7 @@ impl Tuning {
                 start_walkers: 1 << 12,
                 nfa_walkers: 1 << 6,
                 nfa_scratch_bytes: 16 << 20,
+                search_after: 4,
                 queue_capacity: 1 << 14,
                 step_budget: 3 << 10,
                 nfa_step_budget: 1 << 10,
@@ -113,6 +118,7 @@ impl Tuning {
         Tuning {
             start_walkers: 64,
             nfa_walkers: 3,
+            search_after: 1,
             queue_capacity: 4,
             step_budget: 200,
             nfa_step_budget: 200,

@@ -66,6 +66,9 @@ fn compose_parts(params: &ScanParams) -> u32 {
 /// Hits of a tile, unless a test says otherwise.
 const SELECT_TILE: u32 = 64;
 
+/// Steps of `verify_nfa` for each byte of a haystack, after which rules are searched for.
+const SEARCH_AFTER: u32 = 2;
+
 /// Words of the selection buffer for so many hits.
 fn selection_words(hits: u32) -> usize {
     let of_hits = hits as usize * (Hit::WORDS + 1 + Link::WORDS);
@@ -131,7 +134,7 @@ impl Buffers {
         haystack: &[u8],
         params: &ScanParams,
     ) -> Buffers {
-        let walker_words = tables.walker_words();
+        let [walker_words, search_words] = [tables.walker_words(), tables.search_words()];
         Buffers {
             match_kind,
             tables,
@@ -154,7 +157,7 @@ impl Buffers {
             selection: vec![0; selection_words(params.hit_capacity)],
             select_tile: SELECT_TILE,
             nfa_walkers: vec![NfaWalker::default(); params.nfa_walkers as usize],
-            scratch: vec![0; (walker_words * params.nfa_walkers) as usize],
+            scratch: vec![0; (walker_words * params.nfa_walkers + search_words) as usize],
             tallies: vec![Tally::default(); layout::MOST_TENANTS as usize],
             slots: vec![Slot::default(); (params.ring_first + params.ring_slots) as usize],
         }
@@ -265,7 +268,11 @@ impl Buffers {
     }
 
     fn is_listed(&self, rule: u32) -> bool {
-        self.control.listed.contains(&(rule + 1))
+        self.control.listed.contains(&(rule + 1)) || self.is_searched(rule)
+    }
+
+    fn is_searched(&self, rule: u32) -> bool {
+        self.control.searched.contains(&(rule + 1))
     }
 
     /// Adds to a counter of the tenant.

@@ -1,6 +1,7 @@
 //! The twin of `shaders/schedule.comp`.
 
-use super::{Buffers, chunk_count, compose_parts, rule_of_summary};
+use super::{Buffers, SEARCH_AFTER, chunk_count, compose_parts, rule_of_summary};
+use crate::MatchKind;
 use crate::shaders::layout::{self, Control, ScanParams, SplitRecord};
 
 fn begin_pass(buffers: &mut Buffers, params: &ScanParams, pass: u32) {
@@ -73,7 +74,38 @@ fn make_summaries(control: &mut Control, most: u32) {
     forget_names(control);
 }
 
+/// Whether walks on NFAs take so long that rules are searched for instead, and for which walkers wait: those at which a fair share of
+/// these are.
+fn search_instead(buffers: &mut Buffers, params: &ScanParams) -> bool {
+    let control = &mut buffers.control;
+    let may_search = params.slot_count == 0
+        && buffers.match_kind == MatchKind::LeftmostFirst
+        && params.pass_count == 1
+        && params.is_final != 0
+        && params.max_scan == layout::UNBOUNDED
+        && params.use_prefilter != layout::PREFILTER_BOUNDED
+        && control.restarted == 0
+        && control.verified_again == 0;
+    let is_much = control.nfa_steps > layout::SEARCH_LEAST_STEPS
+        && control.nfa_steps / SEARCH_AFTER > params.haystack_len;
+    let most = params.nfa_walkers.min(layout::MOST_SEARCHED);
+    let mut has_any = false;
+    for (&rule, &count) in control.held_up.iter().zip(&control.held_up_count) {
+        let is_share = count * layout::MOST_SEARCHED >= params.nfa_walkers;
+        let free = control.searched[..most as usize].iter().position(|&searched| searched == 0);
+        if let Some(place) = free.filter(|_| may_search && is_much && rule != 0 && is_share) {
+            control.searched[place] = rule;
+            has_any = true;
+        }
+    }
+    control.held_up.fill(0);
+    control.held_up_count.fill(0);
+    control.nfa_steps = control.nfa_steps.min(1 << 31);
+    has_any
+}
+
 fn end_round(buffers: &mut Buffers, params: &ScanParams) {
+    let is_searched_for = search_instead(buffers, params);
     let control = &mut buffers.control;
     control.rounds += 1;
     control.made_count = 0;
@@ -81,6 +113,9 @@ fn end_round(buffers: &mut Buffers, params: &ScanParams) {
     control.queue_tail = control.queue_base + filled;
     control.queue_head = control.queue_base + (control.queue_head - control.queue_base).min(filled);
     if buffers.hit_count > params.hit_stop {
+        begin_pass(buffers, params, params.pass_count);
+    } else if is_searched_for {
+        control.retry_reasons |= layout::RETRY_LISTED;
         begin_pass(buffers, params, params.pass_count);
     } else if control.unfinished == 0 && control.queue_head == control.queue_tail {
         let next = control.pass + 1;

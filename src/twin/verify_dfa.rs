@@ -291,7 +291,8 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             record = rule_index;
             rule = buffers.rule(record);
             let dfa = [rule.classes, rule.first_entry, rule.stride];
-            let is_left = is_left_to_another(buffers, params, text, rule.front, walker.start);
+            let is_left = is_left_to_another(buffers, params, text, rule.front, walker.start)
+                || buffers.is_searched(rule_index);
             walker.row = match own_text.filter(|_| !is_left) {
                 Some(text) => buffers.first_row(text, dfa, walker.start),
                 None => layout::ROW_DEAD,

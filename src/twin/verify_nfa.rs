@@ -4,7 +4,7 @@ use super::{Buffers, Text, enter_steps, glushkov, look};
 use crate::MatchKind;
 use crate::rules::automata::look::{is_unicode, is_word_byte};
 use crate::shaders::layout::{
-    self, GlushkovRecord, Hit, NfaNode, NfaWalker, RuleRecord, ScanParams,
+    self, Control, GlushkovRecord, Hit, NfaNode, NfaWalker, RuleRecord, ScanParams,
 };
 
 pub(crate) fn verify_nfa(buffers: &mut Buffers, params: &ScanParams) {
@@ -79,6 +79,31 @@ fn begin_in_order(buffers: &Buffers, rule: &RuleRecord, walker: &mut NfaWalker) 
     };
 }
 
+/// Goes on with a search, for matches from `at` on.
+fn search_from(rule: &RuleRecord, walker: &mut NfaWalker, at: u32) {
+    let epoch = walker.epoch + 1;
+    let is_ready = (walker.is_search == 1 || !is_small(rule)) && epoch != layout::NFA_EPOCH_LIMIT;
+    *walker = NfaWalker {
+        generation: walker.generation,
+        mode: if is_ready { layout::NFA_WALKING } else { layout::NFA_CLEARING },
+        epoch,
+        rule: walker.rule,
+        start: at,
+        from: at,
+        last: at,
+        at,
+        is_search: 1,
+        ..NfaWalker::default()
+    };
+}
+
+/// Where a search begins: behind what matches of earlier parts of the haystack cover.
+fn search_begin(buffers: &Buffers, params: &ScanParams, rule: &RuleRecord) -> u32 {
+    let carried = buffers.hits[..buffers.control.carried as usize].iter();
+    let own = carried.filter(|hit| hit.pattern_id == rule.pattern_id);
+    own.map(|hit| hit.end).fold(params.first_start, u32::max)
+}
+
 fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     if buffers.control.pass != params.pass {
         return;
@@ -89,7 +114,16 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
     if walker.generation != buffers.control.generation {
         walker.generation = buffers.control.generation;
         walker.mode = layout::NFA_IDLE;
+        let Control { searched, verified_again, .. } = &buffers.control;
+        if let Some(rule @ 1..) = searched.get(id as usize).filter(|_| *verified_again == 0) {
+            walker.rule = rule - 1;
+            walker.is_search = 0;
+            let rule = buffers.rule(walker.rule);
+            search_from(&rule, &mut walker, search_begin(buffers, params, &rule));
+        }
     }
+    let starts =
+        buffers.tables.walker_words() * params.nfa_walkers + id * buffers.header().nfa_lists;
     let edges = buffers.header().edges;
     let large_stamps = buffers.header().nfa_stamps;
     let lists = large_stamps;
@@ -200,7 +234,11 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             let target = edge & !layout::EDGE_OTHER;
             walker.edge += 1;
             if edge == layout::EDGE_MATCH {
-                if all {
+                if walker.is_search == 1 && walker.from == walker.at {
+                    // An empty match is none.
+                    walker.edge = walker.edge_end;
+                    walker.stack_len = 0;
+                } else if all {
                     if walker.at >= walker.from && walker.emitted == 0 {
                         walker.emitted = 1;
                         let hit = Hit {
@@ -211,6 +249,9 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                         given_up = !buffers.emit(params, hit);
                     }
                 } else {
+                    if walker.is_search == 1 {
+                        walker.start = walker.from;
+                    }
                     walker.last = walker.at;
                     walker.edge = walker.edge_end;
                     walker.stack_len = 0;
@@ -223,6 +264,10 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                     let side = 1 - walker.side;
                     buffers.scratch[slot(lists + side * rule.node_count + walker.next_len)] =
                         target;
+                    if walker.is_search == 1 {
+                        let place = starts + side * rule.node_count + walker.next_len;
+                        buffers.scratch[place as usize] = walker.from;
+                    }
                     walker.next_len += 1;
                 } else if node.kind == layout::NODE_JUMP
                     || look_holds(buffers, text, &node, walker.at, &mut step_count)
@@ -245,6 +290,10 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
         } else if walker.batch < walker.cur_len {
             let thread =
                 buffers.scratch[slot(lists + walker.side * rule.node_count + walker.batch)];
+            if walker.is_search == 1 {
+                let place = starts + walker.side * rule.node_count + walker.batch;
+                walker.from = buffers.scratch[place as usize];
+            }
             walker.batch += 1;
             let node = buffers.node(rule.first_node + thread);
             let byte = buffers.byte(walker.at - 1);
@@ -252,9 +301,30 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 walker.edge = node.edges_begin;
                 walker.edge_end = node.edges_end;
             }
-        } else if walker.next_len == 0
-            || walker.at == text.end
-            || walker.at - walker.start == params.max_scan
+        } else if walker.is_search == 1
+            && walker.emitted == 0
+            && walker.last == walker.start
+            && walker.at < params.end_start.min(text.end)
+        {
+            let root = buffers.node(rule.first_node);
+            walker.emitted = 1;
+            walker.from = walker.at;
+            (walker.edge, walker.edge_end) = (root.edges_begin, root.edges_end);
+        } else if walker.is_search == 1
+            && (walker.next_len == 0 || walker.at == text.end)
+            && (walker.last > walker.start || walker.at >= params.end_start.min(text.end))
+        {
+            if walker.last > walker.start {
+                given_up = !buffers.emit(params, hit(walker.last));
+                let last = walker.last;
+                search_from(&rule, &mut walker, last);
+            } else {
+                walker.mode = layout::NFA_IDLE;
+            }
+        } else if walker.is_search == 0
+            && (walker.next_len == 0
+                || walker.at == text.end
+                || walker.at - walker.start == params.max_scan)
         {
             if !all && walker.last > walker.start {
                 given_up = !buffers.emit(params, hit(walker.last));

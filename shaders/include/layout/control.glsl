@@ -9,7 +9,7 @@
 const uint UNDECIDED = 0xFFFFFFFFu;
 
 // Control::retry_reasons, a bit each: more candidates than there is room for; rules that have been listed, because a
-// prefix of theirs is too long to be walked over; more of these than there is room for.
+// prefix of theirs is too long to be walked over, or that are to be searched for; more of these than there is room for.
 const uint RETRY_CANDIDATES = 1u;
 const uint RETRY_LISTED = 2u;
 const uint RETRY_PREFIXES = 4u;
@@ -20,6 +20,11 @@ const uint MOST_LISTED = 32u;
 const uint FLOOD_SAMPLES = 256u;
 const uint FLOOD_RULES = 16u;
 const uint FLOOD_SHARE = 32u;
+
+// Rules that may be searched for: each by a walker of `verify_nfa` that finds one match behind the other.
+const uint MOST_SEARCHED = 8u;
+// Steps of `verify_nfa` that are nothing to speak of in any haystack.
+const uint SEARCH_LEAST_STEPS = 1u << 13;
 
 // What rounds and passes have come to, and the grids of the next round.
 struct Control {
@@ -44,6 +49,13 @@ struct Control {
     uint start_count;
     // 1 once the pass has been prefiltered and its suffixes looked at.
     uint prefiltered;
+    // Hits in front of all others that stand for matches which an earlier part of the haystack ended with.
+    uint carried;
+    // Steps of `verify_nfa` so far, but for searches. For each place of rules that share it, one that walkers had not done with when
+    // the round ended, with 1 added, and how many walkers those were.
+    uint nfa_steps;
+    uint held_up[MOST_SEARCHED];
+    uint held_up_count[MOST_SEARCHED];
     // RETRY_* bits.
     uint retry_reasons;
     // 1 once the scan has been begun anew, without a prefilter.
@@ -103,8 +115,9 @@ struct Control {
     uint write_matches_z;
     // Which summaries these are.
     uint made[MOST_SUMMARIES];
-    // All that follows is kept from run to run of a scan with one pass: the rules that have been listed, with 1 added,
-    // and then 0; the summaries' names, how many there are, and the pass that they belong to.
+    // All that follows is kept from run to run of a scan with one pass: the rules that are searched for, and those that have
+    // been listed, with 1 added, and then 0; the summaries' names, how many there are, and the pass that they belong to.
+    uint searched[MOST_SEARCHED];
     uint listed[MOST_LISTED];
     uint summaries[MOST_SUMMARIES];
     uint summary_count;

@@ -30,6 +30,7 @@ const uint SPEC_SELECT_LANES = 8u;
 const uint SPEC_SELECT_TILE = 9u;
 const uint SPEC_RECORDED = 10u;
 const uint SPEC_LOCKSTEP = 11u;
+const uint SPEC_SEARCH_AFTER = 12u;
 
 // ScanParams::use_prefilter. Where the haystack goes on elsewhere, or the prefixes of too many rules turn out long, all
 // rules with unbounded prefixes are verified from every start.

@@ -105,6 +105,9 @@ struct NfaWalker {
     // A node whose stamp has this is in the closure already.
     uint epoch;
     // 1 once a hit that ends at `at` is out. For a Glushkov automaton, once a match was met which may not have pruned all that it
-    // should: the position from which on the walk is done again in order.
+    // should: the position from which on the walk is done again in order. Of a search, 1 once it has taken up the start at `at`.
     uint emitted;
+    // 1 of a search, for matches that start at `start` or later: `start` and `last` tell the match found, once they differ, and
+    // `from` the start of the thread whose edges are looked at.
+    uint is_search;
 };

@@ -41,6 +41,11 @@ impl Pass {
     pub(crate) fn walker_words(&self) -> u32 {
         self.header.nfa_stamps + self.header.nfa_lists + 2 * self.header.nfa_stack
     }
+
+    /// Scratch words behind those, for all searches: a start for each thread of their lists.
+    pub(crate) fn search_words(&self) -> u32 {
+        layout::MOST_SEARCHED * self.header.nfa_lists
+    }
 }
 
 /// A single rule's tables are larger than a buffer of this device may be.

@@ -82,7 +82,7 @@ impl Resources {
     pub(super) fn reset(&self, to: &mut Recorder, is_same: bool) {
         let keeps = is_same && self.tables.len() == 1;
         let begin = offset_of!(Control, pass) as u64;
-        let end = if keeps { offset_of!(Control, listed) as u64 } else { self.control.size() };
+        let end = if keeps { offset_of!(Control, searched) as u64 } else { self.control.size() };
         to.fill_buffer(&self.hits, 0, 4, 0);
         to.fill_buffer(&self.control, begin, end - begin, 0);
     }
@@ -132,6 +132,7 @@ impl Resources {
         let suffixes = [layout::CARRIED; MOST];
         let count: u32 = narrow(carried.len());
         to.update_buffer(&self.hits, 0, bytes_of(&count));
+        to.update_buffer(&self.control, offset_of!(Control, carried) as u64, bytes_of(&count));
         let first_suffix = 4 + u64::from(self.shape.hit_capacity) * size_of::<Hit>() as u64;
         for (index, part) in (0..).zip(carried.chunks(MOST)) {
             let before = index * MOST as u64;

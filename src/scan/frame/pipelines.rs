@@ -41,6 +41,8 @@ pub(crate) struct Specialisation {
     pub(crate) prefilter_workgroup: u32,
     pub(crate) gram_stride: u32,
     pub(crate) nfa_lanes: u32,
+    /// Steps of NFA walks for each byte of a haystack, after which rules are searched for.
+    pub(crate) search_after: u32,
     /// Invocations of a workgroup that selects, and hits that it takes at a time.
     pub(crate) select_lanes: u32,
     pub(crate) select_tile: u32,
@@ -95,6 +97,7 @@ impl Kernels {
             (layout::SPEC_PREFILTER_WORKGROUP, specialisation.prefilter_workgroup),
             (layout::SPEC_GRAM_STRIDE, specialisation.gram_stride),
             (layout::SPEC_NFA_LANES, specialisation.nfa_lanes),
+            (layout::SPEC_SEARCH_AFTER, specialisation.search_after),
             (layout::SPEC_SELECT_LANES, specialisation.select_lanes),
             (layout::SPEC_SELECT_TILE, specialisation.select_tile),
             (layout::SPEC_RECORDED, specialisation.is_recorded.into()),

@@ -82,14 +82,14 @@ impl FrameShape {
         turns.clamp(layout::PREFILTER_TURNS, MOST)
     }
 
-    /// Sizes a frame for rules that need `nfa_words` of scratch for a walker, or no NFA at all, and that can
-    /// have `most_walks` under way at once.
+    /// Sizes a frame for rules that need `nfa_words` of scratch for a walker, or no NFA at all, and `search_words` for a search, and
+    /// that can have `most_walks` under way at once.
     pub(crate) fn new(
         tuning: &Tuning,
         haystack_bytes: u64,
         segments: u32,
         hit_capacity: u32,
-        nfa_words: u32,
+        [nfa_words, search_words]: [u32; 2],
         most_walks: u64,
     ) -> FrameShape {
         let nfa_walkers = match nfa_words {
@@ -112,7 +112,7 @@ impl FrameShape {
             hit_capacity,
             start_walkers: narrow(starts.min(u64::from(tuning.start_walkers))),
             nfa_walkers,
-            nfa_scratch_words: nfa_words * nfa_walkers,
+            nfa_scratch_words: nfa_words * nfa_walkers + search_words,
             queue_capacity: if nfa_walkers == 0 { 1 } else { queue_capacity },
             candidate_capacity: candidates,
             start_capacity: (candidates / 4).max(tuning.least_candidates),

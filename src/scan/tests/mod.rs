@@ -12,6 +12,7 @@ use crate::vulkan::testing::TestBackend;
 use crate::{BackendError, MatchKind, PipelineOptions};
 
 mod fronts;
+mod searches;
 mod splits;
 mod streams;
 

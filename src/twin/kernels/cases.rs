@@ -109,7 +109,7 @@ fn summaries_end_with_their_item() {
 }
 
 /// A scan of all of a haystack, by every start, with room for all that it finds.
-fn whole(haystack: &[u8]) -> ScanParams {
+pub(super) fn whole(haystack: &[u8]) -> ScanParams {
     ScanParams {
         haystack_len: haystack.len() as u32,
         end_start: haystack.len() as u32,

@@ -16,6 +16,7 @@ use crate::vulkan::timeline::Timeline;
 use crate::{Backend, PipelineOptions, RulePipeline};
 
 mod cases;
+mod searches;
 mod selection;
 
 const BITMAP_LOG2: u32 = 11;
@@ -300,6 +301,7 @@ fn kernels_of(backend: &Backend, kind: MatchKind, tables: &Pass, has_slots: bool
         prefilter_workgroup: PREFILTER_WORKGROUP,
         gram_stride: tables.header.gram_stride,
         nfa_lanes: backend.device_info().subgroup_size,
+        search_after: SEARCH_AFTER,
         select_lanes: SELECT_TILE / 2,
         select_tile: SELECT_TILE,
         slot_workgroup: has_slots.then_some(SLOT_WORKGROUP),
@@ -413,6 +415,13 @@ fn compare_nfa(backend: &Backend, kernels: &Kernels, state: &mut Buffers, params
         hits
     };
     assert_eq!(hits(&theirs), hits(state), "verify_nfa");
+    // Steps are others'.
+    for buffers in [&mut theirs, state] {
+        let Control { nfa_steps, held_up, held_up_count, .. } = &mut buffers.control;
+        *nfa_steps = 0;
+        held_up.fill(0);
+        held_up_count.fill(0);
+    }
     assert_eq!(theirs.control, state.control, "verify_nfa");
     let is_idle = |walker: &NfaWalker| walker.mode == layout::NFA_IDLE;
     assert!(theirs.nfa_walkers.iter().all(is_idle), "verify_nfa");
@@ -423,7 +432,10 @@ fn compare_nfa(backend: &Backend, kernels: &Kernels, state: &mut Buffers, params
 fn nfa_is_left(buffers: &mut Buffers, params: &ScanParams) -> bool {
     let control = &mut buffers.control;
     let filled = (control.queue_tail - control.queue_base).min(params.queue_capacity);
-    let is_left = control.unfinished > 0 || control.queue_head != control.queue_base + filled;
+    let begins =
+        control.searched[0] != 0 && buffers.nfa_walkers[0].generation != control.generation;
+    let is_left =
+        begins || control.unfinished > 0 || control.queue_head != control.queue_base + filled;
     control.unfinished = 0;
     control.queue_head = control.queue_head.min(control.queue_base + filled);
     is_left

@@ -1,0 +1,141 @@
+//! Rules that are searched for: which these are, and what they match.
+
+use regex::bytes::{Regex, RegexBuilder};
+
+use super::cases::whole;
+use super::*;
+
+/// Rules whose walks on NFAs are long, or that match nothing now and then.
+const PATTERNS: [&str; 8] = [
+    r"(?:(?u:\b)|[^o])+",
+    r"(?s)a.*(?u:\b)z",
+    r"(?:\b|a)*b",
+    "(?:a|)(?:b|c){0,9}?",
+    r"(?:b||a)+c|(?u:é\B)",
+    "[^ ]{0,800}o",
+    r"(?:fo*?|o{2,9}d??)",
+    r"(?m)^.{3,20}(?:$|\B)",
+];
+
+const HAYSTACK: &[u8] = b"abcabc foo_bar\r\nfood foo\n\xC3\xA9t\xC3\xA9 \xFFaaab x1-22-333 \xF0\x9F\x98\x80z";
+
+fn rules() -> RulePipeline {
+    let options = PipelineOptions { dfa_budget: 64, ..PipelineOptions::default() };
+    RulePipeline::with_options(&PATTERNS, options).unwrap()
+}
+
+/// What a rule matches from `from` on, and before `end`.
+fn found_from(rule: u32, from: u32, end: u32) -> Vec<Hit> {
+    let unicode = PATTERNS[rule as usize].contains("(?u");
+    let regex: Regex =
+        RegexBuilder::new(PATTERNS[rule as usize]).unicode(unicode).build().unwrap();
+    let mut hits = Vec::new();
+    let mut at = from as usize;
+    while let Some(found) = regex.find_at(HAYSTACK, at).filter(|found| found.start() < end as usize)
+    {
+        if found.is_empty() {
+            at = found.end() + 1;
+        } else {
+            at = found.end();
+            let [start, end] = [found.start() as u32, found.end() as u32];
+            hits.push(Hit { pattern_id: rule, start, end });
+        }
+        if at > HAYSTACK.len() {
+            break;
+        }
+    }
+    hits
+}
+
+/// Some rules are searched for, and the others verified from every start, as before.
+#[test]
+fn searches_find_what_is_behind_what_earlier_parts_cover() {
+    let backend = TestBackend::new();
+    let rules = rules();
+    let tables = tables_of(&rules);
+    let kernels = kernels_of(&backend, MatchKind::LeftmostFirst, &tables, false);
+    let part = ScanParams { first_start: 9, end_start: 33, ..whole(HAYSTACK) };
+    let crumbs = ScanParams { nfa_step_budget: 37, queue_capacity: 2, ..part };
+    for params in [whole(HAYSTACK), part, crumbs] {
+        let searched: Vec<u32> = vec![7, 0, 3, 1, 2, 4, 5];
+        let mut state = used_buffers(MatchKind::LeftmostFirst, &tables, HAYSTACK, &params);
+        for (place, rule) in state.control.searched.iter_mut().zip(&searched) {
+            *place = rule + 1;
+        }
+        let carried = [(1, 12), (3, 20), (5, 8)];
+        for (place, (pattern_id, end)) in carried.into_iter().enumerate() {
+            state.hits[place] = Hit { pattern_id, start: 0, end };
+            state.hit_suffixes[place] = layout::CARRIED;
+        }
+        state.control.carried = carried.len() as u32;
+        state.hit_count = state.control.carried;
+        let begin = ScanParams { stage: layout::SCHEDULE_BEGIN, ..params };
+        compare(&backend, &kernels, &mut state, &begin, "schedule");
+        while state.control.pass == 0 {
+            compare(&backend, &kernels, &mut state, &params, "verify_dfa");
+            compare_nfa(&backend, &kernels, &mut state, &params);
+            compare(&backend, &kernels, &mut state, &params, "schedule");
+        }
+        let mut found = 0;
+        for rule in searched {
+            let carried = carried.into_iter().find(|&(of, _)| of == rule);
+            let from = carried.map_or(0, |(_, end)| end).max(params.first_start);
+            let expected = found_from(rule, from, params.end_start);
+            let hits = state.hits[..state.hit_count as usize].iter().skip(3);
+            let mut hits: Vec<Hit> = hits.filter(|hit| hit.pattern_id == rule).copied().collect();
+            hits.sort_unstable_by_key(|hit| hit.start);
+            assert_eq!(hits, expected, "{}", PATTERNS[rule as usize]);
+            found += hits.len();
+        }
+        assert!(found > 10, "{found}");
+        let of_others = state.hits[..state.hit_count as usize].iter();
+        let of_others: Vec<Hit> = of_others.filter(|hit| hit.pattern_id == 6).copied().collect();
+        let first = found_from(6, params.first_start, params.end_start);
+        assert!(first.iter().all(|hit| of_others.contains(hit)), "{of_others:?}");
+    }
+}
+
+/// Rules are searched for once the scan's walks on NFAs have taken more steps than that, if walkers are at them, and a search
+/// finds what the scan is for.
+#[test]
+fn rules_that_walkers_are_held_up_by_are_searched_for() {
+    let backend = TestBackend::new();
+    let tables = tables_of(&rules());
+    let kernels = kernels_of(&backend, MatchKind::LeftmostFirst, &tables, false);
+    let held_up = ScanParams { stage: layout::SCHEDULE_ROUND, ..whole(HAYSTACK) };
+    let much = layout::SEARCH_LEAST_STEPS + 1;
+    let prefilter = |use_prefilter| ScanParams { use_prefilter, ..held_up };
+    let windows = ScanParams { is_final: 0, ..held_up };
+    let bounded = ScanParams { max_scan: 100, ..held_up };
+    let passes = ScanParams { pass_count: 2, ..held_up };
+    let long = ScanParams { haystack_len: much / SEARCH_AFTER, ..held_up };
+    let cases = [
+        (held_up, much, vec![3, 1]),
+        (prefilter(layout::PREFILTER_ALL), much, vec![3, 1]),
+        (prefilter(layout::PREFILTER_BOUNDED), much, vec![]),
+        (ScanParams { nfa_walkers: 1, ..held_up }, much, vec![3]),
+        (held_up, much - 1, vec![]),
+        (long, much, vec![]),
+        (windows, much, vec![]),
+        (bounded, much, vec![]),
+        (passes, much, vec![]),
+    ];
+    for (params, nfa_steps, expected) in cases {
+        let mut state = used_buffers(MatchKind::LeftmostFirst, &tables, HAYSTACK, &params);
+        let control = &mut state.control;
+        control.verify_dfa_x = 1;
+        control.unfinished = 1;
+        control.nfa_steps = nfa_steps;
+        for (place, rule, count) in [(0, 2, 30), (1, 6, 2), (2, 0, 8)] {
+            control.held_up[place] = rule + 1;
+            control.held_up_count[place] = count.min(params.nfa_walkers);
+        }
+        compare(&backend, &kernels, &mut state, &params, "schedule");
+        let Control { searched, retry_reasons, pass, .. } = state.control;
+        let of_places = searched.iter().copied().filter(|&rule| rule != 0);
+        assert_eq!(of_places.collect::<Vec<_>>(), expected, "{params:?}");
+        let ends = !expected.is_empty();
+        assert_eq!(retry_reasons, if ends { layout::RETRY_LISTED } else { 0 });
+        assert_eq!(pass, if ends { params.pass_count } else { 0 });
+    }
+}

@@ -263,16 +263,21 @@ void list_starts(uint pattern_id, uint first, uint end) {
     }
 }
 
-// Whether a report of least starts has another end than the one before, for the same start, which has not been verified.
+// Whether a report of least starts has another end than the one before, for the same start, which has not been verified. Of
+// many that tell of one start that is so where ends begin to differ, and not of all.
 bool has_two_ends(uint index, Found found) {
     if (index == 0u) {
         return false;
     }
     Found before = sorted(index - 1u);
-    return before.pattern_id == found.pattern_id && before.start == found.start && before.end != found.end
-        && report_of(before) == REPORT_LEAST
-        // What has been verified comes first.
-        && report_of(first_from(index, found.pattern_id, found.start)) != REPORT_NONE;
+    bool differs = before.pattern_id == found.pattern_id && before.start == found.start && before.end != found.end
+        && report_of(before) == REPORT_LEAST;
+    if (!differs) {
+        return false;
+    }
+    // What has been verified comes first.
+    Found first = first_from(index, found.pattern_id, found.start);
+    return report_of(first) != REPORT_NONE && before.end == first.end;
 }
 
 // Whether later starts lead to a report's suffix that a match over its least start leaves uncovered.

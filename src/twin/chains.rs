@@ -189,7 +189,8 @@ impl Chains<'_> {
         open
     }
 
-    /// Whether a report of least starts has another end than the one before, for the same start, which has not been verified.
+    /// Whether a report of least starts has another end than the one before, for the same start, which has not been verified. Of
+    /// many that tell of one start that is so where ends begin to differ, and not of all.
     fn has_two_ends(&self, index: usize) -> bool {
         let found = &self.sorted[index];
         let Some(before) = index.checked_sub(1).map(|before| &self.sorted[before]) else {
@@ -200,6 +201,7 @@ impl Chains<'_> {
         let (pattern_id, is_run, start, _) = found.key();
         let first =
             self.sorted.partition_point(|other| other.key() < (pattern_id, is_run, start, false));
-        differs && self.sorted[first].is_report()
+        let first = &self.sorted[first];
+        differs && first.is_report() && before.hit.end == first.hit.end
     }
 }

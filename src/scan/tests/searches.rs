@@ -38,9 +38,9 @@ fn searches_are_what_the_oracle_says() {
         let rules = RulePipeline::with_options(&patterns, options).unwrap();
         let info = backend.device_info();
         for tuning in [Tuning::for_device(info), Tuning::cramped(info)] {
-            let session = prepare(&rules, &backend, &options_of(2500), &tuning).unwrap();
-            let windows = prepare(&rules, &backend, &options_of(900), &tuning).unwrap();
-            for (words, len) in [(&words[..], 1500), (&words[..5], 2400), (&words[..3], 700)] {
+            let session = prepare(&rules, &backend, &options_of(1300), &tuning).unwrap();
+            let windows = prepare(&rules, &backend, &options_of(500), &tuning).unwrap();
+            for (words, len) in [(&words[..], 900), (&words[..5], 1200), (&words[..3], 400)] {
                 let haystack = haystack(words, len);
                 let expected = rules.reference_scan(&haystack);
                 found += expected.len();

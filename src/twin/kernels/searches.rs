@@ -17,18 +17,17 @@ const PATTERNS: [&str; 8] = [
     r"(?m)^.{3,20}(?:$|\B)",
 ];
 
-const HAYSTACK: &[u8] = b"abcabc foo_bar\r\nfood foo\n\xC3\xA9t\xC3\xA9 \xFFaaab x1-22-333 \xF0\x9F\x98\x80z";
+const HAYSTACK: &[u8] =
+    b"abcabc foo_bar\r\nfood foo\n\xC3\xA9t\xC3\xA9 \xFFaaab x1-22-333 \xF0\x9F\x98\x80z";
 
 fn rules() -> RulePipeline {
-    let options = PipelineOptions { dfa_budget: 64, ..PipelineOptions::default() };
+    let options = PipelineOptions { dfa_budget: 0, ..PipelineOptions::default() };
     RulePipeline::with_options(&PATTERNS, options).unwrap()
 }
 
 /// What a rule matches from `from` on, and before `end`.
 fn found_from(rule: u32, from: u32, end: u32) -> Vec<Hit> {
-    let unicode = PATTERNS[rule as usize].contains("(?u");
-    let regex: Regex =
-        RegexBuilder::new(PATTERNS[rule as usize]).unicode(unicode).build().unwrap();
+    let regex: Regex = RegexBuilder::new(PATTERNS[rule as usize]).unicode(false).build().unwrap();
     let mut hits = Vec::new();
     let mut at = from as usize;
     while let Some(found) = regex.find_at(HAYSTACK, at).filter(|found| found.start() < end as usize)
@@ -53,6 +52,7 @@ fn searches_find_what_is_behind_what_earlier_parts_cover() {
     let backend = TestBackend::new();
     let rules = rules();
     let tables = tables_of(&rules);
+    assert!(rules.rules().iter().all(|rule| rule.dfa.escapes()), "none else has an NFA");
     let kernels = kernels_of(&backend, MatchKind::LeftmostFirst, &tables, false);
     let part = ScanParams { first_start: 9, end_start: 33, ..whole(HAYSTACK) };
     let crumbs = ScanParams { nfa_step_budget: 37, queue_capacity: 2, ..part };

@@ -114,7 +114,8 @@ bool marks_first(uint node, bool is_new) {
 
 NfaNode node_record(uint node) {
     uint at = tables.header.nodes + node * NODE_WORDS;
-    return NfaNode(tables.words[at], tables.words[at + 1u], tables.words[at + 2u], tables.words[at + 3u]);
+    return NfaNode(tables.words[at], tables.words[at + 1u], tables.words[at + 2u], tables.words[at + 3u],
+                   tables.words[at + 4u]);
 }
 
 bool is_word_byte(uint byte) {
@@ -332,7 +333,7 @@ void begin_in_order(Task task) {
     uint epoch = walker.epoch + 1u;
     uint mode = is_small() || epoch == NFA_EPOCH_LIMIT ? NFA_CLEARING : NFA_WALKING;
     walker = NfaWalker(walker.generation, mode, task.rule, task.start, task.from, task.start, task.start,
-                       0u, 0u, 0u, 0u, 0u, root.edges_begin, root.edges_end, 0u, 0u, 0u, epoch, 0u, 0u);
+                       0u, 0u, 0u, 0u, 0u, root.edges_begin, root.edges_end, 0u, 0u, 0u, epoch, 0u, 0u, 0u, 0u, 0u, 0u);
 }
 
 // Goes on with a search, for matches from `at` on.
@@ -340,22 +341,8 @@ void search_from(uint at) {
     uint epoch = walker.epoch + 1u;
     uint mode = walker.is_search == 0u && is_small() || epoch == NFA_EPOCH_LIMIT ? NFA_CLEARING : NFA_WALKING;
     walker = NfaWalker(walker.generation, mode, walker.rule, at, at, at, at,
-                       0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, epoch, 0u, 1u);
-}
-
-// Begins a search, behind what matches of earlier parts of the haystack cover.
-void begin_search() {
-    walker.rule = control.searched[gl_WorkGroupID.x] - 1u;
-    walker.is_search = 0u;
-    rule = rule_record(walker.rule);
-    load_edges();
-    uint from = params.first_start;
-    for (uint first = 0u; first < control.carried; first += lanes) {
-        uint index = min(first + lane, control.carried - 1u);
-        bool is_own = hits.words[index * 3u] == rule.pattern_id;
-        from = max(from, subgroupMax(is_own ? hits.words[index * 3u + 2u] : 0u));
-    }
-    search_from(from);
+                       0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, epoch, 0u, 1u,
+                       walker.spent, walker.block_log2, walker.block, walker.back_at);
 }
 
 GlushkovWord load_glushkov_word(uint word) {
@@ -376,12 +363,18 @@ bool walks_in_registers() {
     return glushkov.word_count <= lanes && glushkov.shared_exception_count <= GLUSHKOV_FEW_EXCEPTIONS;
 }
 
+// Of a rule that has one.
 void load_glushkov_record() {
     uint at = rule.glushkov;
     glushkov = GlushkovRecord(tables.words[at], tables.words[at + 1u], tables.words[at + 2u], tables.words[at + 3u],
                       tables.words[at + 4u], tables.words[at + 5u], tables.words[at + 6u],
-                      tables.words[at + 7u], tables.words[at + 8u]);
+                      tables.words[at + 7u], tables.words[at + 8u], tables.words[at + 9u]);
     own_word = load_glushkov_word(min(lane, glushkov.word_count - 1u));
+}
+
+// Loads what a walk on sets of positions reads.
+void load_glushkov() {
+    load_glushkov_record();
     for (uint word = lane; word < glushkov.word_count; word += lanes) {
         small[glushkov.word_count + word] = 0u;
     }
@@ -398,8 +391,8 @@ void load_glushkov_record() {
 // Begins a walk of the rule on sets of positions.
 void begin_glushkov(Task task) {
     walker = NfaWalker(walker.generation, NFA_GLUSHKOV, task.rule, task.start, task.from, task.start, task.start,
-                       0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, walker.epoch, 0u, 0u);
-    load_glushkov_record();
+                       0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, walker.epoch, 0u, 0u, 0u, 0u, 0u, 0u);
+    load_glushkov();
     for (uint word = lane; word < glushkov.word_count; word += lanes) {
         small[word] = word == 0u ? 1u : 0u;
     }
@@ -747,9 +740,50 @@ void follow(uint target) {
     walker.edge_end = node.edges_end;
 }
 
-// Whether a node reads the next byte.
-bool reads_on(uint node) {
-    return walker.at < text_end() && is_in_set(node_record(rule.first_node + node).operand, byte_at(walker.at));
+#include "live_sets.glsl"
+
+// Room for the live sets of this search.
+uint sets_room;
+
+// Finds where the starts and the live sets of a search are, behind what walkers have of scratch. What is loaded from there has to be
+// in scratch for others, too: a CPU device loads what is the same for all of a subgroup whether it is asked for or not.
+void find_search_room(uint id, uint of_walkers) {
+    uint searches = 0u;
+    for (uint place = 0u; place < MOST_SEARCHED; ++place) {
+        searches += control.searched[place] != 0u ? 1u : 0u;
+    }
+    own_starts = 0u;
+    own_sets = 0u;
+    sets_room = 0u;
+    if (id < searches) {
+        uint first_set = of_walkers + MOST_SEARCHED * tables.header.nfa_lists;
+        own_starts = of_walkers + id * tables.header.nfa_lists;
+        sets_room = (uint(scratch.words.length()) - first_set) / searches;
+        own_sets = first_set + id * sets_room;
+    }
+}
+
+// Begins a search, behind what matches of earlier parts of the haystack cover.
+void begin_search() {
+    walker.rule = control.searched[gl_WorkGroupID.x] - 1u;
+    walker.is_search = 0u;
+    rule = rule_record(walker.rule);
+    load_edges();
+    uint from = params.first_start;
+    for (uint first = 0u; first < control.carried; first += lanes) {
+        uint index = min(first + lane, control.carried - 1u);
+        bool is_own = hits.words[index * 3u] == rule.pattern_id;
+        from = max(from, subgroupMax(is_own ? hits.words[index * 3u + 2u] : 0u));
+    }
+    search_from(from);
+    walker.spent = 0u;
+    walker.block_log2 = 0u;
+}
+
+// Whether a node reads the next byte, and may be of use.
+bool reads_on(uint number) {
+    NfaNode node = node_record(rule.first_node + number);
+    return walker.at < text_end() && is_in_set(node.operand, byte_at(walker.at)) && may_live(node.position);
 }
 
 // Looks at edges, as many as there are invocations. False if the scan has been given up.
@@ -822,7 +856,7 @@ void advance() {
 bool end_search_position() {
     bool has_match = walker.last != walker.start;
     bool has_start = walker.at < min(end_start(), text_end());
-    if (has_start && !has_match && walker.emitted == 0u) {
+    if (has_start && !has_match && walker.emitted == 0u && may_start()) {
         NfaNode root = node_record(rule.first_node);
         walker.emitted = 1u;
         walker.from = walker.at;
@@ -842,6 +876,10 @@ bool end_search_position() {
         return true;
     }
     advance();
+    if (rule.glushkov != 0u && walker.block_log2 == 0u && pays_for_live_sets()) {
+        walker.block_log2 = block_log2_of(sets_room);
+        walker.block = BLOCK_NO_BORDERS;
+    }
     return true;
 }
 
@@ -865,6 +903,15 @@ bool end_position() {
 
 // A step of a walk. False if the scan has been given up.
 bool step_on() {
+    if (walker.mode == NFA_BACKWARDS) {
+        step_backwards();
+        return true;
+    }
+    if (needs_block()) {
+        // The borders of the blocks come first.
+        begin_backwards(walker.block == BLOCK_NO_BORDERS ? BLOCK_NO_BORDERS : walker.at >> walker.block_log2);
+        return true;
+    }
     if (walker.mode == NFA_GLUSHKOV) {
         return (!walks_in_registers() || walk_in_registers()) && step_glushkov();
     }
@@ -926,7 +973,8 @@ void main() {
     }
     uint own_words = tables.header.nfa_stamps + tables.header.nfa_lists + 2u * tables.header.nfa_stack;
     own_scratch = id * own_words;
-    own_starts = params.nfa_walkers * own_words + id * tables.header.nfa_lists;
+    find_search_room(id, params.nfa_walkers * own_words);
+    glushkov = GlushkovRecord(0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u);
     own_lists = own_scratch + tables.header.nfa_stamps;
     stack = own_lists + tables.header.nfa_lists;
     walker = state.walkers[id];
@@ -943,13 +991,21 @@ void main() {
         walker.mode = enter_text(walker.start) ? walker.mode : NFA_IDLE;
         bool is_glushkov = walker.mode == NFA_GLUSHKOV;
         if (is_glushkov) {
-            load_glushkov_record();
+            load_glushkov();
         }
         uint kept = kept_words();
         for (uint word = lane; word < kept; word += lanes) {
             small[word] = scratch.words[own_lists + word];
         }
-        if (!is_glushkov) {
+        if (walker.is_search != 0u && rule.glushkov != 0u) {
+            load_glushkov_record();
+        }
+        if (walker.mode == NFA_BACKWARDS) {
+            uint from = set_in_block(walker.back_at);
+            for (uint word = lane; word < glushkov.word_count; word += lanes) {
+                small_edges[word] = scratch.words[from + word];
+            }
+        } else if (!is_glushkov) {
             load_edges();
         }
         sync_subgroup();
@@ -980,10 +1036,17 @@ void main() {
         for (uint word = lane; word < kept; word += lanes) {
             scratch.words[own_lists + word] = small[word];
         }
+        if (walker.mode == NFA_BACKWARDS) {
+            uint to = set_in_block(walker.back_at);
+            for (uint word = lane; word < glushkov.word_count; word += lanes) {
+                scratch.words[to + word] = small_edges[word];
+            }
+        }
     }
     if (subgroupElect()) {
-        state.walkers[id] = walker;
         bool is_left = walker.mode != NFA_IDLE;
+        walker.spent = min(walker.spent + step_count / SPENT_STEPS, 0x7FFFFFFFu);
+        state.walkers[id] = walker;
         if (is_left) {
             atomicAdd(control.unfinished, 1u);
         }

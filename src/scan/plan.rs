@@ -147,8 +147,6 @@ impl SessionPlan {
         let passes = passes.map_err(|pack::RuleTooLarge { pattern_id, bytes }| {
             ScanError::RuleTooLarge { pattern_id, bytes, limit: tuning.pass_bytes }
         })?;
-        let nfa_words =
-            passes.first().map_or([0; 2], |pass| [pass.walker_words(), pass.search_words()]);
         // The prefilter reads whole units.
         let unit = u64::from(layout::PREFILTER_BYTES);
         let haystack_bytes = (haystack_capacity_bytes.max(1) as u64).next_multiple_of(unit);
@@ -157,6 +155,17 @@ impl SessionPlan {
         } else {
             narrow(haystack_bytes.div_ceil(1 << layout::SEGMENT_SHIFT))
         };
+        let may_search =
+            passes.len() == 1 && match_kind == MatchKind::LeftmostFirst && ring.is_none();
+        let search_words = match passes.first() {
+            Some(pass) if may_search => {
+                let most = tuning.live_set_bytes / 4;
+                pass.search_words()
+                    + narrow::<_, u32>(pass.live_set_words(haystack_bytes).min(most))
+            }
+            _ => 0,
+        };
+        let nfa_words = [passes.first().map_or(0, Pass::walker_words), search_words];
         let most_walks = haystack_bytes.saturating_mul(pipeline.rules().len() as u64);
         let shape =
             FrameShape::new(tuning, haystack_bytes, segments, hit_capacity, nfa_words, most_walks);

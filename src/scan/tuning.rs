@@ -11,6 +11,8 @@ pub(crate) struct Tuning {
     pub(crate) nfa_walkers: u32,
     pub(crate) nfa_lanes: u32,
     pub(crate) nfa_scratch_bytes: u64,
+    /// Most bytes for the live sets of all searches. Where these take more a search is slower.
+    pub(crate) live_set_bytes: u64,
     /// Steps of `verify_nfa` for each byte of a haystack, after which rules are searched for: about as many as it takes, all its
     /// walkers together, while one of them searches a byte.
     pub(crate) search_after: u32,
@@ -60,6 +62,7 @@ impl Tuning {
             nfa_walkers: 1 << 11,
             nfa_lanes: info.subgroup_size.min(layout::NFA_MOST_LANES),
             nfa_scratch_bytes: 64 << 20,
+            live_set_bytes: 32 << 20,
             search_after: 4 << 10,
             queue_capacity: 1 << 20,
             step_budget: 16 << 10,
@@ -85,6 +88,7 @@ impl Tuning {
                 start_walkers: 1 << 12,
                 nfa_walkers: 1 << 6,
                 nfa_scratch_bytes: 16 << 20,
+                live_set_bytes: 8 << 20,
                 search_after: 4,
                 queue_capacity: 1 << 14,
                 step_budget: 3 << 10,

@@ -134,7 +134,9 @@ impl Buffers {
         haystack: &[u8],
         params: &ScanParams,
     ) -> Buffers {
-        let [walker_words, search_words] = [tables.walker_words(), tables.search_words()];
+        let walker_words = tables.walker_words();
+        let live_set_words = tables.live_set_words(haystack.len() as u64) as u32;
+        let search_words = tables.search_words() + live_set_words;
         Buffers {
             match_kind,
             tables,

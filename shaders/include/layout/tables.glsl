@@ -76,7 +76,7 @@ const uint UTF8_MAX = 4u;
 // Words of a RuleRecord, a SplitRecord and an NfaNode, which kernels read word by word.
 const uint RULE_WORDS = 14u;
 const uint SPLIT_WORDS = 10u;
-const uint NODE_WORDS = 4u;
+const uint NODE_WORDS = 5u;
 
 // A slot of the hash table that has no gram. Letters in grams are in lower case, and these are not.
 const uint NO_GRAM = 0x41414141u;
@@ -239,6 +239,8 @@ struct GlushkovRecord {
     // there are no others, else GLUSHKOV_MANY.
     uint shared_exceptions;
     uint shared_exception_count;
+    // All that exceptions lead to, each a turn.
+    uint target_count;
 };
 
 // Positions in a word of a set, and what they lead to. Offsets count words, as in PassHeader.
@@ -287,4 +289,6 @@ struct NfaNode {
     // Index range in the pass's edges, in order of preference.
     uint edges_begin;
     uint edges_end;
+    // Its position in the rule's Glushkov automaton, if there is one and the node reads a byte.
+    uint position;
 };

@@ -64,6 +64,17 @@ const uint NFA_WALKING = 1u;
 const uint NFA_CLEARING = 2u;
 // On sets of positions, without an order of preference.
 const uint NFA_GLUSHKOV = 3u;
+// Backwards, on live sets: shaders/include/live_sets.glsl.
+const uint NFA_BACKWARDS = 4u;
+
+// NfaWalker::block: no block's sets are there, or not those at borders either.
+const uint BLOCK_NONE = 0xFFFFFFFFu;
+const uint BLOCK_NO_BORDERS = 0xFFFFFFFEu;
+// Bytes of a block, as a power of two, at least and at most.
+const uint LEAST_BLOCK_LOG2 = 4u;
+const uint MOST_BLOCK_LOG2 = 15u;
+// Steps that a search is charged by.
+const uint SPENT_STEPS = 64u;
 
 // A stamp is an epoch, and below it so many bits for the invocation that put it there: the first one has the
 // highest, NFA_MOST_LANES less one. Epochs go on from one walk of a walker to the next, and stamps are cleared when
@@ -110,4 +121,11 @@ struct NfaWalker {
     // 1 of a search, for matches that start at `start` or later: `start` and `last` tell the match found, once they differ, and
     // `from` the start of the thread whose edges are looked at.
     uint is_search;
+    // Of a search, how many SPENT_STEPS it has taken so far.
+    uint spent;
+    // Of a search with live sets: bytes of a block, as a power of two, or 0 if it has none; the block whose sets are there, or that is
+    // walked over, or BLOCK_*; and how far that walk has come.
+    uint block_log2;
+    uint block;
+    uint back_at;
 };

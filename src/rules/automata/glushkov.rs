@@ -47,6 +47,14 @@ struct Follower {
     position: usize,
 }
 
+/// The nodes that read a byte, and are reached.
+fn readers(nfa: &PositionNfa) -> Vec<u32> {
+    let reached = nfa.reached();
+    let is_reader =
+        |node: &u32| nfa.nodes[*node as usize].kind == layout::NODE_BYTE && reached[*node as usize];
+    (1..narrow::<_, u32>(nfa.nodes.len())).filter(is_reader).collect()
+}
+
 /// An NFA's positions: first where a walk begins, then the nodes that read a byte, and last acceptance.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Glushkov {
@@ -80,11 +88,7 @@ impl Glushkov {
         looks.sort_unstable();
         looks.dedup();
         let look_node = nfa.nodes.iter().find(|node| look::is_look(node.kind));
-        let reached = nfa.reached();
-        let is_reader = |node: &u32| {
-            nfa.nodes[*node as usize].kind == layout::NODE_BYTE && reached[*node as usize]
-        };
-        let readers: Vec<u32> = (1..narrow::<_, u32>(nfa.nodes.len())).filter(is_reader).collect();
+        let readers = readers(nfa);
         if readers.len() + 2 > MOST_POSITIONS {
             return None;
         }
@@ -127,6 +131,20 @@ impl Glushkov {
 
     fn none(&self) -> Bits {
         vec![0; self.sets.len().div_ceil(32)]
+    }
+
+    /// Words of a set.
+    pub(crate) fn set_words(&self) -> u32 {
+        narrow(self.pruned.len())
+    }
+
+    /// The position of each node of the NFA that reads a byte, and 0 of the others.
+    pub(crate) fn positions(&self, nfa: &PositionNfa) -> Vec<u32> {
+        let mut positions = vec![0; nfa.nodes.len()];
+        for (position, &node) in (1..).zip(&readers(nfa)) {
+            positions[node as usize] = position;
+        }
+        positions
     }
 
     fn accept(&self) -> usize {
@@ -291,6 +309,7 @@ impl Glushkov {
             of_words,
             shared_exceptions: first,
             shared_exception_count: if are_few { count } else { layout::GLUSHKOV_MANY },
+            target_count: narrow(all),
         };
         laid_out[..GlushkovRecord::WORDS].copy_from_slice(bytemuck::cast_slice(&[record]));
         laid_out

@@ -30,6 +30,8 @@ pub(crate) struct Pass {
     pub(crate) header: PassHeader,
     /// What the header points to. The header comes right before it in the buffer.
     pub(crate) words: Vec<u32>,
+    /// Words of the largest set of positions.
+    pub(crate) set_words: u32,
 }
 
 impl Pass {
@@ -45,6 +47,15 @@ impl Pass {
     /// Scratch words behind those, for all searches: a start for each thread of their lists.
     pub(crate) fn search_words(&self) -> u32 {
         layout::MOST_SEARCHED * self.header.nfa_lists
+    }
+
+    /// Scratch words behind those, for live sets of all searches over so many bytes: `shaders/include/live_sets.glsl`.
+    pub(crate) fn live_set_words(&self, bytes: u64) -> u64 {
+        let fits = |log2: &u32| 1 << (2 * log2) >= bytes;
+        let log2 = (layout::LEAST_BLOCK_LOG2..layout::MOST_BLOCK_LOG2).find(fits);
+        let log2 = log2.unwrap_or(layout::MOST_BLOCK_LOG2);
+        let sets = (bytes >> log2) + 1 + (1 << log2);
+        u64::from(layout::MOST_SEARCHED) * sets * u64::from(self.set_words)
     }
 }
 
@@ -246,7 +257,11 @@ impl<'a> Layout<'a> {
             self.header.word_ranges = self.append(cast_slice(&ranges));
             self.header.word_range_count = narrow::<_, u32>(ranges.len());
         }
-        Pass { header: self.header, words: self.words }
+        Pass {
+            header: self.header,
+            words: self.words,
+            set_words: self.automata.iter().flatten().map(Glushkov::set_words).max().unwrap_or(0),
+        }
     }
 
     /// The rules to look for by gram: those that have any, as long as there are not too many in all.
@@ -474,7 +489,8 @@ impl<'a> Layout<'a> {
             let first_edge = narrow::<_, u32>(edges.len());
             record.first_edge = first_edge;
             record.edge_count = narrow::<_, u32>(rule.nfa.edges.len());
-            for node in &rule.nfa.nodes {
+            let positions = glushkov.as_ref().map(|glushkov| glushkov.positions(&rule.nfa));
+            for (index, node) in rule.nfa.nodes.iter().enumerate() {
                 let operand = match node.kind {
                     layout::NODE_BYTE => {
                         let set = rule.nfa.sets[node.operand as usize];
@@ -491,6 +507,7 @@ impl<'a> Layout<'a> {
                     operand,
                     edges_begin: first_edge + node.edges_begin,
                     edges_end: first_edge + node.edges_end,
+                    position: positions.as_ref().map_or(0, |positions| positions[index]),
                 });
             }
             edges.extend(rule.nfa.edges.iter().map(

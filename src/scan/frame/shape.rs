@@ -82,8 +82,8 @@ impl FrameShape {
         turns.clamp(layout::PREFILTER_TURNS, MOST)
     }
 
-    /// Sizes a frame for rules that need `nfa_words` of scratch for a walker, or no NFA at all, and `search_words` for a search, and
-    /// that can have `most_walks` under way at once.
+    /// Sizes a frame for rules that need `nfa_words` of scratch for a walker, or no NFA at all, and `search_words` for all
+    /// searches, and that can have `most_walks` under way at once.
     pub(crate) fn new(
         tuning: &Tuning,
         haystack_bytes: u64,

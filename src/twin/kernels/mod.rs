@@ -396,8 +396,13 @@ fn compare_restart(backend: &Backend, kernels: &Kernels, state: &mut Buffers, pa
 }
 
 /// Compares the hits once all tasks are through: the kernel's walkers stop elsewhere than the twin's, and
-/// take other tasks.
-fn compare_nfa(backend: &Backend, kernels: &Kernels, state: &mut Buffers, params: &ScanParams) {
+/// take other tasks. These are the kernel's in the end.
+fn compare_nfa(
+    backend: &Backend,
+    kernels: &Kernels,
+    state: &mut Buffers,
+    params: &ScanParams,
+) -> Vec<NfaWalker> {
     // Of the starts; the next `schedule` has to know.
     let unfinished = std::mem::take(&mut state.control.unfinished);
     let mut theirs = state.clone();
@@ -426,6 +431,7 @@ fn compare_nfa(backend: &Backend, kernels: &Kernels, state: &mut Buffers, params
     let is_idle = |walker: &NfaWalker| walker.mode == layout::NFA_IDLE;
     assert!(theirs.nfa_walkers.iter().all(is_idle), "verify_nfa");
     state.control.unfinished = unfinished;
+    theirs.nfa_walkers
 }
 
 /// Whether walkers or tasks are left; puts the counters right for another round, if so.

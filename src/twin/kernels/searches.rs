@@ -20,17 +20,19 @@ const PATTERNS: [&str; 8] = [
 const HAYSTACK: &[u8] =
     b"abcabc foo_bar\r\nfood foo\n\xC3\xA9t\xC3\xA9 \xFFaaab x1-22-333 \xF0\x9F\x98\x80z";
 
-fn rules() -> RulePipeline {
+fn rules_of(patterns: &[&str]) -> RulePipeline {
     let options = PipelineOptions { dfa_budget: 0, ..PipelineOptions::default() };
-    RulePipeline::with_options(&PATTERNS, options).unwrap()
+    let rules = RulePipeline::with_options(patterns, options).unwrap();
+    assert!(rules.rules().iter().all(|rule| rule.dfa.escapes()), "none else has an NFA");
+    rules
 }
 
 /// What a rule matches from `from` on, and before `end`.
-fn found_from(rule: u32, from: u32, end: u32) -> Vec<Hit> {
-    let regex: Regex = RegexBuilder::new(PATTERNS[rule as usize]).unicode(false).build().unwrap();
+fn found_from(pattern: &str, rule: u32, haystack: &[u8], from: u32, end: u32) -> Vec<Hit> {
+    let regex: Regex = RegexBuilder::new(pattern).unicode(false).build().unwrap();
     let mut hits = Vec::new();
     let mut at = from as usize;
-    while let Some(found) = regex.find_at(HAYSTACK, at).filter(|found| found.start() < end as usize)
+    while let Some(found) = regex.find_at(haystack, at).filter(|found| found.start() < end as usize)
     {
         if found.is_empty() {
             at = found.end() + 1;
@@ -39,7 +41,7 @@ fn found_from(rule: u32, from: u32, end: u32) -> Vec<Hit> {
             let [start, end] = [found.start() as u32, found.end() as u32];
             hits.push(Hit { pattern_id: rule, start, end });
         }
-        if at > HAYSTACK.len() {
+        if at > haystack.len() {
             break;
         }
     }
@@ -50,9 +52,7 @@ fn found_from(rule: u32, from: u32, end: u32) -> Vec<Hit> {
 #[test]
 fn searches_find_what_is_behind_what_earlier_parts_cover() {
     let backend = TestBackend::new();
-    let rules = rules();
-    let tables = tables_of(&rules);
-    assert!(rules.rules().iter().all(|rule| rule.dfa.escapes()), "none else has an NFA");
+    let tables = tables_of(&rules_of(&PATTERNS));
     let kernels = kernels_of(&backend, MatchKind::LeftmostFirst, &tables, false);
     let part = ScanParams { first_start: 9, end_start: 33, ..whole(HAYSTACK) };
     let crumbs = ScanParams { nfa_step_budget: 37, queue_capacity: 2, ..part };
@@ -80,19 +80,66 @@ fn searches_find_what_is_behind_what_earlier_parts_cover() {
         for rule in searched {
             let carried = carried.into_iter().find(|&(of, _)| of == rule);
             let from = carried.map_or(0, |(_, end)| end).max(params.first_start);
-            let expected = found_from(rule, from, params.end_start);
+            let pattern = PATTERNS[rule as usize];
+            let expected = found_from(pattern, rule, HAYSTACK, from, params.end_start);
             let hits = state.hits[..state.hit_count as usize].iter().skip(3);
             let mut hits: Vec<Hit> = hits.filter(|hit| hit.pattern_id == rule).copied().collect();
             hits.sort_unstable_by_key(|hit| hit.start);
-            assert_eq!(hits, expected, "{}", PATTERNS[rule as usize]);
+            assert_eq!(hits, expected, "{pattern}");
             found += hits.len();
         }
         assert!(found > 10, "{found}");
         let of_others = state.hits[..state.hit_count as usize].iter();
         let of_others: Vec<Hit> = of_others.filter(|hit| hit.pattern_id == 6).copied().collect();
-        let first = found_from(6, params.first_start, params.end_start);
+        let [first, end] = [params.first_start, params.end_start];
+        let first = found_from(PATTERNS[6], 6, HAYSTACK, first, end);
         assert!(first.iter().all(|hit| of_others.contains(hit)), "{of_others:?}");
     }
+}
+
+/// Matches that wait for longer ones which come to nothing, and threads that are many and come to nothing: the search goes on with the
+/// positions that lead to a match alone.
+#[test]
+fn long_searches_have_live_sets() {
+    let backend = TestBackend::new();
+    let patterns = [
+        r"(?s).+_key|[a-z]",
+        r"(?s)(?:a.{0,300}(?:\bx|$)q|[a-z ]+?)\b",
+        r"(?s)(?:.*q|.*(?:aq|b{2}q){2}|b|c.{0,99}q)\B",
+        r"(?m)(?:(?:.*\n)*q|[^x]{3,30}(?:x$|\n))",
+        r"(?s)(?:(?:[ab]{1,30}[a-c]|.){1,20}.*(?:(?u:\b)q|_key)|\w)",
+        r"(?:(?:[^q]{2,40}a){2,}q|b(?:a|\b)+)",
+    ];
+    let mut haystack = Vec::new();
+    let mut number = 1_u64;
+    while haystack.len() < 1300 {
+        number = number * 48_271 % 0x7FFF_FFFF;
+        let words: [&[u8]; 8] = [b"a", b"b", b"ab ", b"c_", b"x", b"x\n", b"ba", b"z"];
+        haystack.extend_from_slice(words[number as usize % words.len()]);
+    }
+    let tables = tables_of(&rules_of(&patterns));
+    let kernels = kernels_of(&backend, MatchKind::LeftmostFirst, &tables, false);
+    let from_within = ScanParams { first_start: 100, end_start: 1250, ..whole(&haystack) };
+    let crumbs = ScanParams { nfa_step_budget: 300, ..from_within };
+    let mut live = 0;
+    for params in [whole(&haystack), crumbs] {
+        for rule in 0..patterns.len() as u32 {
+            let mut state = used_buffers(MatchKind::LeftmostFirst, &tables, &haystack, &params);
+            state.control.searched[0] = rule + 1;
+            let begin = ScanParams { stage: layout::SCHEDULE_BEGIN, ..params };
+            schedule(&mut state, &begin);
+            let walkers = compare_nfa(&backend, &kernels, &mut state, &params);
+            let mut hits = state.hits[..state.hit_count as usize].to_vec();
+            hits.sort_unstable_by_key(|hit| hit.start);
+            let pattern = patterns[rule as usize];
+            let [first, end] = [params.first_start, params.end_start];
+            let expected = found_from(pattern, rule, &haystack, first, end);
+            assert_eq!(hits, expected, "{pattern}");
+            assert!(!expected.is_empty(), "{pattern}");
+            live += u32::from(walkers[0].block_log2 != 0);
+        }
+    }
+    assert!(live > 6, "{live} of 12 have live sets");
 }
 
 /// Rules are searched for once the scan's walks on NFAs have taken more steps than that, if walkers are at them, and a search
@@ -100,7 +147,7 @@ fn searches_find_what_is_behind_what_earlier_parts_cover() {
 #[test]
 fn rules_that_walkers_are_held_up_by_are_searched_for() {
     let backend = TestBackend::new();
-    let tables = tables_of(&rules());
+    let tables = tables_of(&rules_of(&PATTERNS));
     let kernels = kernels_of(&backend, MatchKind::LeftmostFirst, &tables, false);
     let held_up = ScanParams { stage: layout::SCHEDULE_ROUND, ..whole(HAYSTACK) };
     let much = layout::SEARCH_LEAST_STEPS + 1;

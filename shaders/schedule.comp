@@ -123,8 +123,8 @@ bool search_rule(uint rule) {
 // Whether walks on NFAs take so long that rules are searched for instead, and for which walkers wait: those at which a fair share
 // of these are. A search takes all starts together, and knows no other limit than the haystack's end.
 bool search_instead() {
-    bool may_search = PACKED == 0u && MATCH_ALL == 0u && params.pass_count == 1u && params.is_final != 0u
-        && params.max_scan == UNBOUNDED && params.use_prefilter != PREFILTER_BOUNDED && control.restarted == 0u
+    bool may_search = params.pass_count == 1u && params.is_final != 0u && params.max_scan == UNBOUNDED
+        && params.use_prefilter != PREFILTER_BOUNDED && PACKED == 0u && MATCH_ALL == 0u && control.restarted == 0u
         && control.verified_again == 0u;
     bool is_much = control.nfa_steps > SEARCH_LEAST_STEPS && control.nfa_steps / SEARCH_AFTER > haystack_len();
     bool has_any = false;

@@ -27,7 +27,9 @@
 // A search (Control::searched) takes all starts of a rule in one walk: behind the threads in the list it puts, at each byte, those
 // of a start there, until one has led to a match; that is the leftmost one, and the search goes on behind it. Of two threads at a node
 // the one of the later start goes, as in a walk that which is less preferred. This is Pike's simulation with a start for each thread
-// (R. Cox, "Regular Expression Matching: the Virtual Machine Approach", 2009), and linear however long matches are.
+// (R. Cox, "Regular Expression Matching: the Virtual Machine Approach", 2009), and linear however long matches are, but where one is
+// known only once a longer one has come to nothing. A search that takes long goes on with live sets (include/live_sets.glsl), and then
+// knows.
 //
 // Charged to the budget are the turns that Unicode look-arounds take, over bytes and in the ranges of `\w`; those
 // over a small rule's edges; and on such sets those over words, over what they lead to, and over look-arounds. Other loops:

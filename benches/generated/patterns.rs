@@ -108,8 +108,9 @@ fn repeat(numbers: &mut Numbers) -> String {
 
 /// So many bytes of the words and characters that a pattern asks for, in any order; none if it asks for none.
 pub fn haystack(pattern: &str, bytes: usize, numbers: &mut Numbers) -> Option<Vec<u8>> {
-    let parse = |unicode| ParserBuilder::new().utf8(false).unicode(unicode).build().parse(pattern);
-    let hir = parse(false).or_else(|_| parse(true)).ok()?;
+    let parse =
+        |unicode| ParserBuilder::new().utf8(false).unicode(unicode).build().parse(pattern).ok();
+    let hir = parse(false).or_else(|| parse(true))?;
     let mut words = Vec::new();
     collect_words(&hir, &mut words, numbers);
     let spaces = numbers.one_of(&[0, 1, 10]);

@@ -4,7 +4,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{cpu_time, gpu, say};
+use common::{cpu_time, gpu, plain_matches, plain_regexes, say};
 use vkscan::{Backend, DeviceKind, Match, RulePipeline, ScanScratch};
 
 /// Rules, a haystack that is hard on them, and what they match there.
@@ -33,6 +33,24 @@ fn repeated(piece: &str, len: usize) -> Vec<u8> {
 
 fn none(_: usize) -> Vec<Match> {
     Vec::new()
+}
+
+const COUNTS_IN_COUNTS: &[&str] = &[r"(?i)(?:[^'\x22]{2,19}|id[^\n]){2,9}[ -~]{0,49}\b"];
+
+fn counted(len: usize) -> Vec<u8> {
+    repeated("id ab' xyz\n(12) ", len)
+}
+
+const ENDLESS_FRONTS: &[&str] =
+    &["(?s).*?(?:fox|client).{3,30}secret", r"(?s)fox.*?key(?u:\b).*secret(?u:\B)"];
+
+fn endless(len: usize) -> Vec<u8> {
+    repeated("fox client key é secret fox ", len)
+}
+
+/// What the regex crate finds.
+fn found(rules: &[&str], haystack: &[u8]) -> Vec<Match> {
+    plain_matches(&plain_regexes(rules), haystack)
 }
 
 fn all_of_it(len: usize) -> Vec<Match> {
@@ -142,17 +160,31 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "counts in counts",
-        rules: &[r"(?i)(?:[^'\x22]{2,19}|id[^\n]){2,9}[ -~]{0,49};"],
-        haystack: |len| repeated("id ab ", len),
+        rules: COUNTS_IN_COUNTS,
+        haystack: counted,
         bytes: 4 << 10,
-        expected: none,
+        expected: |len| found(COUNTS_IN_COUNTS, &counted(len)),
     },
     Case {
-        name: "an endless front before a count",
-        rules: &["(?s).*?(?:fox|client).{3,30}secret", "(?s)fox.*?key(?u:\\b).*secret"],
-        haystack: |len| repeated("fox client key é ", len),
+        name: "endless fronts before counts and Unicode looks",
+        rules: ENDLESS_FRONTS,
+        haystack: endless,
         bytes: 4 << 10,
-        expected: none,
+        expected: |len| found(ENDLESS_FRONTS, &endless(len)),
+    },
+    Case {
+        name: "matches that wait for longer ones",
+        rules: &[r"(?s)(?:.+_key\b{end}|[a-z])(?u:\b)"],
+        haystack: |len| repeated("a é ", len),
+        bytes: 10 << 10,
+        expected: |len| {
+            let start = |index| 5 * index;
+            let count = len as u32 / 5;
+            (0..count)
+                .map(start)
+                .map(|start| Match { pattern_id: 0, start, end: start + 1 })
+                .collect()
+        },
     },
     Case {
         name: "lines of one byte",

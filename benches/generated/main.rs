@@ -3,6 +3,8 @@
 //! The matches over a first part are compared with the CPU oracle's. Time is the process's on a CPU device, where others may run
 //! as well, and what passes on a GPU; of a scan behind the first one, which makes pipelines.
 
+#[path = "../common/clock.rs"]
+mod clock;
 #[path = "../common/numbers.rs"]
 mod numbers;
 mod patterns;
@@ -14,11 +16,11 @@ mod stages;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use clap::Parser;
-use vkscan::{Backend, BackendOptions, DeviceKind, RulePipeline, ScanScratch, ScanStats};
+use vkscan::{Backend, BackendOptions, RulePipeline, ScanScratch, ScanStats};
 
+use clock::now;
 use numbers::{significant, size, time};
 use patterns::{Numbers, haystack, pattern};
 use run::Run;
@@ -125,18 +127,6 @@ fn measure(
     let seconds = (now(backend)? - since).as_secs_f64();
     session.free(backend)?;
     Ok(Measured { pattern, seconds, matches: matches.len(), stats })
-}
-
-/// A clock that the time is told by.
-fn now(backend: &Backend) -> Result<Duration> {
-    static SINCE: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
-
-    #[cfg(unix)]
-    if backend.device_info().kind == DeviceKind::Cpu {
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-        return Ok(Duration::new(time.tv_sec.try_into()?, time.tv_nsec.try_into()?));
-    }
-    Ok(SINCE.elapsed())
 }
 
 fn report(run: &Run, bytes: usize, slowest_first: &[Measured]) -> Result<String> {

@@ -62,7 +62,7 @@ impl Tuning {
             nfa_walkers: 1 << 11,
             nfa_lanes: info.subgroup_size.min(layout::NFA_MOST_LANES),
             nfa_scratch_bytes: 64 << 20,
-            live_set_bytes: 32 << 20,
+            live_set_bytes: 16 << 20,
             search_after: 4 << 10,
             queue_capacity: 1 << 20,
             step_budget: 16 << 10,

@@ -125,8 +125,13 @@ bool search_rule(uint rule) {
 bool search_instead() {
     bool may_search = params.pass_count == 1u && params.is_final != 0u && params.max_scan == UNBOUNDED
         && params.use_prefilter != PREFILTER_BOUNDED && PACKED == 0u && MATCH_ALL == 0u && control.restarted == 0u
-        && control.verified_again == 0u;
-    bool is_much = control.nfa_steps > SEARCH_LEAST_STEPS && control.nfa_steps / SEARCH_AFTER > haystack_len();
+        && control.verified_again == 0u && hits.count <= params.hit_stop;
+    // A recording would begin anew without a prefilter.
+    may_search = may_search && (params.use_prefilter == PREFILTER_NONE || RECORDED == 0u);
+    control.nfa_kilosteps = min(control.nfa_kilosteps + (control.nfa_steps >> 10), 1u << 31);
+    control.nfa_steps &= 1023u;
+    bool is_much = control.nfa_kilosteps >= SEARCH_LEAST_KILOSTEPS
+        && float(control.nfa_kilosteps) * 1024.0 > float(SEARCH_AFTER) * float(haystack_len());
     bool has_any = false;
     for (uint place = 0u; place < MOST_SEARCHED; ++place) {
         bool is_share = control.held_up_count[place] * MOST_SEARCHED >= params.nfa_walkers;
@@ -136,8 +141,6 @@ bool search_instead() {
         control.held_up[place] = 0u;
         control.held_up_count[place] = 0u;
     }
-    // So that it does not wrap.
-    control.nfa_steps = min(control.nfa_steps, 1u << 31);
     return has_any;
 }
 

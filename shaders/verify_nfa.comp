@@ -333,7 +333,7 @@ void begin_in_order(Task task) {
     // Node 0 leads to where the rule starts.
     NfaNode root = node_record(rule.first_node);
     uint epoch = walker.epoch + 1u;
-    uint mode = is_small() || epoch == NFA_EPOCH_LIMIT ? NFA_CLEARING : NFA_WALKING;
+    uint mode = is_small() || epoch >= NFA_EPOCH_LIMIT ? NFA_CLEARING : NFA_WALKING;
     walker = NfaWalker(walker.generation, mode, task.rule, task.start, task.from, task.start, task.start,
                        0u, 0u, 0u, 0u, 0u, root.edges_begin, root.edges_end, 0u, 0u, 0u, epoch, 0u, 0u, 0u, 0u, 0u, 0u);
 }
@@ -341,7 +341,7 @@ void begin_in_order(Task task) {
 // Goes on with a search, for matches from `at` on.
 void search_from(uint at) {
     uint epoch = walker.epoch + 1u;
-    uint mode = walker.is_search == 0u && is_small() || epoch == NFA_EPOCH_LIMIT ? NFA_CLEARING : NFA_WALKING;
+    uint mode = walker.is_search == 0u && is_small() || epoch >= NFA_EPOCH_LIMIT ? NFA_CLEARING : NFA_WALKING;
     walker = NfaWalker(walker.generation, mode, walker.rule, at, at, at, at,
                        0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, epoch, 0u, 1u,
                        walker.spent, walker.block_log2, walker.block, walker.back_at);
@@ -848,7 +848,7 @@ void advance() {
     walker.at += 1u;
     walker.epoch += 1u;
     walker.emitted = 0u;
-    if (walker.epoch == NFA_EPOCH_LIMIT) {
+    if (walker.epoch >= NFA_EPOCH_LIMIT) {
         walker.mode = NFA_CLEARING;
     }
 }
@@ -921,7 +921,7 @@ bool step_on() {
         // `batch` counts the stamps cleared: those of a small rule and, before epochs begin again, all in scratch.
         uint node = walker.batch + lane;
         uint small_count = is_small() ? rule.node_count : 0u;
-        uint old_count = walker.epoch == NFA_EPOCH_LIMIT ? tables.header.nfa_stamps : 0u;
+        uint old_count = walker.epoch >= NFA_EPOCH_LIMIT ? tables.header.nfa_stamps : 0u;
         if (node < small_count) {
             small[small_stamp(node)] = 0u;
         }
@@ -932,7 +932,7 @@ bool step_on() {
         walker.batch += lanes;
         if (walker.batch >= max(small_count, old_count)) {
             walker.batch = 0u;
-            walker.epoch = walker.epoch == NFA_EPOCH_LIMIT ? 1u : walker.epoch;
+            walker.epoch = walker.epoch >= NFA_EPOCH_LIMIT ? 1u : walker.epoch;
             walker.mode = NFA_WALKING;
         }
     } else if (walker.edge < walker.edge_end) {

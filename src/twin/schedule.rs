@@ -85,9 +85,12 @@ fn search_instead(buffers: &mut Buffers, params: &ScanParams) -> bool {
         && params.max_scan == layout::UNBOUNDED
         && params.use_prefilter != layout::PREFILTER_BOUNDED
         && control.restarted == 0
-        && control.verified_again == 0;
-    let is_much = control.nfa_steps > layout::SEARCH_LEAST_STEPS
-        && control.nfa_steps / SEARCH_AFTER > params.haystack_len;
+        && control.verified_again == 0
+        && buffers.hit_count <= params.hit_stop;
+    control.nfa_kilosteps = (control.nfa_kilosteps + (control.nfa_steps >> 10)).min(1 << 31);
+    control.nfa_steps &= 1023;
+    let is_much = control.nfa_kilosteps >= layout::SEARCH_LEAST_KILOSTEPS
+        && control.nfa_kilosteps as f32 * 1024.0 > SEARCH_AFTER as f32 * params.haystack_len as f32;
     let most = params.nfa_walkers.min(layout::MOST_SEARCHED);
     let mut has_any = false;
     for (&rule, &count) in control.held_up.iter().zip(&control.held_up_count) {
@@ -100,7 +103,6 @@ fn search_instead(buffers: &mut Buffers, params: &ScanParams) -> bool {
     }
     control.held_up.fill(0);
     control.held_up_count.fill(0);
-    control.nfa_steps = control.nfa_steps.min(1 << 31);
     has_any
 }
 

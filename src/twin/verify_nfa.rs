@@ -63,7 +63,7 @@ fn begin_in_order(buffers: &Buffers, rule: &RuleRecord, walker: &mut NfaWalker) 
     // Node 0 leads to where the rule starts.
     let root = buffers.node(rule.first_node);
     let epoch = walker.epoch + 1;
-    let is_ready = !is_small(rule) && epoch != layout::NFA_EPOCH_LIMIT;
+    let is_ready = !is_small(rule) && epoch < layout::NFA_EPOCH_LIMIT;
     *walker = NfaWalker {
         generation: walker.generation,
         mode: if is_ready { layout::NFA_WALKING } else { layout::NFA_CLEARING },
@@ -82,7 +82,7 @@ fn begin_in_order(buffers: &Buffers, rule: &RuleRecord, walker: &mut NfaWalker) 
 /// Goes on with a search, for matches from `at` on.
 fn search_from(rule: &RuleRecord, walker: &mut NfaWalker, at: u32) {
     let epoch = walker.epoch + 1;
-    let is_ready = (walker.is_search == 1 || !is_small(rule)) && epoch != layout::NFA_EPOCH_LIMIT;
+    let is_ready = (walker.is_search == 1 || !is_small(rule)) && epoch < layout::NFA_EPOCH_LIMIT;
     *walker = NfaWalker {
         generation: walker.generation,
         mode: if is_ready { layout::NFA_WALKING } else { layout::NFA_CLEARING },
@@ -214,7 +214,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
                 glushkov::Step::Doubtful => begin_in_order(buffers, &rule, &mut walker),
             }
         } else if walker.mode == layout::NFA_CLEARING {
-            let is_spent = walker.epoch == layout::NFA_EPOCH_LIMIT;
+            let is_spent = walker.epoch >= layout::NFA_EPOCH_LIMIT;
             let small_count = if is_small(&rule) { rule.node_count } else { 0 };
             let old_count = if is_spent { large_stamps } else { 0 };
             if walker.batch < small_count {
@@ -341,7 +341,7 @@ fn invocation(buffers: &mut Buffers, params: &ScanParams, id: u32) {
             walker.at += 1;
             walker.epoch += 1;
             walker.emitted = 0;
-            if walker.epoch == layout::NFA_EPOCH_LIMIT {
+            if walker.epoch >= layout::NFA_EPOCH_LIMIT {
                 walker.mode = layout::NFA_CLEARING;
             }
         }

@@ -23,8 +23,8 @@ const uint FLOOD_SHARE = 32u;
 
 // Rules that may be searched for: each by a walker of `verify_nfa` that finds one match behind the other.
 const uint MOST_SEARCHED = 8u;
-// Steps of `verify_nfa` that are nothing to speak of in any haystack.
-const uint SEARCH_LEAST_STEPS = 1u << 13;
+// Steps of `verify_nfa`, in 1,024s, below which there is nothing to gain in any haystack.
+const uint SEARCH_LEAST_KILOSTEPS = 8u;
 
 // What rounds and passes have come to, and the grids of the next round.
 struct Control {
@@ -51,8 +51,9 @@ struct Control {
     uint prefiltered;
     // Hits in front of all others that stand for matches which an earlier part of the haystack ended with.
     uint carried;
-    // Steps of `verify_nfa` so far, but for searches. For each place of rules that share it, one that walkers had not done with when
+    // Steps of `verify_nfa` so far, but for searches: in 1,024s, and those that are left of them. For each place of rules that share it, one that walkers had not done with when
     // the round ended, with 1 added, and how many walkers those were.
+    uint nfa_kilosteps;
     uint nfa_steps;
     uint held_up[MOST_SEARCHED];
     uint held_up_count[MOST_SEARCHED];

@@ -150,29 +150,38 @@ fn rules_that_walkers_are_held_up_by_are_searched_for() {
     let tables = tables_of(&rules_of(&PATTERNS));
     let kernels = kernels_of(&backend, MatchKind::LeftmostFirst, &tables, false);
     let held_up = ScanParams { stage: layout::SCHEDULE_ROUND, ..whole(HAYSTACK) };
-    let much = layout::SEARCH_LEAST_STEPS + 1;
+    let least = layout::SEARCH_LEAST_KILOSTEPS;
+    let much = [least - 1, 1024];
+    let little = [least - 1, 1023];
     let prefilter = |use_prefilter| ScanParams { use_prefilter, ..held_up };
+    let of_bytes = |haystack_len| ScanParams { haystack_len, ..held_up };
     let windows = ScanParams { is_final: 0, ..held_up };
     let bounded = ScanParams { max_scan: 100, ..held_up };
     let passes = ScanParams { pass_count: 2, ..held_up };
-    let long = ScanParams { haystack_len: much / SEARCH_AFTER, ..held_up };
+    let full = ScanParams { hit_stop: 0, ..held_up };
     let cases = [
         (held_up, much, vec![3, 1]),
         (prefilter(layout::PREFILTER_ALL), much, vec![3, 1]),
         (prefilter(layout::PREFILTER_BOUNDED), much, vec![]),
         (ScanParams { nfa_walkers: 1, ..held_up }, much, vec![3]),
-        (held_up, much - 1, vec![]),
-        (long, much, vec![]),
+        (held_up, little, vec![]),
+        (of_bytes(1024 * least / SEARCH_AFTER - 1), much, vec![3, 1]),
+        (of_bytes(1024 * least / SEARCH_AFTER), much, vec![]),
+        // No haystack is too long.
+        (of_bytes(1 << 30), [SEARCH_AFTER << 20, 1024], vec![3, 1]),
+        (of_bytes(1 << 30), [(SEARCH_AFTER << 20) - 1, 1024], vec![]),
         (windows, much, vec![]),
         (bounded, much, vec![]),
         (passes, much, vec![]),
+        (full, much, vec![]),
     ];
-    for (params, nfa_steps, expected) in cases {
+    for (params, [kilosteps, steps], expected) in cases {
         let mut state = used_buffers(MatchKind::LeftmostFirst, &tables, HAYSTACK, &params);
+        state.hit_count = 1;
         let control = &mut state.control;
         control.verify_dfa_x = 1;
         control.unfinished = 1;
-        control.nfa_steps = nfa_steps;
+        (control.nfa_kilosteps, control.nfa_steps) = (kilosteps, steps);
         for (place, rule, count) in [(0, 2, 30), (1, 6, 2), (2, 0, 8)] {
             control.held_up[place] = rule + 1;
             control.held_up_count[place] = count.min(params.nfa_walkers);
@@ -183,6 +192,7 @@ fn rules_that_walkers_are_held_up_by_are_searched_for() {
         assert_eq!(of_places.collect::<Vec<_>>(), expected, "{params:?}");
         let ends = !expected.is_empty();
         assert_eq!(retry_reasons, if ends { layout::RETRY_LISTED } else { 0 });
-        assert_eq!(pass, if ends { params.pass_count } else { 0 });
+        let is_over = ends || params.hit_stop == 0;
+        assert_eq!(pass, if is_over { params.pass_count } else { 0 });
     }
 }

@@ -9,6 +9,8 @@ mod clock;
 #[path = "common/data.rs"]
 #[allow(dead_code, reason = "workloads and sweep use more of it")]
 mod data;
+#[path = "common/exit.rs"]
+mod exit;
 #[path = "common/numbers.rs"]
 mod numbers;
 
@@ -18,6 +20,7 @@ use clap::Parser;
 use vkscan::{Backend, BackendOptions, RulePipeline, ScanScratch};
 
 use clock::now;
+use exit::exit_code;
 use numbers::{significant, size, time};
 
 type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
@@ -177,13 +180,7 @@ fn letters(letters: &[u8], len: usize) -> Vec<u8> {
 }
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result {

@@ -125,7 +125,7 @@ bool search_rule(uint rule) {
 bool search_instead() {
     bool may_search = params.pass_count == 1u && params.is_final != 0u && params.max_scan == UNBOUNDED
         && params.use_prefilter != PREFILTER_BOUNDED && PACKED == 0u && MATCH_ALL == 0u && control.restarted == 0u
-        && control.verified_again == 0u && hits.count <= params.hit_stop;
+        && control.verified_again == 0u;
     // A recording would begin anew without a prefilter.
     may_search = may_search && (params.use_prefilter == PREFILTER_NONE || RECORDED == 0u);
     control.nfa_kilosteps = min(control.nfa_kilosteps + (control.nfa_steps >> 10), 1u << 31);
@@ -151,10 +151,9 @@ void end_round() {
     uint filled = min(control.queue_tail - control.queue_base, params.queue_capacity);
     control.queue_tail = control.queue_base + filled;
     control.queue_head = control.queue_base + min(control.queue_head - control.queue_base, filled);
-    bool is_searched_for = search_instead();
     if (hits.count > params.hit_stop) {
         begin_pass(params.pass_count);
-    } else if (is_searched_for) {
+    } else if (search_instead()) {
         control.retry_reasons |= RETRY_LISTED;
         begin_pass(params.pass_count);
     } else if (control.unfinished == 0u && control.queue_head == control.queue_tail) {

@@ -34,7 +34,8 @@
 // Charged to the budget are the turns that Unicode look-arounds take, over bytes and in the ranges of `\w`; those
 // over a small rule's edges; and on such sets those over words, over what they lead to, and over look-arounds. Other loops:
 // in each step a search among the invocations or twice the words of a set, in each round twice what shared memory
-// holds, and where a search begins the hits that stand for matches of earlier parts. CPU twins: src/twin/glushkov.rs, and src/twin/verify_nfa.rs, one edge at a time.
+// holds, and where a search begins the hits that stand for matches of earlier parts. CPU twins: src/twin/glushkov.rs, and
+// src/twin/verify_nfa.rs, one edge at a time.
 
 #include "bindings.glsl"
 #include "lockstep.glsl"
@@ -360,6 +361,11 @@ GlushkovWord glushkov_word(uint word) {
     return load_glushkov_word(word);
 }
 
+// Acceptance, if that is in the word of a set.
+uint accept_bit(uint word) {
+    return word == glushkov.accept >> 5 ? 1u << (glushkov.accept & 31u) : 0u;
+}
+
 // Whether each invocation can hold a word of the set, and shared memory what positions lead to.
 bool walks_in_registers() {
     return glushkov.word_count <= lanes && glushkov.shared_exception_count <= GLUSHKOV_FEW_EXCEPTIONS;
@@ -514,7 +520,7 @@ bool walk_in_registers() {
     bool has_word = lane < glushkov.word_count;
     GlushkovWord word = own_word;
     uint set = has_word ? small[lane] : 0u;
-    uint accept = lane == glushkov.accept >> 5 ? 1u << (glushkov.accept & 31u) : 0u;
+    uint accept = accept_bit(lane);
     uvec4 own_exception = exception_at(lane);
     uint exception_turns = (glushkov.shared_exception_count + lanes - 1u) / lanes;
     uint at = walker.at;
@@ -750,14 +756,14 @@ uint sets_room;
 // Finds where the starts and the live sets of a search are, behind what walkers have of scratch. What is loaded from there has to be
 // in scratch for others, too: a CPU device loads what is the same for all of a subgroup whether it is asked for or not.
 void find_search_room(uint id, uint of_walkers) {
-    uint searches = 0u;
-    for (uint place = 0u; place < MOST_SEARCHED; ++place) {
-        searches += control.searched[place] != 0u ? 1u : 0u;
-    }
     own_starts = 0u;
     own_sets = 0u;
     sets_room = 0u;
-    if (id < searches) {
+    if (id < MOST_SEARCHED && control.searched[min(id, MOST_SEARCHED - 1u)] != 0u) {
+        uint searches = 0u;
+        for (uint place = 0u; place < MOST_SEARCHED; ++place) {
+            searches += control.searched[place] != 0u ? 1u : 0u;
+        }
         uint first_set = of_walkers + MOST_SEARCHED * tables.header.nfa_lists;
         own_starts = of_walkers + id * tables.header.nfa_lists;
         sets_room = (uint(scratch.words.length()) - first_set) / searches;

@@ -48,6 +48,12 @@ fn endless(len: usize) -> Vec<u8> {
     repeated("fox client key é secret fox ", len)
 }
 
+/// A match of so many bytes at every so many of them.
+fn every(step: u32, bytes: u32, len: usize) -> Vec<Match> {
+    let starts = (0..len as u32 / step).map(|index| step * index);
+    starts.map(|start| Match { pattern_id: 0, start, end: start + bytes }).collect()
+}
+
 /// What the regex crate finds.
 fn found(rules: &[&str], haystack: &[u8]) -> Vec<Match> {
     plain_matches(&plain_regexes(rules), haystack)
@@ -177,14 +183,7 @@ const CASES: &[Case] = &[
         rules: &[r"(?s)(?:.+_key\b{end}|[a-z])(?u:\b)"],
         haystack: |len| repeated("a é ", len),
         bytes: 10 << 10,
-        expected: |len| {
-            let start = |index| 5 * index;
-            let count = len as u32 / 5;
-            (0..count)
-                .map(start)
-                .map(|start| Match { pattern_id: 0, start, end: start + 1 })
-                .collect()
-        },
+        expected: |len| every(5, 1, len),
     },
     Case {
         name: "lines of one byte",
@@ -198,14 +197,7 @@ const CASES: &[Case] = &[
         rules: &["[ab]{50}"],
         haystack: |len| repeated("ab", len),
         bytes: 256 << 10,
-        expected: |len| {
-            let start = |index| 50 * index;
-            let count = len as u32 / 50;
-            (0..count)
-                .map(start)
-                .map(|start| Match { pattern_id: 0, start, end: start + 50 })
-                .collect()
-        },
+        expected: |len| every(50, 50, len),
     },
 ];
 

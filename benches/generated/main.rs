@@ -5,6 +5,8 @@
 
 #[path = "../common/clock.rs"]
 mod clock;
+#[path = "../common/exit.rs"]
+mod exit;
 #[path = "../common/numbers.rs"]
 mod numbers;
 mod patterns;
@@ -21,6 +23,7 @@ use clap::Parser;
 use vkscan::{Backend, BackendOptions, RulePipeline, ScanScratch, ScanStats};
 
 use clock::now;
+use exit::exit_code;
 use numbers::{significant, size, time};
 use patterns::{Numbers, haystack, pattern};
 use run::Run;
@@ -71,13 +74,7 @@ fn main() -> ExitCode {
     if options.check {
         options.rules = 60;
     }
-    match run(&options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(run(&options))
 }
 
 fn run(options: &Options) -> Result {

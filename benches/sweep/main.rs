@@ -12,6 +12,8 @@
 mod cause;
 #[path = "../common/data.rs"]
 mod data;
+#[path = "../common/exit.rs"]
+mod exit;
 mod expected;
 mod measure;
 #[path = "../common/numbers.rs"]
@@ -33,6 +35,7 @@ use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
 use vkscan::{Backend, BackendOptions};
 
+use exit::exit_code;
 use expected::Work;
 use measure::{Loaded, measure};
 use results::{Entry, Results};
@@ -78,13 +81,7 @@ fn main() -> ExitCode {
     if options.check {
         (options.rules, options.together, options.bytes) = (24, 2, 64 << 10);
     }
-    match run(&options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(run(&options))
 }
 
 fn run(options: &Options) -> Result<()> {

@@ -12,6 +12,8 @@
 
 #[path = "../common/data.rs"]
 mod data;
+#[path = "../common/exit.rs"]
+mod exit;
 mod hyperscan;
 mod items;
 mod measure;
@@ -33,6 +35,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use vkscan::{Backend, BackendOptions};
 
+use exit::exit_code;
 use hyperscan::Hyperscan;
 use measure::{Measured, Stop, measure};
 use results::{Peers, Results, Row};
@@ -68,13 +71,7 @@ impl Options {
 }
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<()> {

@@ -55,8 +55,7 @@ void begin_backwards(uint block) {
     bool is_end = walker.back_at == text_end();
     uint border = is_end ? own_sets : set_at_border(block + 1u);
     for (uint word = lane; word < glushkov.word_count; word += lanes) {
-        uint set = is_end ? 0u : scratch.words[border + word];
-        small_edges[word] = set | (word == glushkov.accept >> 5 ? 1u << (glushkov.accept & 31u) : 0u);
+        small_edges[word] = (is_end ? 0u : scratch.words[border + word]) | accept_bit(word);
     }
     sync_subgroup();
 }
@@ -124,7 +123,7 @@ void step_backwards() {
         if (is_border || !is_first) {
             scratch.words[to + word] = set;
         }
-        small_edges[word] = set | (word == glushkov.accept >> 5 ? 1u << (glushkov.accept & 31u) : 0u);
+        small_edges[word] = set | accept_bit(word);
     }
     sync_subgroup();
 }

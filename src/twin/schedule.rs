@@ -85,8 +85,7 @@ fn search_instead(buffers: &mut Buffers, params: &ScanParams) -> bool {
         && params.max_scan == layout::UNBOUNDED
         && params.use_prefilter != layout::PREFILTER_BOUNDED
         && control.restarted == 0
-        && control.verified_again == 0
-        && buffers.hit_count <= params.hit_stop;
+        && control.verified_again == 0;
     control.nfa_kilosteps = (control.nfa_kilosteps + (control.nfa_steps >> 10)).min(1 << 31);
     control.nfa_steps &= 1023;
     let is_much = control.nfa_kilosteps >= layout::SEARCH_LEAST_KILOSTEPS
@@ -107,7 +106,6 @@ fn search_instead(buffers: &mut Buffers, params: &ScanParams) -> bool {
 }
 
 fn end_round(buffers: &mut Buffers, params: &ScanParams) {
-    let is_searched_for = search_instead(buffers, params);
     let control = &mut buffers.control;
     control.rounds += 1;
     control.made_count = 0;
@@ -116,11 +114,13 @@ fn end_round(buffers: &mut Buffers, params: &ScanParams) {
     control.queue_head = control.queue_base + (control.queue_head - control.queue_base).min(filled);
     if buffers.hit_count > params.hit_stop {
         begin_pass(buffers, params, params.pass_count);
-    } else if is_searched_for {
-        control.retry_reasons |= layout::RETRY_LISTED;
+    } else if search_instead(buffers, params) {
+        buffers.control.retry_reasons |= layout::RETRY_LISTED;
         begin_pass(buffers, params, params.pass_count);
-    } else if control.unfinished == 0 && control.queue_head == control.queue_tail {
-        let next = control.pass + 1;
+    } else if buffers.control.unfinished == 0
+        && buffers.control.queue_head == buffers.control.queue_tail
+    {
+        let next = buffers.control.pass + 1;
         begin_pass(buffers, params, next);
     }
 }

@@ -51,8 +51,8 @@ struct Control {
     uint prefiltered;
     // Hits in front of all others that stand for matches which an earlier part of the haystack ended with.
     uint carried;
-    // Steps of `verify_nfa` so far, but for searches: in 1,024s, and those that are left of them. For each place of rules that share it, one that walkers had not done with when
-    // the round ended, with 1 added, and how many walkers those were.
+    // Steps of `verify_nfa` so far, but for searches: in 1,024s, and those that are left of them. For each place of rules that
+    // share it, one that walkers had not done with when the round ended, with 1 added, and how many walkers those were.
     uint nfa_kilosteps;
     uint nfa_steps;
     uint held_up[MOST_SEARCHED];

@@ -1,5 +1,6 @@
 //! Rules that are searched for: on whole haystacks, in parts, beside others, and where a search is not what the scan asks for.
 
+use super::fronts::Numbers;
 use super::*;
 
 /// Rules whose walks on the NFA are long, wherever they begin.
@@ -17,11 +18,10 @@ const LONG: [&str; 9] = [
 
 /// Words in an order that never comes again.
 fn haystack(words: &[&str], len: usize) -> Vec<u8> {
-    let mut number = 1_u64;
+    let mut numbers = Numbers(1);
     let mut haystack = Vec::new();
     while haystack.len() < len {
-        number = number * 48_271 % 0x7FFF_FFFF;
-        haystack.extend_from_slice(words[number as usize % words.len()].as_bytes());
+        haystack.extend_from_slice(numbers.one_of(words).as_bytes());
     }
     haystack
 }

@@ -283,8 +283,8 @@ fn tables_of(rules: &RulePipeline) -> Pass {
 fn used_buffers(kind: MatchKind, tables: &Pass, haystack: &[u8], params: &ScanParams) -> Buffers {
     let mut state = Buffers::new(kind, tables.clone(), haystack, params);
     state.past_end = PAST_END;
-    for walker in &mut state.nfa_walkers {
-        walker.epoch = layout::NFA_EPOCH_LIMIT - 3;
+    for (walker, before) in state.nfa_walkers.iter_mut().zip([3, 0].into_iter().cycle()) {
+        walker.epoch = layout::NFA_EPOCH_LIMIT - before;
     }
     // The kernel's stamps have a lane below the epoch, the twin's have not.
     for (word, epoch) in state.scratch.iter_mut().zip((1..9).cycle()) {

@@ -3,6 +3,7 @@
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::cases::whole;
+use super::selection::Random;
 use super::*;
 
 /// Rules whose walks on NFAs are long, or that match nothing now and then.
@@ -111,11 +112,10 @@ fn long_searches_have_live_sets() {
         r"(?:(?:[^q]{2,40}a){2,}q|b(?:a|\b)+)",
     ];
     let mut haystack = Vec::new();
-    let mut number = 1_u64;
+    let mut random = Random(1);
     while haystack.len() < 1300 {
-        number = number * 48_271 % 0x7FFF_FFFF;
         let words: [&[u8]; 8] = [b"a", b"b", b"ab ", b"c_", b"x", b"x\n", b"ba", b"z"];
-        haystack.extend_from_slice(words[number as usize % words.len()]);
+        haystack.extend_from_slice(random.one_of(&words));
     }
     let tables = tables_of(&rules_of(&patterns));
     let kernels = kernels_of(&backend, MatchKind::LeftmostFirst, &tables, false);

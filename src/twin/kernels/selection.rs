@@ -14,7 +14,7 @@ struct Meaning {
 }
 
 /// Numbers that look random, by one that they begin with.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     fn below(&mut self, limit: u32) -> u32 {
@@ -26,7 +26,7 @@ impl Random {
         self.below(times) == 0
     }
 
-    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+    pub(super) fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.below(all.len() as u32) as usize]
     }
 }

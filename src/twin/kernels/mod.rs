@@ -430,6 +430,9 @@ fn compare_nfa(
     assert_eq!(theirs.control, state.control, "verify_nfa");
     let is_idle = |walker: &NfaWalker| walker.mode == layout::NFA_IDLE;
     assert!(theirs.nfa_walkers.iter().all(is_idle), "verify_nfa");
+    // Beyond the limit a stamp has no room for its epoch.
+    let has_stamps = |walker: &NfaWalker| walker.epoch <= layout::NFA_EPOCH_LIMIT;
+    assert!(theirs.nfa_walkers.iter().all(has_stamps), "verify_nfa");
     state.control.unfinished = unfinished;
     theirs.nfa_walkers
 }

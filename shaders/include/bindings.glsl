@@ -225,7 +225,7 @@ RuleRecord rule_record(uint rule) {
                       tables.words[at + 3u], tables.words[at + 4u], tables.words[at + 5u],
                       tables.words[at + 6u], tables.words[at + 7u], tables.words[at + 8u],
                       tables.words[at + 9u], tables.words[at + 10u], tables.words[at + 11u],
-                      tables.words[at + 12u], tables.words[at + 13u]);
+                      tables.words[at + 12u], tables.words[at + 13u], uint[2](0u, 0u));
 }
 
 // Whether a byte is in the 256-bit set at `set`.

@@ -74,7 +74,7 @@ const uint NODE_WORD_END_HALF_UNICODE = 19u;
 const uint UTF8_MAX = 4u;
 
 // Words of a RuleRecord, a SplitRecord and an NfaNode, which kernels read word by word.
-const uint RULE_WORDS = 14u;
+const uint RULE_WORDS = 16u;
 const uint SPLIT_WORDS = 10u;
 const uint NODE_WORDS = 5u;
 
@@ -191,6 +191,7 @@ struct PassHeader {
 
 // One rule of a pass.
 struct RuleRecord {
+    // What walks on its DFA look at: with the records aligned, these are in one cache sector of 32 bytes.
     uint pattern_id;
     // Word offset of the byte class map.
     uint classes;
@@ -199,6 +200,17 @@ struct RuleRecord {
     uint first_entry;
     // Entries in a row: byte classes, and the end of the haystack as the last.
     uint stride;
+    // Word offset of the 256-bit set of bytes of a run that it begins with, where the first start in a run decides about all
+    // others (src/rules/front.rs); 0 if there is none.
+    uint front;
+    // Index of another record, which has but a DFA: that one matches wherever the rule does, and elsewhere, and
+    // tells walks that leave the rule's own DFA whether a match may follow. 0 if there is none.
+    uint relaxed;
+    // 1 if its DFA takes counter steps, as such another record's does: at every multiple of COUNTER_STEP_BYTES, before a byte is
+    // read. A row's entry for it is the last but one.
+    uint has_counter_steps;
+    // Bytes of the longest match, or UNBOUNDED.
+    uint longest;
     // Index of the first node. Node 0 is a jump to where the rule starts.
     uint first_node;
     // Bytes that must follow a position before its look-arounds can be judged: 1, or UTF8_MAX.
@@ -207,19 +219,10 @@ struct RuleRecord {
     // Index of the first edge of its nodes, and how many there are.
     uint first_edge;
     uint edge_count;
-    // Bytes of the longest match, or UNBOUNDED.
-    uint longest;
     // Word offset of the GlushkovRecord; 0 if there is none.
     uint glushkov;
-    // Index of another record, which has but a DFA: that one matches wherever the rule does, and elsewhere, and
-    // tells walks that leave the rule's own DFA whether a match may follow. 0 if there is none.
-    uint relaxed;
-    // 1 if its DFA takes counter steps, as such another record's does: at every multiple of COUNTER_STEP_BYTES, before a byte is
-    // read. A row's entry for it is the last but one.
-    uint has_counter_steps;
-    // Word offset of the 256-bit set of bytes of a run that it begins with, where the first start in a run decides about all
-    // others (src/rules/front.rs); 0 if there is none.
-    uint front;
+    // Makes it as long as two sectors.
+    uint unused[2];
 };
 
 // An NFA whose sets of positions are bits, `word_count` words of them: the first one is where walks begin, the

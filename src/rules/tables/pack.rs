@@ -66,6 +66,9 @@ pub(crate) struct RuleTooLarge {
     pub(crate) bytes: u64,
 }
 
+/// Words that a GPU fetches at least, of 32 bytes: a cache sector.
+const SECTOR_WORDS: usize = 8;
+
 /// Splits rules into passes whose tables take at most `limit` bytes each, with gram bitmaps of
 /// 2^`bitmap_log2` words.
 pub(crate) fn pack(
@@ -246,6 +249,10 @@ impl<'a> Layout<'a> {
                 has_counter_steps: 1,
                 ..record((pattern_id, place))
             });
+        }
+        // Behind the header, each begins with a cache sector.
+        while !(PassHeader::WORDS + self.words.len()).is_multiple_of(SECTOR_WORDS) {
+            self.words.push(0);
         }
         self.header.rules = self.append(cast_slice(&records));
         self.splits(&splits, of_rules, of_splits.as_slice());

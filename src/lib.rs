@@ -54,7 +54,8 @@
 //!   - What comes out: [`RingItemMatches`], or [`RingResults`] of [`RingItemResult`]s, to be used again.
 //! - Statistics: [`ScanStats`] of a scan, [`StageTimes`] of its stages, [`RingStats`] of items, and
 //!   [`RingObservable`] counters while these are in flight. [`HeldBack`] is what the device still uses of
-//!   things that were dropped, [`ValidationLog`] what validation layers say. A [`MemoryReport`] tells each
+//!   things that were dropped, [`ValidationLog`] what validation layers say. A [`Trace`] has a [`TraceEvent`] for all that
+//!   host and device did, on one clock: each a [`TraceSpan`] on its [`TraceTrack`], or a [`TraceCounter`]. A [`MemoryReport`] tells each
 //!   [`MemoryUse`] and [`MemoryHeap`].
 //! - Errors: [`BuildError`] of rules, [`BackendError`] of the device ([`Memory`]), [`ScanError`] of a scan,
 //!   [`StreamError`] of a stream, [`RingError`] of a ring session, [`RingNotPublished`] of a batch,
@@ -99,6 +100,7 @@ mod setters;
 pub mod shaders;
 #[cfg(test)]
 mod soak;
+mod trace;
 #[cfg(test)]
 mod twin;
 mod vulkan;
@@ -122,6 +124,7 @@ pub use scan::{
     ScanScratch, ScanStats, SessionOptions, SessionPlan, StageTimes, StagedHaystack, StreamError,
     StreamMatch, Ticket, hits_bytes, read_hits,
 };
+pub use trace::{Trace, TraceCounter, TraceEvent, TraceSpan, TraceTrack};
 pub use vulkan::{
     Backend, BackendError, BackendOptions, DeviceInfo, DeviceKind, DeviceSelector, DeviceUuid,
     Features, HeldBack, Memory, MemoryAllocator, MemoryHeap, MemoryLocation, MemoryRange,

@@ -5,6 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use super::ScanError;
 use super::frame::Frame;
 use super::haystack::User;
+use super::stats::ScanStats;
 use crate::vulkan::deadline::Deadline;
 use crate::vulkan::device::Device;
 
@@ -56,6 +57,8 @@ impl Frames {
     }
 
     pub(super) fn give_back(&self, mut frame: Frame) {
+        // Of a scan that nobody has waited for.
+        frame.end_traced(&ScanStats::default());
         let mut state = self.lock();
         frame.let_go();
         state.free.push(frame);

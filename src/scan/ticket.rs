@@ -189,6 +189,7 @@ impl<'a> Ticket<'a> {
                 sink.end(scratch)?;
                 Ok(undecided)
             });
+            scan.frame.end_traced(&self.stats);
             self.session.frames.give_back(scan.frame);
             undecided = finished
                 .and_then(|undecided| {
@@ -302,8 +303,10 @@ impl ResidentRulePipeline {
         deadline: Deadline,
         stats: &mut ScanStats,
     ) -> Result<Scan, ScanError> {
+        let began = Instant::now();
         let mut frame = self.frames.take(self.device(), deadline)?;
         let idle = frame.wait_idle(deadline).and_then(|()| frame.wait_for(waits));
+        frame.begin_traced(began, haystack.len());
         let idle = idle.map_err(ScanError::from);
         match idle.and_then(|()| self.submit_on(&mut frame, haystack, range, carried, stats)) {
             Ok((params, part)) => Ok(Scan { frame, range, params, part }),
@@ -332,6 +335,7 @@ impl ResidentRulePipeline {
             slot_states.extend_from_slice(scan.frame.slot_states(count, stats)?);
             Ok(())
         });
+        scan.frame.end_traced(stats);
         self.frames.give_back(scan.frame);
         finished
     }
@@ -472,6 +476,7 @@ impl ResidentRulePipeline {
                     Some(sink.take_too_many(starts, found, at_least)?)
                 }
                 Judged::Matches(count) => {
+                    let reading = Instant::now();
                     let mut found = frame.matches(count, stats)?;
                     if !range.is_final {
                         undecided = first_undecided(found, &mut scratch.decided);
@@ -483,6 +488,11 @@ impl ResidentRulePipeline {
                         let next = undecided.map_or(next_start, |undecided| undecided.start);
                         carry(&mut scratch.carried, found, range.base, next);
                     }
+                    frame.trace(
+                        "read back",
+                        reading,
+                        Some(u64::from(count) * size_of::<Hit>() as u64),
+                    );
                     Some(next_start)
                 }
             };

@@ -13,8 +13,10 @@ use ash::{ext, vk};
 use gpu_allocator::vulkan::{Allocator, AllocatorCreateDesc};
 use gpu_allocator::{AllocationSizes, AllocatorDebugSettings};
 
+use super::BackendOptions;
 use super::Validation;
 use super::allocator::{HostImport, MemoryAllocator, MemorySource};
+use super::clock::Calibration;
 use super::deadline::Deadline;
 use super::debug::Names;
 use super::error::{BackendError, Result};
@@ -23,6 +25,7 @@ use super::info::{DeviceInfo, QueueFamily};
 use super::instance::Instance;
 use super::raw::{QueueLock, RawDevice, RawQueue};
 use super::report::Ledger;
+use crate::Trace;
 use crate::narrow::narrow;
 
 // Blocks that small buffers are carved from; larger buffers get an allocation of their own. A
@@ -58,7 +61,11 @@ pub(crate) struct Core {
     pipeline_cache: vk::PipelineCache,
     /// What it was made with of what is optional.
     extensions: Vec<&'static CStr>,
+    has_host_query_reset: bool,
     host_import: Option<HostImport>,
+    /// Where the device's clock is on the host's, where that can be told.
+    calibration: Option<Calibration>,
+    trace: Option<Trace>,
     memory: ManuallyDrop<MemorySource>,
     memory_properties: vk::PhysicalDeviceMemoryProperties,
     ledger: Ledger,
@@ -95,12 +102,14 @@ struct Parts {
     info: DeviceInfo,
     wait_timeout: Duration,
     memory_limit: Option<u64>,
+    trace: Option<Trace>,
     queues: Vec<RawQueue>,
     queue_lock: Option<Arc<dyn QueueLock>>,
     pipeline_cache: vk::PipelineCache,
     allocator: Option<Arc<dyn MemoryAllocator>>,
     /// What it was made with of what is optional, and there.
     extensions: Vec<&'static CStr>,
+    has_host_query_reset: bool,
     owner: Owner,
 }
 
@@ -110,8 +119,7 @@ impl Device {
         instance: Arc<Instance>,
         physical: vk::PhysicalDevice,
         info: DeviceInfo,
-        wait_timeout: Duration,
-        memory_limit: Option<u64>,
+        options: &BackendOptions,
     ) -> Result<Arc<Device>> {
         let vulkan = instance.raw();
         let family = info.compute_family().expect("a suitable device has one");
@@ -127,8 +135,10 @@ impl Device {
                 .queue_priorities(&priorities)
         };
         let queues: Vec<_> = queue_families.iter().map(create_queue).collect();
-        let mut v12_features =
-            vk::PhysicalDeviceVulkan12Features::default().timeline_semaphore(true);
+        let has_host_query_reset = info.has_host_query_reset;
+        let mut v12_features = vk::PhysicalDeviceVulkan12Features::default()
+            .timeline_semaphore(true)
+            .host_query_reset(has_host_query_reset);
         let robust = vk::PhysicalDeviceFeatures::default().robust_buffer_access(true);
         let is_robust = instance.validation() == Validation::RobustAccess;
         let extensions = info.extensions.clone();
@@ -169,13 +179,15 @@ impl Device {
             physical,
             raw,
             info,
-            wait_timeout,
-            memory_limit,
+            wait_timeout: options.wait_timeout,
+            memory_limit: options.memory_limit,
+            trace: options.trace.clone(),
             queues,
             queue_lock: None,
             pipeline_cache: vk::PipelineCache::null(),
             allocator: None,
             extensions,
+            has_host_query_reset,
             owner: Owner::Vkscan,
         }))
     }
@@ -215,11 +227,14 @@ impl Device {
             info,
             wait_timeout: raw.wait_timeout,
             memory_limit: raw.memory_limit,
+            trace: raw.trace,
             queues: std::iter::once(compute).chain(transfer).collect(),
             queue_lock: raw.queue_lock,
             pipeline_cache: vk::PipelineCache::from_raw(raw.pipeline_cache),
             allocator: raw.allocator,
             extensions,
+            // What the caller has enabled beside what is needed nobody tells.
+            has_host_query_reset: false,
             owner: Owner::Caller(raw.on_drop),
         }))
     }
@@ -265,6 +280,7 @@ impl Device {
                     alignment,
                 }
             });
+        let calibration = Calibration::new(&instance, physical, &raw, &parts.extensions);
         let queue = |(raw, place)| Queue { raw: Mutex::new(raw), place };
         let mut queue_families: Vec<u32> = parts.queues.iter().map(|queue| queue.family).collect();
         queue_families.dedup();
@@ -276,7 +292,10 @@ impl Device {
             queue_lock: parts.queue_lock,
             pipeline_cache: parts.pipeline_cache,
             extensions: parts.extensions,
+            has_host_query_reset: parts.has_host_query_reset,
             host_import,
+            calibration,
+            trace: parts.trace,
             memory: ManuallyDrop::new(memory),
             memory_properties,
             ledger: Ledger::new(parts.memory_limit),
@@ -523,6 +542,20 @@ impl Core {
     /// Whether it was made with an extension that is optional.
     pub(super) fn has(&self, extension: &CStr) -> bool {
         self.extensions.contains(&extension)
+    }
+
+    /// Whether the host can ready timestamps to be written again.
+    pub(crate) fn has_host_query_reset(&self) -> bool {
+        self.has_host_query_reset
+    }
+
+    pub(super) fn calibration(&self) -> Option<&Calibration> {
+        self.calibration.as_ref()
+    }
+
+    /// What is told of scans.
+    pub(crate) fn trace(&self) -> Option<&Trace> {
+        self.trace.as_ref()
     }
 
     /// What imports host memory, where that can be done.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use ash::{ext, khr, vk};
 
+use super::clock::CALIBRATION;
 use super::error::{BackendError, Result};
 use super::instance::Instance;
 use super::report::MemoryHeap;
@@ -25,12 +26,14 @@ const SUBGROUP_OPERATIONS: vk::SubgroupFeatureFlags = vk::SubgroupFeatureFlags::
 );
 
 /// Device extensions that are of use where a device has them.
-const OPTIONAL: [&CStr; 5] = [
+const OPTIONAL: [&CStr; 7] = [
     ext::external_memory_host::NAME,
     khr::external_memory_fd::NAME,
     ext::external_memory_dma_buf::NAME,
     ext::queue_family_foreign::NAME,
     khr::external_semaphore_fd::NAME,
+    CALIBRATION[0],
+    CALIBRATION[1],
 ];
 
 /// A Vulkan device: its identity and the limits that matter for a scan.
@@ -116,6 +119,8 @@ pub struct DeviceInfo {
     pub preference: Option<String>,
     /// Those of [`OPTIONAL`] that it has.
     pub(crate) extensions: Vec<&'static CStr>,
+    /// The feature hostQueryReset.
+    pub(crate) has_host_query_reset: bool,
     pub(crate) callers_queues: Option<CallersQueues>,
 }
 
@@ -348,6 +353,7 @@ pub(super) fn describe(
         host_import_alignment: host_import_alignment(instance, physical, &extensions),
         preference: None,
         extensions,
+        has_host_query_reset: v12_features.host_query_reset == vk::TRUE,
         callers_queues: None,
     };
     let has_subgroups = v11.subgroup_supported_stages.contains(vk::ShaderStageFlags::COMPUTE)
@@ -519,6 +525,7 @@ pub(super) mod tests {
             host_import_alignment: None,
             preference: None,
             extensions: Vec::new(),
+            has_host_query_reset: false,
             callers_queues: None,
         }
     }

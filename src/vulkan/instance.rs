@@ -24,7 +24,7 @@ pub(crate) struct Instance {
     /// The messenger points at it.
     log: ValidationLog,
     /// Keeps the loader's library open; the last to go.
-    _entry: ash::Entry,
+    entry: ash::Entry,
 }
 
 impl Instance {
@@ -73,7 +73,7 @@ impl Instance {
             has_debug_utils,
             validation,
             log,
-            _entry: entry.clone(),
+            entry: entry.clone(),
         };
         if validates {
             let debug_utils = ext::debug_utils::Instance::new(&entry, &instance.raw);
@@ -121,12 +121,16 @@ impl Instance {
             has_debug_utils,
             validation: Validation::Off,
             log: ValidationLog::default(),
-            _entry: entry,
+            entry,
         }))
     }
 
     pub(super) fn raw(&self) -> &ash::Instance {
         &self.raw
+    }
+
+    pub(super) fn entry(&self) -> &ash::Entry {
+        &self.entry
     }
 
     pub(super) fn has_debug_utils(&self) -> bool {
@@ -167,7 +171,7 @@ impl Drop for Instance {
             let devices: Vec<_> = devices.into_iter().map(properties).collect();
             if quirks::keeps_instance(&devices) {
                 // What it is made of stays open with it.
-                forget(self._entry.clone());
+                forget(self.entry.clone());
             } else {
                 self.raw.destroy_instance(None);
             }

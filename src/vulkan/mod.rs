@@ -11,6 +11,7 @@
 //!   call is made and every function says so.
 
 pub(crate) mod allocator;
+mod clock;
 pub(crate) mod command;
 pub(crate) mod copy;
 pub(crate) mod deadline;
@@ -67,6 +68,7 @@ pub use raw::{
 pub use report::{MemoryHeap, MemoryReport, MemoryUse};
 pub use select::DeviceSelector;
 
+use crate::Trace;
 use crate::narrow::narrow;
 use crate::setters::setters;
 use command::Commands;
@@ -109,6 +111,8 @@ pub struct BackendOptions {
     pub wait_timeout: Duration,
     /// The Vulkan loader's library; `None` takes the system's.
     pub loader_path: Option<PathBuf>,
+    /// What is told of every scan: when it was where, on the host and on the device. `None`, the default, costs nothing.
+    pub trace: Option<Trace>,
     /// Bytes that all buffers may have together: what would be more is refused before it is allocated, with
     /// [`BackendError::LimitExceeded`]. `None`, the default, is as many as there is memory for.
     pub memory_limit: Option<u64>,
@@ -119,6 +123,7 @@ setters!(BackendOptions {
     validation: Validation,
     wait_timeout: Duration,
     loader_path: Option<PathBuf>,
+    trace: Option<Trace>,
     memory_limit: Option<u64>,
 });
 
@@ -129,6 +134,7 @@ impl Default for BackendOptions {
             validation: Validation::default(),
             wait_timeout: Duration::from_secs(60),
             loader_path: None,
+            trace: None,
             memory_limit: None,
         }
     }
@@ -237,8 +243,7 @@ impl Backend {
         if info.kind == DeviceKind::Cpu {
             tracing::warn!(device = info.name, "scanning on a CPU Vulkan driver: exact, but slow");
         }
-        let (timeout, limit) = (options.wait_timeout, options.memory_limit);
-        let device = Device::new(instance, physical, info, timeout, limit)?;
+        let device = Device::new(instance, physical, info, options)?;
         Ok(Backend { device, pipelines: Arc::default(), options: Some(Arc::new(options.clone())) })
     }
 

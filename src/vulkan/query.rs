@@ -1,10 +1,12 @@
 //! Timestamps: when, on the device's own clock, it got to each stage.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use ash::vk;
 
-use super::device::{Device, DeviceRef};
+use super::clock::{Calibration, Clock};
+use super::device::{Device, DeviceRef, QueueRole};
 use super::error::Result;
 
 /// A row of timestamps that commands write.
@@ -19,16 +21,12 @@ impl Timestamps {
     /// `None` where the queue has no timestamps.
     pub(crate) fn new(
         device: &Arc<Device>,
+        role: QueueRole,
         name: &str,
         count: u32,
     ) -> Result<Option<Arc<Timestamps>>> {
-        let clock = Clock {
-            valid_bits: device.info().timestamp_valid_bits(),
-            period_ns: device.info().timestamp_period_ns,
-        };
-        if clock.valid_bits == 0 {
-            return Ok(None);
-        }
+        let family = device.queue_family(role);
+        let Some(clock) = Clock::of_family(device.info(), family) else { return Ok(None) };
         let info = vk::QueryPoolCreateInfo::default()
             .query_type(vk::QueryType::TIMESTAMP)
             .query_count(count);
@@ -40,13 +38,10 @@ impl Timestamps {
         Ok(Some(Arc::new(Timestamps { device: DeviceRef::new(device), raw, count, clock })))
     }
 
-    /// Fills `nanoseconds` with the time from the first timestamp to each, itself included. The
-    /// commands that write that many have been waited for.
-    pub(crate) fn read(&self, nanoseconds: &mut [u64]) -> Result<()> {
-        assert!(nanoseconds.len() <= self.count as usize);
-        if nanoseconds.is_empty() {
-            return Ok(());
-        }
+    /// Fills `nanoseconds` with the time from the first timestamp to each, itself included, and says what that first one is.
+    /// The commands that write that many, at least one, have been waited for.
+    pub(crate) fn read(&self, nanoseconds: &mut [u64]) -> Result<Tick> {
+        assert!((1..=self.count as usize).contains(&nanoseconds.len()));
         self.device.call("vkGetQueryPoolResults", || {
             // SAFETY: that many queries exist, and each gets 64 bits.
             unsafe {
@@ -62,7 +57,21 @@ impl Timestamps {
         for ticks in nanoseconds {
             *ticks = self.clock.nanoseconds(first, *ticks);
         }
-        Ok(())
+        Ok(Tick(first))
+    }
+
+    /// When a tick of the last seconds was on the host's clock; `None` where the device cannot tell.
+    pub(crate) fn host_time(&self, tick: Tick) -> Result<Option<Instant>> {
+        let at =
+            |calibration: &Calibration| calibration.host_time(&self.device, &self.clock, tick.0);
+        self.device.calibration().map(at).transpose()
+    }
+
+    /// Readies them to be written again, by commands that cannot do that themselves. None of these is running.
+    pub(crate) fn reset(&self) {
+        assert!(self.device.has_host_query_reset());
+        // SAFETY: the feature is on, and no commands that write to the queries are running.
+        unsafe { self.device.raw().reset_query_pool(self.raw, 0, self.count) };
     }
 
     pub(super) fn raw(&self) -> vk::QueryPool {
@@ -74,44 +83,13 @@ impl Timestamps {
     }
 }
 
+/// A reading of the device's clock.
+#[derive(Clone, Copy)]
+pub(crate) struct Tick(u64);
+
 impl Drop for Timestamps {
     fn drop(&mut self) {
         // SAFETY: commands that write to it hold it, so none is left.
         unsafe { self.device.raw().destroy_query_pool(self.raw, None) };
-    }
-}
-
-/// How to read the device's clock.
-struct Clock {
-    valid_bits: u32,
-    period_ns: f32,
-}
-
-impl Clock {
-    /// Nanoseconds from tick `from` to tick `to`, across one wrap of the counter.
-    fn nanoseconds(&self, from: u64, to: u64) -> u64 {
-        let mask = u64::MAX >> (64 - self.valid_bits);
-        let ticks = to.wrapping_sub(from) & mask;
-        // Saturates, after centuries.
-        #[expect(clippy::cast_possible_truncation)]
-        let nanoseconds = (ticks as f64 * f64::from(self.period_ns)).round() as u64;
-        nanoseconds
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Clock;
-
-    #[test]
-    fn ticks_are_masked_scaled_and_wrap() {
-        let clock = |valid_bits, period_ns| Clock { valid_bits, period_ns };
-        assert_eq!(clock(64, 1.0).nanoseconds(5, 12), 7);
-        assert_eq!(clock(64, 1.0).nanoseconds(u64::MAX - 1, 3), 5);
-        assert_eq!(clock(36, 40.0).nanoseconds(10, 12), 80);
-        assert_eq!(clock(36, 40.0).nanoseconds((1 << 36) - 1, 1), 80);
-        // Bits above the valid ones are undefined.
-        assert_eq!(clock(36, 1.0).nanoseconds(7, (0xABC << 36) | 9), 2);
-        assert_eq!(clock(64, 2.5).nanoseconds(0, 3), 8);
     }
 }

@@ -11,6 +11,7 @@ use ash::vk::Handle as _;
 use super::BackendOptions;
 use super::allocator::MemoryAllocator;
 use super::error::{BackendError, Result};
+use crate::Trace;
 use crate::setters::setters;
 
 /// A Vulkan device that the caller made and goes on owning, for [`Backend::from_raw`](crate::Backend::from_raw). All
@@ -68,6 +69,8 @@ pub struct RawDevice {
     pub memory_limit: Option<u64>,
     /// As [`BackendOptions::wait_timeout`].
     pub wait_timeout: Duration,
+    /// As [`BackendOptions::trace`]. Copies on a queue for transfers are left out: they take the feature hostQueryReset.
+    pub trace: Option<Trace>,
     /// Called when nothing of ours is left on the device, from whichever thread drops the last of it. It is not called if the
     /// device has not answered by then, for it may still be at what is left.
     pub on_drop: Option<Box<dyn FnOnce() + Send + Sync>>,
@@ -83,6 +86,7 @@ setters!(RawDevice {
     allocator: Option<Arc<dyn MemoryAllocator>>,
     memory_limit: Option<u64>,
     wait_timeout: Duration,
+    trace: Option<Trace>,
     on_drop: Option<Box<dyn FnOnce() + Send + Sync>>,
 });
 
@@ -110,6 +114,7 @@ impl RawDevice {
             allocator: None,
             memory_limit: None,
             wait_timeout: BackendOptions::default().wait_timeout,
+            trace: None,
             on_drop: None,
         }
     }

@@ -51,6 +51,9 @@ pub struct ScanArgs {
     /// Print a summary to standard error.
     #[arg(long)]
     pub stats: bool,
+    /// Write what host and device did when to a file, for https://ui.perfetto.dev or chrome://tracing.
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
 
     /// Which matches of a rule count.
     #[arg(long, default_value = "leftmost-first", value_name = "KIND", help_heading = "Matching")]

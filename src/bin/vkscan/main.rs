@@ -10,6 +10,7 @@
 //! | `small_files.rs` | many small files at a time |
 //! | `output.rs` | how a match is printed |
 //! | `summary.rs` | what `--stats` tells |
+//! | `trace.rs` | what `--trace` writes |
 //! | `explain.rs` | `vkscan explain` |
 //! | `devices.rs` | `vkscan devices` |
 //! | `errors.rs` | errors of the library in the command's words |
@@ -27,6 +28,7 @@ mod scan;
 mod small_files;
 mod summary;
 mod terminal;
+mod trace;
 
 use std::env;
 use std::error::Error;

@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 use vkscan::{
     Backend, BackendError, MAX_HAYSTACK_BYTES, Match, ResidentRulePipeline, RingError,
     RulePipeline, ScanError, ScanScratch, ScanStats, SessionOptions, StagedHaystack, StreamError,
-    StreamMatch, Ticket,
+    StreamMatch, Ticket, Trace,
 };
 
 use crate::Status;
@@ -22,21 +22,37 @@ use crate::rules_file::RulesFile;
 use crate::small_files::{FileRead, Round, SmallFiles};
 use crate::summary::Summary;
 use crate::terminal::{self, report};
+use crate::trace::TraceFile;
 
 pub fn run(args: &ScanArgs) -> Result<Status, Box<dyn Error>> {
+    let trace_file = args.trace.as_deref().map(TraceFile::create).transpose()?;
+    let trace = trace_file.as_ref().map(TraceFile::trace);
     let begin = Instant::now();
     let rules = RulesFile::read(&args.rules)?;
     let pipeline = rules.compile(args.match_kind.into())?;
     let compiled = begin.elapsed();
-    scan(args, &rules, &pipeline, compiled).map_err(|error| match error.is::<io::Error>() {
-        // The caller tells what it means.
-        true => error,
-        false => errors::describe(error.as_ref(), &rules).into(),
-    })
+    note(trace, "compile rules", begin);
+    let status = scan(args, trace, &rules, &pipeline, compiled).map_err(|error| {
+        match error.is::<io::Error>() {
+            // The caller tells what it means.
+            true => error,
+            false => errors::describe(error.as_ref(), &rules).into(),
+        }
+    });
+    // What was done before anything failed is there to look at.
+    trace_file.map_or(Ok(()), TraceFile::finish)?;
+    status
+}
+
+fn note(trace: Option<&Trace>, name: &'static str, began: Instant) {
+    if let Some(trace) = trace {
+        trace.note(name, began);
+    }
 }
 
 fn scan(
     args: &ScanArgs,
+    trace: Option<&Trace>,
     rules: &RulesFile,
     pipeline: &RulePipeline,
     compiled: Duration,
@@ -45,7 +61,9 @@ fn scan(
     if inputs.is_empty() {
         tracing::warn!("there is no file to scan; --hidden and --no-ignore may show more");
     }
-    let backend = Backend::new(&args.backend_options())?;
+    let begin = Instant::now();
+    let backend = Backend::new(&args.backend_options().trace(trace.cloned()))?;
+    note(trace, "open device", begin);
     let begin = Instant::now();
     let mut small_files = SmallFiles::prepare(args, pipeline, &backend, &inputs)?;
     let is_small = |input: &Input| small_files.as_ref().is_some_and(|files| files.takes(input));
@@ -73,6 +91,7 @@ fn scan(
         scan.prepare_windows()?;
     }
     scan.summary.prepared = begin.elapsed();
+    note(trace, "prepare session", begin);
     let begin = Instant::now();
     for (is_small, group) in groups {
         match &mut small_files {

@@ -11,6 +11,7 @@
 //! | `upload.rs` | how a haystack comes to the device |
 //! | `append.rs` | the same for command buffers of the caller's |
 //! | `submit.rs` | a scan from its submission to the header of what it found |
+//! | `traced.rs` | what is told of it where somebody wants a trace |
 
 mod append;
 mod bindings;
@@ -20,11 +21,12 @@ mod replay;
 mod resources;
 mod shape;
 mod submit;
+mod traced;
 mod upload;
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ash::vk;
 use bytemuck::cast_slice;
@@ -46,6 +48,7 @@ use crate::{BackendError, RawSemaphore};
 use bindings::descriptor_sets;
 use replay::{Forecast, MOST_AGAIN_AHEAD, MOST_ROUNDS_AHEAD, Replay, Stage, mark_begin};
 use resources::Resources;
+use traced::Traced;
 
 pub(crate) use append::{Appended, Appender};
 pub(crate) use resources::Common;
@@ -89,6 +92,8 @@ pub(crate) struct Frame {
     /// What ended at each timestamp since `open`.
     stages: Vec<Stage>,
     nanoseconds: Vec<u64>,
+    /// What a trace is told, if there is one.
+    traced: Option<Traced>,
     /// The haystack of a scan whose end has not been seen: the device may be reading it still.
     pub(super) staged: Option<StagingSpan>,
 }
@@ -169,7 +174,7 @@ impl Frame {
             })
         };
         let window = MappedBuffer::of(&haystack);
-        let timestamps = Timestamps::new(device, name, marks)?;
+        let timestamps = Timestamps::new(device, QueueRole::Compute, name, marks)?;
         let (mut resources, others) = Resources::new(common, haystack, readback, timestamps, name)?;
         let haystack = Span::whole(&resources.haystack);
         resources.own_sets = descriptor_sets(device, &resources, haystack)?;
@@ -199,6 +204,7 @@ impl Frame {
             is_judged: false,
             stages: Vec::new(),
             nanoseconds: Vec::new(),
+            traced: Traced::new(device, name, slice_count as usize)?,
             staged: None,
         };
         frame.clear()?;
@@ -222,6 +228,27 @@ impl Frame {
         self.staged = None;
         self.forget_copies();
         Ok(())
+    }
+
+    /// Tells the trace that a scan begins, which has been prepared since `began`.
+    pub(super) fn begin_traced(&mut self, began: Instant, bytes: usize) {
+        if let Some(traced) = &mut self.traced {
+            traced.begin_scan(began, bytes);
+        }
+    }
+
+    /// Tells the trace that the scan is over.
+    pub(super) fn end_traced(&mut self, stats: &ScanStats) {
+        if let Some(traced) = &mut self.traced {
+            traced.end_scan(stats);
+        }
+    }
+
+    /// Tells the trace what the calling thread has done for the scan since `began`, with so many bytes, if it copied any.
+    pub(super) fn trace(&self, name: &'static str, began: Instant, bytes: Option<u64>) {
+        if let Some(traced) = &self.traced {
+            traced.by_thread(name, began, bytes);
+        }
     }
 
     /// Has what is submitted from now on wait for semaphores of the caller's.

@@ -174,6 +174,21 @@ pub(super) enum Stage {
     Select,
 }
 
+impl Stage {
+    /// As traces name it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Stage::Begin => "begin",
+            Stage::Upload => "upload",
+            Stage::Prefilter => "prefilter",
+            Stage::Confirm => "confirm",
+            Stage::VerifyDfa => "verify DFA",
+            Stage::VerifyNfa => "verify NFA",
+            Stage::Select => "select",
+        }
+    }
+}
+
 pub(super) fn mark_begin(to: &mut Recorder, timestamps: Option<&Arc<Timestamps>>) {
     if let Some(timestamps) = timestamps {
         to.reset_timestamps(timestamps);

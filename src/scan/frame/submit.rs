@@ -28,6 +28,9 @@ impl Frame {
         stats: &mut ScanStats,
     ) -> Result<(), BackendError> {
         self.bind(&source)?;
+        if let Some(traced) = &mut self.traced {
+            traced.submits();
+        }
         self.stages.clear();
         self.stages.push(Stage::Begin);
         let is_same = matches!(source, Source::AsBefore);
@@ -41,9 +44,11 @@ impl Frame {
         match source {
             Source::Host { bytes, span: None } => {
                 let window = self.window.as_mut().expect("asked for by `takes_directly`");
+                let copying = Instant::now();
                 copy_bytes(bytes, window);
                 let size = (bytes.len() as u64).next_multiple_of(4);
                 window.buffer().flush(0..size)?;
+                self.trace("copy", copying, Some(size));
                 stats.bytes_up += size;
                 stats.uploads += 1;
             }
@@ -69,6 +74,7 @@ impl Frame {
         stats.bytes_up += 4 + (carried.len() * HIT_WORDS * 4) as u64;
         stats.uploads += 1;
         stats.enqueue += since.elapsed();
+        self.trace("submit", since, None);
         Ok(())
     }
 
@@ -82,7 +88,9 @@ impl Frame {
         carried: &[Hit],
         stats: &mut ScanStats,
     ) -> Result<(), BackendError> {
-        let Frame { device, resources, open, copy, whole, stages, staged, forecast, .. } = self;
+        let Frame {
+            device, resources, open, copy, whole, stages, staged, traced, forecast, ..
+        } = self;
         let forecast = *forecast;
         let marks = resources.timestamps.clone();
         let is_prefiltered = params.use_prefilter != layout::PREFILTER_NONE;
@@ -101,7 +109,11 @@ impl Frame {
             None => open,
             Some(upload) => {
                 if let (Some(span), Some(bytes)) = (staged, upload.bytes) {
+                    let copying = Instant::now();
                     copy_bytes(bytes, span);
+                    if let Some(traced) = traced {
+                        traced.by_thread("copy", copying, Some(bytes.len() as u64));
+                    }
                 }
                 let region = upload.region(0..upload.len)?;
                 stats.bytes_up += region.size;
@@ -131,6 +143,7 @@ impl Frame {
             let since = Instant::now();
             self.go_on(header, params)?;
             stats.enqueue += since.elapsed();
+            self.trace("submit", since, None);
             header = self.header(stats)?;
         }
         stats.rounds += header.rounds;
@@ -161,6 +174,9 @@ impl Frame {
             verified_again = header.verified_again,
             "a run goes on in another submission"
         );
+        if let Some(traced) = &mut self.traced {
+            traced.submits();
+        }
         let Frame { device, resources, open, resume, end, stages, forecast, resumes_at, .. } = self;
         let marks = resources.timestamps.clone();
         let goes_on = match header.selected {
@@ -214,10 +230,15 @@ impl Frame {
         self.deadline = self.device.deadline();
         stats.wait += waiting.elapsed();
         stats.submissions += 1;
-        if let Some(timestamps) = &self.resources.timestamps {
-            self.nanoseconds.resize(self.stages.len(), 0);
-            timestamps.read(&mut self.nanoseconds)?;
-            *stats.device.get_or_insert_default() += stage_times(&self.stages, &self.nanoseconds);
+        self.trace("wait", waiting, None);
+        let Frame { resources, stages, nanoseconds, traced, .. } = self;
+        if let Some(timestamps) = &resources.timestamps {
+            nanoseconds.resize(stages.len(), 0);
+            let first = timestamps.read(nanoseconds)?;
+            *stats.device.get_or_insert_default() += stage_times(stages, nanoseconds);
+            if let Some(traced) = traced {
+                traced.ran(timestamps, first, stages, nanoseconds)?;
+            }
         }
         let readback = &self.resources.readback;
         let head = 0..(ReadbackHeader::WORDS * 4) as u64;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use ash::vk;
 
@@ -116,12 +117,14 @@ impl Frame {
                 scope.spawn(|_| while copy_piece().is_some() {});
             }
             (0..upload.len.div_ceil(size)).try_for_each(|index| {
+                let copying = Instant::now();
                 let part = index * size..upload.len.min((index + 1) * size);
                 while counts[index].load(Ordering::Acquire) < part.len() {
                     if copy_piece().is_none() {
                         std::thread::yield_now();
                     }
                 }
+                self.trace("copy", copying, Some(part.len() as u64));
                 self.submit_slice(&upload, index, part, params, rounds, stats)
             })
         });
@@ -141,8 +144,8 @@ impl Frame {
         rounds: u32,
         stats: &mut ScanStats,
     ) -> Result<(), BackendError> {
-        let Frame { device, resources, slices, open, start, rest, stages, forecast, .. } = self;
-        let forecast = *forecast;
+        let Frame { device, resources, slices, open, start, rest, stages, traced, .. } = self;
+        let forecast = self.forecast;
         let [is_first, is_last] = [index == 0, part.end == upload.len];
         let slice = &mut slices[index];
         let marks = resources.timestamps.clone();
@@ -156,8 +159,18 @@ impl Frame {
         let region = upload.region(part.clone())?;
         stats.bytes_up += region.size;
         let copy = if by_transfer_queue { &mut slice.transfer } else { &mut slice.copy };
+        let times = match (by_transfer_queue, traced) {
+            (true, Some(traced)) => traced.copies(region.size),
+            _ => None,
+        };
         copy.record(|to| {
+            if let Some((timestamps, first)) = times {
+                to.write_timestamp(timestamps, first, vk::PipelineStageFlags::TOP_OF_PIPE);
+            }
             resources.record_upload(to, upload, region);
+            if let Some((timestamps, first)) = times {
+                to.write_timestamp(timestamps, first + 1, vk::PipelineStageFlags::BOTTOM_OF_PIPE);
+            }
             if !by_transfer_queue {
                 to.transfer_to_compute();
             }

@@ -303,3 +303,61 @@ fn a_terminal_shows_that_rules_are_being_compiled() {
     let shown = String::from_utf8_lossy(&shown);
     assert!(shown.contains("compiling 1000 rules"), "{shown:?}");
 }
+
+#[test]
+fn a_trace_is_in_order_and_nests() {
+    let folder = Folder::new();
+    folder.write("small", "key\n");
+    folder.write("large", "some key\n".repeat(1 << 15));
+    let trace = folder.path("trace.json");
+    let mut command = folder.scan("key");
+    // The large one takes several windows.
+    command.args(["--window-bytes", "100000", "--trace"]).arg(&trace).args(["small", "large"]);
+    scan_stdout(0, &mut command);
+    let text = fs::read_to_string(&trace).unwrap();
+    let trace: Value = serde_json::from_str(&text).expect("it is JSON");
+    let events = trace["traceEvents"].as_array().unwrap();
+    let number = |event: &Value, key: &str| event[key].as_f64().expect("a number");
+    let of_phase = |phase: &'static str| events.iter().filter(move |event| event["ph"] == phase);
+
+    let named = |what: &'static str| of_phase("M").filter(move |event| event["name"] == what);
+    let processes: Vec<_> = named("process_name").map(|event| &event["args"]["name"]).collect();
+    for process in ["host", "scans in flight", "device, queue for kernels"] {
+        assert!(processes.iter().any(|name| **name == process), "{processes:?}");
+    }
+    assert!(of_phase("X").all(|span| {
+        named("thread_name").any(|name| name["pid"] == span["pid"] && name["tid"] == span["tid"])
+    }));
+    let timed = events.iter().filter(|event| event["ph"] != "M");
+    assert!(timed.map(|event| number(event, "ts")).is_sorted(), "by when they begin");
+
+    // On each track a span is within the one before, or behind it. Microseconds of f64 are a nanosecond off at most.
+    let mut open: Vec<(&Value, &Value, f64)> = Vec::new();
+    for span in of_phase("X") {
+        let (pid, tid) = (&span["pid"], &span["tid"]);
+        let (begin, end) = (number(span, "ts"), number(span, "ts") + number(span, "dur"));
+        open.retain(|&(process, thread, until)| {
+            (process, thread) != (pid, tid) || until > begin + 0.001
+        });
+        let around = open.iter().filter(|&&(process, thread, _)| (process, thread) == (pid, tid));
+        assert!(around.clone().all(|&(_, _, until)| end <= until + 0.001), "{span}");
+        open.push((pid, tid, end));
+    }
+    for name in ["compile rules", "open device", "prepare session", "submit", "wait", "scan"] {
+        assert!(of_phase("X").any(|span| span["name"] == name), "{name}");
+    }
+    let windows = of_phase("X").filter(|span| span["name"] == "scan").count();
+    assert!(windows >= 4, "a small file, and a large one's windows: {windows}");
+    let in_flight = of_phase("C").filter(|counter| counter["name"] == "scans in flight");
+    assert_eq!(in_flight.last().unwrap()["args"]["value"], 0);
+}
+
+#[test]
+fn a_trace_that_cannot_be_written_keeps_nothing_from_being_said() {
+    let folder = Folder::new();
+    folder.write("text", "key\n");
+    let mut command = folder.scan("key");
+    command.args(["--trace", "nowhere/trace.json", "text"]);
+    let message = scan_error(&mut command);
+    assert!(message.contains("the trace nowhere/trace.json: No such file"), "{message}");
+}

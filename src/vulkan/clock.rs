@@ -1,13 +1,12 @@
 //! The device's clock: how to read it, and where it is on the host's.
 
 use std::ffi::CStr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use ash::prelude::VkResult;
 use ash::{ext, khr, vk};
 
-use super::device::Core;
-use super::error::Result;
 use super::info::DeviceInfo;
 use super::instance::Instance;
 
@@ -36,7 +35,7 @@ impl Clock {
     }
 
     /// The host's time at tick `ticks`, which is less than half a wrap of the counter from `at`.
-    fn host_time(&self, ticks: u64, at: &Reading) -> Instant {
+    pub(super) fn host_time(&self, ticks: u64, at: &Reading) -> Instant {
         let half = u64::MAX >> (65 - self.valid_bits);
         let mask = u64::MAX >> (64 - self.valid_bits);
         match ticks.wrapping_sub(at.ticks) & mask {
@@ -53,7 +52,7 @@ impl Clock {
 
 /// Both clocks at once.
 #[derive(Clone, Copy)]
-struct Reading {
+pub(super) struct Reading {
     ticks: u64,
     time: Instant,
 }
@@ -64,10 +63,7 @@ pub(super) struct Calibration {
     last: Mutex<Option<Reading>>,
 }
 
-/// The extensions that have it, of which the second is the first under an older name.
-pub(super) const CALIBRATION: [&CStr; 2] =
-    [khr::calibrated_timestamps::NAME, ext::calibrated_timestamps::NAME];
-
+/// Of one extension under two names.
 enum Functions {
     Khr(khr::calibrated_timestamps::Device),
     Ext(ext::calibrated_timestamps::Device),
@@ -83,7 +79,7 @@ const HOST_CLOCK: Option<vk::TimeDomainKHR> = match cfg!(target_os = "linux") {
 const SERVES: Duration = Duration::from_millis(50);
 
 impl Calibration {
-    /// `None` unless the device was made with one of [`CALIBRATION`] and can read the host's clock.
+    /// `None` unless the device was made with the extension that does it, under either name, and can read the host's clock.
     pub(super) fn new(
         instance: &Instance,
         physical: vk::PhysicalDevice,
@@ -114,29 +110,27 @@ impl Calibration {
         knows_both.then(|| Calibration { functions, last: Mutex::default() })
     }
 
-    /// The host's time at a tick of the last seconds.
-    pub(super) fn host_time(&self, device: &Core, clock: &Clock, ticks: u64) -> Result<Instant> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let reading = match *last {
-            Some(reading) if reading.time.elapsed() < SERVES => reading,
-            _ => *last.insert(self.read(device)?),
-        };
-        Ok(clock.host_time(ticks, &reading))
+    /// The last reading, if it still serves.
+    pub(super) fn last(&self) -> Option<Reading> {
+        self.lock().filter(|reading| reading.time.elapsed() < SERVES)
     }
 
-    fn read(&self, device: &Core) -> Result<Reading> {
+    /// Reads both clocks.
+    pub(super) fn read(&self) -> VkResult<Reading> {
         let of = |domain| vk::CalibratedTimestampInfoKHR::default().time_domain(domain);
         let infos = [vk::TimeDomainKHR::DEVICE, vk::TimeDomainKHR::CLOCK_MONOTONIC].map(of);
-        let (read, _) = device.call("vkGetCalibratedTimestampsKHR", || {
-            // SAFETY: the device knows both clocks: `new` has seen to that.
-            unsafe {
-                match &self.functions {
-                    Functions::Khr(functions) => functions.get_calibrated_timestamps(&infos),
-                    Functions::Ext(functions) => functions.get_calibrated_timestamps(&infos),
-                }
+        // SAFETY: the device knows both clocks: `new` has seen to that. It is alive: its owner has this.
+        let (read, _) = unsafe {
+            match &self.functions {
+                Functions::Khr(functions) => functions.get_calibrated_timestamps(&infos),
+                Functions::Ext(functions) => functions.get_calibrated_timestamps(&infos),
             }
-        })?;
-        Ok(Reading { ticks: read[0], time: instant_of(read[1]) })
+        }?;
+        Ok(*self.lock().insert(Reading { ticks: read[0], time: instant_of(read[1]) }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Reading>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

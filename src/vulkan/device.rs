@@ -5,7 +5,7 @@ use std::mem::{ManuallyDrop, forget, take};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ash::prelude::VkResult;
 use ash::vk::Handle as _;
@@ -16,7 +16,7 @@ use gpu_allocator::{AllocationSizes, AllocatorDebugSettings};
 use super::BackendOptions;
 use super::Validation;
 use super::allocator::{HostImport, MemoryAllocator, MemorySource};
-use super::clock::Calibration;
+use super::clock::{Calibration, Clock};
 use super::deadline::Deadline;
 use super::debug::Names;
 use super::error::{BackendError, Result};
@@ -549,8 +549,14 @@ impl Core {
         self.has_host_query_reset
     }
 
-    pub(super) fn calibration(&self) -> Option<&Calibration> {
-        self.calibration.as_ref()
+    /// When its clock was at `ticks`, seconds ago at most, on the host's clock; `None` if it cannot tell.
+    pub(super) fn host_time(&self, clock: &Clock, ticks: u64) -> Result<Option<Instant>> {
+        let Some(calibration) = &self.calibration else { return Ok(None) };
+        let reading = match calibration.last() {
+            Some(reading) => reading,
+            None => self.call("vkGetCalibratedTimestampsKHR", || calibration.read())?,
+        };
+        Ok(Some(clock.host_time(ticks, &reading)))
     }
 
     /// What is told of scans.

@@ -6,7 +6,6 @@ use std::str::FromStr;
 
 use ash::{ext, khr, vk};
 
-use super::clock::CALIBRATION;
 use super::error::{BackendError, Result};
 use super::instance::Instance;
 use super::report::MemoryHeap;
@@ -32,8 +31,8 @@ const OPTIONAL: [&CStr; 7] = [
     ext::external_memory_dma_buf::NAME,
     ext::queue_family_foreign::NAME,
     khr::external_semaphore_fd::NAME,
-    CALIBRATION[0],
-    CALIBRATION[1],
+    khr::calibrated_timestamps::NAME,
+    ext::calibrated_timestamps::NAME,
 ];
 
 /// A Vulkan device: its identity and the limits that matter for a scan.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use ash::vk;
 
-use super::clock::{Calibration, Clock};
+use super::clock::Clock;
 use super::device::{Device, DeviceRef, QueueRole};
 use super::error::Result;
 
@@ -62,9 +62,7 @@ impl Timestamps {
 
     /// When a tick of the last seconds was on the host's clock; `None` where the device cannot tell.
     pub(crate) fn host_time(&self, tick: Tick) -> Result<Option<Instant>> {
-        let at =
-            |calibration: &Calibration| calibration.host_time(&self.device, &self.clock, tick.0);
-        self.device.calibration().map(at).transpose()
+        self.device.host_time(&self.clock, tick.0)
     }
 
     /// Readies them to be written again, by commands that cannot do that themselves. None of these is running.

@@ -57,6 +57,7 @@
 //!   things that were dropped, [`ValidationLog`] what validation layers say. A [`Trace`] has a [`TraceEvent`] for all that
 //!   host and device did, on one clock: each a [`TraceSpan`] on its [`TraceTrack`], or a [`TraceCounter`]. A [`MemoryReport`] tells each
 //!   [`MemoryUse`] and [`MemoryHeap`].
+//! - [`Ceilings`] are what a device and its host can do at best, to compare such figures with.
 //! - Errors: [`BuildError`] of rules, [`BackendError`] of the device ([`Memory`]), [`ScanError`] of a scan,
 //!   [`StreamError`] of a stream, [`RingError`] of a ring session, [`RingNotPublished`] of a batch,
 //!   [`RingItemError`] of an item, [`NotAUuid`] of a text.
@@ -71,6 +72,7 @@
 //! |---|---|
 //! | `src/rules` | from regex text to tables; nothing there knows about Vulkan |
 //! | `src/vulkan` | from a loader to a device, its memory and its commands; nothing there knows about regexes, and all `unsafe` is there |
+//! | `src/ceilings` | what a device can do at best |
 //! | `src/scan` | one scan, from haystack to matches |
 //! | `src/ring` | many small haystacks in one scan |
 //! | `src/bin/vkscan` | the command |
@@ -82,6 +84,7 @@
 #![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
 #![warn(missing_docs)]
 
+mod ceilings;
 #[cfg(test)]
 mod faults;
 mod matches;
@@ -109,6 +112,7 @@ mod vulkan;
 #[cfg(test)]
 extern crate self as vkscan;
 
+pub use ceilings::Ceilings;
 pub use matches::{Match, MatchKind};
 pub use ring::{
     MegakernelSession, MegakernelSessionConfig, RingBatch, RingError, RingItem, RingItemBytes,

@@ -4,6 +4,7 @@
 //! work. Invocations run one after the other here, so where kernels race for tasks the order of hits
 //! and tasks differs, and nothing else.
 
+mod ceilings;
 mod chains;
 mod chunk_summaries;
 mod claim;
@@ -22,6 +23,7 @@ mod sort_hits;
 mod verify_dfa;
 mod verify_nfa;
 
+pub(crate) use ceilings::{READ_GROUPS, measure_read, measure_walk};
 pub(crate) use chunk_summaries::chunk_summaries;
 pub(crate) use claim::claim;
 pub(crate) use class_prefilter::class_prefilter;

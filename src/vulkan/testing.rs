@@ -248,6 +248,7 @@ impl Waits {
 mod tests {
     use super::super::allocator::MemoryLocation;
     use super::super::command::{Commands, Scope};
+    use super::super::device::QueueRole;
     use super::super::memory::Buffer;
     use super::super::pipeline::{Binding, ComputePipeline, DescriptorSet, KernelDesc, SetLayout};
     use super::super::query::Timestamps;
@@ -498,7 +499,8 @@ mod tests {
     fn timestamps_rise() {
         let backend = TestBackend::new();
         let device = backend.device();
-        let Some(timestamps) = Timestamps::new(device, "stages", 3).unwrap() else {
+        let Some(timestamps) = Timestamps::new(device, QueueRole::Compute, "stages", 3).unwrap()
+        else {
             assert_eq!(device.info().timestamp_valid_bits(), 0);
             return;
         };

@@ -361,3 +361,43 @@ fn a_trace_that_cannot_be_written_keeps_nothing_from_being_said() {
     let message = scan_error(&mut command);
     assert!(message.contains("the trace nowhere/trace.json: No such file"), "{message}");
 }
+
+#[test]
+fn ceilings_are_measured_kept_and_compared_with() {
+    let folder = Folder::new();
+    folder.write("text", "some key\n".repeat(1 << 12));
+    let cache = folder.path("cache");
+    let with_cache = |mut command: Command| {
+        command.env("XDG_CACHE_HOME", &cache);
+        command
+    };
+    let stats = || {
+        let mut command = with_cache(folder.scan("key"));
+        let (code, output) = run(command.args(["--stats", "text"]));
+        assert_eq!(code, 0);
+        stderr(&output)
+    };
+    assert!(stats().contains("`vkscan ceilings` measures"), "{}", stats());
+
+    let mut command = with_cache(vkscan());
+    let json = records(scan_stdout(0, command.args(["ceilings", "--format", "json"])).as_bytes());
+    let [ceilings] = &json[..] else { panic!("{json:?}") };
+    for key in ["device_read", "host_read", "empty_submission_ns", "walk_step_ns"] {
+        assert!(ceilings[key].as_f64().unwrap() > 0.0, "{key}");
+    }
+    for key in ["copies_up", "copies_down", "host_copies"] {
+        let rates = ceilings[key].as_array().unwrap();
+        assert!(!rates.is_empty() && rates.iter().all(|rate| rate[1].as_f64().unwrap() > 0.0));
+    }
+    let with_ceilings = stats();
+    assert!(with_ceilings.contains("% of what the device can do"), "{with_ceilings}");
+
+    // Those of another driver are none.
+    let kept = fs::read_dir(cache.join("vkscan")).unwrap().next().unwrap().unwrap().path();
+    let mut other: Value = serde_json::from_slice(&fs::read(&kept).unwrap()).unwrap();
+    other["driver"] = "another 1.0".into();
+    fs::write(&kept, other.to_string()).unwrap();
+    assert!(stats().contains("`vkscan ceilings` measures"));
+    fs::write(&kept, "{").unwrap();
+    assert!(stats().contains("`vkscan ceilings` measures"));
+}

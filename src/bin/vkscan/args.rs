@@ -36,6 +36,10 @@ pub enum Command {
     ///
     /// The exit status is 0 if there is such a device and 2 if there is none.
     Devices(DevicesArgs),
+    /// Measure what a device can do at best: how fast its kernels read, how fast it copies, and how long the least takes.
+    ///
+    /// That takes some seconds. The figures are kept, and `vkscan scan --stats` compares its own with them.
+    Ceilings(CeilingsArgs),
 }
 
 #[derive(clap::Args)]
@@ -160,6 +164,15 @@ pub struct ExplainArgs {
 #[derive(clap::Args)]
 pub struct DevicesArgs {
     /// How devices are printed.
+    #[arg(long, default_value = "text", value_name = "FORMAT")]
+    pub format: Format,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+#[derive(clap::Args)]
+pub struct CeilingsArgs {
+    /// How they are printed.
     #[arg(long, default_value = "text", value_name = "FORMAT")]
     pub format: Format,
     #[command(flatten)]

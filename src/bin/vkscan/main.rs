@@ -13,10 +13,12 @@
 //! | `trace.rs` | what `--trace` writes |
 //! | `explain.rs` | `vkscan explain` |
 //! | `devices.rs` | `vkscan devices` |
+//! | `ceilings.rs` | `vkscan ceilings` |
 //! | `errors.rs` | errors of the library in the command's words |
 //! | `terminal.rs` | messages, progress, and names that are safe to show |
 
 mod args;
+mod ceilings;
 mod devices;
 mod errors;
 mod explain;
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         Command::Scan(args) => scan::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Devices(args) => devices::run(args),
+        Command::Ceilings(args) => ceilings::run(args),
     };
     status.unwrap_or_else(|error| fail(error.as_ref())).into()
 }

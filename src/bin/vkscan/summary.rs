@@ -5,6 +5,7 @@ use std::time::Duration;
 use indicatif::{DecimalBytes, HumanBytes};
 use vkscan::{DeviceInfo, ScanStats, StageTimes};
 
+use crate::ceilings::Kept;
 use crate::rules_file::RulesFile;
 use crate::terminal;
 
@@ -55,13 +56,47 @@ impl Summary {
             stats.wait,
         );
         if let Some(times) = stats.device {
-            let StageTimes { upload, prefilter, confirm, verify_dfa, verify_nfa, select, .. } =
-                times;
-            text += &format!(
-                "on device upload {upload:.3?}, prefilter {prefilter:.3?}, confirm {confirm:.3?}, \
-                 verify DFA {verify_dfa:.3?}, verify NFA {verify_nfa:.3?}, select {select:.3?}\n"
-            );
+            text += &stages(times, stats.bytes_up, device);
         }
         text
+    }
+}
+
+/// Each stage's time, its share of the device's, and how fast `bytes` went through it; beside what the device can do at best,
+/// where that is known. Scans in flight at a time count each for itself.
+fn stages(times: StageTimes, bytes: u64, device: &DeviceInfo) -> String {
+    let StageTimes { upload, prefilter, confirm, verify_dfa, verify_nfa, select, .. } = times;
+    let ceilings = Kept::of(device);
+    let [of_copies, of_reads] =
+        [Kept::copy_up, Kept::device_read].map(|of| ceilings.as_ref().map(of));
+    let total = times.total().as_secs_f64().max(1e-9);
+    let mut text = String::from("on device");
+    for (name, time, ceiling) in [
+        ("upload", upload, of_copies),
+        ("prefilter", prefilter, of_reads),
+        ("confirm", confirm, None),
+        ("verify DFA", verify_dfa, None),
+        ("verify NFA", verify_nfa, None),
+        ("select", select, None),
+        ("together", times.total(), None),
+    ] {
+        let seconds = time.as_secs_f64();
+        let rate = bytes as f64 / seconds.max(1e-9);
+        let of_ceiling = ceiling.map_or(String::new(), |ceiling| {
+            format!(", {:.0} % of what the device can do", 100.0 * rate / ceiling)
+        });
+        text += &format!(
+            " {name:<10} {:>9} {:3.0} %, {}/s{of_ceiling}\n         ",
+            format!("{time:.3?}"),
+            100.0 * seconds / total,
+            DecimalBytes(rate as u64)
+        );
+    }
+    text.truncate(text.trim_end().len());
+    text + match ceilings {
+        Some(_) => "\n",
+        None => {
+            "\n          `vkscan ceilings` measures what the device can do, to compare these with\n"
+        }
     }
 }

@@ -16,6 +16,7 @@ use crate::vulkan::timeline::Timeline;
 use crate::{Backend, PipelineOptions, RulePipeline};
 
 mod cases;
+mod ceilings;
 mod searches;
 mod selection;
 

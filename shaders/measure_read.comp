@@ -1,0 +1,26 @@
+#version 460
+#extension GL_GOOGLE_include_directive : require
+
+// Reads all of a buffer: how fast that goes is a ceiling for whatever looks at every byte (src/ceilings).
+//
+// Reads the haystack's first segment, params.haystack_len bytes, 16 at a time; writes the sum of what each invocation has read
+// to a word of selection. Grid: any. Loop: units by invocations. CPU twin: src/twin/ceilings.rs.
+
+#define HAYSTACK_UNIT uvec4
+#define HAYSTACK_UNIT_LOG2 4
+
+#include "bindings.glsl"
+#include "hits.glsl"
+
+layout(local_size_x = 256) in;
+
+void main() {
+    uint units = params.haystack_len >> HAYSTACK_UNIT_LOG2;
+    uint invocations = gl_NumWorkGroups.x * gl_WorkGroupSize.x;
+    uint sum = 0u;
+    for (uint at = gl_GlobalInvocationID.x; at < units; at += invocations) {
+        uvec4 unit = haystack[0].words[at];
+        sum += unit.x + unit.y + unit.z + unit.w;
+    }
+    selection.words[gl_GlobalInvocationID.x] = sum;
+}

@@ -1,0 +1,333 @@
+//! How ceilings are measured: each several times, of which the median counts.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ash::vk;
+use bytemuck::{bytes_of, cast_slice};
+
+use crate::narrow::narrow;
+use crate::shaders::{self, Kernel, layout};
+use crate::vulkan::allocator::MemoryLocation;
+use crate::vulkan::command::{Commands, Recorder};
+use crate::vulkan::copy::ParallelCopy;
+use crate::vulkan::device::{Device, QueueRole};
+use crate::vulkan::memory::Buffer;
+use crate::vulkan::pipeline::{Binding, ComputePipeline, DescriptorSet, KernelDesc, SetLayout};
+use crate::vulkan::query::Timestamps;
+use crate::vulkan::staging::MappedBuffer;
+use crate::vulkan::timeline::Timeline;
+use crate::{Backend, BackendError, DeviceKind};
+
+/// Of odd number, so that there is one in the middle.
+const TURNS: usize = 9;
+
+/// Bytes that are walked in: more than a core's own cache, and less than that of a GPU.
+const WALKED_BYTES: usize = 4 << 20;
+
+/// Turns of a loop that every driver goes (`quirks::LAVAPIPE_LOOP_TURNS`).
+const STEPS: u32 = 50_000;
+
+/// Bytes that a thread copies before it looks for more.
+const PIECE: usize = 128 << 10;
+
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Way {
+    Up,
+    Down,
+}
+
+pub(super) struct Measure<'a> {
+    backend: &'a Backend,
+    device: &'a Arc<Device>,
+    layout: Arc<SetLayout>,
+    timeline: Arc<Timeline>,
+    timestamps: Arc<Timestamps>,
+    /// Words whose sum is known, as much as there is room for on either side.
+    words: Vec<u32>,
+    on_device: Buffer,
+    on_host: Buffer,
+    /// A word for each invocation.
+    sums: Buffer,
+}
+
+impl<'a> Measure<'a> {
+    pub(super) fn new(backend: &'a Backend) -> Result<Measure<'a>, BackendError> {
+        let device = backend.device();
+        let info = device.info();
+        let timestamps = Timestamps::new(device, QueueRole::Compute, "ceilings", 2)?;
+        let timestamps = timestamps.ok_or_else(|| {
+            BackendError::invalid(
+                "the device",
+                "its queue has no timestamps, which ceilings are measured by",
+            )
+        })?;
+        let most = match info.kind {
+            DeviceKind::Cpu => 32 << 20,
+            _ => 256 << 20,
+        };
+        let bytes = info.max_storage_buffer_range.min(info.device_local_bytes / 8).min(most);
+        let bytes = 1 << bytes.ilog2();
+        let words =
+            (0..narrow::<_, u32>(bytes / 4)).map(|word| word.wrapping_mul(layout::GRAM_HASH));
+        let words: Vec<u32> = words.collect();
+        let bindings = [
+            (layout::BINDING_TABLES, 1),
+            (layout::BINDING_SELECTION, 1),
+            (layout::BINDING_HAYSTACK, layout::MAX_SEGMENTS),
+        ];
+        let usage = vk::BufferUsageFlags::STORAGE_BUFFER
+            | vk::BufferUsageFlags::TRANSFER_SRC
+            | vk::BufferUsageFlags::TRANSFER_DST;
+        let buffer = |what: &str, bytes: u64, location| {
+            Buffer::new(device, &format!("ceilings/{what}"), bytes, location, usage)
+        };
+        let invocations = u64::from(groups(info.kind) * shaders::MEASURE_READ.local_size[0]);
+        let measure = Measure {
+            backend,
+            device,
+            layout: SetLayout::new(device, "ceilings", &bindings)?,
+            timeline: Timeline::new(device, "ceilings")?,
+            timestamps,
+            words,
+            on_device: buffer("on the device", bytes, MemoryLocation::DeviceLocal)?,
+            on_host: buffer("on the host", bytes, MemoryLocation::Upload)?,
+            sums: buffer("sums", 4 * invocations, MemoryLocation::Readback)?,
+        };
+        measure.write(&measure.words)?;
+        let region = vk::BufferCopy::default().size(bytes);
+        measure.submit(|to| to.copy_buffer(&measure.on_host, &measure.on_device, &[region]))?;
+        Ok(measure)
+    }
+
+    pub(super) fn device_read(&self) -> Result<f64, BackendError> {
+        self.read(&self.on_device)
+    }
+
+    pub(super) fn host_read(&self) -> Result<f64, BackendError> {
+        self.read(&self.on_host)
+    }
+
+    /// Bytes a second that a kernel reads of a buffer with `words`.
+    fn read(&self, buffer: &Buffer) -> Result<f64, BackendError> {
+        let params = layout::ScanParams {
+            haystack_len: narrow(buffer.size()),
+            ..layout::ScanParams::default()
+        };
+        let groups = groups(self.device.info().kind);
+        let time = self.time_kernel(&shaders::MEASURE_READ, buffer, params, groups)?;
+        let sum = |words: &[u32]| words.iter().fold(0, |sum: u32, word| sum.wrapping_add(*word));
+        self.check("what was read", sum(self.sums()?), sum(&self.words))?;
+        Ok(rate(self.words.len() * 4, time))
+    }
+
+    pub(super) fn walk_step(&self) -> Result<Duration, BackendError> {
+        // Each word leads to the next of a permutation with one cycle, by S. Sattolo, "An algorithm to generate a random
+        // cyclic permutation", 1986; with Knuth's multiplier as the generator.
+        let count = narrow::<_, u32>(WALKED_BYTES.min(narrow(self.on_host.size())) / 4);
+        let mut next: Vec<u32> = (0..count).collect();
+        let mut random = 1_u64;
+        for at in (1..count).rev() {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let other = (random >> 33) % u64::from(at);
+            next.swap(at as usize, narrow(other));
+        }
+        let header = size_of::<layout::PassHeader>() as u64;
+        let usage = vk::BufferUsageFlags::STORAGE_BUFFER | vk::BufferUsageFlags::TRANSFER_DST;
+        let bytes = header + 4 * u64::from(count);
+        let walked =
+            Buffer::new(self.device, "ceilings/walked", bytes, MemoryLocation::DeviceLocal, usage)?;
+        self.write(&next)?;
+        let region =
+            vk::BufferCopy { src_offset: 0, dst_offset: header, size: 4 * u64::from(count) };
+        self.submit(|to| to.copy_buffer(&self.on_host, &walked, &[region]))?;
+        self.write(&self.words)?;
+
+        let params = layout::ScanParams { step_budget: STEPS, ..layout::ScanParams::default() };
+        let time = self.time_kernel(&shaders::MEASURE_WALK, &walked, params, 1)?;
+        let end = (0..STEPS).fold(0, |at: u32, _| next[at as usize]);
+        self.check("where a walk has come to", self.sums()?[0], end)?;
+        Ok(time / STEPS)
+    }
+
+    /// Copies from a small size on, four times as large each.
+    pub(super) fn copies(&self, way: Way) -> Result<Vec<(usize, f64)>, BackendError> {
+        let usage = vk::BufferUsageFlags::TRANSFER_DST;
+        let down = match way {
+            Way::Up => None,
+            Way::Down => {
+                let (name, size) = ("ceilings/copied down", self.on_device.size());
+                Some(Buffer::new(self.device, name, size, MemoryLocation::Readback, usage)?)
+            }
+        };
+        let (from, to) = match &down {
+            None => (&self.on_host, &self.on_device),
+            Some(down) => (&self.on_device, down),
+        };
+        let mut rates = Vec::new();
+        let mut bytes: u64 = 64 << 10;
+        while bytes <= from.size() {
+            let region = vk::BufferCopy::default().size(bytes);
+            let mut commands = self.record(|commands| commands.copy_buffer(from, to, &[region]))?;
+            let time = median(|| {
+                let began = Instant::now();
+                self.run(&mut commands)?;
+                Ok(began.elapsed())
+            })?;
+            rates.push((narrow(bytes), rate(narrow(bytes), time)));
+            bytes *= 4;
+        }
+        if let Some(down) = &down {
+            down.invalidate(0..down.size())?;
+            let copied: &[u32] = cast_slice(down.mapped(0..down.size()));
+            self.check(
+                "what was copied down",
+                copied[copied.len() - 1],
+                self.words[copied.len() - 1],
+            )?;
+        }
+        Ok(rates)
+    }
+
+    /// Copies of ordinary memory by 1, 2, 4 ... threads, up to as many as there are.
+    pub(super) fn host_copies(&self) -> Vec<(usize, f64)> {
+        let most = std::thread::available_parallelism().map_or(1, usize::from);
+        let from: &[u8] = cast_slice(&self.words);
+        let threads = std::iter::successors(Some(1), |threads| Some(threads * 2));
+        let rate_of = |threads: usize| {
+            let time = median(|| {
+                let began = Instant::now();
+                let mut to = self.on_host();
+                let copy = ParallelCopy::new(from, &mut to, PIECE);
+                std::thread::scope(|scope| {
+                    for _ in 1..threads {
+                        scope.spawn(|| while copy.copy_next().is_some() {});
+                    }
+                    while copy.copy_next().is_some() {}
+                });
+                Ok::<_, BackendError>(began.elapsed())
+            });
+            (threads, rate(from.len(), time.unwrap_or(Duration::MAX)))
+        };
+        threads.take_while(|&threads| threads <= most).map(rate_of).collect()
+    }
+
+    pub(super) fn empty_submission(&self) -> Result<Duration, BackendError> {
+        let mut times = self.backend.time_empty_submissions(10 * TURNS)?;
+        times.sort_unstable();
+        Ok(times[times.len() / 2])
+    }
+
+    /// How long a kernel takes on the device.
+    fn time_kernel<'b>(
+        &'b self,
+        kernel: &Kernel,
+        read: &'b Buffer,
+        params: layout::ScanParams,
+        groups: u32,
+    ) -> Result<Duration, BackendError> {
+        let pipeline = ComputePipeline::new(
+            self.device,
+            &KernelDesc {
+                name: kernel.name,
+                words: kernel.words,
+                layout: &self.layout,
+                push_constant_bytes: kernel.push_constant_bytes,
+                specialization: &[],
+            },
+        )?;
+        let segments =
+            (0..layout::MAX_SEGMENTS).map(|index| (layout::BINDING_HAYSTACK, index, read));
+        let others =
+            [(layout::BINDING_TABLES, 0, read), (layout::BINDING_SELECTION, 0, &self.sums)];
+        let bind = |(binding, array_index, buffer): (u32, u32, &'b Buffer)| Binding {
+            binding,
+            array_index,
+            buffer,
+            offset: 0,
+            range: buffer.size(),
+        };
+        let bindings: Vec<Binding> = others.into_iter().chain(segments).map(bind).collect();
+        let set = DescriptorSet::new(self.device, "ceilings", &self.layout, &bindings)?;
+        let stage = vk::PipelineStageFlags::BOTTOM_OF_PIPE;
+        let mut commands = self.record(|to| {
+            to.reset_timestamps(&self.timestamps);
+            to.bind(&pipeline, &set);
+            to.push_constants(bytes_of(&params));
+            to.write_timestamp(&self.timestamps, 0, stage);
+            to.dispatch([groups, 1]);
+            to.write_timestamp(&self.timestamps, 1, stage);
+            to.compute_to_host();
+        })?;
+        median(|| {
+            self.run(&mut commands)?;
+            let mut nanoseconds = [0; 2];
+            self.timestamps.read(&mut nanoseconds)?;
+            Ok(Duration::from_nanos(nanoseconds[1]))
+        })
+    }
+
+    /// Host memory that the device reads, while it does not.
+    fn on_host(&self) -> MappedBuffer {
+        MappedBuffer::of(&self.on_host).expect("upload memory is mapped")
+    }
+
+    /// Writes words to the front of it.
+    fn write(&self, words: &[u32]) -> Result<(), BackendError> {
+        let bytes: &[u8] = cast_slice(words);
+        self.on_host()[..bytes.len()].copy_from_slice(bytes);
+        self.on_host.flush(0..bytes.len() as u64)
+    }
+
+    fn sums(&self) -> Result<&[u32], BackendError> {
+        let all = 0..self.sums.size();
+        self.sums.invalidate(all.clone())?;
+        Ok(cast_slice(self.sums.mapped(all)))
+    }
+
+    fn check(&self, what: &str, found: u32, expected: u32) -> Result<(), BackendError> {
+        match found == expected {
+            true => Ok(()),
+            false => Err(BackendError::invalid(
+                what,
+                "it is not what it should be: the driver is at fault, or the device",
+            )),
+        }
+    }
+
+    fn submit(&self, body: impl FnOnce(&mut Recorder)) -> Result<(), BackendError> {
+        let mut commands = self.record(body)?;
+        self.run(&mut commands)
+    }
+
+    fn record(&self, body: impl FnOnce(&mut Recorder)) -> Result<Commands, BackendError> {
+        let mut commands = Commands::new(self.device, "ceilings")?;
+        commands.record(body)?;
+        Ok(commands)
+    }
+
+    fn run(&self, commands: &mut Commands) -> Result<(), BackendError> {
+        let value = self.device.submit(&mut [commands], &self.timeline)?;
+        self.timeline.wait(value, self.device.deadline())
+    }
+}
+
+/// Workgroups that read: as many as keep any GPU busy, and so few that what each invocation reads is worth beginning.
+fn groups(kind: DeviceKind) -> u32 {
+    match kind {
+        DeviceKind::Cpu => 64,
+        _ => 4096,
+    }
+}
+
+fn median<E>(mut time: impl FnMut() -> Result<Duration, E>) -> Result<Duration, E> {
+    // The first pays for what is done once.
+    time()?;
+    let mut times = (0..TURNS).map(|_| time()).collect::<Result<Vec<_>, E>>()?;
+    times.sort_unstable();
+    Ok(times[TURNS / 2])
+}
+
+fn rate(bytes: usize, time: Duration) -> f64 {
+    bytes as f64 / time.as_secs_f64().max(1e-9)
+}

@@ -177,14 +177,11 @@ impl<'a> Measure<'a> {
             rates.push((narrow(bytes), rate(narrow(bytes), time)));
             bytes *= 4;
         }
-        if let Some(down) = &down {
-            down.invalidate(0..down.size())?;
-            let copied: &[u32] = cast_slice(down.mapped(0..down.size()));
-            self.check(
-                "what was copied down",
-                copied[copied.len() - 1],
-                self.words[copied.len() - 1],
-            )?;
+        if let (Some(down), Some(&(bytes, _))) = (&down, rates.last()) {
+            let last = bytes as u64 - 4..bytes as u64;
+            down.invalidate(last.clone())?;
+            let copied: &[u32] = cast_slice(down.mapped(last));
+            self.check("what was copied down", copied[0], self.words[bytes / 4 - 1])?;
         }
         Ok(rates)
     }

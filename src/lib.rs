@@ -84,6 +84,8 @@
 #[cfg(test)]
 mod faults;
 mod matches;
+#[cfg(test)]
+mod named;
 mod narrow;
 #[cfg(test)]
 mod narrowed;
@@ -123,11 +125,11 @@ pub use scan::{
     StreamMatch, Ticket, hits_bytes, read_hits,
 };
 pub use vulkan::{
-    Backend, BackendError, BackendOptions, DeviceInfo, DeviceKind, DeviceSelector, DeviceUuid,
-    Features, HeldBack, Memory, MemoryAllocator, MemoryHeap, MemoryLocation, MemoryRange,
-    MemoryReport, MemoryRequest, MemoryUse, NotAUuid, QueueFamily, QueueLock, RawBuffer,
-    RawCommandBuffer, RawDevice, RawHandles, RawQueue, RawScope, RawSemaphore, RequiredFeatures,
-    Validation, ValidationLog,
+    Backend, BackendError, BackendOptions, Capture, DeviceInfo, DeviceKind, DeviceSelector,
+    DeviceUuid, Features, HeldBack, Memory, MemoryAllocator, MemoryHeap, MemoryLocation,
+    MemoryRange, MemoryReport, MemoryRequest, MemoryUse, NotAUuid, QueueFamily, QueueLock,
+    RawBuffer, RawCommandBuffer, RawDevice, RawHandles, RawQueue, RawScope, RawSemaphore,
+    RequiredFeatures, Validation, ValidationLog,
 };
 #[cfg(unix)]
 pub use vulkan::{

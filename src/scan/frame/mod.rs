@@ -169,7 +169,7 @@ impl Frame {
             })
         };
         let window = MappedBuffer::of(&haystack);
-        let timestamps = Timestamps::new(device, name, marks)?;
+        let timestamps = Timestamps::new(device, &format!("{name} timestamps"), marks)?;
         let (mut resources, others) = Resources::new(common, haystack, readback, timestamps, name)?;
         let haystack = Span::whole(&resources.haystack);
         resources.own_sets = descriptor_sets(device, &resources, haystack)?;

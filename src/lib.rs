@@ -55,7 +55,7 @@
 //! - Statistics: [`ScanStats`] of a scan, [`StageTimes`] of its stages, [`RingStats`] of items, and
 //!   [`RingObservable`] counters while these are in flight. [`HeldBack`] is what the device still uses of
 //!   things that were dropped, [`ValidationLog`] what validation layers say. A [`MemoryReport`] tells each
-//!   [`MemoryUse`] and [`MemoryHeap`].
+//!   [`MemoryUse`] and [`MemoryHeap`]. A [`Capture`] is for RenderDoc to show what happens on the device.
 //! - Errors: [`BuildError`] of rules, [`BackendError`] of the device ([`Memory`]), [`ScanError`] of a scan,
 //!   [`StreamError`] of a stream, [`RingError`] of a ring session, [`RingNotPublished`] of a batch,
 //!   [`RingItemError`] of an item, [`NotAUuid`] of a text.

@@ -62,9 +62,12 @@ impl Backend {
     /// ```
     pub fn capture(&self, directory: &Path) -> Result<Capture> {
         self.device.alive()?;
-        let renderdoc = RenderDoc::attached()?;
-        let turn = Turn::take().filter(|_| !renderdoc.is_capturing());
-        let turn = turn.ok_or_else(|| failed("another one is under way: end that first"))?;
+        let library = loaded_library()?;
+        let turn = Turn::take().ok_or_else(under_way)?;
+        let renderdoc = RenderDoc::new(library)?;
+        if renderdoc.is_capturing() {
+            return Err(under_way());
+        }
         let directory = fs::create_dir_all(directory)
             .and_then(|()| fs::canonicalize(directory))
             .map_err(|error| failed(format!("the directory {}: {error}", directory.display())))?;
@@ -109,23 +112,30 @@ impl Capture {
         if self.submissions_before.is_some() && self.submissions_before == device.submissions() {
             return Err(failed("nothing was submitted to the device, so that it would be empty"));
         }
-        self.is_over = true;
-        let has_ended = self.renderdoc.end(device_pointer(&self.backend));
-        let path = self.renderdoc.newest(&self.path).filter(|_| has_ended);
-        let has_bytes = |path: &PathBuf| fs::metadata(path).is_ok_and(|file| file.len() > 0);
-        path.filter(has_bytes).ok_or_else(|| {
+        self.finish().ok_or_else(|| {
             let path = self.path.to_string_lossy();
             failed(format!(
                 "RenderDoc could not write {path}*.rdc; its log, in /tmp/RenderDoc, may say why"
             ))
         })
     }
+
+    /// Has the file written, and says where it is if there is anything in it.
+    fn finish(&mut self) -> Option<PathBuf> {
+        self.is_over = true;
+        let has_ended = self.renderdoc.end(device_pointer(&self.backend));
+        let path = self.renderdoc.newest(&self.path).filter(|_| has_ended)?;
+        fs::metadata(&path).is_ok_and(|file| file.len() > 0).then_some(path)
+    }
 }
 
 impl Drop for Capture {
     fn drop(&mut self) {
-        if !self.is_over {
-            self.renderdoc.discard(device_pointer(&self.backend));
+        // `DiscardFrameCapture` of RenderDoc 1.24 goes through a null pointer with Vulkan: it is written all the same.
+        if !self.is_over
+            && let Some(path) = self.finish()
+        {
+            let _ = fs::remove_file(path);
         }
         self.renderdoc.set_path(&self.path_of_others);
     }
@@ -139,6 +149,10 @@ impl std::fmt::Debug for Capture {
 
 fn failed(reason: impl Into<String>) -> BackendError {
     BackendError::CaptureFailed { reason: reason.into() }
+}
+
+fn under_way() -> BackendError {
+    failed("another one is under way: end that first")
 }
 
 /// What RenderDoc knows a backend's device by.
@@ -173,7 +187,7 @@ struct RenderDoc {
     _library: Library,
 }
 
-/// `RENDERDOC_API_1_4_0` of `renderdoc_app.h`, as far as it is used; later versions only add to it.
+/// `RENDERDOC_API_1_1_2` of `renderdoc_app.h`, as far as it is used; later versions only add to it.
 #[repr(C)]
 struct Functions {
     /// From GetAPIVersion to UnloadCrashHandler.
@@ -188,20 +202,17 @@ struct Functions {
     start_frame_capture: unsafe extern "C" fn(*mut c_void, *mut c_void),
     is_frame_capturing: unsafe extern "C" fn() -> u32,
     end_frame_capture: unsafe extern "C" fn(*mut c_void, *mut c_void) -> u32,
-    /// TriggerMultiFrameCapture and SetCaptureFileComments.
-    _later: [usize; 2],
-    discard_frame_capture: unsafe extern "C" fn(*mut c_void, *mut c_void) -> u32,
 }
 
-/// What RenderDoc calls version 1.4.0, the first with all of [`Functions`].
-const VERSION: i32 = 1_04_00;
+/// What RenderDoc calls version 1.1.2, that of its first release by which these functions have their names.
+const VERSION: i32 = 10_102;
 
 /// What nothing is shown in.
 const NO_WINDOW: *mut c_void = ptr::null_mut();
 
 impl RenderDoc {
-    fn attached() -> Result<RenderDoc> {
-        let library = loaded_library()?;
+    /// Not from several threads at once: `Turn`.
+    fn new(library: Library) -> Result<RenderDoc> {
         let functions = || {
             // SAFETY: that is the function's type in `renderdoc_app.h`.
             let get = unsafe {
@@ -210,14 +221,14 @@ impl RenderDoc {
                 )
             };
             let mut functions = ptr::null();
-            // SAFETY: it may be called at any time, and writes one pointer.
+            // SAFETY: nobody else of ours calls it now, and it writes one pointer.
             let is_known = unsafe { get.ok()?(VERSION, &mut functions) } == 1;
             // SAFETY: where it knows the version it gives a table of that layout or a longer one, which stays as long as the
             // library; `RenderDoc` keeps that, and nothing else uses the table.
             unsafe { functions.as_ref() }.filter(|_| is_known)
         };
         let functions = functions().ok_or(BackendError::RenderDocMissing {
-            reason: "the RenderDoc in this process is older than version 1.4 of its interface: install a newer one",
+            reason: "the RenderDoc in this process is older than version 1.1.2 of its interface: install a newer one",
         })?;
         Ok(RenderDoc { functions, _library: library })
     }
@@ -247,11 +258,6 @@ impl RenderDoc {
     fn end(&self, device: *mut c_void) -> bool {
         // SAFETY: as for `start`.
         unsafe { (self.functions.end_frame_capture)(device, NO_WINDOW) == 1 }
-    }
-
-    fn discard(&self, device: *mut c_void) {
-        // SAFETY: as for `start`.
-        unsafe { (self.functions.discard_frame_capture)(device, NO_WINDOW) };
     }
 
     /// The path of the newest capture of this process whose path begins so.

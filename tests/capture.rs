@@ -18,8 +18,8 @@ use vkscan::{
 const PYTHON: &str = "/usr/bin/python3";
 
 /// Whether the kernels were compiled with their source, as `scripts/test` has it.
-const HAS_SOURCES: bool =
-    cfg!(feature = "shader-debug-info") || option_env!("VKSCAN_SHADER_DEBUG").is_some();
+const HAS_SOURCES: bool = cfg!(feature = "compile-shaders")
+    && (cfg!(feature = "shader-debug-info") || option_env!("VKSCAN_SHADER_DEBUG").is_some());
 
 /// Whether RenderDoc is installed; says what goes unchecked otherwise.
 fn has_renderdoc() -> bool {

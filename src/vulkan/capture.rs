@@ -264,8 +264,8 @@ impl RenderDoc {
     fn newest(&self, begin: &CStr) -> Option<PathBuf> {
         // SAFETY: no preconditions.
         let count = unsafe { (self.functions.get_num_captures)() };
-        let path = (0..count).rev().filter_map(|index| self.capture(index));
-        let path = path.filter(|path| path.starts_with(begin.to_bytes())).next()?;
+        let mut paths = (0..count).rev().filter_map(|index| self.capture(index));
+        let path = paths.find(|path| path.starts_with(begin.to_bytes()))?;
         // SAFETY: what it begins with came from a path of this system, and there is nothing but ASCII behind that.
         Some(unsafe { std::ffi::OsString::from_encoded_bytes_unchecked(path) }.into())
     }

@@ -179,7 +179,7 @@ impl Flow for Tickets {
 }
 
 /// Scans with more hits than one workgroup selects from: the first takes several submissions, and later ones one.
-struct ManyHits;
+pub(crate) struct ManyHits;
 
 const COPIES: usize = 30;
 
@@ -214,7 +214,7 @@ impl Flow for ManyHits {
 }
 
 /// What scans are recorded with.
-struct Recordings;
+pub(crate) struct Recordings;
 
 impl Flow for Recordings {
     type Session = crate::ResidentRulePipeline;

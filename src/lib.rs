@@ -56,7 +56,7 @@
 //!   [`RingObservable`] counters while these are in flight. [`HeldBack`] is what the device still uses of
 //!   things that were dropped, [`ValidationLog`] what validation layers say. A [`Trace`] has a [`TraceEvent`] for all that
 //!   host and device did, on one clock: each a [`TraceSpan`] on its [`TraceTrack`], or a [`TraceCounter`]. A [`MemoryReport`] tells each
-//!   [`MemoryUse`] and [`MemoryHeap`].
+//!   [`MemoryUse`] and [`MemoryHeap`]. A [`Capture`] is for RenderDoc to show what happens on the device.
 //! - [`Ceilings`] are what a device and its host can do at best, to compare such figures with.
 //! - Errors: [`BuildError`] of rules, [`BackendError`] of the device ([`Memory`]), [`ScanError`] of a scan,
 //!   [`StreamError`] of a stream, [`RingError`] of a ring session, [`RingNotPublished`] of a batch,
@@ -88,6 +88,8 @@ mod ceilings;
 #[cfg(test)]
 mod faults;
 mod matches;
+#[cfg(test)]
+mod named;
 mod narrow;
 #[cfg(test)]
 mod narrowed;
@@ -130,11 +132,11 @@ pub use scan::{
 };
 pub use trace::{Trace, TraceCounter, TraceEvent, TraceSpan, TraceTrack};
 pub use vulkan::{
-    Backend, BackendError, BackendOptions, DeviceInfo, DeviceKind, DeviceSelector, DeviceUuid,
-    Features, HeldBack, Memory, MemoryAllocator, MemoryHeap, MemoryLocation, MemoryRange,
-    MemoryReport, MemoryRequest, MemoryUse, NotAUuid, QueueFamily, QueueLock, RawBuffer,
-    RawCommandBuffer, RawDevice, RawHandles, RawQueue, RawScope, RawSemaphore, RequiredFeatures,
-    Validation, ValidationLog,
+    Backend, BackendError, BackendOptions, Capture, DeviceInfo, DeviceKind, DeviceSelector,
+    DeviceUuid, Features, HeldBack, Memory, MemoryAllocator, MemoryHeap, MemoryLocation,
+    MemoryRange, MemoryReport, MemoryRequest, MemoryUse, NotAUuid, QueueFamily, QueueLock,
+    RawBuffer, RawCommandBuffer, RawDevice, RawHandles, RawQueue, RawScope, RawSemaphore,
+    RequiredFeatures, Validation, ValidationLog,
 };
 #[cfg(unix)]
 pub use vulkan::{

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::Command;
 
 use vkscan::{
-    Backend, MegakernelSession, ResidentHaystack, ResidentRulePipeline, RingBatch, RulePipeline,
-    ScanError, ScanScratch, StagedHaystack, Ticket,
+    Backend, Capture, MegakernelSession, ResidentHaystack, ResidentRulePipeline, RingBatch,
+    RulePipeline, ScanError, ScanScratch, StagedHaystack, Ticket,
 };
 
 /// The format of rustdoc's JSON that the kept list was made from; it changes with Rust.
@@ -20,6 +20,7 @@ const _: () = {
     const fn is_shared<T: Send + Sync>() {}
     const fn is_sent<T: Send>() {}
     is_shared::<Backend>();
+    is_shared::<Capture>();
     is_shared::<RulePipeline>();
     is_shared::<ResidentRulePipeline>();
     is_shared::<ResidentHaystack>();

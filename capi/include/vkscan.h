@@ -191,6 +191,14 @@ typedef enum {
      */
     VKSCAN_STATUS_UNSUPPORTED = 54,
     /**
+     * RenderDoc is not in the process, or does not know the device.
+     */
+    VKSCAN_STATUS_RENDER_DOC_MISSING = 55,
+    /**
+     * A capture did not come about.
+     */
+    VKSCAN_STATUS_CAPTURE_FAILED = 56,
+    /**
      * The haystack does not fit the session.
      */
     VKSCAN_STATUS_HAYSTACK_TOO_LARGE = 60,
@@ -458,6 +466,11 @@ typedef enum {
  * An open device. Sessions hold a share in it.
  */
 typedef struct vkscan_backend vkscan_backend;
+
+/**
+ * A capture of what happens on a device.
+ */
+typedef struct vkscan_capture vkscan_capture;
 
 /**
  * All devices there are.
@@ -1726,6 +1739,34 @@ uint64_t vkscan_backend_allocated_bytes(const vkscan_backend *backend);
 vkscan_status vkscan_backend_held_back(const vkscan_backend *backend,
                                        uint64_t *bytes,
                                        size_t *objects);
+
+/**
+ * Begins to capture all that happens on the device, by whomever, for RenderDoc to show. The file will be in
+ * `directory`, which is made if it is not there. The capture ends with vkscan_capture_end, and is freed with
+ * vkscan_capture_free. docs/PROFILING.md says how RenderDoc is attached.
+ *
+ * It fails with VKSCAN_STATUS_RENDER_DOC_MISSING where RenderDoc is not in the process, or does not know the device;
+ * with VKSCAN_STATUS_CAPTURE_FAILED while another capture is under way in the process, or where the directory cannot be
+ * made; and with VKSCAN_STATUS_INVALID_UTF8.
+ */
+vkscan_status vkscan_backend_capture(const vkscan_backend *backend,
+                                     const char *directory,
+                                     vkscan_capture **capture);
+
+/**
+ * Ends a capture. `path` gets where its file is, valid until the capture is freed.
+ *
+ * It fails with VKSCAN_STATUS_CAPTURE_FAILED where nothing was submitted to the device meanwhile, or RenderDoc could not
+ * write the file, and with VKSCAN_STATUS_INVALID_ARGUMENT where it has ended before. There is no file then. It fails with
+ * VKSCAN_STATUS_INVALID_UTF8 where the path cannot be told.
+ */
+vkscan_status vkscan_capture_end(const vkscan_capture *capture,
+                                 const char **path);
+
+/**
+ * Frees a capture. One that has not ended is discarded.
+ */
+void vkscan_capture_free(vkscan_capture *capture);
 
 /**
  * Makes a buffer of `bytes` bytes, rounded up to whole 16 ones, whose memory others can import. `handle` is a

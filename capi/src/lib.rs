@@ -10,6 +10,7 @@
 //! | `objects.rs` | buffers, semaphores and barriers that the caller owns |
 //! | `memory.rs` | what memory is used for |
 //! | `validation.rs` | what validation layers say |
+//! | `capture.rs` | captures for RenderDoc |
 //! | `rules.rs` | patterns to tables |
 //! | `session.rs` | sessions and scans |
 //! | `plan.rs` | sessions that are worked out before they are made |
@@ -29,6 +30,7 @@
 
 pub mod backend;
 pub mod border;
+pub mod capture;
 #[cfg(unix)]
 pub mod external;
 pub mod haystack;
@@ -53,6 +55,7 @@ const _: () = {
     const fn is_shared<T: Send + Sync>() {}
     is_shared::<backend::vkscan_backend>();
     is_shared::<backend::vkscan_device_list>();
+    is_shared::<capture::vkscan_capture>();
     #[cfg(unix)]
     is_shared::<external::vkscan_external_buffer>();
     #[cfg(unix)]

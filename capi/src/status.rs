@@ -63,6 +63,10 @@ pub enum vkscan_status {
     Vulkan = 53,
     /// The device lacks what the call takes, or was made without it.
     Unsupported = 54,
+    /// RenderDoc is not in the process, or does not know the device.
+    RenderDocMissing = 55,
+    /// A capture did not come about.
+    CaptureFailed = 56,
 
     /// The haystack does not fit the session.
     HaystackTooLarge = 60,
@@ -98,7 +102,7 @@ pub enum vkscan_status {
 }
 
 impl vkscan_status {
-    const ALL: [(vkscan_status, &CStr); 40] = {
+    const ALL: [(vkscan_status, &CStr); 42] = {
         use vkscan_status::*;
         [
             (Ok, c"all went well"),
@@ -126,6 +130,8 @@ impl vkscan_status {
             (DeviceLost, c"the Vulkan device is lost"),
             (Vulkan, c"a Vulkan call failed"),
             (Unsupported, c"the device lacks what the call takes"),
+            (RenderDocMissing, c"nothing can be captured without RenderDoc"),
+            (CaptureFailed, c"no capture was made"),
             (HaystackTooLarge, c"the haystack does not fit the session"),
             (TooManyMatches, c"more matches than the session holds"),
             (RuleTooLarge, c"a pattern's tables do not fit the device"),
@@ -260,6 +266,8 @@ impl From<BackendError> for Failure {
             BackendError::DeviceLost => vkscan_status::DeviceLost,
             BackendError::Vulkan { .. } => vkscan_status::Vulkan,
             BackendError::Unsupported { .. } => vkscan_status::Unsupported,
+            BackendError::RenderDocMissing { .. } => vkscan_status::RenderDocMissing,
+            BackendError::CaptureFailed { .. } => vkscan_status::CaptureFailed,
             _ => vkscan_status::Other,
         };
         Failure::new(status, error.to_string())

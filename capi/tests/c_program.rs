@@ -129,6 +129,22 @@ fn the_example_links_to_the_archive_alone() {
 }
 
 #[test]
+fn what_happens_is_captured() {
+    if !Command::new("renderdoccmd").arg("version").output().is_ok_and(|run| run.status.success()) {
+        eprintln!("NOT RUN: captures from C, for there is no renderdoccmd");
+        return;
+    }
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("captures");
+    let _ = fs::remove_dir_all(&folder);
+    let flags = pkg_config(&["--cflags", "--libs"]);
+    let program = compile("capture", &["capi/tests/capture.c"], &[], &flags);
+    let mut program = with_library(&program);
+    let output = run(program.arg(&folder).env("ENABLE_VULKAN_RENDERDOC_CAPTURE", "1"));
+    let files = fs::read_dir(&folder).expect("it was made").map(|file| file.unwrap().path());
+    assert_eq!(files.collect::<Vec<_>>(), [PathBuf::from(text(&output.stdout).trim())]);
+}
+
+#[test]
 fn the_shared_library_has_its_name_and_shows_its_own_functions_alone() {
     let library = prefix().join("lib/libvkscan.so");
     let dynamic = text(&run(Command::new("readelf").arg("-d").arg(&library)).stdout);

@@ -96,8 +96,10 @@ static void nulls(const vkscan_backend *backend, const vkscan_session *session, 
     vkscan_session *made;
     vkscan_rules *read;
     vkscan_validation_log *log;
+    vkscan_capture *capture;
     vkscan_memory_report *report;
     vkscan_required_features *required;
+    const char *path;
     uint8_t *data;
     uint32_t number;
     uint64_t bytes;
@@ -122,6 +124,14 @@ static void nulls(const vkscan_backend *backend, const vkscan_session *session, 
     INVALID(vkscan_backend_validation_log(NULL, &log), "`backend` is null");
     INVALID(vkscan_backend_validation_log(backend, NULL), "`log` is null");
     CHECK(vkscan_validation_log_count(NULL) == 0 && vkscan_validation_log_message(NULL, 0) == NULL);
+    INVALID(vkscan_backend_capture(NULL, "captures", &capture), "`backend` is null");
+    INVALID(vkscan_backend_capture(backend, NULL, &capture), "`directory` is null");
+    INVALID(vkscan_backend_capture(backend, "captures", NULL), "`capture` is null");
+    EXPECT(VKSCAN_STATUS_INVALID_UTF8, vkscan_backend_capture(backend, "\xff", &capture), "`directory`");
+    EXPECT(VKSCAN_STATUS_RENDER_DOC_MISSING, vkscan_backend_capture(backend, "captures", &capture),
+           "ENABLE_VULKAN_RENDERDOC_CAPTURE");
+    CHECK(capture == NULL);
+    INVALID(vkscan_capture_end(NULL, &path), "`capture` is null");
     INVALID(vkscan_backend_memory_report(NULL, &report), "`backend` is null");
     INVALID(vkscan_backend_memory_report(backend, NULL), "`report` is null");
     INVALID(vkscan_memory_report_use(NULL, 0, &one), "`report` is null");
@@ -178,6 +188,7 @@ static void nulls(const vkscan_backend *backend, const vkscan_session *session, 
     vkscan_device_list_free(NULL);
     vkscan_backend_free(NULL);
     vkscan_validation_log_free(NULL);
+    vkscan_capture_free(NULL);
     vkscan_memory_report_free(NULL);
     vkscan_required_features_free(NULL);
     vkscan_rules_free(NULL);

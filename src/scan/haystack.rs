@@ -430,8 +430,9 @@ impl ResidentHaystack {
             | vk::BufferUsageFlags::TRANSFER_DST;
         let buffer =
             Buffer::new(device, "resident haystack", size, MemoryLocation::DeviceLocal, usage)?;
-        let staging = StagingBuffer::new(device, "staging", size.min(STAGING as u64))?;
-        staging.upload(c"upload haystack", &[haystack], &buffer)?;
+        let staging =
+            StagingBuffer::new(device, "resident haystack/staging", size.min(STAGING as u64))?;
+        staging.upload("upload haystack", &[haystack], &buffer)?;
         let (device, len) = (device.clone(), haystack.len());
         Ok(ResidentHaystack { device, buffer, offset: 0, len, users: Arc::default() })
     }

@@ -187,7 +187,8 @@ impl ResidentRulePipeline {
         session.tables = plan
             .passes
             .iter()
-            .map(|pass| upload_tables(device, &staging_buffers[0], pass))
+            .enumerate()
+            .map(|(index, pass)| upload_tables(device, &staging_buffers[0], index, pass))
             .collect::<Result<_, _>>()?;
         let common = Common {
             device,
@@ -388,14 +389,13 @@ impl std::fmt::Debug for ResidentRulePipeline {
 fn upload_tables(
     device: &Arc<Device>,
     staging: &Arc<StagingBuffer>,
+    index: usize,
     pass: &Pass,
 ) -> Result<Buffer, BackendError> {
     let usage = vk::BufferUsageFlags::STORAGE_BUFFER | vk::BufferUsageFlags::TRANSFER_DST;
-    let buffer = Buffer::new(device, "tables", pass.bytes(), MemoryLocation::DeviceLocal, usage)?;
-    staging.upload(
-        c"upload tables",
-        &[bytes_of(&pass.header), cast_slice(&pass.words)],
-        &buffer,
-    )?;
+    let name = format!("pass {index}/tables");
+    let buffer = Buffer::new(device, &name, pass.bytes(), MemoryLocation::DeviceLocal, usage)?;
+    let parts = [bytes_of(&pass.header), cast_slice(&pass.words)];
+    staging.upload(&format!("upload {name}"), &parts, &buffer)?;
     Ok(buffer)
 }

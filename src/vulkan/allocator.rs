@@ -149,6 +149,7 @@ impl MemorySource {
                     memory_type_bits: 1 << request.memory_type,
                 };
                 let mut pool = lock(pool);
+                let before = pool.capacity();
                 let allocation = pool.allocate(&AllocationCreateDesc {
                     name: request.name,
                     requirements,
@@ -157,9 +158,10 @@ impl MemorySource {
                     linear: true,
                     allocation_scheme: AllocationScheme::GpuAllocatorManaged,
                 })?;
-                // SAFETY: the memory exists; it is only given a name, which other buffers in the same block give it too:
-                // hence under the pool's lock.
-                names.set(unsafe { allocation.memory() }, "memory block");
+                if pool.capacity() > before {
+                    // SAFETY: the memory exists, and was made for this allocation: it is only given a name.
+                    names.set(unsafe { allocation.memory() }, "memory block");
+                }
                 Ok(Allocation::Pool(allocation))
             }
             MemorySource::Caller(allocator) => {

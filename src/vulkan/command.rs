@@ -1,6 +1,6 @@
 //! Command buffers: recorded once, submitted as often as needed.
 
-use std::ffi::CStr;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -46,7 +46,7 @@ impl Commands {
             // SAFETY: the device has a queue of that family.
             unsafe { device.raw().create_command_pool(&info, None) }
         })?;
-        device.names().set(pool, name);
+        device.names().set(pool, format_args!("{name} pool"));
         // From here on, dropping it cleans up.
         let work = Work { device: DeviceRef::new(device), pool, kept: Vec::new(), pending: None };
         let device = device.clone();
@@ -186,6 +186,7 @@ impl Device {
                 unsafe { self.raw().queue_submit(queue, &submits, vk::Fence::null()) }
             })?;
             timeline.submitted().store(value, Ordering::Relaxed);
+            self.count_submission();
             Ok(value)
         })??;
         for commands in submitted.into_iter().flatten() {
@@ -281,11 +282,12 @@ impl<'a> Recorder<'a> {
         kept: &'a mut Keep,
     ) -> Result<Recorder<'a>> {
         device.alive()?;
+        device.share();
         Ok(Recorder::new(device, commands.handle()?, &mut kept.0))
     }
 
-    /// Opens a labelled section, as profilers show it.
-    pub(crate) fn label_begin(&mut self, label: &CStr) {
+    /// Opens a labelled section, as profilers show it. The label is not put together where nobody sees it.
+    pub(crate) fn label_begin(&mut self, label: fmt::Arguments) {
         self.device.names().begin(self.raw, label);
     }
 

@@ -1,6 +1,8 @@
 //! What validation layers say, and the names that tools such as RenderDoc and Nsight show.
 
+use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_void};
+use std::fmt::{self, Display, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ash::{ext, vk};
@@ -81,38 +83,95 @@ unsafe extern "system" fn on_message(
     vk::FALSE
 }
 
-/// Object names and command buffer labels; does nothing where `VK_EXT_debug_utils` is absent.
-pub(super) struct Names(Option<ext::debug_utils::Device>);
+/// Object names and command buffer labels; does nothing, and asks for no text, where `VK_EXT_debug_utils` is absent.
+pub(super) struct Names {
+    debug_utils: Option<ext::debug_utils::Device>,
+    /// How many objects were given each name.
+    given: Mutex<HashMap<String, usize>>,
+}
 
 impl Names {
     pub(super) fn new(debug_utils: Option<ext::debug_utils::Device>) -> Names {
-        Names(debug_utils)
+        Names { debug_utils, given: Mutex::default() }
     }
 
-    /// Names an object `vkscan/<what>`. A name that cannot be set is not worth an error.
-    pub(super) fn set(&self, object: impl vk::Handle, what: &str) {
-        let Some(debug_utils) = &self.0 else { return };
-        let Ok(name) = CString::new(format!("vkscan/{what}")) else {
-            return;
-        };
+    /// Names an object `vkscan/<what>`; the second one of that name `vkscan/<what> #2`, and so on. A name that cannot be set
+    /// is not worth an error.
+    pub(super) fn set(&self, object: impl vk::Handle, what: impl Display) {
+        let Some(debug_utils) = &self.debug_utils else { return };
+        let mut name = format!("vkscan/{what}");
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = given.entry(name.clone()).and_modify(|count| *count += 1).or_insert(1);
+        if *count > 1 {
+            name += &format!(" #{count}");
+        }
+        drop(given);
+        let Ok(name) = CString::new(name) else { return };
         let info =
             vk::DebugUtilsObjectNameInfoEXT::default().object_handle(object).object_name(&name);
         // SAFETY: the caller has just created the object and does not share it yet.
         let _ = unsafe { debug_utils.set_debug_utils_object_name(&info) };
     }
 
-    pub(super) fn begin(&self, commands: vk::CommandBuffer, label: &CStr) {
-        if let Some(debug_utils) = &self.0 {
-            let label = vk::DebugUtilsLabelEXT::default().label_name(label);
+    pub(super) fn begin(&self, commands: vk::CommandBuffer, label: fmt::Arguments) {
+        if let Some(debug_utils) = &self.debug_utils {
+            let text = Text::new(label);
+            let label = vk::DebugUtilsLabelEXT::default().label_name(text.as_c_str());
             // SAFETY: the caller is recording `commands`.
             unsafe { debug_utils.cmd_begin_debug_utils_label(commands, &label) };
         }
     }
 
     pub(super) fn end(&self, commands: vk::CommandBuffer) {
-        if let Some(debug_utils) = &self.0 {
+        if let Some(debug_utils) = &self.debug_utils {
             // SAFETY: the caller is recording `commands` and has begun a label in it.
             unsafe { debug_utils.cmd_end_debug_utils_label(commands) };
         }
+    }
+}
+
+/// Bytes of a label, with the one that ends it. What is longer is cut off.
+const LABEL_BYTES: usize = 128;
+
+/// The text of a label. Nothing is allocated for it: warm scans have labels, too.
+struct Text {
+    bytes: [u8; LABEL_BYTES],
+    len: usize,
+}
+
+impl Text {
+    fn new(label: fmt::Arguments) -> Text {
+        let mut text = Text { bytes: [0; LABEL_BYTES], len: 0 };
+        // Writing to it does not fail.
+        let _ = text.write_fmt(label);
+        text
+    }
+
+    fn as_c_str(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.bytes).expect("the last byte is always zero")
+    }
+}
+
+impl fmt::Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = &mut self.bytes[self.len..LABEL_BYTES - 1];
+        let len = text.len().min(room.len());
+        room[..len].copy_from_slice(&text.as_bytes()[..len]);
+        self.len += len;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_that_are_too_long_are_cut_off() {
+        let text = |label: fmt::Arguments| Text::new(label).as_c_str().to_str().unwrap().to_owned();
+        assert_eq!(text(format_args!("upload {} bytes", 7)), "upload 7 bytes");
+        let long = "x".repeat(200);
+        assert_eq!(text(format_args!("{long}")), long[..LABEL_BYTES - 1]);
+        assert_eq!(text(format_args!("{}{long}", "y".repeat(127))), "y".repeat(127));
     }
 }

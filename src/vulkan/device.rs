@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::mem::{ManuallyDrop, forget, take};
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -73,6 +73,9 @@ pub(crate) struct Core {
     wait_timeout: Duration,
     names: Names,
     lost: AtomicBool,
+    /// Submissions of ours so far, and whether others may submit commands of ours.
+    submissions: AtomicU64,
+    is_shared: AtomicBool,
     live_objects: AtomicUsize,
     owner: Owner,
     #[cfg(test)]
@@ -303,6 +306,8 @@ impl Device {
             wait_timeout: parts.wait_timeout,
             names,
             lost: AtomicBool::new(false),
+            submissions: AtomicU64::new(0),
+            is_shared: AtomicBool::new(matches!(parts.owner, Owner::Caller(_))),
             live_objects: AtomicUsize::new(0),
             owner: parts.owner,
             #[cfg(test)]
@@ -464,6 +469,21 @@ impl Core {
             }),
             Err(_) => Ok(()),
         }
+    }
+
+    /// Submissions so far; none where others may submit commands of ours.
+    pub(super) fn submissions(&self) -> Option<u64> {
+        let is_shared = self.is_shared.load(Ordering::Relaxed);
+        (!is_shared).then(|| self.submissions.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn count_submission(&self) {
+        self.submissions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that commands are handed out for others to submit.
+    pub(super) fn share(&self) {
+        self.is_shared.store(true, Ordering::Relaxed);
     }
 
     /// Fails if the device has been lost.

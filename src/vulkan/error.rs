@@ -164,6 +164,20 @@ pub enum BackendError {
         what: &'static str,
     },
 
+    /// RenderDoc is not in this process, or not as it has to be, so that nothing can be captured.
+    #[error("nothing can be captured: {reason}")]
+    RenderDocMissing {
+        /// What is missing, and how to have it.
+        reason: &'static str,
+    },
+
+    /// A capture that did not come about. Nothing of it is left behind.
+    #[error("no capture was made: {reason}")]
+    CaptureFailed {
+        /// Why not.
+        reason: String,
+    },
+
     /// The device is gone (driver reset, hang, removal). Every later call on this backend says so.
     #[error(
         "the Vulkan device is lost; drop everything made from this backend and create a new one"

@@ -1,5 +1,5 @@
-//! A layer for tests between vkscan and the loader: it fails calls, counts what is created and destroyed, and narrows what
-//! devices say of themselves. gpu-allocator's calls go through it, too.
+//! A layer for tests between vkscan and the loader: it fails calls, counts what is created and destroyed, narrows what
+//! devices say of themselves, and notes what objects and commands are called. gpu-allocator's calls go through it, too.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::mem::transmute;
@@ -58,6 +58,28 @@ static NARROWING: Mutex<Option<&'static Narrowing>> = Mutex::new(None);
 static OBJECTS: AtomicIsize = AtomicIsize::new(0);
 static ALLOCATIONS: AtomicIsize = AtomicIsize::new(0);
 static DEVICES: Mutex<Vec<vk::Device>> = Mutex::new(Vec::new());
+
+/// What tools are told.
+#[derive(Default)]
+pub(crate) struct Told {
+    /// Objects and their names, in the order in which they were given.
+    pub(crate) names: Vec<(vk::ObjectType, u64, String)>,
+    /// Labels of commands, in the order in which they were begun; and how many have not been ended.
+    pub(crate) labels: Vec<String>,
+    pub(crate) open_labels: isize,
+}
+
+static TOLD: Mutex<Option<Told>> = Mutex::new(None);
+
+/// From now on, notes what tools are told.
+pub(crate) fn listen() {
+    *get(&TOLD) = Some(Told::default());
+}
+
+/// What tools have been told. Notes no more of it.
+pub(crate) fn told() -> Told {
+    get(&TOLD).take().expect("somebody has listened")
+}
 
 /// Keeps others from the layer.
 pub(crate) fn lock() -> MutexGuard<'static, ()> {
@@ -400,6 +422,9 @@ pub(crate) mod special {
             memory_properties2, NONE;
         vkGetBufferMemoryRequirements: vk::PFN_vkGetBufferMemoryRequirements =
             buffer_memory_requirements, NONE;
+        vkSetDebugUtilsObjectNameEXT: vk::PFN_vkSetDebugUtilsObjectNameEXT = set_object_name, NONE;
+        vkCmdBeginDebugUtilsLabelEXT: vk::PFN_vkCmdBeginDebugUtilsLabelEXT = begin_label, NONE;
+        vkCmdEndDebugUtilsLabelEXT: vk::PFN_vkCmdEndDebugUtilsLabelEXT = end_label, NONE;
     }
 
     unsafe extern "system" fn destroy_device(
@@ -601,5 +626,45 @@ pub(crate) mod special {
                 (*to).memory_type_bits = (1 << narrowing.memory.len()) - 1;
             }
         }
+    }
+
+    unsafe extern "system" fn set_object_name(
+        device: vk::Device,
+        info: *const vk::DebugUtilsObjectNameInfoEXT<'_>,
+    ) -> R {
+        // SAFETY: as above; the name is a C string.
+        unsafe {
+            if let Some(told) = get(&TOLD).as_mut() {
+                let name = CStr::from_ptr((*info).p_object_name).to_str().unwrap().to_owned();
+                told.names.push(((*info).object_type, (*info).object_handle, name));
+            }
+            let real: vk::PFN_vkSetDebugUtilsObjectNameEXT = vkSetDebugUtilsObjectNameEXT.real();
+            real(device, info)
+        }
+    }
+
+    unsafe extern "system" fn begin_label(
+        commands: vk::CommandBuffer,
+        info: *const vk::DebugUtilsLabelEXT<'_>,
+    ) {
+        // SAFETY: as above; the label is a C string.
+        unsafe {
+            if let Some(told) = get(&TOLD).as_mut() {
+                let label = CStr::from_ptr((*info).p_label_name).to_str().unwrap().to_owned();
+                told.labels.push(label);
+                told.open_labels += 1;
+            }
+            vkCmdBeginDebugUtilsLabelEXT.real::<vk::PFN_vkCmdBeginDebugUtilsLabelEXT>()(
+                commands, info,
+            );
+        }
+    }
+
+    unsafe extern "system" fn end_label(commands: vk::CommandBuffer) {
+        if let Some(told) = get(&TOLD).as_mut() {
+            told.open_labels -= 1;
+        }
+        // SAFETY: as above.
+        unsafe { vkCmdEndDebugUtilsLabelEXT.real::<vk::PFN_vkCmdEndDebugUtilsLabelEXT>()(commands) }
     }
 }

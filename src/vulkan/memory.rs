@@ -280,7 +280,7 @@ impl Unbound {
             device.ledger().enter(&owned.name, owned.heap, owned.size);
         }
         let (memory, _) = owned.allocation.place()?;
-        device.names().set(memory, &owned.name);
+        device.names().set(memory, format_args!("{} memory", owned.name));
         device.call("vkBindBufferMemory", || {
             // SAFETY: the memory is of a type that the buffer allows and, from the offset on, as large and aligned as it
             // asks: the caller has made sure. Nothing is bound to it yet.

@@ -11,6 +11,7 @@
 //!   call is made and every function says so.
 
 pub(crate) mod allocator;
+mod capture;
 mod clock;
 pub(crate) mod command;
 pub(crate) mod copy;
@@ -53,6 +54,7 @@ use ash::vk::Handle as _;
 use ash::{ext, vk};
 
 pub use allocator::{MemoryAllocator, MemoryLocation, MemoryRange, MemoryRequest};
+pub use capture::Capture;
 pub use debug::ValidationLog;
 pub use error::{BackendError, Memory};
 #[cfg(unix)]

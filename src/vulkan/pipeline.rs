@@ -45,7 +45,7 @@ impl SetLayout {
             // SAFETY: `info` is complete and within the device's limits.
             unsafe { device.raw().create_descriptor_set_layout(&info, None) }
         })?;
-        device.names().set(raw, name);
+        device.names().set(raw, format_args!("{name} layout"));
         Ok(Arc::new(SetLayout { device: DeviceRef::new(device), raw, buffers }))
     }
 }
@@ -126,7 +126,7 @@ impl ComputePipeline {
             // SAFETY: `info` is complete and within the device's limits.
             unsafe { device.raw().create_pipeline_layout(&info, None) }
         })?;
-        device.names().set(layout, name);
+        device.names().set(layout, format_args!("{name} layout"));
         // From here on, dropping it cleans up.
         let mut pipeline = ComputePipeline {
             device: DeviceRef::new(device),
@@ -141,7 +141,7 @@ impl ComputePipeline {
             // SAFETY: the words are valid SPIR-V: the build validates every kernel.
             unsafe { device.raw().create_shader_module(&info, None) }
         })?;
-        device.names().set(module, name);
+        device.names().set(module, format_args!("{name} module"));
         let values: Vec<u32> = kernel.specialization.iter().map(|(_, value)| *value).collect();
         let entries: Vec<_> = (0u32..)
             .zip(kernel.specialization)
@@ -274,7 +274,7 @@ impl DescriptorSet {
             // SAFETY: `info` is complete.
             unsafe { device.raw().create_descriptor_pool(&info, None) }
         })?;
-        device.names().set(pool, name);
+        device.names().set(pool, format_args!("{name} pool"));
         // From here on, dropping it cleans up.
         let mut set = DescriptorSet {
             device: DeviceRef::new(device),

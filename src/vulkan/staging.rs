@@ -4,7 +4,6 @@
 //! is reused once every older span is back too. Whoever finds no room waits.
 
 use std::collections::VecDeque;
-use std::ffi::CStr;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -122,15 +121,9 @@ impl StagingBuffer {
 
     /// Moves bytes to the start of a buffer, padded to whole words, through as much of the buffer as there is,
     /// and waits for them to be there. What they are for is in `name`.
-    pub(crate) fn upload(
-        self: &Arc<Self>,
-        name: &CStr,
-        parts: &[&[u8]],
-        to: &Buffer,
-    ) -> Result<()> {
-        let text = name.to_string_lossy();
-        let timeline = Timeline::new(&self.device, &text)?;
-        let mut commands = Commands::new(&self.device, &text)?;
+    pub(crate) fn upload(self: &Arc<Self>, name: &str, parts: &[&[u8]], to: &Buffer) -> Result<()> {
+        let timeline = Timeline::new(&self.device, name)?;
+        let mut commands = Commands::new(&self.device, name)?;
         let mut deadline = self.device.deadline();
         let mut offset = 0;
         for chunk in parts.iter().flat_map(|part| part.chunks(narrow(self.capacity()))) {
@@ -141,7 +134,7 @@ impl StagingBuffer {
             span.flush()?;
             let region = vk::BufferCopy { src_offset: span.offset(), dst_offset: offset, size };
             commands.record(|commands| {
-                commands.label_begin(name);
+                commands.label_begin(format_args!("{name}, {size} bytes"));
                 commands.copy_buffer(span.buffer(), to, &[region]);
                 commands.transfer_to_compute();
                 commands.label_end();

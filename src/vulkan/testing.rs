@@ -119,7 +119,7 @@ pub(crate) mod sharing {
     pub(crate) fn buffer(backend: &Backend, bytes: &[u8]) -> Result<ExternalBuffer, BackendError> {
         let buffer = ExternalBuffer::new(backend, MemoryHandle::OpaqueFd, bytes.len() as u64)?;
         let staging = StagingBuffer::new(backend.device(), "staging", buffer.buffer().size())?;
-        staging.upload(c"fill", &[bytes], buffer.buffer())?;
+        staging.upload("fill", &[bytes], buffer.buffer())?;
         let fd = buffer.export_fd()?;
         let before = same_files(&fd);
         // SAFETY: it is what the buffer says, of the same device.
@@ -345,7 +345,7 @@ mod tests {
             span.flush().unwrap();
             let expected = span.to_vec();
             up.record(|to| {
-                to.label_begin(c"upload");
+                to.label_begin(format_args!("upload"));
                 to.copy_buffer(span.buffer(), &tables, &[region(span.offset(), 64, 1024)]);
                 to.label_end();
             })

@@ -37,7 +37,7 @@ impl Timeline {
             // SAFETY: the feature timelineSemaphore is on.
             unsafe { device.raw().create_semaphore(&info, None) }
         })?;
-        device.names().set(raw, name);
+        device.names().set(raw, format_args!("{name} timeline"));
         Ok(Arc::new(Timeline {
             device: DeviceRef::new(device),
             raw,

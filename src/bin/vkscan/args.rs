@@ -114,6 +114,12 @@ pub struct ScanArgs {
         help_heading = "Device"
     )]
     pub wait_timeout: u64,
+    /// Have RenderDoc capture all that is scanned to a file in this folder, and print its path to standard error. Captures
+    /// hold all buffers that are used: keep them small, with one small file.
+    ///
+    /// RenderDoc has to be attached: set ENABLE_VULKAN_RENDERDOC_CAPTURE=1, or start the command from RenderDoc.
+    #[arg(long, value_name = "DIR", help_heading = "Device")]
+    pub capture: Option<PathBuf>,
 }
 
 impl ScanArgs {

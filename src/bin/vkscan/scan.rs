@@ -92,6 +92,9 @@ fn scan(
     }
     scan.summary.prepared = begin.elapsed();
     note(trace, "prepare session", begin);
+    // What is made for scans is not in it.
+    let directory = args.capture.as_deref();
+    let capture = directory.map(|directory| backend.capture(directory)).transpose()?;
     let begin = Instant::now();
     for (is_small, group) in groups {
         match &mut small_files {
@@ -100,6 +103,9 @@ fn scan(
         }
     }
     scan.summary.scanned = begin.elapsed();
+    if let Some(capture) = capture {
+        terminal::say(&format!("captured to {}\n", terminal::path(&capture.end()?)));
+    }
     small_files.map_or(Ok(()), SmallFiles::free)?;
     scan.finish()
 }

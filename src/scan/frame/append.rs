@@ -73,10 +73,12 @@ impl Appender {
         // The caller's takes its place.
         let readback = haystack.clone();
         let (resources, others) = Resources::new(common, haystack, readback, None, name)?;
-        let set =
-            |_: &Buffer| DescriptorSet::unbound(device, name, &kernels.set_layout).map(Arc::new);
-        let place = |_| {
-            let sets = tables.iter().map(set).collect::<Result<_, _>>()?;
+        let place = |place: usize| {
+            let set = |pass: usize| {
+                let name = format!("{name}/place {place}/pass {pass}");
+                DescriptorSet::unbound(device, &name, &kernels.set_layout).map(Arc::new)
+            };
+            let sets = (0..tables.len()).map(set).collect::<Result<_, _>>()?;
             Ok(Place { sets, keep: Keep::default(), params: ScanParams::default() })
         };
         let places = (0..places).map(place).collect::<Result<_, BackendError>>()?;
@@ -155,7 +157,8 @@ impl Appender {
         }
         resources.own_sets.extend(place.sets.iter().cloned());
         place.params = params;
-        to.label_begin(c"vkscan");
+        let most = params.haystack_len;
+        to.label_begin(format_args!("vkscan recording {number}, up to {most} bytes"));
         begin(&mut to, what.has_barriers);
         resources.append_start(&mut to, params, what);
         let mut marks = Marks::none();
@@ -188,7 +191,7 @@ impl Appender {
         resources.own_sets.extend(place.sets.iter().cloned());
         let mut to = Recorder::for_caller(device, commands, &mut place.keep)?;
         let params = ScanParams { stage: layout::SCHEDULE_ROUND, ..place.params };
-        to.label_begin(c"vkscan goes on");
+        to.label_begin(format_args!("vkscan recording goes on, {rounds} rounds"));
         begin(&mut to, true);
         resources.append_go_on(&mut to, &mut Marks::none(), params, rounds);
         end(&mut to, true);
@@ -219,6 +222,7 @@ impl Resources {
             recording: params.epoch,
             ..Control::default()
         };
+        to.label_begin(format_args!("reset"));
         to.fill_buffer(&self.hits, 0, 4, 0);
         to.update_buffer(&self.control, len_at as u64, &bytes_of(&control)[len_at..]);
         if what.is_copied {
@@ -232,6 +236,7 @@ impl Resources {
             let region = vk::BufferCopy { src_offset: offset, dst_offset: len_at as u64, size: 4 };
             to.copy_buffer(buffer, &self.control, &[region]);
         }
+        to.label_end();
         to.transfer_to_compute();
     }
 

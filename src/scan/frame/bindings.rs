@@ -16,13 +16,14 @@ pub(super) fn descriptor_sets(
     resources: &Resources,
     haystack: Span,
 ) -> Result<Vec<Arc<DescriptorSet>>, BackendError> {
-    let Resources { kernels, tables, bound, shape, .. } = resources;
-    let of_pass = |tables: &Buffer| {
+    let Resources { name, kernels, tables, bound, shape, .. } = resources;
+    let of_pass = |(pass, tables): (usize, &Buffer)| {
         let plain = bound.iter().map(|(binding, buffer)| (*binding, Span::whole(buffer)));
         let bindings = bindings(tables, plain, shape, haystack);
-        DescriptorSet::new(device, "frame", &kernels.set_layout, &bindings)
+        let name = format!("{name}/pass {pass}");
+        DescriptorSet::new(device, &name, &kernels.set_layout, &bindings)
     };
-    tables.iter().map(of_pass).collect()
+    tables.iter().enumerate().map(of_pass).collect()
 }
 
 /// What is bound for a pass with these tables.

@@ -174,7 +174,8 @@ impl Frame {
             })
         };
         let window = MappedBuffer::of(&haystack);
-        let timestamps = Timestamps::new(device, QueueRole::Compute, name, marks)?;
+        let timestamps = format!("{name} timestamps");
+        let timestamps = Timestamps::new(device, QueueRole::Compute, &timestamps, marks)?;
         let (mut resources, others) = Resources::new(common, haystack, readback, timestamps, name)?;
         let haystack = Span::whole(&resources.haystack);
         resources.own_sets = descriptor_sets(device, &resources, haystack)?;

@@ -1,6 +1,6 @@
 //! What is recorded: the kernels of each pass, round by round.
 
-use std::ffi::CStr;
+use std::fmt;
 use std::mem::offset_of;
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use ash::vk;
 use bytemuck::{bytes_of, cast_slice};
 
 use super::Resident;
-use super::pipelines::{FEW_LANES, Kernels};
+use super::pipelines::{FEW_HITS, FEW_LANES, Kernels};
 use super::replay::{Extent, Forecast, Marks, Stage};
 use super::resources::Resources;
 use super::upload::Upload;
@@ -88,15 +88,17 @@ impl Resources {
     }
 
     pub(super) fn record_upload(&self, to: &mut Recorder, upload: &Upload, region: vk::BufferCopy) {
-        to.label_begin(c"upload");
+        to.label_begin(format_args!("upload {} bytes", region.size));
         to.copy_buffer(&upload.buffer, &self.haystack, &[region]);
         if !upload.resident.is_empty() {
             to.transfer_to_transfer();
         }
         for part in upload.resident {
+            to.label_begin(format_args!("copy {} resident bytes", part.region.size));
             to.take_over(&part.buffer, Scope::TRANSFER);
             to.copy_buffer(&part.buffer, &self.haystack, &[part.region]);
             to.hand_back(&part.buffer, Scope::TRANSFER);
+            to.label_end();
         }
         to.label_end();
     }
@@ -109,15 +111,23 @@ impl Resources {
         is_same: bool,
         carried: &[Hit],
     ) {
+        to.label_begin(format_args!("reset, {} hits carried", carried.len()));
         self.reset(to, is_same);
         if !carried.is_empty() {
             to.transfer_to_transfer();
             self.record_carried(to, carried);
         }
+        to.label_end();
         to.transfer_to_compute();
         if let Some(slots) = &self.kernels.slots {
             let grid = Grid::Groups(params.slot_count.div_ceil(slots.workgroup));
-            self.dispatch(to, c"claim", &slots.claim, params, grid);
+            self.dispatch(
+                to,
+                format_args!("claim {} slots", params.slot_count),
+                &slots.claim,
+                params,
+                grid,
+            );
             to.compute_to_compute();
         }
         if params.use_prefilter == layout::PREFILTER_NONE {
@@ -154,10 +164,17 @@ impl Resources {
         let of_classes = self
             .shape
             .has_class_windows
-            .then_some((c"class_prefilter", &self.kernels.class_prefilter));
-        let prefilter = Some((c"gram_prefilter", &self.kernels.gram_prefilter));
-        for (label, kernel) in prefilter.into_iter().chain(of_classes) {
-            self.dispatch(to, label, kernel, params, Grid::Groups(params.gram_prefilter_groups()));
+            .then_some(("class_prefilter", &self.kernels.class_prefilter));
+        let prefilter = Some(("gram_prefilter", &self.kernels.gram_prefilter));
+        let ScanParams { pass, prefilter_first: first, prefilter_end: end, .. } = params;
+        for (name, kernel) in prefilter.into_iter().chain(of_classes) {
+            self.dispatch(
+                to,
+                format_args!("{name} pass {pass}, bytes {first}..{end}"),
+                kernel,
+                params,
+                Grid::Groups(params.gram_prefilter_groups()),
+            );
         }
         to.compute_to_compute();
         marks.mark(to, Stage::Prefilter);
@@ -190,9 +207,11 @@ impl Resources {
         rounds: u32,
         forecast: Forecast,
     ) {
+        to.label_begin(format_args!("resumed"));
         self.schedule(to, params);
         let params = ScanParams { stage: layout::SCHEDULE_ROUND, ..params };
         self.record_passes(to, marks, params, rounds, FirstPass::Resumed, forecast);
+        to.label_end();
     }
 
     /// Records how a run goes on whose rounds were not enough to verify the starts that hits have left open.
@@ -205,8 +224,10 @@ impl Resources {
         forecast: Forecast,
     ) {
         let walked = params.of_open_starts();
+        to.label_begin(format_args!("open starts resumed"));
         self.schedule(to, walked);
         self.record_rounds(to, marks, walked, rounds, FirstPass::Resumed);
+        to.label_end();
         let params = ScanParams { stage: layout::SCHEDULE_ROUND, ..params };
         self.record_end(to, marks, params, forecast);
     }
@@ -241,14 +262,33 @@ impl Resources {
             let params = ScanParams { pass, ..params };
             if params.use_prefilter != layout::PREFILTER_NONE {
                 if first != FirstPass::Prefiltered {
+                    let ScanParams { prefilter_first: first, prefilter_end: end, .. } = params;
                     let grid = offset_of!(Control, gram_prefilter_x);
-                    self.walk(to, c"gram_prefilter", &self.kernels.gram_prefilter, params, grid);
+                    self.walk(
+                        to,
+                        format_args!("gram_prefilter pass {pass}, bytes {first}..{end}"),
+                        &self.kernels.gram_prefilter,
+                        params,
+                        grid,
+                    );
                     let grid = offset_of!(Control, class_prefilter_x);
-                    self.walk(to, c"class_prefilter", &self.kernels.class_prefilter, params, grid);
+                    self.walk(
+                        to,
+                        format_args!("class_prefilter pass {pass}, bytes {first}..{end}"),
+                        &self.kernels.class_prefilter,
+                        params,
+                        grid,
+                    );
                     marks.mark(to, Stage::Prefilter);
                 }
                 let grid = Grid::Groups(self.shape.confirm_groups);
-                self.dispatch(to, c"confirm", &self.kernels.confirm, params, grid);
+                self.dispatch(
+                    to,
+                    format_args!("confirm pass {pass}"),
+                    &self.kernels.confirm,
+                    params,
+                    grid,
+                );
                 to.compute_to_compute();
                 let params = ScanParams { stage: layout::SCHEDULE_CONFIRMED, ..params };
                 if rounds == 0 {
@@ -272,24 +312,49 @@ impl Resources {
         rounds: u32,
         first: FirstPass,
     ) {
+        let pass = params.pass;
         for round in 0..rounds {
             // Before its first round a pass has no long walks.
             let may_share = params.chunk_log2 != 0;
             if may_share && (round > 0 || first == FirstPass::Resumed) {
                 let grid = offset_of!(Control, chunk_summaries_x);
-                self.walk(to, c"chunk_summaries", &self.kernels.chunk_summaries, params, grid);
+                self.walk(
+                    to,
+                    format_args!("chunk_summaries pass {pass} round {round}"),
+                    &self.kernels.chunk_summaries,
+                    params,
+                    grid,
+                );
                 let grid = offset_of!(Control, compose_summaries_x);
-                self.walk(to, c"compose_summaries", &self.kernels.compose_summaries, params, grid);
+                self.walk(
+                    to,
+                    format_args!("compose_summaries pass {pass} round {round}"),
+                    &self.kernels.compose_summaries,
+                    params,
+                    grid,
+                );
             }
             let grid = offset_of!(Control, verify_dfa_x);
-            self.walk(to, c"verify_dfa", &self.kernels.verify_dfa, params, grid);
+            self.walk(
+                to,
+                format_args!("verify_dfa pass {pass} round {round}"),
+                &self.kernels.verify_dfa,
+                params,
+                grid,
+            );
             marks.mark(to, Stage::VerifyDfa);
             if params.nfa_walkers > 0 {
                 let grid = offset_of!(Control, verify_nfa_x);
-                self.walk(to, c"verify_nfa", &self.kernels.verify_nfa, params, grid);
+                self.walk(
+                    to,
+                    format_args!("verify_nfa pass {pass} round {round}"),
+                    &self.kernels.verify_nfa,
+                    params,
+                    grid,
+                );
             }
-            let pass = if round + 1 < rounds { params.pass } else { params.pass + 1 };
-            self.schedule(to, ScanParams { pass, ..params });
+            let next = if round + 1 < rounds { pass } else { pass + 1 };
+            self.schedule(to, ScanParams { pass: next, ..params });
             marks.mark(to, Stage::VerifyNfa);
         }
     }
@@ -321,7 +386,19 @@ impl Resources {
         };
         // Slots are retired by the workgroups behind the first one.
         let of_slots = slots.as_ref().map_or(0, |_| params.slot_count.div_ceil(lanes));
-        self.dispatch(to, c"select", select, params, Grid::Groups(1 + of_slots));
+        let tile = self.shape.select_tile;
+        let (bound, count) = match hits {
+            Extent::Few => ("up to", tile.min(FEW_HITS)),
+            Extent::Tile => ("up to", tile),
+            Extent::Many => ("over", tile),
+        };
+        self.dispatch(
+            to,
+            format_args!("select from {bound} {count} hits"),
+            select,
+            params,
+            Grid::Groups(1 + of_slots),
+        );
         to.compute_to_indirect();
         if hits == Extent::Many {
             self.select_from_many(to, params);
@@ -344,8 +421,10 @@ impl Resources {
     /// Records kernels that verify the starts which hits have left open.
     pub(super) fn verify_again(&self, to: &mut Recorder, marks: &mut Marks, params: ScanParams) {
         let walked = params.of_open_starts();
+        to.label_begin(format_args!("open starts"));
         self.schedule(to, ScanParams { stage: layout::SCHEDULE_SELECTED, ..walked });
         self.record_rounds(to, marks, walked, self.shape.rounds[0], FirstPass::Prefiltered);
+        to.label_end();
     }
 
     /// Records what sorts many hits and selects from them.
@@ -356,25 +435,38 @@ impl Resources {
         let match_all = self.shape.match_kind == MatchKind::All;
         for digit in 0..params.digits(match_all, self.shape.pattern_count) {
             let params = ScanParams { stage: digit, ..params };
-            self.walk(to, c"count_digits", count_digits, params, tiles);
+            self.walk(to, format_args!("count_digits digit {digit}"), count_digits, params, tiles);
             let grid = offset_of!(Control, sum_digits_x);
-            self.walk(to, c"sum_digits", sum_digits, params, grid);
-            self.walk(to, c"move_hits", move_hits, params, tiles);
+            self.walk(to, format_args!("sum_digits digit {digit}"), sum_digits, params, grid);
+            self.walk(to, format_args!("move_hits digit {digit}"), move_hits, params, tiles);
         }
         if !match_all {
-            self.walk(to, c"link_tiles", link_tiles, params, tiles);
+            self.walk(to, format_args!("link_tiles"), link_tiles, params, tiles);
             let grid = offset_of!(Control, enter_tiles_x);
-            self.walk(to, c"enter_tiles", enter_tiles, params, grid);
+            self.walk(to, format_args!("enter_tiles"), enter_tiles, params, grid);
         }
-        self.walk(to, c"select_tiles", select_tiles, params, tiles);
+        self.walk(to, format_args!("select_tiles"), select_tiles, params, tiles);
         let grid = Grid::Scheduled(offset_of!(Control, write_matches_x));
-        self.dispatch(to, c"write_matches", write_matches, params, grid);
+        self.dispatch(to, format_args!("write_matches"), write_matches, params, grid);
         to.compute_to_indirect();
     }
 
     /// Records the kernel that decides what comes next, which belongs to `params.pass`.
     pub(super) fn schedule(&self, to: &mut Recorder, params: ScanParams) {
-        self.dispatch(to, c"schedule", &self.kernels.schedule, params, Grid::Groups(1));
+        let after = match params.stage {
+            layout::SCHEDULE_BEGIN => "begin",
+            layout::SCHEDULE_CONFIRMED => "confirm",
+            layout::SCHEDULE_SELECTED => "select",
+            layout::SCHEDULE_RESTART => "a run",
+            _ => "a round",
+        };
+        self.dispatch(
+            to,
+            format_args!("schedule after {after}, to pass {}", params.pass),
+            &self.kernels.schedule,
+            params,
+            Grid::Groups(1),
+        );
         to.compute_to_indirect();
     }
 
@@ -382,7 +474,7 @@ impl Resources {
     fn walk(
         &self,
         to: &mut Recorder,
-        label: &CStr,
+        label: fmt::Arguments,
         kernel: &Arc<ComputePipeline>,
         params: ScanParams,
         grid: usize,
@@ -395,7 +487,7 @@ impl Resources {
     fn dispatch(
         &self,
         to: &mut Recorder,
-        label: &CStr,
+        label: fmt::Arguments,
         kernel: &Arc<ComputePipeline>,
         params: ScanParams,
         grid: Grid,

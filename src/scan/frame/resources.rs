@@ -30,6 +30,8 @@ pub(crate) struct Common<'s> {
 
 /// What commands name.
 pub(super) struct Resources {
+    /// What its objects are called by.
+    pub(super) name: String,
     pub(super) kernels: Arc<Kernels>,
     pub(super) tables: Vec<Buffer>,
     pub(super) shape: FrameShape,
@@ -92,6 +94,7 @@ impl Resources {
             (layout::BINDING_RING, ring.unwrap_or(&control)),
         ];
         let resources = Resources {
+            name: name.to_owned(),
             kernels: kernels.clone(),
             tables: tables.to_vec(),
             shape: shape.clone(),
@@ -125,9 +128,11 @@ impl Resources {
     /// Records what zeroes that kernels rely on across scans: generations and stamps.
     pub(super) fn record_clear(&self, to: &mut Recorder, others: &Others) {
         let [starts, nfa, scratch, ..] = others;
+        to.label_begin(format_args!("clear"));
         for buffer in [&self.control, starts, nfa, scratch] {
             to.fill_buffer(buffer, 0, buffer.size(), 0);
         }
+        to.label_end();
         to.transfer_to_compute();
     }
 }

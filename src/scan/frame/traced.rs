@@ -39,7 +39,7 @@ impl Traced {
         let Some(trace) = device.trace() else { return Ok(None) };
         let timestamps = match device.has_transfer_queue() && device.has_host_query_reset() {
             true => {
-                let name = format!("{name}/transfer timestamps");
+                let name = format!("{name} transfer timestamps");
                 Timestamps::new(device, QueueRole::Transfer, &name, narrow(2 * copies))?
             }
             false => None,

@@ -641,7 +641,9 @@ fn kernels_are_made_or_not() {
 #[test]
 fn opening_a_device_fails_with_what_failed() {
     let _layer = layer::lock();
-    let options = TestBackend::layered_options(Validation::On);
+    let folder = tempfile::tempdir().unwrap();
+    let options = TestBackend::layered_options(Validation::On)
+        .pipeline_cache(Some(folder.path().join("pipelines")));
     let mut table = Table::new();
     let before = layer::counts();
     for hook in layer::hooks() {
@@ -651,9 +653,9 @@ fn opening_a_device_fails_with_what_failed() {
                 let opened = Backend::new(&options);
                 let listed =
                     opened.as_ref().err().is_none_or(|_| Backend::devices(&options).is_ok());
+                let opened = opened.map(drop).map_err(RingError::from);
                 let has_failed = layer::stop_failing();
                 let row = table.entry((hook.name, format!("{result:?}"))).or_default();
-                let opened = opened.map(drop).map_err(RingError::from);
                 if has_failed {
                     take_note(row, hook, result, &opened);
                 } else {
@@ -674,10 +676,12 @@ fn opening_a_device_fails_with_what_failed() {
         &[
             "vkCreateDevice",
             "vkCreateInstance",
+            "vkCreatePipelineCache",
             "vkEnumerateDeviceExtensionProperties",
             "vkEnumerateInstanceExtensionProperties",
             "vkEnumerateInstanceVersion",
             "vkEnumeratePhysicalDevices",
+            "vkGetPipelineCacheData",
         ],
     );
 }

@@ -63,6 +63,8 @@ pub enum vkscan_status {
     Vulkan = 53,
     /// The device lacks what the call takes, or was made without it.
     Unsupported = 54,
+    /// What the driver has made of kernels could not be kept.
+    PipelineCache = 55,
 
     /// The haystack does not fit the session.
     HaystackTooLarge = 60,
@@ -98,7 +100,7 @@ pub enum vkscan_status {
 }
 
 impl vkscan_status {
-    const ALL: [(vkscan_status, &CStr); 40] = {
+    const ALL: [(vkscan_status, &CStr); 41] = {
         use vkscan_status::*;
         [
             (Ok, c"all went well"),
@@ -126,6 +128,7 @@ impl vkscan_status {
             (DeviceLost, c"the Vulkan device is lost"),
             (Vulkan, c"a Vulkan call failed"),
             (Unsupported, c"the device lacks what the call takes"),
+            (PipelineCache, c"the pipeline cache was not written"),
             (HaystackTooLarge, c"the haystack does not fit the session"),
             (TooManyMatches, c"more matches than the session holds"),
             (RuleTooLarge, c"a pattern's tables do not fit the device"),
@@ -260,6 +263,7 @@ impl From<BackendError> for Failure {
             BackendError::DeviceLost => vkscan_status::DeviceLost,
             BackendError::Vulkan { .. } => vkscan_status::Vulkan,
             BackendError::Unsupported { .. } => vkscan_status::Unsupported,
+            BackendError::PipelineCache { .. } => vkscan_status::PipelineCache,
             _ => vkscan_status::Other,
         };
         Failure::new(status, error.to_string())

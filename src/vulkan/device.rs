@@ -55,6 +55,7 @@ pub(crate) struct Core {
     queue_families: Vec<u32>,
     /// What the caller's own use of the queues is kept away by.
     queue_lock: Option<Arc<dyn QueueLock>>,
+    /// The caller's; null for none.
     pipeline_cache: vk::PipelineCache,
     /// What it was made with of what is optional.
     extensions: Vec<&'static CStr>,
@@ -530,7 +531,7 @@ impl Core {
         self.host_import.as_ref()
     }
 
-    /// What pipelines are made with; null for none.
+    /// The caller's, which pipelines are made with; null for none.
     pub(super) fn pipeline_cache(&self) -> vk::PipelineCache {
         self.pipeline_cache
     }

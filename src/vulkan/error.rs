@@ -154,6 +154,13 @@ pub enum BackendError {
         needed: &'static str,
     },
 
+    /// What the driver has made of kernels could not be kept. Scans do not depend on it.
+    #[error("the pipeline cache was not written: {reason}")]
+    PipelineCache {
+        /// The file, and what is wrong with it.
+        reason: String,
+    },
+
     /// What can be done with a device of vkscan's own alone.
     #[error(
         "{what} takes a device that vkscan opened itself, and this one is the caller's: make a new device, and a \

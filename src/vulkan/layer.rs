@@ -303,6 +303,8 @@ fallible! {
     vkCreatePipelineLayout(device: vk::Device, info: *const c_void, allocator: Allocator, to: *mut vk::PipelineLayout)
         MEMORY 1;
     vkCreateShaderModule(device: vk::Device, info: *const c_void, allocator: Allocator, to: *mut vk::ShaderModule) MEMORY 1;
+    vkCreatePipelineCache(device: vk::Device, info: *const c_void, allocator: Allocator, to: *mut vk::PipelineCache) MEMORY 1;
+    vkGetPipelineCacheData(device: vk::Device, cache: vk::PipelineCache, size: *mut usize, to: *mut c_void) MEMORY 0;
     vkCreateComputePipelines(device: vk::Device, cache: vk::PipelineCache, count: u32, infos: *const c_void,
         allocator: Allocator, to: *mut vk::Pipeline) MEMORY 1;
     vkCreateDescriptorPool(device: vk::Device, info: *const c_void, allocator: Allocator, to: *mut vk::DescriptorPool)
@@ -362,6 +364,7 @@ destroying! {
     vkDestroyPipelineLayout(vk::PipelineLayout);
     vkDestroyShaderModule(vk::ShaderModule);
     vkDestroyPipeline(vk::Pipeline);
+    vkDestroyPipelineCache(vk::PipelineCache);
     vkDestroyDescriptorPool(vk::DescriptorPool);
     vkDestroyQueryPool(vk::QueryPool);
 }

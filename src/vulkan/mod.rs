@@ -11,6 +11,7 @@
 //!   call is made and every function says so.
 
 pub(crate) mod allocator;
+mod cache_file;
 pub(crate) mod command;
 pub(crate) mod copy;
 pub(crate) mod deadline;
@@ -69,6 +70,7 @@ pub use select::DeviceSelector;
 
 use crate::narrow::narrow;
 use crate::setters::setters;
+use cache_file::CacheFile;
 use command::Commands;
 use device::Device;
 use instance::Instance;
@@ -91,7 +93,8 @@ use timeline::Timeline;
 ///     .validation(Validation::FromEnvironment)
 ///     .wait_timeout(Duration::from_secs(120))
 ///     .loader_path(None)
-///     .memory_limit(Some(4 << 30));
+///     .memory_limit(Some(4 << 30))
+///     .pipeline_cache(None);
 /// let backend = Backend::new(&options)?;
 /// # Ok::<(), vkscan::BackendError>(())
 /// ```
@@ -112,6 +115,13 @@ pub struct BackendOptions {
     /// Bytes that all buffers may have together: what would be more is refused before it is allocated, with
     /// [`BackendError::LimitExceeded`]. `None`, the default, is as many as there is memory for.
     pub memory_limit: Option<u64>,
+    /// A file for what the driver has made of kernels, so that another process does not wait for that: it is read when the
+    /// device is opened, and written when the last handle of the backend is dropped and there is anything new
+    /// ([`Backend::save_pipeline_cache`] does it before). It is made if it is not there. What cannot be used is ignored with a
+    /// warning, and replaced: a file of another device, driver or version, or one that is damaged. What is no such file
+    /// at all is left as it is. The driver trusts what it reads, so that nobody else should be able to write there.
+    /// `None`, the default, is no file.
+    pub pipeline_cache: Option<PathBuf>,
 }
 
 setters!(BackendOptions {
@@ -120,6 +130,7 @@ setters!(BackendOptions {
     wait_timeout: Duration,
     loader_path: Option<PathBuf>,
     memory_limit: Option<u64>,
+    pipeline_cache: Option<PathBuf>,
 });
 
 impl Default for BackendOptions {
@@ -130,6 +141,7 @@ impl Default for BackendOptions {
             wait_timeout: Duration::from_secs(60),
             loader_path: None,
             memory_limit: None,
+            pipeline_cache: None,
         }
     }
 }
@@ -239,7 +251,10 @@ impl Backend {
         }
         let (timeout, limit) = (options.wait_timeout, options.memory_limit);
         let device = Device::new(instance, physical, info, timeout, limit)?;
-        Ok(Backend { device, pipelines: Arc::default(), options: Some(Arc::new(options.clone())) })
+        let file = options.pipeline_cache.as_deref();
+        let file = file.map(|path| CacheFile::open(&device, path)).transpose()?;
+        let pipelines = Arc::new(PipelineCache::of_file(file));
+        Ok(Backend { device, pipelines, options: Some(Arc::new(options.clone())) })
     }
 
     /// Uses a device that the caller made and goes on owning. Nothing of the caller's is destroyed, and validation is as the
@@ -325,6 +340,39 @@ impl Backend {
         };
         let device = Some(DeviceSelector::Uuid(self.device_info().uuid));
         Backend::new(&BackendOptions { device, ..(**options).clone() })
+    }
+
+    /// Writes what the driver has made of kernels so far to [`BackendOptions::pipeline_cache`], unless the file has it already.
+    /// Of several processes that write at a time the last one's is kept, and whoever reads gets a whole one.
+    ///
+    /// # Errors
+    ///
+    /// [`BackendError::PipelineCache`] if no file was named, or it cannot be written; a device of the caller's, whose pipeline
+    /// cache is the caller's, too; out of memory, a lost device, or a Vulkan call that fails.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use vkscan::{Backend, BackendOptions, RulePipeline};
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let file = folder.path().join("pipelines");
+    /// let backend = Backend::new(&BackendOptions::default().pipeline_cache(Some(file.clone())))?;
+    /// RulePipeline::new(&["a+"])?.prepare_resident(&backend, 1 << 16, 100)?;
+    /// backend.save_pipeline_cache()?;
+    /// assert!(file.exists());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn save_pipeline_cache(&self) -> Result<(), BackendError> {
+        match (self.pipelines.file(), &self.options) {
+            (Some(file), _) => file.save(),
+            (None, Some(_)) => Err(BackendError::PipelineCache {
+                reason: "no file was named for it (`BackendOptions::pipeline_cache`)".to_owned(),
+            }),
+            (None, None) => {
+                Err(BackendError::CallersDevice { what: "a pipeline cache of vkscan's own" })
+            }
+        }
     }
 
     /// Lists all devices, usable or not, in the loader's order. The one that [`Backend::new`] would

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ash::vk;
 
+use super::cache_file::CacheFile;
 use super::device::{Device, DeviceRef};
 use super::error::{BackendError, Result};
 use super::memory::Buffer;
@@ -61,12 +62,24 @@ impl Drop for SetLayout {
 
 /// Pipelines made so far, so that another session does not wait for the driver to compile them again.
 #[derive(Default)]
-pub(crate) struct PipelineCache(Mutex<HashMap<PipelineKey, Arc<ComputePipeline>>>);
+pub(crate) struct PipelineCache {
+    made: Mutex<HashMap<PipelineKey, Arc<ComputePipeline>>>,
+    /// What another process does not wait for, either.
+    file: Option<CacheFile>,
+}
 
 /// Name and specialisation.
 type PipelineKey = (String, Vec<(u32, u32)>);
 
 impl PipelineCache {
+    pub(super) fn of_file(file: Option<CacheFile>) -> PipelineCache {
+        PipelineCache { made: Mutex::default(), file }
+    }
+
+    pub(super) fn file(&self) -> Option<&CacheFile> {
+        self.file.as_ref()
+    }
+
     /// The pipeline for `kernel`. A kernel's name stands for its words and its set layout.
     pub(crate) fn get(
         &self,
@@ -78,12 +91,13 @@ impl PipelineCache {
             return Ok(pipeline.clone());
         }
         // Not under the lock: a driver takes seconds, and several threads compile at a time.
-        let pipeline = ComputePipeline::new(device, kernel)?;
+        let cache = self.file.as_ref().map_or(device.pipeline_cache(), CacheFile::raw);
+        let pipeline = ComputePipeline::new(device, cache, kernel)?;
         Ok(self.lock().entry(key).or_insert(pipeline).clone())
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<PipelineKey, Arc<ComputePipeline>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -107,7 +121,12 @@ pub(crate) struct ComputePipeline {
 }
 
 impl ComputePipeline {
-    pub(crate) fn new(device: &Arc<Device>, kernel: &KernelDesc) -> Result<Arc<ComputePipeline>> {
+    /// `cache` is the driver's, or null.
+    pub(super) fn new(
+        device: &Arc<Device>,
+        cache: vk::PipelineCache,
+        kernel: &KernelDesc,
+    ) -> Result<Arc<ComputePipeline>> {
         let name = kernel.name;
         within(
             || format!("kernel {name} (push constant bytes)"),
@@ -163,7 +182,7 @@ impl ComputePipeline {
         )];
         let created = device.call("vkCreateComputePipelines", || {
             // SAFETY: module, layout and cache exist and every pointer outlives the call.
-            unsafe { device.raw().create_compute_pipelines(device.pipeline_cache(), &infos, None) }
+            unsafe { device.raw().create_compute_pipelines(cache, &infos, None) }
                 .map_err(|(_, result)| result)
         });
         // SAFETY: pipelines do not need their module once they are made.

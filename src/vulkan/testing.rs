@@ -26,7 +26,7 @@ impl TestBackend {
         TestBackend::open(&TestBackend::layered_options(validation))
     }
 
-    fn options() -> BackendOptions {
+    pub(super) fn options() -> BackendOptions {
         BackendOptions {
             // With more than the core and synchronisation checks where the environment asks for it.
             validation: match Validation::FromEnvironment.resolved() {
@@ -44,7 +44,7 @@ impl TestBackend {
         BackendOptions { validation, loader_path, ..TestBackend::options() }
     }
 
-    fn open(options: &BackendOptions) -> TestBackend {
+    pub(super) fn open(options: &BackendOptions) -> TestBackend {
         match Backend::new(options) {
             Ok(backend) => TestBackend(Some(backend)),
             Err(error) => panic!("tests need a Vulkan device and the validation layer: {error}"),
@@ -431,6 +431,7 @@ mod tests {
             let layout = SetLayout::new(device, "multiply", &[(0, 1), (1, 2)]).unwrap();
             let pipeline = ComputePipeline::new(
                 device,
+                vk::PipelineCache::null(),
                 &KernelDesc {
                     name: "multiply",
                     words: MULTIPLY,

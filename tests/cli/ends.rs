@@ -303,3 +303,27 @@ fn a_terminal_shows_that_rules_are_being_compiled() {
     let shown = String::from_utf8_lossy(&shown);
     assert!(shown.contains("compiling 1000 rules"), "{shown:?}");
 }
+
+#[test]
+fn pipelines_are_kept_in_a_file() {
+    let folder = Folder::new();
+    folder.write("hit", "a needle");
+    let scan = |file: &str| {
+        let (code, output) = run(folder.scan("needle").args(["--pipeline-cache", file, "hit"]));
+        assert_eq!((code, &*output.stdout), (0, &b"hit:2-8: needle: needle\n"[..]));
+        stderr(&output).lines().filter(|line| line.contains("cache")).collect::<Vec<_>>().join("\n")
+    };
+    for _ in 0..2 {
+        assert_eq!(scan("kept"), "");
+    }
+    let good = fs::read(folder.path("kept")).unwrap();
+    fs::write(folder.path("kept"), &good[..good.len() - 1]).unwrap();
+    let warned = scan("kept");
+    assert!(warned.contains("\"kept\" is ignored: it is cut off"), "{warned}");
+    assert_eq!(fs::read(folder.path("kept")).unwrap(), good);
+    // Not even rules that were named by mistake are lost.
+    let warned = scan("rules/rules.regex");
+    assert!(warned.contains("is ignored: it is no pipeline cache"), "{warned}");
+    assert!(warned.contains("was not written"), "{warned}");
+    assert_eq!(fs::read(folder.path("rules/rules.regex")).unwrap(), b"needle");
+}

@@ -84,7 +84,7 @@ pub struct ScanArgs {
     pub sort: Option<Sort>,
 
     #[command(flatten)]
-    pub device: DeviceArgs,
+    pub open: OpenArgs,
     /// Most bytes of a file on the device at once. Larger files are scanned in overlapping windows of that size,
     /// with the same matches.
     #[arg(
@@ -98,22 +98,6 @@ pub struct ScanArgs {
     /// Most matches in one window, or in one file that is scanned with others.
     #[arg(long, default_value_t = 1 << 20, value_name = "N", help_heading = "Device")]
     pub max_matches: usize,
-    /// Most seconds to wait for the device at once.
-    #[arg(
-        long,
-        default_value_t = 60,
-        value_name = "SECONDS",
-        value_parser = clap::value_parser!(u64).range(1..),
-        help_heading = "Device"
-    )]
-    pub wait_timeout: u64,
-}
-
-impl ScanArgs {
-    pub fn backend_options(&self) -> BackendOptions {
-        let wait_timeout = Duration::from_secs(self.wait_timeout);
-        self.device.backend_options().wait_timeout(wait_timeout)
-    }
 }
 
 #[derive(clap::Args)]
@@ -174,6 +158,34 @@ pub struct DeviceArgs {
 impl DeviceArgs {
     pub fn backend_options(&self) -> BackendOptions {
         BackendOptions::default().device(self.device.clone())
+    }
+}
+
+/// How a device is opened.
+#[derive(clap::Args)]
+pub struct OpenArgs {
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Most seconds to wait for the device at once.
+    #[arg(
+        long,
+        default_value_t = 60,
+        value_name = "SECONDS",
+        value_parser = clap::value_parser!(u64).range(1..),
+        help_heading = "Device"
+    )]
+    pub wait_timeout: u64,
+    /// Keep what the driver makes of the kernels in this file, so that the next run begins sooner. It is made if it is
+    /// not there, and ignored with a warning where it cannot be used.
+    #[arg(long, value_name = "FILE", help_heading = "Device")]
+    pub pipeline_cache: Option<PathBuf>,
+}
+
+impl OpenArgs {
+    pub fn backend_options(&self) -> BackendOptions {
+        let wait_timeout = Duration::from_secs(self.wait_timeout);
+        let options = self.device.backend_options().wait_timeout(wait_timeout);
+        options.pipeline_cache(self.pipeline_cache.clone())
     }
 }
 

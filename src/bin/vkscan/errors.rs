@@ -84,6 +84,9 @@ pub fn backend(error: &BackendError) -> String {
         BackendError::Timeout { waited, what } => {
             format!("timed out after {waited:.3?} waiting for {what}: raise --wait-timeout")
         }
+        BackendError::StillInUse { .. } => {
+            "the device has not answered in time: raise --wait-timeout".to_owned()
+        }
         BackendError::OutOfMemory { .. } => {
             format!("{error}: lower --window-bytes or --max-matches")
         }
@@ -146,6 +149,7 @@ mod tests {
             (limit("haystack capacity"), "--window-bytes"),
             (ScanError::Read(ErrorKind::NotFound.into()), "not found"),
             (timeout.into(), "--wait-timeout"),
+            (BackendError::StillInUse { bytes: 9 }.into(), "--wait-timeout"),
             (out_of.into(), "--window-bytes"),
             (BackendError::DeviceLost.into(), "again"),
         ];

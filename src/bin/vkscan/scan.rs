@@ -45,7 +45,7 @@ fn scan(
     if inputs.is_empty() {
         tracing::warn!("there is no file to scan; --hidden and --no-ignore may show more");
     }
-    let backend = Backend::new(&args.backend_options())?;
+    let backend = Backend::new(&args.open.backend_options())?;
     let begin = Instant::now();
     let mut small_files = SmallFiles::prepare(args, pipeline, &backend, &inputs)?;
     let is_small = |input: &Input| small_files.as_ref().is_some_and(|files| files.takes(input));

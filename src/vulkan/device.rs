@@ -13,16 +13,17 @@ use ash::{ext, vk};
 use gpu_allocator::vulkan::{Allocator, AllocatorCreateDesc};
 use gpu_allocator::{AllocationSizes, AllocatorDebugSettings};
 
-use super::Validation;
 use super::allocator::{HostImport, MemoryAllocator, MemorySource};
 use super::deadline::Deadline;
 use super::debug::Names;
+use super::diagnostics;
 use super::error::{BackendError, Result};
 use super::graveyard::{Graveyard, HeldBack, Work};
 use super::info::{DeviceInfo, QueueFamily};
 use super::instance::Instance;
 use super::raw::{QueueLock, RawDevice, RawQueue};
 use super::report::Ledger;
+use super::{BackendOptions, Validation};
 use crate::narrow::narrow;
 
 // Blocks that small buffers are carved from; larger buffers get an allocation of their own. A
@@ -111,8 +112,7 @@ impl Device {
         instance: Arc<Instance>,
         physical: vk::PhysicalDevice,
         info: DeviceInfo,
-        wait_timeout: Duration,
-        memory_limit: Option<u64>,
+        options: &BackendOptions,
     ) -> Result<Arc<Device>> {
         let vulkan = instance.raw();
         let family = info.compute_family().expect("a suitable device has one");
@@ -132,7 +132,8 @@ impl Device {
             vk::PhysicalDeviceVulkan12Features::default().timeline_semaphore(true);
         let robust = vk::PhysicalDeviceFeatures::default().robust_buffer_access(true);
         let is_robust = instance.validation() == Validation::RobustAccess;
-        let extensions = info.extensions.clone();
+        let mut extensions = info.extensions.clone();
+        extensions.extend(diagnostics::wanted(&info.diagnostics, options));
         let names: Vec<_> = extensions
             .iter()
             .copied()
@@ -145,6 +146,8 @@ impl Device {
             .queue_create_infos(&queues)
             .enabled_extension_names(&names)
             .push_next(&mut v12_features);
+        let mut features = diagnostics::Features::default();
+        create = features.chain(create, &extensions);
         if is_robust {
             create = create.enabled_features(&robust).push_next(&mut robust2);
         }
@@ -170,8 +173,8 @@ impl Device {
             physical,
             raw,
             info,
-            wait_timeout,
-            memory_limit,
+            wait_timeout: options.wait_timeout,
+            memory_limit: options.memory_limit,
             queues,
             queue_lock: None,
             pipeline_cache: vk::PipelineCache::null(),

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use ash::{ext, khr, vk};
 
+use super::diagnostics;
 use super::error::{BackendError, Result};
 use super::instance::Instance;
 use super::report::MemoryHeap;
@@ -116,6 +117,8 @@ pub struct DeviceInfo {
     pub preference: Option<String>,
     /// Those of [`OPTIONAL`] that it has.
     pub(crate) extensions: Vec<&'static CStr>,
+    /// What it has of those in `diagnostics.rs`.
+    pub(crate) diagnostics: Vec<&'static CStr>,
     pub(crate) callers_queues: Option<CallersQueues>,
 }
 
@@ -299,10 +302,13 @@ pub(super) fn describe(
         unsafe { raw.get_physical_device_features2(physical, &mut features) };
     }
 
-    let extensions = match has_1_2 {
-        true => optional_extensions(instance, physical)?,
-        false => Vec::new(),
-    };
+    let (mut extensions, mut diagnostics) = (Vec::new(), Vec::new());
+    if has_1_2 {
+        let there = self::extensions(instance, physical)?;
+        let is_there = |name: &CStr| is_among(&there, name);
+        extensions.extend(OPTIONAL.into_iter().filter(|name| is_there(name)));
+        diagnostics = diagnostics::of(instance, physical, is_there);
+    }
     let (device_local_bytes, device_local_budget_bytes) = device_local_heap(instance, physical)?;
     // SAFETY: as above.
     let families = unsafe { raw.get_physical_device_queue_family_properties(physical) };
@@ -348,6 +354,7 @@ pub(super) fn describe(
         host_import_alignment: host_import_alignment(instance, physical, &extensions),
         preference: None,
         extensions,
+        diagnostics,
         callers_queues: None,
     };
     let has_subgroups = v11.subgroup_supported_stages.contains(vk::ShaderStageFlags::COMPUTE)
@@ -458,15 +465,6 @@ fn host_import_alignment(
     Some(import.min_imported_host_pointer_alignment)
 }
 
-/// Those of [`OPTIONAL`] that the device has.
-fn optional_extensions(
-    instance: &Instance,
-    physical: vk::PhysicalDevice,
-) -> Result<Vec<&'static CStr>> {
-    let extensions = extensions(instance, physical)?;
-    Ok(OPTIONAL.into_iter().filter(|name| is_among(&extensions, name)).collect())
-}
-
 /// The extensions that the device has.
 fn extensions(
     instance: &Instance,
@@ -519,6 +517,7 @@ pub(super) mod tests {
             host_import_alignment: None,
             preference: None,
             extensions: Vec::new(),
+            diagnostics: Vec::new(),
             callers_queues: None,
         }
     }

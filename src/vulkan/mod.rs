@@ -17,6 +17,7 @@ pub(crate) mod copy;
 pub(crate) mod deadline;
 mod debug;
 pub(crate) mod device;
+mod diagnostics;
 mod error;
 #[cfg(unix)]
 mod external_memory;
@@ -26,6 +27,7 @@ mod graveyard;
 pub(crate) mod import;
 mod info;
 mod instance;
+mod kernel_report;
 pub(crate) mod memory;
 pub(crate) mod pipeline;
 pub(crate) mod query;
@@ -41,6 +43,8 @@ pub(crate) mod timeline;
 pub(crate) mod layer;
 #[cfg(test)]
 pub(crate) mod narrowing;
+#[cfg(test)]
+pub(crate) mod pretence;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -61,6 +65,9 @@ pub use external_memory::{ExternalBuffer, ExternalMemory, MemoryHandle};
 pub use external_semaphore::{ExternalSemaphore, SemaphoreHandle};
 pub use graveyard::HeldBack;
 pub use info::{DeviceInfo, DeviceKind, DeviceUuid, NotAUuid, QueueFamily};
+pub use kernel_report::{
+    KernelExecutable, KernelReport, KernelRepresentation, KernelStatistic, KernelStatisticValue,
+};
 pub use raw::{
     Features, QueueLock, RawBuffer, RawCommandBuffer, RawDevice, RawHandles, RawQueue, RawScope,
     RawSemaphore, RequiredFeatures,
@@ -84,7 +91,7 @@ use timeline::Timeline;
 ///
 /// ```
 /// use std::time::Duration;
-/// use vkscan::{Backend, BackendOptions, DeviceSelector, Validation};
+/// use vkscan::{Backend, BackendOptions, DeviceSelector, KernelStatistics, Validation};
 ///
 /// let devices = Backend::devices(&BackendOptions::default())?;
 /// let preferred = devices.iter().find(|device| device.preference.is_some());
@@ -94,7 +101,8 @@ use timeline::Timeline;
 ///     .wait_timeout(Duration::from_secs(120))
 ///     .loader_path(None)
 ///     .memory_limit(Some(4 << 30))
-///     .pipeline_cache(None);
+///     .pipeline_cache(None)
+///     .kernel_statistics(KernelStatistics::Off);
 /// let backend = Backend::new(&options)?;
 /// # Ok::<(), vkscan::BackendError>(())
 /// ```
@@ -122,6 +130,9 @@ pub struct BackendOptions {
     /// at all is left as it is. The driver trusts what it reads, so that nobody else should be able to write there.
     /// `None`, the default, is no file.
     pub pipeline_cache: Option<PathBuf>,
+    /// What drivers are asked to tell of the kernels that they make ([`Backend::kernels`]). By default it is nothing, for that
+    /// takes time and memory.
+    pub kernel_statistics: KernelStatistics,
 }
 
 setters!(BackendOptions {
@@ -131,6 +142,7 @@ setters!(BackendOptions {
     loader_path: Option<PathBuf>,
     memory_limit: Option<u64>,
     pipeline_cache: Option<PathBuf>,
+    kernel_statistics: KernelStatistics,
 });
 
 impl Default for BackendOptions {
@@ -142,6 +154,7 @@ impl Default for BackendOptions {
             loader_path: None,
             memory_limit: None,
             pipeline_cache: None,
+            kernel_statistics: KernelStatistics::default(),
         }
     }
 }
@@ -190,6 +203,29 @@ impl Validation {
             }),
         }
     }
+}
+
+/// What drivers are asked to tell of the kernels that they make: [`BackendOptions::kernel_statistics`].
+///
+/// # Examples
+///
+/// ```
+/// use vkscan::{Backend, BackendOptions, KernelStatistics};
+///
+/// let options = BackendOptions::default().kernel_statistics(KernelStatistics::Statistics);
+/// let backend = Backend::new(&options)?;
+/// assert_eq!(backend.kernels()?, [], "none has been made yet");
+/// # Ok::<(), vkscan::BackendError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KernelStatistics {
+    /// Nothing.
+    #[default]
+    Off,
+    /// How long they took to make, and numbers, such as registers.
+    Statistics,
+    /// The same, and what they were compiled to, such as the device's machine code.
+    Representations,
 }
 
 /// An open device. Cloning it is cheap and gives another handle to the same device.
@@ -249,11 +285,10 @@ impl Backend {
         if info.kind == DeviceKind::Cpu {
             tracing::warn!(device = info.name, "scanning on a CPU Vulkan driver: exact, but slow");
         }
-        let (timeout, limit) = (options.wait_timeout, options.memory_limit);
-        let device = Device::new(instance, physical, info, timeout, limit)?;
+        let device = Device::new(instance, physical, info, options)?;
         let file = options.pipeline_cache.as_deref();
         let file = file.map(|path| CacheFile::open(&device, path)).transpose()?;
-        let pipelines = Arc::new(PipelineCache::of_file(file));
+        let pipelines = Arc::new(PipelineCache::new(file, options.kernel_statistics));
         Ok(Backend { device, pipelines, options: Some(Arc::new(options.clone())) })
     }
 
@@ -430,6 +465,18 @@ impl Backend {
             heaps: info::heaps(device.instance(), device.physical())?,
             block_bytes: device.memory().block_bytes(),
         })
+    }
+
+    /// The kernels that were made for sessions so far, by name, each as often as it was specialised. What drivers tell of them
+    /// takes [`BackendOptions::kernel_statistics`].
+    ///
+    /// # Errors
+    ///
+    /// Out of memory, a lost device, or a Vulkan call that fails.
+    pub fn kernels(&self) -> Result<Vec<KernelReport>, BackendError> {
+        let statistics = self.pipelines.statistics();
+        let all = self.pipelines.all();
+        all.iter().map(|made| kernel_report::of(&self.device, made, statistics)).collect()
     }
 
     /// What the device still holds of sessions, haystacks and scans that were dropped or freed while it was at them: they

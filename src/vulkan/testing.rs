@@ -252,7 +252,7 @@ mod tests {
     use super::super::pipeline::{Binding, ComputePipeline, DescriptorSet, KernelDesc, SetLayout};
     use super::super::query::Timestamps;
     use super::super::staging::StagingBuffer;
-    use super::super::{BackendError, DeviceSelector};
+    use super::super::{BackendError, DeviceSelector, KernelStatistics};
     use super::*;
 
     const TIMEOUT: Duration = Duration::from_secs(600);
@@ -432,6 +432,7 @@ mod tests {
             let pipeline = ComputePipeline::new(
                 device,
                 vk::PipelineCache::null(),
+                KernelStatistics::Off,
                 &KernelDesc {
                     name: "multiply",
                     words: MULTIPLY,

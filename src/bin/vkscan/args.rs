@@ -8,6 +8,9 @@ use vkscan::{BackendOptions, DeviceSelector, MAX_HAYSTACK_BYTES, MatchKind};
 
 use crate::errors::LEAST_WINDOW;
 
+/// Most bytes that the NFA of one rule may take, by default.
+const SIZE_LIMIT: usize = 10 << 20;
+
 /// Scans files for many regular expressions at once on a Vulkan device.
 #[derive(Parser)]
 #[command(version)]
@@ -36,6 +39,10 @@ pub enum Command {
     ///
     /// The exit status is 0 if there is such a device and 2 if there is none.
     Devices(DevicesArgs),
+    /// Say what the driver has made of the kernels that a scan runs: registers, shared memory, times.
+    ///
+    /// Each is told as often as it is specialised. What a driver does not tell is called so.
+    Kernels(KernelsArgs),
 }
 
 #[derive(clap::Args)]
@@ -114,7 +121,7 @@ pub struct RulesArgs {
     #[arg(long, value_name = "FORMAT")]
     pub rules_format: Option<RulesFormat>,
     /// Most bytes that the NFA of one rule may take.
-    #[arg(long, default_value_t = 10 << 20, value_name = "N", help_heading = "Matching")]
+    #[arg(long, default_value_t = SIZE_LIMIT, value_name = "N", help_heading = "Matching")]
     pub size_limit: usize,
 }
 
@@ -145,6 +152,41 @@ pub struct DevicesArgs {
     pub format: Format,
     #[command(flatten)]
     pub device: DeviceArgs,
+}
+
+#[derive(clap::Args)]
+pub struct KernelsArgs {
+    #[command(flatten)]
+    pub rules: OptionalRulesArgs,
+    /// How kernels are printed.
+    #[arg(long, default_value = "text", value_name = "FORMAT")]
+    pub format: Format,
+    /// Print what the driver compiled them to, too, such as the device's machine code.
+    #[arg(long)]
+    pub asm: bool,
+    #[command(flatten)]
+    pub open: OpenArgs,
+}
+
+#[derive(clap::Args)]
+pub struct OptionalRulesArgs {
+    /// The rules of the scan, as `vkscan scan` takes them; without them some of different kinds.
+    #[arg(short, long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+    /// How the rules are written; by default what the file's name and its content say.
+    #[arg(long, value_name = "FORMAT", requires = "rules")]
+    rules_format: Option<RulesFormat>,
+    /// Most bytes that the NFA of one rule may take.
+    #[arg(long, default_value_t = SIZE_LIMIT, value_name = "N")]
+    size_limit: usize,
+}
+
+impl OptionalRulesArgs {
+    /// As they are for a scan, if there are any.
+    pub fn rules(&self) -> Option<RulesArgs> {
+        let &OptionalRulesArgs { ref rules, rules_format, size_limit } = self;
+        Some(RulesArgs { rules: rules.clone()?, rules_format, size_limit })
+    }
 }
 
 #[derive(clap::Args)]

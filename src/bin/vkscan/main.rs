@@ -12,6 +12,7 @@
 //! | `summary.rs` | what `--stats` tells |
 //! | `explain.rs` | `vkscan explain` |
 //! | `devices.rs` | `vkscan devices` |
+//! | `kernels.rs` | `vkscan kernels` |
 //! | `errors.rs` | errors of the library in the command's words |
 //! | `terminal.rs` | messages, progress, and names that are safe to show |
 
@@ -20,6 +21,7 @@ mod devices;
 mod errors;
 mod explain;
 mod inputs;
+mod kernels;
 mod output;
 mod rules_file;
 mod rules_format;
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Command::Scan(args) => scan::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Devices(args) => devices::run(args),
+        Command::Kernels(args) => kernels::run(args),
     };
     status.unwrap_or_else(|error| fail(error.as_ref())).into()
 }

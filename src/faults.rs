@@ -377,7 +377,7 @@ fn stands_for(error: &BackendError, function: &'static str, result: R) -> bool {
         (R::ERROR_OUT_OF_DEVICE_MEMORY, BackendError::OutOfMemory { memory, .. }) => {
             *memory == Memory::Device || is_allocation
         }
-        (R::ERROR_DEVICE_LOST, error) => *error == BackendError::DeviceLost,
+        (R::ERROR_DEVICE_LOST, error) => matches!(error, BackendError::DeviceLost { .. }),
         (R::TIMEOUT, error) => matches!(error, BackendError::Timeout { .. }),
         (R::ERROR_INVALID_EXTERNAL_HANDLE, error) => {
             matches!(error, BackendError::InvalidHandle { .. })
@@ -412,7 +412,9 @@ fn attempt<F: Flow>(flow: &F, backend: &Backend, row: &mut Row) -> Failed {
         let again = flow.go_on(backend, &mut session);
         let is_right = match (&again, backend.is_lost()) {
             (Ok(()), false) => true,
-            (Err(error), true) => backend_error(error) == Some(&BackendError::DeviceLost),
+            (Err(error), true) => {
+                matches!(backend_error(error), Some(BackendError::DeviceLost { .. }))
+            }
             _ => false,
         };
         if !is_right {

@@ -260,7 +260,7 @@ impl From<BackendError> for Failure {
             BackendError::StillInUse { .. } => vkscan_status::StillInUse,
             BackendError::InvalidHandle { .. } => vkscan_status::InvalidHandle,
             BackendError::CallersDevice { .. } => vkscan_status::CallersDevice,
-            BackendError::DeviceLost => vkscan_status::DeviceLost,
+            BackendError::DeviceLost { .. } => vkscan_status::DeviceLost,
             BackendError::Vulkan { .. } => vkscan_status::Vulkan,
             BackendError::Unsupported { .. } => vkscan_status::Unsupported,
             BackendError::PipelineCache { .. } => vkscan_status::PipelineCache,

@@ -21,6 +21,7 @@ use super::error::{BackendError, Result};
 use super::graveyard::{Graveyard, HeldBack, Work};
 use super::info::{DeviceInfo, QueueFamily};
 use super::instance::Instance;
+use super::loss::{self, Timelines};
 use super::raw::{QueueLock, RawDevice, RawQueue};
 use super::report::Ledger;
 use super::{BackendOptions, Validation};
@@ -67,7 +68,10 @@ pub(crate) struct Core {
     info: DeviceInfo,
     wait_timeout: Duration,
     names: Names,
+    timelines: Timelines,
     lost: AtomicBool,
+    /// What is known of how it was lost.
+    loss: Mutex<String>,
     live_objects: AtomicUsize,
     owner: Owner,
     #[cfg(test)]
@@ -287,7 +291,9 @@ impl Device {
             info,
             wait_timeout: parts.wait_timeout,
             names,
+            timelines: Timelines::default(),
             lost: AtomicBool::new(false),
+            loss: Mutex::default(),
             live_objects: AtomicUsize::new(0),
             owner: parts.owner,
             #[cfg(test)]
@@ -453,10 +459,13 @@ impl Core {
 
     /// Fails if the device has been lost.
     pub(crate) fn alive(&self) -> Result<()> {
-        if self.is_lost() {
-            return Err(BackendError::DeviceLost);
-        }
-        Ok(())
+        if self.is_lost() { Err(self.loss()) } else { Ok(()) }
+    }
+
+    /// The error of a device that has been lost.
+    pub(super) fn loss(&self) -> BackendError {
+        let report = self.loss.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        BackendError::DeviceLost { report }
     }
 
     /// Makes one Vulkan call, named as in the specification. All fallible calls on the device go
@@ -467,20 +476,32 @@ impl Core {
         call: impl FnOnce() -> VkResult<T>,
     ) -> Result<T> {
         self.alive()?;
-        call().map_err(|result| {
-            let error = BackendError::from_vk(name, result);
-            if error == BackendError::DeviceLost {
-                self.lose(name);
-            }
-            error
+        call().map_err(|result| match result {
+            vk::Result::ERROR_DEVICE_LOST => self.lose(name),
+            result => BackendError::from_vk(name, result),
         })
     }
 
-    /// Remembers that the device is lost.
-    pub(super) fn lose(&self, call: &'static str) {
-        if !self.lost.swap(true, Ordering::AcqRel) {
-            tracing::error!(device = self.info.name, call, "the Vulkan device is lost");
+    /// Remembers that the device is lost, with all that is known of it.
+    pub(super) fn lose(&self, call: &'static str) -> BackendError {
+        let mut loss = self.loss.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_lost() {
+            *loss = format!("{call} says so; {}", self.timelines.describe(&self.raw));
+            if self.has(ext::device_fault::NAME)
+                && let Some(fault) = loss::fault(self.instance.raw(), &self.raw)
+            {
+                *loss += &format!("; the driver says: {fault}");
+            }
+            self.lost.store(true, Ordering::Release);
+            tracing::error!(device = self.info.name, "the Vulkan device is lost: {loss}");
         }
+        drop(loss);
+        self.loss()
+    }
+
+    /// All timelines there are.
+    pub(super) fn timelines(&self) -> &Timelines {
+        &self.timelines
     }
 
     pub(super) fn raw(&self) -> &ash::Device {

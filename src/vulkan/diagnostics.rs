@@ -1,4 +1,4 @@
-//! Extensions that tell what drivers make of kernels, for devices that vkscan opens itself.
+//! Extensions that tell what drivers make of kernels, and how a device was lost, for devices that vkscan opens itself.
 
 use std::ffi::CStr;
 
@@ -8,12 +8,14 @@ use super::instance::Instance;
 use super::{BackendOptions, KernelStatistics};
 
 const EXECUTABLES: &CStr = khr::pipeline_executable_properties::NAME;
+const FAULT: &CStr = ext::device_fault::NAME;
 const FEEDBACK: &CStr = ext::pipeline_creation_feedback::NAME;
 
 /// Features of these extensions.
 #[derive(Default)]
 pub(super) struct Features<'a> {
     executables: vk::PhysicalDevicePipelineExecutablePropertiesFeaturesKHR<'a>,
+    fault: vk::PhysicalDeviceFaultFeaturesEXT<'a>,
 }
 
 /// Those that a device has, with their features. `is_there` says whether it has an extension.
@@ -27,19 +29,22 @@ pub(super) fn of(
     if is_there(EXECUTABLES) {
         features = features.push_next(&mut found.executables);
     }
+    if is_there(FAULT) {
+        features = features.push_next(&mut found.fault);
+    }
     // SAFETY: `physical` comes from this instance, and has the extensions that structures are chained of.
     unsafe { instance.raw().get_physical_device_features2(physical, &mut features) };
     let has_executables = found.executables.pipeline_executable_info == vk::TRUE;
-    let all = [(EXECUTABLES, has_executables), (FEEDBACK, is_there(FEEDBACK))];
+    let has_fault = found.fault.device_fault == vk::TRUE;
+    let all = [(EXECUTABLES, has_executables), (FEEDBACK, is_there(FEEDBACK)), (FAULT, has_fault)];
     all.into_iter().filter_map(|(name, is_usable)| is_usable.then_some(name)).collect()
 }
 
 /// Those that a device is made with as the options ask.
 pub(super) fn wanted(there: &[&'static CStr], options: &BackendOptions) -> Vec<&'static CStr> {
-    match options.kernel_statistics {
-        KernelStatistics::Off => Vec::new(),
-        KernelStatistics::Statistics | KernelStatistics::Representations => there.to_vec(),
-    }
+    let is_wanted =
+        |name: &&CStr| *name == FAULT || options.kernel_statistics != KernelStatistics::Off;
+    there.iter().copied().filter(is_wanted).collect()
 }
 
 impl<'a> Features<'a> {
@@ -52,6 +57,10 @@ impl<'a> Features<'a> {
         if extensions.contains(&EXECUTABLES) {
             self.executables.pipeline_executable_info = vk::TRUE;
             create = create.push_next(&mut self.executables);
+        }
+        if extensions.contains(&FAULT) {
+            self.fault.device_fault = vk::TRUE;
+            create = create.push_next(&mut self.fault);
         }
         create
     }

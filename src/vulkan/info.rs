@@ -479,7 +479,8 @@ fn is_among(extensions: &[vk::ExtensionProperties], name: &CStr) -> bool {
     extensions.iter().any(|extension| extension.extension_name_as_c_str() == Ok(name))
 }
 
-fn text(text: std::result::Result<&CStr, std::ffi::FromBytesUntilNulError>) -> String {
+/// A text of the driver's; empty where it has no end.
+pub(super) fn text(text: std::result::Result<&CStr, std::ffi::FromBytesUntilNulError>) -> String {
     text.map_or_else(|_| String::new(), |text| text.to_string_lossy().into_owned())
 }
 

@@ -1,6 +1,5 @@
 //! What there is to tell of kernels: how they were specialised, and what the driver has made of them.
 
-use std::ffi::CStr;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use ash::{khr, vk};
 use super::KernelStatistics;
 use super::device::Device;
 use super::error::Result;
+use super::info::text;
 use super::pipeline::Made;
 use crate::shaders;
 
@@ -213,8 +213,8 @@ impl Driver<'_> {
                 false => Vec::new(),
             };
             Ok(KernelExecutable {
-                name: text(&one.name),
-                description: text(&one.description),
+                name: text(one.name_as_c_str()),
+                description: text(one.description_as_c_str()),
                 subgroup_size: one.subgroup_size,
                 statistics: self.statistics(&info)?,
                 representations,
@@ -239,7 +239,11 @@ impl Driver<'_> {
                     _ => KernelStatisticValue::Unsigned(one.value.u64),
                 }
             };
-            KernelStatistic { name: text(&one.name), description: text(&one.description), value }
+            KernelStatistic {
+                name: text(one.name_as_c_str()),
+                description: text(one.description_as_c_str()),
+                value,
+            }
         };
         Ok(statistics.iter().map(statistic).collect())
     }
@@ -272,18 +276,12 @@ impl Driver<'_> {
                 if is_text && data.last() == Some(&0) {
                     data.pop();
                 }
-                let (name, description) = (text(&one.name), text(&one.description));
+                let (name, description) =
+                    (text(one.name_as_c_str()), text(one.description_as_c_str()));
                 KernelRepresentation { name, description, is_text, data }
             };
         Ok(found.iter().zip(buffers).map(representation).collect())
     }
-}
-
-/// A text of the driver's, as far as its zero byte.
-fn text(chars: &[std::ffi::c_char]) -> String {
-    let bytes: &[u8] = bytemuck::cast_slice(chars);
-    let text = CStr::from_bytes_until_nul(bytes).map_or(bytes, CStr::to_bytes);
-    String::from_utf8_lossy(text).into_owned()
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ pub(crate) mod import;
 mod info;
 mod instance;
 mod kernel_report;
+mod loss;
 pub(crate) mod memory;
 pub(crate) mod pipeline;
 pub(crate) mod query;

@@ -595,7 +595,7 @@ mod tests {
         let value = device.submit(&mut [&mut commands], &timeline).unwrap();
         device.inject_lost();
         for _ in 0..2 {
-            let lost = Some(BackendError::DeviceLost);
+            let lost = Some(device.loss());
             let usage = vk::BufferUsageFlags::TRANSFER_DST;
             let another = Buffer::new(device, "another", 4, MemoryLocation::Upload, usage);
             assert_eq!(another.err(), lost);

@@ -90,11 +90,10 @@ pub fn backend(error: &BackendError) -> String {
         BackendError::OutOfMemory { .. } => {
             format!("{error}: lower --window-bytes or --max-matches")
         }
-        BackendError::DeviceLost => {
-            "the Vulkan device is lost (its driver was reset, it hung, or it was \
-            removed): run the command again"
-                .to_owned()
-        }
+        BackendError::DeviceLost { report } => format!(
+            "the Vulkan device is lost: its driver was reset, it hung, or it was removed ({report}): run \
+             the command again"
+        ),
         error => error.to_string(),
     }
 }
@@ -151,7 +150,7 @@ mod tests {
             (timeout.into(), "--wait-timeout"),
             (BackendError::StillInUse { bytes: 9 }.into(), "--wait-timeout"),
             (out_of.into(), "--window-bytes"),
-            (BackendError::DeviceLost.into(), "again"),
+            (BackendError::DeviceLost { report: "frame 0: 1 of 2".to_owned() }.into(), "1 of 2"),
         ];
         for (error, part) in scan_errors {
             let mut texts = vec![describe(&error, &rules), scan(&error, &rules)];

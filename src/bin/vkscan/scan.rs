@@ -286,7 +286,7 @@ impl Scan<'_> {
 
     /// Reports what is wrong with an input; fails if no other could fare better.
     fn failed(&mut self, input: &Input, error: InputError) -> Result<(), Box<dyn Error>> {
-        if let ScanError::Backend(BackendError::DeviceLost) = error.0.error {
+        if let ScanError::Backend(BackendError::DeviceLost { .. }) = error.0.error {
             return Err(error.0.error.into());
         }
         self.summary.failed += 1;

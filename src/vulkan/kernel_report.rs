@@ -105,6 +105,7 @@ pub struct KernelStatistic {
 /// assert_eq!(vkscan::KernelStatisticValue::Unsigned(32).to_string(), "32");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum KernelStatisticValue {
     /// Yes or no.
     Bool(bool),

@@ -219,6 +219,7 @@ impl Validation {
 /// # Ok::<(), vkscan::BackendError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum KernelStatistics {
     /// Nothing.
     #[default]

@@ -142,6 +142,7 @@ fn executable_json(executable: &KernelExecutable) -> serde_json::Value {
                 KernelStatisticValue::Signed(value) => json!(value),
                 KernelStatisticValue::Unsigned(value) => json!(value),
                 KernelStatisticValue::Float(value) => json!(value),
+                other => json!(other.to_string()),
             },
         })
     });

@@ -44,6 +44,7 @@ fn kernel_static(kernel: &Kernel) -> String {
         interface.push_constants.iter().map(|m| m.offset + m.bytes).max().unwrap_or(0);
     format!(
         "/// The kernel `shaders/{name}.comp`.
+#[allow(unused_parens, unused_variables, clippy::identity_op, clippy::precedence)]
 pub static {}: Kernel = Kernel {{
     name: {name:?},
     words: &{words:?},
@@ -51,11 +52,15 @@ pub static {}: Kernel = Kernel {{
     push_constant_bytes: {push_constant_bytes},
     push_constants: {push_constants},
     local_size: {:?},
+    local_size_ids: {:?},
+    shared_bytes: |value| {},
     spec_constants: {spec_constants},
 }};
 ",
         name.to_uppercase(),
         interface.local_size,
+        interface.local_size_ids,
+        interface.shared_bytes,
     )
 }
 
@@ -74,6 +79,15 @@ use super::{Member, Struct};
     for item in &layout.consts {
         text += &format!("{}pub const {}: u32 = {};\n", docs(&item.docs), item.name, item.value);
     }
+    let specialised: String = layout
+        .consts
+        .iter()
+        .filter_map(|item| Some((&item.name, item.name.strip_prefix("SPEC_")?)))
+        .map(|(constant, name)| format!("({constant}, {name:?}), "))
+        .collect();
+    text += &format!(
+        "/// Ids and names of all specialisation constants.\npub static SPEC_NAMES: &[(u32, &str)] = &[{specialised}];\n"
+    );
     for item in &layout.structs {
         let fields: String = item
             .fields

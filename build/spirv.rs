@@ -9,6 +9,10 @@ pub struct Interface {
     pub bindings: Vec<Binding>,
     pub push_constants: Vec<Member>,
     pub local_size: [u32; 3],
+    /// Specialisation constants that stand for these, where there are any.
+    pub local_size_ids: [Option<u32>; 3],
+    /// Bytes of shared memory as Rust has them, by `value`, which gives specialisation constants by their ids.
+    pub shared_bytes: String,
     /// By id.
     pub spec_constants: Vec<SpecConstant>,
 }
@@ -38,6 +42,7 @@ pub struct SpecConstant {
 const OP_NAME: u32 = 5;
 const OP_MEMBER_NAME: u32 = 6;
 const OP_EXECUTION_MODE: u32 = 16;
+const OP_TYPE_BOOL: u32 = 20;
 const OP_TYPE_INT: u32 = 21;
 const OP_TYPE_FLOAT: u32 = 22;
 const OP_TYPE_VECTOR: u32 = 23;
@@ -46,26 +51,37 @@ const OP_TYPE_RUNTIME_ARRAY: u32 = 29;
 const OP_TYPE_STRUCT: u32 = 30;
 const OP_TYPE_POINTER: u32 = 32;
 const OP_CONSTANT: u32 = 43;
+const OP_CONSTANT_COMPOSITE: u32 = 44;
 const OP_SPEC_CONSTANT_TRUE: u32 = 48;
 const OP_SPEC_CONSTANT_FALSE: u32 = 49;
 const OP_SPEC_CONSTANT: u32 = 50;
+const OP_SPEC_CONSTANT_COMPOSITE: u32 = 51;
+const OP_SPEC_CONSTANT_OP: u32 = 52;
 const OP_VARIABLE: u32 = 59;
 const OP_DECORATE: u32 = 71;
 const OP_MEMBER_DECORATE: u32 = 72;
+const OP_I_ADD: u32 = 128;
+const OP_I_SUB: u32 = 130;
+const OP_I_MUL: u32 = 132;
+const OP_U_DIV: u32 = 134;
 // Section 3.6, execution modes.
 const MODE_LOCAL_SIZE: u32 = 17;
 // Section 3.7, storage classes.
 const CLASS_UNIFORM_CONSTANT: u32 = 0;
 const CLASS_UNIFORM: u32 = 2;
+const CLASS_WORKGROUP: u32 = 4;
 const CLASS_PUSH_CONSTANT: u32 = 9;
 const CLASS_STORAGE_BUFFER: u32 = 12;
 // Section 3.20, decorations.
 const SPEC_ID: u32 = 1;
 const ARRAY_STRIDE: u32 = 6;
+const BUILT_IN: u32 = 11;
 const NON_WRITABLE: u32 = 24;
 const BINDING: u32 = 33;
 const DESCRIPTOR_SET: u32 = 34;
 const OFFSET: u32 = 35;
+// Section 3.21, built-ins.
+const WORKGROUP_SIZE: u32 = 25;
 
 /// Words before the first instruction (section 2.3).
 pub const HEADER_WORDS: usize = 5;
@@ -100,6 +116,9 @@ struct Module {
     types: HashMap<u32, Type>,
     constants: HashMap<u32, u32>,
     spec_constants: Vec<(u32, u32)>,
+    /// Operation and operands of constants that are worked out of others.
+    operations: HashMap<u32, (u32, Vec<u32>)>,
+    composites: HashMap<u32, Vec<u32>>,
     variables: Vec<(u32, u32)>,
     local_size: Option<[u32; 3]>,
 }
@@ -108,6 +127,7 @@ struct Module {
 pub fn reflect(words: &[u32]) -> Result<Interface, String> {
     let module = Module::read(words);
     let (mut bindings, mut push_constants) = (Vec::new(), Vec::new());
+    let mut shared = Vec::new();
     for &(id, pointer) in &module.variables {
         let Some(Type::Pointer { class, pointee }) = module.types.get(&pointer) else {
             continue;
@@ -115,6 +135,11 @@ pub fn reflect(words: &[u32]) -> Result<Interface, String> {
         match *class {
             CLASS_STORAGE_BUFFER => bindings.push(module.binding(id, *pointee)?),
             CLASS_PUSH_CONSTANT => push_constants = module.push_constants(*pointee)?,
+            CLASS_WORKGROUP => shared.push(
+                module
+                    .shared_bytes(*pointee)
+                    .map_err(|error| format!("{}: {error}", module.name(id)))?,
+            ),
             CLASS_UNIFORM | CLASS_UNIFORM_CONSTANT => {
                 return Err(format!("{}: kernels bind storage buffers only", module.name(id)));
             }
@@ -132,7 +157,15 @@ pub fn reflect(words: &[u32]) -> Result<Interface, String> {
     spec_constants
         .sort_by(|one: &SpecConstant, other| (one.id, &one.name).cmp(&(other.id, &other.name)));
     let local_size = module.local_size.ok_or("not a compute kernel: it states no local size")?;
-    Ok(Interface { bindings, push_constants, local_size, spec_constants })
+    let shared_bytes = if shared.is_empty() { "0".into() } else { shared.join(" + ") };
+    Ok(Interface {
+        bindings,
+        push_constants,
+        local_size,
+        local_size_ids: module.local_size_ids(),
+        shared_bytes,
+        spec_constants,
+    })
 }
 
 impl Module {
@@ -159,6 +192,9 @@ impl Module {
                 let value = value.first().copied().unwrap_or(0);
                 self.member_decorations.insert((*id, *member, *decoration), value);
             }
+            (OP_TYPE_BOOL, [id]) => {
+                self.types.insert(*id, Type::Scalar { bytes: 4 });
+            }
             (OP_TYPE_INT | OP_TYPE_FLOAT, [id, bits, ..]) => {
                 self.types.insert(*id, Type::Scalar { bytes: bits / 8 });
             }
@@ -184,6 +220,12 @@ impl Module {
             (OP_SPEC_CONSTANT, [_, id, value, ..]) => self.spec_constants.push((*id, *value)),
             (OP_SPEC_CONSTANT_TRUE, [_, id]) => self.spec_constants.push((*id, 1)),
             (OP_SPEC_CONSTANT_FALSE, [_, id]) => self.spec_constants.push((*id, 0)),
+            (OP_CONSTANT_COMPOSITE | OP_SPEC_CONSTANT_COMPOSITE, [_, id, parts @ ..]) => {
+                self.composites.insert(*id, parts.to_vec());
+            }
+            (OP_SPEC_CONSTANT_OP, [_, id, operation, operands @ ..]) => {
+                self.operations.insert(*id, (*operation, operands.to_vec()));
+            }
             (OP_VARIABLE, [pointer, id, ..]) => self.variables.push((*id, *pointer)),
             (OP_EXECUTION_MODE, [_, MODE_LOCAL_SIZE, x, y, z]) => {
                 self.local_size = Some([*x, *y, *z])
@@ -250,6 +292,56 @@ impl Module {
             }
         }
         Ok(found)
+    }
+
+    /// What the size of a workgroup is taken from, where that is specialised.
+    fn local_size_ids(&self) -> [Option<u32>; 3] {
+        let is_size = |id: &&u32| self.decorations.get(&(**id, BUILT_IN)) == Some(&WORKGROUP_SIZE);
+        let parts = self.composites.keys().find(is_size).map(|id| &self.composites[id]);
+        [0, 1, 2].map(|axis| self.decorations.get(&(*parts?.get(axis)?, SPEC_ID)).copied())
+    }
+
+    /// Bytes of what is in shared memory, as Rust: nothing says how it is laid out there, so that its parts are added up.
+    fn shared_bytes(&self, id: u32) -> Result<String, String> {
+        match self.types.get(&id) {
+            Some(Type::Scalar { bytes }) => Ok(bytes.to_string()),
+            Some(Type::Vector { element, count }) => {
+                Ok(format!("{} * {count}", self.shared_bytes(*element)?))
+            }
+            Some(Type::Array { element, count_id, .. }) => {
+                let (element, count) = (self.shared_bytes(*element)?, self.expression(*count_id)?);
+                Ok(format!("({element}) * {count}"))
+            }
+            Some(Type::Struct { members, .. }) => {
+                let members: Result<Vec<_>, _> =
+                    members.iter().map(|&member| self.shared_bytes(member)).collect();
+                Ok(members?.join(" + "))
+            }
+            _ => Err("its size in shared memory is not known".into()),
+        }
+    }
+
+    /// A constant number as Rust, as in [`Interface::shared_bytes`].
+    fn expression(&self, id: u32) -> Result<String, String> {
+        if let Some(value) = self.constants.get(&id) {
+            return Ok(value.to_string());
+        }
+        if let Some(spec_id) = self.decorations.get(&(id, SPEC_ID)) {
+            return Ok(format!("value({spec_id})"));
+        }
+        let Some((operation, [left, right])) =
+            self.operations.get(&id).map(|(operation, operands)| (*operation, &operands[..]))
+        else {
+            return Err("a constant that is not understood".into());
+        };
+        let sign = match operation {
+            OP_I_ADD => '+',
+            OP_I_SUB => '-',
+            OP_I_MUL => '*',
+            OP_U_DIV => '/',
+            other => return Err(format!("a constant by operation {other}")),
+        };
+        Ok(format!("({} {sign} {})", self.expression(*left)?, self.expression(*right)?))
     }
 
     /// Size in bytes of a scalar, vector or array of them.

@@ -377,7 +377,7 @@ fn stands_for(error: &BackendError, function: &'static str, result: R) -> bool {
         (R::ERROR_OUT_OF_DEVICE_MEMORY, BackendError::OutOfMemory { memory, .. }) => {
             *memory == Memory::Device || is_allocation
         }
-        (R::ERROR_DEVICE_LOST, error) => *error == BackendError::DeviceLost,
+        (R::ERROR_DEVICE_LOST, error) => matches!(error, BackendError::DeviceLost { .. }),
         (R::TIMEOUT, error) => matches!(error, BackendError::Timeout { .. }),
         (R::ERROR_INVALID_EXTERNAL_HANDLE, error) => {
             matches!(error, BackendError::InvalidHandle { .. })
@@ -412,7 +412,9 @@ fn attempt<F: Flow>(flow: &F, backend: &Backend, row: &mut Row) -> Failed {
         let again = flow.go_on(backend, &mut session);
         let is_right = match (&again, backend.is_lost()) {
             (Ok(()), false) => true,
-            (Err(error), true) => backend_error(error) == Some(&BackendError::DeviceLost),
+            (Err(error), true) => {
+                matches!(backend_error(error), Some(BackendError::DeviceLost { .. }))
+            }
             _ => false,
         };
         if !is_right {
@@ -641,7 +643,9 @@ fn kernels_are_made_or_not() {
 #[test]
 fn opening_a_device_fails_with_what_failed() {
     let _layer = layer::lock();
-    let options = TestBackend::layered_options(Validation::On);
+    let folder = tempfile::tempdir().unwrap();
+    let options = TestBackend::layered_options(Validation::On)
+        .pipeline_cache(Some(folder.path().join("pipelines")));
     let mut table = Table::new();
     let before = layer::counts();
     for hook in layer::hooks() {
@@ -651,9 +655,9 @@ fn opening_a_device_fails_with_what_failed() {
                 let opened = Backend::new(&options);
                 let listed =
                     opened.as_ref().err().is_none_or(|_| Backend::devices(&options).is_ok());
+                let opened = opened.map(drop).map_err(RingError::from);
                 let has_failed = layer::stop_failing();
                 let row = table.entry((hook.name, format!("{result:?}"))).or_default();
-                let opened = opened.map(drop).map_err(RingError::from);
                 if has_failed {
                     take_note(row, hook, result, &opened);
                 } else {
@@ -674,10 +678,12 @@ fn opening_a_device_fails_with_what_failed() {
         &[
             "vkCreateDevice",
             "vkCreateInstance",
+            "vkCreatePipelineCache",
             "vkEnumerateDeviceExtensionProperties",
             "vkEnumerateInstanceExtensionProperties",
             "vkEnumerateInstanceVersion",
             "vkEnumeratePhysicalDevices",
+            "vkGetPipelineCacheData",
         ],
     );
 }

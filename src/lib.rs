@@ -29,6 +29,8 @@
 //!   [`RulePlan`] tells how a rule is looked for ([`Factor`]), and why it may be slow ([`RuleBound`]).
 //! - Choose a device: [`Backend`], as [`BackendOptions`] say ([`DeviceSelector`], [`Validation`]).
 //!   [`Backend::devices`] lists each as a [`DeviceInfo`] ([`DeviceKind`], [`DeviceUuid`], [`QueueFamily`]).
+//! - See what a driver makes of kernels, as [`KernelStatistics`] ask for: a [`KernelReport`] has each [`KernelExecutable`]
+//!   with every [`KernelStatistic`] ([`KernelStatisticValue`]) and [`KernelRepresentation`].
 //! - Or use one that the program has already: a [`RawDevice`] for [`Backend::from_raw`], with a [`RawQueue`] or two,
 //!   a [`QueueLock`] and a [`MemoryAllocator`] ([`MemoryRequest`], [`MemoryRange`], [`MemoryLocation`]), made as
 //!   [`RequiredFeatures`] say ([`Features`]). [`RawHandles`] lead back.
@@ -133,7 +135,8 @@ pub use scan::{
 pub use trace::{Trace, TraceCounter, TraceEvent, TraceSpan, TraceTrack};
 pub use vulkan::{
     Backend, BackendError, BackendOptions, Capture, DeviceInfo, DeviceKind, DeviceSelector,
-    DeviceUuid, Features, HeldBack, Memory, MemoryAllocator, MemoryHeap, MemoryLocation,
+    DeviceUuid, Features, HeldBack, KernelExecutable, KernelReport, KernelRepresentation,
+    KernelStatistic, KernelStatisticValue, KernelStatistics, Memory, MemoryAllocator, MemoryHeap, MemoryLocation,
     MemoryRange, MemoryReport, MemoryRequest, MemoryUse, NotAUuid, QueueFamily, QueueLock,
     RawBuffer, RawCommandBuffer, RawDevice, RawHandles, RawQueue, RawScope, RawSemaphore,
     RequiredFeatures, Validation, ValidationLog,

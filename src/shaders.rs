@@ -19,6 +19,10 @@ pub struct Kernel {
     pub push_constants: &'static [Member],
     /// Invocations in a workgroup along x, y and z.
     pub local_size: [u32; 3],
+    /// Ids of the specialisation constants that stand for these, where there are any.
+    pub local_size_ids: [Option<u32>; 3],
+    /// Bytes of shared memory, by specialisation constants' values, which are asked for by their ids. A driver may take more.
+    pub shared_bytes: fn(&dyn Fn(u32) -> u32) -> u32,
     /// By id.
     pub spec_constants: &'static [SpecConstant],
 }

@@ -103,6 +103,26 @@ fn several_backends_share_a_queue() {
 }
 
 #[test]
+fn a_pipeline_cache_of_the_programs_stays_the_programs() {
+    let program = program();
+    let rules = RulePipeline::new(&PATTERNS).unwrap();
+    let info = vk::PipelineCacheCreateInfo::default();
+    // SAFETY: the device is the program's, and outlives the cache.
+    let cache = unsafe { program.device.create_pipeline_cache(&info, None) }.unwrap();
+    let backend = backend(program.raw_device().pipeline_cache(cache.as_raw())).unwrap();
+    scan(&backend, &rules).unwrap();
+    let error = backend.save_pipeline_cache().unwrap_err();
+    assert!(matches!(error, BackendError::CallersDevice { .. }), "{error}");
+    drop(backend);
+    // SAFETY: as above; nobody else uses it any more.
+    unsafe {
+        program.device.get_pipeline_cache_data(cache).unwrap();
+        program.device.destroy_pipeline_cache(cache, None);
+    }
+    program.end().unwrap();
+}
+
+#[test]
 fn a_device_of_the_programs_is_not_opened_anew() {
     let program = program();
     let backend = backend(program.raw_device()).unwrap();

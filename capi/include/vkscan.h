@@ -198,6 +198,9 @@ typedef enum {
      * A capture did not come about.
      */
     VKSCAN_STATUS_CAPTURE_FAILED = 56,
+     * What the driver has made of kernels could not be kept.
+     */
+    VKSCAN_STATUS_PIPELINE_CACHE = 57,
     /**
      * The haystack does not fit the session.
      */
@@ -604,6 +607,12 @@ typedef struct {
      * is allocated. 0, the default, is as many as there is memory for.
      */
     uint64_t memory_limit;
+    /**
+     * A file that is read when the device is opened, and written when the backend is freed: what the driver has made of
+     * kernels, so that another process does not wait for that. It is made if it is not there. What cannot be used is
+     * ignored and replaced, and what is no such file at all is left as it is. NULL, the default, is none.
+     */
+    const char *pipeline_cache;
 } vkscan_backend_options;
 
 /**
@@ -1708,6 +1717,14 @@ vkscan_status vkscan_backend_open(const vkscan_backend_options *options,
  */
 vkscan_status vkscan_backend_reopen(const vkscan_backend *backend,
                                     vkscan_backend **anew);
+
+/**
+ * Writes what the driver has made of kernels so far to the options' `pipeline_cache`, unless the file has it already.
+ *
+ * It fails with VKSCAN_STATUS_PIPELINE_CACHE if no file was named or it cannot be written, and with
+ * VKSCAN_STATUS_CALLERS_DEVICE where the device is the caller's.
+ */
+vkscan_status vkscan_backend_save_pipeline_cache(const vkscan_backend *backend);
 
 /**
  * Frees a backend. Sessions, tickets and haystacks that were made from it go on working: the device is closed with the

@@ -46,6 +46,10 @@ pub struct vkscan_backend_options {
     /// Bytes that all buffers may have together: what would be more fails with VKSCAN_STATUS_LIMIT_EXCEEDED before it
     /// is allocated. 0, the default, is as many as there is memory for.
     pub memory_limit: u64,
+    /// A file that is read when the device is opened, and written when the backend is freed: what the driver has made of
+    /// kernels, so that another process does not wait for that. It is made if it is not there. What cannot be used is
+    /// ignored and replaced, and what is no such file at all is left as it is. NULL, the default, is none.
+    pub pipeline_cache: *const c_char,
 }
 
 /// What kind of device it is, the most preferred first.
@@ -204,12 +208,13 @@ pub(crate) fn c_text(text: &str) -> CString {
 /// `options` is null or points to as many bytes as the struct says it has, and its texts end with a zero byte.
 unsafe fn read_options(options: *const vkscan_backend_options) -> Result<BackendOptions, Failure> {
     // SAFETY: as the caller promises.
-    let (options, device, loader_path) = unsafe {
+    let (options, device, loader_path, pipeline_cache) = unsafe {
         let options = border::read_or(options, "options", default_options())?;
         (
             options,
             border::text(options.device, "device")?,
             border::text(options.loader_path, "loader_path")?,
+            border::text(options.pipeline_cache, "pipeline_cache")?,
         )
     };
     let validation = match options.validation {
@@ -230,7 +235,8 @@ unsafe fn read_options(options: *const vkscan_backend_options) -> Result<Backend
         .validation(validation)
         .wait_timeout(Duration::from_millis(options.wait_timeout_ms))
         .loader_path(loader_path.map(PathBuf::from))
-        .memory_limit(some_limit(options.memory_limit)))
+        .memory_limit(some_limit(options.memory_limit))
+        .pipeline_cache(pipeline_cache.map(PathBuf::from)))
 }
 
 /// 0 is no limit.
@@ -251,6 +257,7 @@ fn default_options() -> vkscan_backend_options {
         loader_path: ptr::null(),
         wait_timeout_ms: default_timeout_ms(),
         memory_limit: 0,
+        pipeline_cache: ptr::null(),
     }
 }
 
@@ -353,6 +360,17 @@ pub unsafe extern "C" fn vkscan_backend_reopen(
         to.set(vkscan_backend::new(of(backend)?.reopen()?));
         Ok(())
     })
+}
+
+/// Writes what the driver has made of kernels so far to the options' `pipeline_cache`, unless the file has it already.
+///
+/// It fails with VKSCAN_STATUS_PIPELINE_CACHE if no file was named or it cannot be written, and with
+/// VKSCAN_STATUS_CALLERS_DEVICE where the device is the caller's.
+#[unsafe(no_mangle)]
+pub extern "C" fn vkscan_backend_save_pipeline_cache(
+    backend: Option<&vkscan_backend>,
+) -> vkscan_status {
+    run(|| Ok(of(backend)?.save_pipeline_cache()?))
 }
 
 /// Frees a backend. Sessions, tickets and haystacks that were made from it go on working: the device is closed with the

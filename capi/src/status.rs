@@ -67,6 +67,8 @@ pub enum vkscan_status {
     RenderDocMissing = 55,
     /// A capture did not come about.
     CaptureFailed = 56,
+    /// What the driver has made of kernels could not be kept.
+    PipelineCache = 57,
 
     /// The haystack does not fit the session.
     HaystackTooLarge = 60,
@@ -102,7 +104,7 @@ pub enum vkscan_status {
 }
 
 impl vkscan_status {
-    const ALL: [(vkscan_status, &CStr); 42] = {
+    const ALL: [(vkscan_status, &CStr); 43] = {
         use vkscan_status::*;
         [
             (Ok, c"all went well"),
@@ -132,6 +134,7 @@ impl vkscan_status {
             (Unsupported, c"the device lacks what the call takes"),
             (RenderDocMissing, c"nothing can be captured without RenderDoc"),
             (CaptureFailed, c"no capture was made"),
+            (PipelineCache, c"the pipeline cache was not written"),
             (HaystackTooLarge, c"the haystack does not fit the session"),
             (TooManyMatches, c"more matches than the session holds"),
             (RuleTooLarge, c"a pattern's tables do not fit the device"),
@@ -263,11 +266,12 @@ impl From<BackendError> for Failure {
             BackendError::StillInUse { .. } => vkscan_status::StillInUse,
             BackendError::InvalidHandle { .. } => vkscan_status::InvalidHandle,
             BackendError::CallersDevice { .. } => vkscan_status::CallersDevice,
-            BackendError::DeviceLost => vkscan_status::DeviceLost,
+            BackendError::DeviceLost { .. } => vkscan_status::DeviceLost,
             BackendError::Vulkan { .. } => vkscan_status::Vulkan,
             BackendError::Unsupported { .. } => vkscan_status::Unsupported,
             BackendError::RenderDocMissing { .. } => vkscan_status::RenderDocMissing,
             BackendError::CaptureFailed { .. } => vkscan_status::CaptureFailed,
+            BackendError::PipelineCache { .. } => vkscan_status::PipelineCache,
             _ => vkscan_status::Other,
         };
         Failure::new(status, error.to_string())

@@ -123,7 +123,7 @@ pub struct RingNotPublished {
 impl RingError {
     /// Whether the device was lost.
     pub(super) fn is_loss(&self) -> bool {
-        matches!(self, RingError::Scan(ScanError::Backend(BackendError::DeviceLost)))
+        matches!(self, RingError::Scan(ScanError::Backend(BackendError::DeviceLost { .. })))
     }
 }
 

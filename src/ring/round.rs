@@ -118,7 +118,7 @@ impl Awaited {
             let Some(one) = self.lock().get(index).cloned() else { return Ok(()) };
             match one.wait() {
                 // Who collects makes the session anew.
-                Ok(()) | Err(BackendError::DeviceLost) => index += 1,
+                Ok(()) | Err(BackendError::DeviceLost { .. }) => index += 1,
                 Err(error) => return Err(error.into()),
             }
         }

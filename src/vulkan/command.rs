@@ -27,6 +27,7 @@ const MAX_PUSHED: usize = 128;
 /// into it, and leaves that to the device when it is dropped before the device has run it.
 pub(crate) struct Commands {
     device: Arc<Device>,
+    name: Arc<str>,
     role: QueueRole,
     raw: vk::CommandBuffer,
     work: Work,
@@ -51,7 +52,8 @@ impl Commands {
         let work = Work { device: DeviceRef::new(device), pool, kept: Vec::new(), pending: None };
         let device = device.clone();
         let raw = vk::CommandBuffer::null();
-        let mut commands = Commands { device: device.clone(), role, raw, work, recorded: false };
+        let (name, recorded) = (Arc::from(name), false);
+        let mut commands = Commands { device: device.clone(), name, role, raw, work, recorded };
         let info = vk::CommandBufferAllocateInfo::default()
             .command_pool(pool)
             .level(vk::CommandBufferLevel::PRIMARY)
@@ -60,7 +62,7 @@ impl Commands {
             // SAFETY: the pool exists, and no other thread sees it.
             unsafe { device.raw().allocate_command_buffers(&info) }
         })?[0];
-        device.names().set(commands.raw, name);
+        device.names().set(commands.raw, &commands.name);
         Ok(commands)
     }
 
@@ -169,7 +171,7 @@ impl Device {
         let wait_count = usize::from(after.is_some());
         // Values must be signalled in order, so they are given out under the queue's lock.
         let value = self.on_queue(role, |queue| {
-            let value = timeline.submitted().load(Ordering::Relaxed) + 1;
+            let value = timeline.progress().submitted.load(Ordering::Relaxed) + 1;
             let values = [value];
             let mut signal = vk::TimelineSemaphoreSubmitInfo::default()
                 .wait_semaphore_values(&wait_values[..wait_count])
@@ -185,7 +187,8 @@ impl Device {
                 // name, until they have run. The queue is locked.
                 unsafe { self.raw().queue_submit(queue, &submits, vk::Fence::null()) }
             })?;
-            timeline.submitted().store(value, Ordering::Relaxed);
+            let last = submitted.iter().flatten().last().map(|commands| commands.name.clone());
+            timeline.progress().submit(value, last);
             self.count_submission();
             Ok(value)
         })??;
@@ -206,9 +209,9 @@ impl Device {
         timeline: &Arc<Timeline>,
     ) -> Result<u64> {
         self.on_queue(QueueRole::Compute, |queue| {
-            let value = timeline.submitted().load(Ordering::Relaxed) + 1;
+            let value = timeline.progress().submitted.load(Ordering::Relaxed) + 1;
             self.submit_semaphores(queue, waits, &[timeline.at(value)])?;
-            timeline.submitted().store(value, Ordering::Relaxed);
+            timeline.progress().submit(value, None);
             Ok(value)
         })?
     }

@@ -13,18 +13,19 @@ use ash::{ext, vk};
 use gpu_allocator::vulkan::{Allocator, AllocatorCreateDesc};
 use gpu_allocator::{AllocationSizes, AllocatorDebugSettings};
 
-use super::BackendOptions;
-use super::Validation;
 use super::allocator::{HostImport, MemoryAllocator, MemorySource};
 use super::clock::{Calibration, Clock};
 use super::deadline::Deadline;
 use super::debug::Names;
+use super::diagnostics;
 use super::error::{BackendError, Result};
 use super::graveyard::{Graveyard, HeldBack, Work};
 use super::info::{DeviceInfo, QueueFamily};
 use super::instance::Instance;
+use super::loss::{self, Timelines};
 use super::raw::{QueueLock, RawDevice, RawQueue};
 use super::report::Ledger;
+use super::{BackendOptions, Validation};
 use crate::Trace;
 use crate::narrow::narrow;
 
@@ -58,6 +59,7 @@ pub(crate) struct Core {
     queue_families: Vec<u32>,
     /// What the caller's own use of the queues is kept away by.
     queue_lock: Option<Arc<dyn QueueLock>>,
+    /// The caller's; null for none.
     pipeline_cache: vk::PipelineCache,
     /// What it was made with of what is optional.
     extensions: Vec<&'static CStr>,
@@ -72,10 +74,13 @@ pub(crate) struct Core {
     info: DeviceInfo,
     wait_timeout: Duration,
     names: Names,
+    timelines: Timelines,
     lost: AtomicBool,
     /// Submissions of ours so far, and whether others may submit commands of ours.
     submissions: AtomicU64,
     is_shared: AtomicBool,
+    /// What is known of how it was lost.
+    loss: Mutex<String>,
     live_objects: AtomicUsize,
     owner: Owner,
     #[cfg(test)]
@@ -144,7 +149,8 @@ impl Device {
             .host_query_reset(has_host_query_reset);
         let robust = vk::PhysicalDeviceFeatures::default().robust_buffer_access(true);
         let is_robust = instance.validation() == Validation::RobustAccess;
-        let extensions = info.extensions.clone();
+        let mut extensions = info.extensions.clone();
+        extensions.extend(diagnostics::wanted(&info.diagnostics, options));
         let names: Vec<_> = extensions
             .iter()
             .copied()
@@ -157,6 +163,8 @@ impl Device {
             .queue_create_infos(&queues)
             .enabled_extension_names(&names)
             .push_next(&mut v12_features);
+        let mut features = diagnostics::Features::default();
+        create = features.chain(create, &extensions);
         if is_robust {
             create = create.enabled_features(&robust).push_next(&mut robust2);
         }
@@ -305,9 +313,11 @@ impl Device {
             info,
             wait_timeout: parts.wait_timeout,
             names,
+            timelines: Timelines::default(),
             lost: AtomicBool::new(false),
             submissions: AtomicU64::new(0),
             is_shared: AtomicBool::new(matches!(parts.owner, Owner::Caller(_))),
+            loss: Mutex::default(),
             live_objects: AtomicUsize::new(0),
             owner: parts.owner,
             #[cfg(test)]
@@ -488,10 +498,13 @@ impl Core {
 
     /// Fails if the device has been lost.
     pub(crate) fn alive(&self) -> Result<()> {
-        if self.is_lost() {
-            return Err(BackendError::DeviceLost);
-        }
-        Ok(())
+        if self.is_lost() { Err(self.loss()) } else { Ok(()) }
+    }
+
+    /// The error of a device that has been lost.
+    pub(super) fn loss(&self) -> BackendError {
+        let report = self.loss.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        BackendError::DeviceLost { report }
     }
 
     /// Makes one Vulkan call, named as in the specification. All fallible calls on the device go
@@ -502,20 +515,32 @@ impl Core {
         call: impl FnOnce() -> VkResult<T>,
     ) -> Result<T> {
         self.alive()?;
-        call().map_err(|result| {
-            let error = BackendError::from_vk(name, result);
-            if error == BackendError::DeviceLost {
-                self.lose(name);
-            }
-            error
+        call().map_err(|result| match result {
+            vk::Result::ERROR_DEVICE_LOST => self.lose(name),
+            result => BackendError::from_vk(name, result),
         })
     }
 
-    /// Remembers that the device is lost.
-    pub(super) fn lose(&self, call: &'static str) {
-        if !self.lost.swap(true, Ordering::AcqRel) {
-            tracing::error!(device = self.info.name, call, "the Vulkan device is lost");
+    /// Remembers that the device is lost, with all that is known of it.
+    pub(super) fn lose(&self, call: &'static str) -> BackendError {
+        let mut loss = self.loss.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_lost() {
+            *loss = format!("{call} says so; {}", self.timelines.describe(&self.raw));
+            if self.has(ext::device_fault::NAME)
+                && let Some(fault) = loss::fault(self.instance.raw(), &self.raw)
+            {
+                *loss += &format!("; the driver says: {fault}");
+            }
+            self.lost.store(true, Ordering::Release);
+            tracing::error!(device = self.info.name, "the Vulkan device is lost: {loss}");
         }
+        drop(loss);
+        self.loss()
+    }
+
+    /// All timelines there are.
+    pub(super) fn timelines(&self) -> &Timelines {
+        &self.timelines
     }
 
     pub(super) fn raw(&self) -> &ash::Device {
@@ -589,7 +614,7 @@ impl Core {
         self.host_import.as_ref()
     }
 
-    /// What pipelines are made with; null for none.
+    /// The caller's, which pipelines are made with; null for none.
     pub(super) fn pipeline_cache(&self) -> vk::PipelineCache {
         self.pipeline_cache
     }

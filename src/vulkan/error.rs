@@ -154,6 +154,13 @@ pub enum BackendError {
         needed: &'static str,
     },
 
+    /// What the driver has made of kernels could not be kept. Scans do not depend on it.
+    #[error("the pipeline cache was not written: {reason}")]
+    PipelineCache {
+        /// The file, and what is wrong with it.
+        reason: String,
+    },
+
     /// What can be done with a device of vkscan's own alone.
     #[error(
         "{what} takes a device that vkscan opened itself, and this one is the caller's: make a new device, and a \
@@ -180,9 +187,12 @@ pub enum BackendError {
 
     /// The device is gone (driver reset, hang, removal). Every later call on this backend says so.
     #[error(
-        "the Vulkan device is lost; drop everything made from this backend and create a new one"
+        "the Vulkan device is lost ({report}); drop everything made from this backend and create a new one"
     )]
-    DeviceLost,
+    DeviceLost {
+        /// Which call said so, what was under way then, and what the driver says, as far as that is known.
+        report: String,
+    },
 
     /// Any other Vulkan call that failed.
     #[error("{call} failed: {result}; this is unexpected: run with VKSCAN_VALIDATION=1 to see why")]
@@ -241,7 +251,9 @@ impl BackendError {
         let out_of =
             |memory| BackendError::OutOfMemory { memory, bytes: None, what: call.to_owned() };
         match result {
-            vk::Result::ERROR_DEVICE_LOST => BackendError::DeviceLost,
+            vk::Result::ERROR_DEVICE_LOST => {
+                BackendError::DeviceLost { report: format!("{call} says so") }
+            }
             vk::Result::ERROR_OUT_OF_HOST_MEMORY => out_of(Memory::Host),
             vk::Result::ERROR_OUT_OF_DEVICE_MEMORY => out_of(Memory::Device),
             result => BackendError::Vulkan { call, result },

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use ash::{ext, khr, vk};
 
+use super::diagnostics;
 use super::error::{BackendError, Result};
 use super::instance::Instance;
 use super::report::MemoryHeap;
@@ -120,6 +121,8 @@ pub struct DeviceInfo {
     pub(crate) extensions: Vec<&'static CStr>,
     /// The feature hostQueryReset.
     pub(crate) has_host_query_reset: bool,
+    /// What it has of those in `diagnostics.rs`.
+    pub(crate) diagnostics: Vec<&'static CStr>,
     pub(crate) callers_queues: Option<CallersQueues>,
 }
 
@@ -303,10 +306,13 @@ pub(super) fn describe(
         unsafe { raw.get_physical_device_features2(physical, &mut features) };
     }
 
-    let extensions = match has_1_2 {
-        true => optional_extensions(instance, physical)?,
-        false => Vec::new(),
-    };
+    let (mut extensions, mut diagnostics) = (Vec::new(), Vec::new());
+    if has_1_2 {
+        let there = self::extensions(instance, physical)?;
+        let is_there = |name: &CStr| is_among(&there, name);
+        extensions.extend(OPTIONAL.into_iter().filter(|name| is_there(name)));
+        diagnostics = diagnostics::of(instance, physical, is_there);
+    }
     let (device_local_bytes, device_local_budget_bytes) = device_local_heap(instance, physical)?;
     // SAFETY: as above.
     let families = unsafe { raw.get_physical_device_queue_family_properties(physical) };
@@ -353,6 +359,7 @@ pub(super) fn describe(
         preference: None,
         extensions,
         has_host_query_reset: v12_features.host_query_reset == vk::TRUE,
+        diagnostics,
         callers_queues: None,
     };
     let has_subgroups = v11.subgroup_supported_stages.contains(vk::ShaderStageFlags::COMPUTE)
@@ -463,15 +470,6 @@ fn host_import_alignment(
     Some(import.min_imported_host_pointer_alignment)
 }
 
-/// Those of [`OPTIONAL`] that the device has.
-fn optional_extensions(
-    instance: &Instance,
-    physical: vk::PhysicalDevice,
-) -> Result<Vec<&'static CStr>> {
-    let extensions = extensions(instance, physical)?;
-    Ok(OPTIONAL.into_iter().filter(|name| is_among(&extensions, name)).collect())
-}
-
 /// The extensions that the device has.
 fn extensions(
     instance: &Instance,
@@ -486,7 +484,8 @@ fn is_among(extensions: &[vk::ExtensionProperties], name: &CStr) -> bool {
     extensions.iter().any(|extension| extension.extension_name_as_c_str() == Ok(name))
 }
 
-fn text(text: std::result::Result<&CStr, std::ffi::FromBytesUntilNulError>) -> String {
+/// A text of the driver's; empty where it has no end.
+pub(super) fn text(text: std::result::Result<&CStr, std::ffi::FromBytesUntilNulError>) -> String {
     text.map_or_else(|_| String::new(), |text| text.to_string_lossy().into_owned())
 }
 
@@ -525,6 +524,7 @@ pub(super) mod tests {
             preference: None,
             extensions: Vec::new(),
             has_host_query_reset: false,
+            diagnostics: Vec::new(),
             callers_queues: None,
         }
     }

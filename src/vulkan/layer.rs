@@ -11,6 +11,7 @@ use ash::vk;
 use vk::{Handle, Result as R};
 
 use super::narrowing::{self, Narrowing};
+use super::pretence;
 
 /// The path of the loader that has the layer.
 pub(crate) const PATH: &str = "vkscan's own, for tests";
@@ -154,6 +155,10 @@ unsafe extern "system" fn get_device_proc_addr(
         devices.push(device);
     }
     drop(devices);
+    // SAFETY: the caller's promise.
+    if let Some(pretended) = pretence::function(unsafe { CStr::from_ptr(name) }) {
+        return Some(pretended);
+    }
     // SAFETY: that is the function's type, and the caller's promises are those that it asks for.
     let real = unsafe {
         let get: vk::PFN_vkGetDeviceProcAddr = special::vkGetDeviceProcAddr.real();
@@ -300,9 +305,6 @@ fallible! {
     vkEnumerateInstanceExtensionProperties(layer: *const c_char, count: *mut u32, to: *mut c_void) EXTENSIONS 0;
     vkCreateInstance(info: *const c_void, allocator: Allocator, to: *mut vk::Instance) INSTANCE 1;
     vkEnumeratePhysicalDevices(instance: vk::Instance, count: *mut u32, to: *mut c_void) ENUMERATION 0;
-    vkEnumerateDeviceExtensionProperties(device: vk::PhysicalDevice, layer: *const c_char, count: *mut u32, to: *mut c_void)
-        EXTENSIONS 0;
-    vkCreateDevice(device: vk::PhysicalDevice, info: *const c_void, allocator: Allocator, to: *mut vk::Device) CREATION 1;
     vkEnumerateInstanceLayerProperties(count: *mut u32, to: *mut c_void) MEMORY 0;
     vkCreateDebugUtilsMessengerEXT(instance: vk::Instance, info: *const c_void, allocator: Allocator, to: *mut c_void) HOST 0;
     vkDeviceWaitIdle(device: vk::Device) NONE 0;
@@ -325,6 +327,8 @@ fallible! {
     vkCreatePipelineLayout(device: vk::Device, info: *const c_void, allocator: Allocator, to: *mut vk::PipelineLayout)
         MEMORY 1;
     vkCreateShaderModule(device: vk::Device, info: *const c_void, allocator: Allocator, to: *mut vk::ShaderModule) MEMORY 1;
+    vkCreatePipelineCache(device: vk::Device, info: *const c_void, allocator: Allocator, to: *mut vk::PipelineCache) MEMORY 1;
+    vkGetPipelineCacheData(device: vk::Device, cache: vk::PipelineCache, size: *mut usize, to: *mut c_void) MEMORY 0;
     vkCreateComputePipelines(device: vk::Device, cache: vk::PipelineCache, count: u32, infos: *const c_void,
         allocator: Allocator, to: *mut vk::Pipeline) MEMORY 1;
     vkCreateDescriptorPool(device: vk::Device, info: *const c_void, allocator: Allocator, to: *mut vk::DescriptorPool)
@@ -384,6 +388,7 @@ destroying! {
     vkDestroyPipelineLayout(vk::PipelineLayout);
     vkDestroyShaderModule(vk::ShaderModule);
     vkDestroyPipeline(vk::Pipeline);
+    vkDestroyPipelineCache(vk::PipelineCache);
     vkDestroyDescriptorPool(vk::DescriptorPool);
     vkDestroyQueryPool(vk::QueryPool);
 }
@@ -406,6 +411,9 @@ pub(crate) mod special {
 
     hooks! {
         vkGetDeviceProcAddr: vk::PFN_vkGetDeviceProcAddr = get_device_proc_addr, NONE;
+        vkEnumerateDeviceExtensionProperties:
+            vk::PFN_vkEnumerateDeviceExtensionProperties = device_extensions, EXTENSIONS;
+        vkCreateDevice: vk::PFN_vkCreateDevice = create_device, CREATION;
         vkDestroyDevice: vk::PFN_vkDestroyDevice = destroy_device, NONE;
         vkDestroyInstance: vk::PFN_vkDestroyInstance = destroy_instance, NONE;
         vkAllocateMemory: vk::PFN_vkAllocateMemory = allocate_memory, MEMORY;
@@ -427,13 +435,70 @@ pub(crate) mod special {
         vkCmdEndDebugUtilsLabelEXT: vk::PFN_vkCmdEndDebugUtilsLabelEXT = end_label, NONE;
     }
 
+    unsafe extern "system" fn device_extensions(
+        device: vk::PhysicalDevice,
+        layer: *const c_char,
+        count: *mut u32,
+        to: *mut vk::ExtensionProperties,
+    ) -> R {
+        if let Some(result) = failure(&vkEnumerateDeviceExtensionProperties) {
+            return result;
+        }
+        let pretended: &[&CStr] = if pretence::pretends() { &pretence::EXTENSIONS } else { &[] };
+        // SAFETY: the function's type, and the caller's promises; likewise in all that follow. What is pretended comes last.
+        unsafe {
+            let real: vk::PFN_vkEnumerateDeviceExtensionProperties =
+                vkEnumerateDeviceExtensionProperties.real();
+            let result = real(device, layer, count, to);
+            for name in pretended.iter().filter(|_| result == R::SUCCESS) {
+                if let Some(to) = to.add(*count as usize).as_mut().filter(|_| !to.is_null()) {
+                    let name = name.to_bytes().iter().map(|&byte| byte as c_char);
+                    to.extension_name.fill(0);
+                    to.extension_name.iter_mut().zip(name).for_each(|(to, char)| *to = char);
+                }
+                *count += 1;
+            }
+            result
+        }
+    }
+
+    unsafe extern "system" fn create_device(
+        physical: vk::PhysicalDevice,
+        info: *const vk::DeviceCreateInfo<'_>,
+        allocator: *const vk::AllocationCallbacks<'_>,
+        to: *mut vk::Device,
+    ) -> R {
+        if let Some(result) = failure(&vkCreateDevice) {
+            return result;
+        }
+        // SAFETY: as above.
+        let result = unsafe {
+            let mut info = *info;
+            let count = info.enabled_extension_count as usize;
+            let mut names = match count {
+                0 => Vec::new(),
+                _ => std::slice::from_raw_parts(info.pp_enabled_extension_names, count).to_vec(),
+            };
+            if pretence::pretends() {
+                names.retain(|&name| !pretence::EXTENSIONS.contains(&CStr::from_ptr(name)));
+                info.p_next = pretence::without_features(info.p_next);
+            }
+            info = info.enabled_extension_names(&names);
+            vkCreateDevice.real::<vk::PFN_vkCreateDevice>()(physical, &info, allocator, to)
+        };
+        if result == R::SUCCESS {
+            OBJECTS.fetch_add(1, Ordering::Relaxed);
+        }
+        result
+    }
+
     unsafe extern "system" fn destroy_device(
         device: vk::Device,
         allocator: *const vk::AllocationCallbacks<'_>,
     ) {
         OBJECTS.fetch_sub(1, Ordering::Relaxed);
         get(&DEVICES).retain(|&other| other != device);
-        // SAFETY: the function's type, and the caller's promises; likewise in all that follow.
+        // SAFETY: as above.
         unsafe { vkDestroyDevice.real::<vk::PFN_vkDestroyDevice>()(device, allocator) }
     }
 
@@ -552,10 +617,14 @@ pub(crate) mod special {
         // SAFETY: as above; what is chained says of itself what it is.
         unsafe {
             vkGetPhysicalDeviceFeatures2.real::<vk::PFN_vkGetPhysicalDeviceFeatures2>()(device, to);
-            let Some(narrowing) = narrowing() else { return };
             let mut next = (*to).p_next.cast::<vk::BaseOutStructure<'_>>();
             while let Some(one) = next.as_mut() {
-                if one.s_type == vk::StructureType::PHYSICAL_DEVICE_VULKAN_1_2_FEATURES {
+                if pretence::pretends() {
+                    pretence::set_features(next);
+                }
+                if let Some(narrowing) = narrowing()
+                    && one.s_type == vk::StructureType::PHYSICAL_DEVICE_VULKAN_1_2_FEATURES
+                {
                     let v12: *mut vk::PhysicalDeviceVulkan12Features<'_> = next.cast();
                     (narrowing.v12)(&mut *v12);
                 }

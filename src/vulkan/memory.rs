@@ -482,8 +482,7 @@ fn allocation_error(device: &Core, error: AllocationError) -> BackendError {
         AllocationError::FailedToMap(_) => vk::Result::ERROR_OUT_OF_HOST_MEMORY,
         // gpu-allocator hands on other results of vkAllocateMemory as text only.
         AllocationError::Internal(text) if text.contains("ERROR_DEVICE_LOST") => {
-            device.lose("vkAllocateMemory");
-            vk::Result::ERROR_DEVICE_LOST
+            return device.lose("vkAllocateMemory");
         }
         AllocationError::Internal(text) if text.contains("ERROR_OUT_OF_HOST_MEMORY") => {
             vk::Result::ERROR_OUT_OF_HOST_MEMORY
@@ -620,7 +619,8 @@ mod tests {
         assert!(error.to_string().contains("123 bytes"), "{error}");
         assert!(!device.is_lost());
         let lost = AllocationError::Internal("... ERROR_DEVICE_LOST".to_owned());
-        assert_eq!(allocation_error(device, lost), BackendError::DeviceLost);
+        let error = allocation_error(device, lost);
+        assert!(matches!(error, BackendError::DeviceLost { .. }), "{error:?}");
         assert!(device.is_lost());
     }
 }

@@ -11,6 +11,7 @@
 //!   call is made and every function says so.
 
 pub(crate) mod allocator;
+mod cache_file;
 mod capture;
 mod clock;
 pub(crate) mod command;
@@ -18,6 +19,7 @@ pub(crate) mod copy;
 pub(crate) mod deadline;
 mod debug;
 pub(crate) mod device;
+mod diagnostics;
 mod error;
 #[cfg(unix)]
 mod external_memory;
@@ -27,6 +29,8 @@ mod graveyard;
 pub(crate) mod import;
 mod info;
 mod instance;
+mod kernel_report;
+mod loss;
 pub(crate) mod memory;
 pub(crate) mod pipeline;
 pub(crate) mod query;
@@ -42,6 +46,8 @@ pub(crate) mod timeline;
 pub(crate) mod layer;
 #[cfg(test)]
 pub(crate) mod narrowing;
+#[cfg(test)]
+pub(crate) mod pretence;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -63,6 +69,9 @@ pub use external_memory::{ExternalBuffer, ExternalMemory, MemoryHandle};
 pub use external_semaphore::{ExternalSemaphore, SemaphoreHandle};
 pub use graveyard::HeldBack;
 pub use info::{DeviceInfo, DeviceKind, DeviceUuid, NotAUuid, QueueFamily};
+pub use kernel_report::{
+    KernelExecutable, KernelReport, KernelRepresentation, KernelStatistic, KernelStatisticValue,
+};
 pub use raw::{
     Features, QueueLock, RawBuffer, RawCommandBuffer, RawDevice, RawHandles, RawQueue, RawScope,
     RawSemaphore, RequiredFeatures,
@@ -73,6 +82,7 @@ pub use select::DeviceSelector;
 use crate::Trace;
 use crate::narrow::narrow;
 use crate::setters::setters;
+use cache_file::CacheFile;
 use command::Commands;
 use device::Device;
 use instance::Instance;
@@ -86,7 +96,7 @@ use timeline::Timeline;
 ///
 /// ```
 /// use std::time::Duration;
-/// use vkscan::{Backend, BackendOptions, DeviceSelector, Validation};
+/// use vkscan::{Backend, BackendOptions, DeviceSelector, KernelStatistics, Validation};
 ///
 /// let devices = Backend::devices(&BackendOptions::default())?;
 /// let preferred = devices.iter().find(|device| device.preference.is_some());
@@ -95,7 +105,9 @@ use timeline::Timeline;
 ///     .validation(Validation::FromEnvironment)
 ///     .wait_timeout(Duration::from_secs(120))
 ///     .loader_path(None)
-///     .memory_limit(Some(4 << 30));
+///     .memory_limit(Some(4 << 30))
+///     .pipeline_cache(None)
+///     .kernel_statistics(KernelStatistics::Off);
 /// let backend = Backend::new(&options)?;
 /// # Ok::<(), vkscan::BackendError>(())
 /// ```
@@ -118,6 +130,16 @@ pub struct BackendOptions {
     /// Bytes that all buffers may have together: what would be more is refused before it is allocated, with
     /// [`BackendError::LimitExceeded`]. `None`, the default, is as many as there is memory for.
     pub memory_limit: Option<u64>,
+    /// A file for what the driver has made of kernels, so that another process does not wait for that: it is read when the
+    /// device is opened, and written when the last handle of the backend is dropped and there is anything new
+    /// ([`Backend::save_pipeline_cache`] does it before). It is made if it is not there. What cannot be used is ignored with a
+    /// warning, and replaced: a file of another device, driver or version, or one that is damaged. What is no such file
+    /// at all is left as it is. The driver trusts what it reads, so that nobody else should be able to write there.
+    /// `None`, the default, is no file.
+    pub pipeline_cache: Option<PathBuf>,
+    /// What drivers are asked to tell of the kernels that they make ([`Backend::kernels`]). By default it is nothing, for that
+    /// takes time and memory.
+    pub kernel_statistics: KernelStatistics,
 }
 
 setters!(BackendOptions {
@@ -127,6 +149,8 @@ setters!(BackendOptions {
     loader_path: Option<PathBuf>,
     trace: Option<Trace>,
     memory_limit: Option<u64>,
+    pipeline_cache: Option<PathBuf>,
+    kernel_statistics: KernelStatistics,
 });
 
 impl Default for BackendOptions {
@@ -138,6 +162,8 @@ impl Default for BackendOptions {
             loader_path: None,
             trace: None,
             memory_limit: None,
+            pipeline_cache: None,
+            kernel_statistics: KernelStatistics::default(),
         }
     }
 }
@@ -186,6 +212,30 @@ impl Validation {
             }),
         }
     }
+}
+
+/// What drivers are asked to tell of the kernels that they make: [`BackendOptions::kernel_statistics`].
+///
+/// # Examples
+///
+/// ```
+/// use vkscan::{Backend, BackendOptions, KernelStatistics};
+///
+/// let options = BackendOptions::default().kernel_statistics(KernelStatistics::Statistics);
+/// let backend = Backend::new(&options)?;
+/// assert_eq!(backend.kernels()?, [], "none has been made yet");
+/// # Ok::<(), vkscan::BackendError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum KernelStatistics {
+    /// Nothing.
+    #[default]
+    Off,
+    /// How long they took to make, and numbers, such as registers.
+    Statistics,
+    /// The same, and what they were compiled to, such as the device's machine code.
+    Representations,
 }
 
 /// An open device. Cloning it is cheap and gives another handle to the same device.
@@ -246,7 +296,10 @@ impl Backend {
             tracing::warn!(device = info.name, "scanning on a CPU Vulkan driver: exact, but slow");
         }
         let device = Device::new(instance, physical, info, options)?;
-        Ok(Backend { device, pipelines: Arc::default(), options: Some(Arc::new(options.clone())) })
+        let file = options.pipeline_cache.as_deref();
+        let file = file.map(|path| CacheFile::open(&device, path)).transpose()?;
+        let pipelines = Arc::new(PipelineCache::new(file, options.kernel_statistics));
+        Ok(Backend { device, pipelines, options: Some(Arc::new(options.clone())) })
     }
 
     /// Uses a device that the caller made and goes on owning. Nothing of the caller's is destroyed, and validation is as the
@@ -334,6 +387,39 @@ impl Backend {
         Backend::new(&BackendOptions { device, ..(**options).clone() })
     }
 
+    /// Writes what the driver has made of kernels so far to [`BackendOptions::pipeline_cache`], unless the file has it already.
+    /// Of several processes that write at a time the last one's is kept, and whoever reads gets a whole one.
+    ///
+    /// # Errors
+    ///
+    /// [`BackendError::PipelineCache`] if no file was named, or it cannot be written; a device of the caller's, whose pipeline
+    /// cache is the caller's, too; out of memory, a lost device, or a Vulkan call that fails.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use vkscan::{Backend, BackendOptions, RulePipeline};
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let file = folder.path().join("pipelines");
+    /// let backend = Backend::new(&BackendOptions::default().pipeline_cache(Some(file.clone())))?;
+    /// RulePipeline::new(&["a+"])?.prepare_resident(&backend, 1 << 16, 100)?;
+    /// backend.save_pipeline_cache()?;
+    /// assert!(file.exists());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn save_pipeline_cache(&self) -> Result<(), BackendError> {
+        match (self.pipelines.file(), &self.options) {
+            (Some(file), _) => file.save(),
+            (None, Some(_)) => Err(BackendError::PipelineCache {
+                reason: "no file was named for it (`BackendOptions::pipeline_cache`)".to_owned(),
+            }),
+            (None, None) => {
+                Err(BackendError::CallersDevice { what: "a pipeline cache of vkscan's own" })
+            }
+        }
+    }
+
     /// Lists all devices, usable or not, in the loader's order. The one that [`Backend::new`] would
     /// open with the same options says so in [`DeviceInfo::preference`].
     ///
@@ -389,6 +475,18 @@ impl Backend {
             heaps: info::heaps(device.instance(), device.physical())?,
             block_bytes: device.memory().block_bytes(),
         })
+    }
+
+    /// The kernels that were made for sessions so far, by name, each as often as it was specialised. What drivers tell of them
+    /// takes [`BackendOptions::kernel_statistics`].
+    ///
+    /// # Errors
+    ///
+    /// Out of memory, a lost device, or a Vulkan call that fails.
+    pub fn kernels(&self) -> Result<Vec<KernelReport>, BackendError> {
+        let statistics = self.pipelines.statistics();
+        let all = self.pipelines.all();
+        all.iter().map(|made| kernel_report::of(&self.device, made, statistics)).collect()
     }
 
     /// What the device still holds of sessions, haystacks and scans that were dropped or freed while it was at them: they

@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use ash::vk;
+use ash::{ext, khr, vk};
 
+use super::KernelStatistics;
+use super::cache_file::CacheFile;
 use super::device::{Device, DeviceRef};
 use super::error::{BackendError, Result};
 use super::memory::Buffer;
@@ -61,12 +64,51 @@ impl Drop for SetLayout {
 
 /// Pipelines made so far, so that another session does not wait for the driver to compile them again.
 #[derive(Default)]
-pub(crate) struct PipelineCache(Mutex<HashMap<PipelineKey, Arc<ComputePipeline>>>);
+pub(crate) struct PipelineCache {
+    made: Mutex<HashMap<PipelineKey, Arc<ComputePipeline>>>,
+    /// What another process does not wait for, either.
+    file: Option<CacheFile>,
+    /// What the driver is asked to tell of them.
+    statistics: KernelStatistics,
+}
+
+/// A pipeline, and what of.
+pub(super) struct Made {
+    pub(super) name: String,
+    /// (constant id, value).
+    pub(super) specialization: Vec<(u32, u32)>,
+    pub(super) pipeline: Arc<ComputePipeline>,
+}
 
 /// Name and specialisation.
 type PipelineKey = (String, Vec<(u32, u32)>);
 
 impl PipelineCache {
+    pub(super) fn new(file: Option<CacheFile>, statistics: KernelStatistics) -> PipelineCache {
+        PipelineCache { made: Mutex::default(), file, statistics }
+    }
+
+    /// All of them, by name and specialisation.
+    pub(super) fn all(&self) -> Vec<Made> {
+        let of = |(key, pipeline): (&PipelineKey, &Arc<ComputePipeline>)| {
+            let ((name, specialization), pipeline) = (key.clone(), pipeline.clone());
+            Made { name, specialization, pipeline }
+        };
+        let mut all: Vec<Made> = self.lock().iter().map(of).collect();
+        all.sort_by(|one, other| {
+            (&one.name, &one.specialization).cmp(&(&other.name, &other.specialization))
+        });
+        all
+    }
+
+    pub(super) fn statistics(&self) -> KernelStatistics {
+        self.statistics
+    }
+
+    pub(super) fn file(&self) -> Option<&CacheFile> {
+        self.file.as_ref()
+    }
+
     /// The pipeline for `kernel`. A kernel's name stands for its words and its set layout.
     pub(crate) fn get(
         &self,
@@ -78,12 +120,13 @@ impl PipelineCache {
             return Ok(pipeline.clone());
         }
         // Not under the lock: a driver takes seconds, and several threads compile at a time.
-        let pipeline = ComputePipeline::new(device, kernel)?;
+        let cache = self.file.as_ref().map_or(device.pipeline_cache(), CacheFile::raw);
+        let pipeline = ComputePipeline::new(device, cache, self.statistics, kernel)?;
         Ok(self.lock().entry(key).or_insert(pipeline).clone())
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<PipelineKey, Arc<ComputePipeline>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -104,10 +147,26 @@ pub(crate) struct ComputePipeline {
     layout: vk::PipelineLayout,
     push_constant_bytes: u32,
     set_layout: Arc<SetLayout>,
+    times: Times,
+}
+
+/// How long a pipeline took to make.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Times {
+    /// By the host's clock.
+    pub(super) wall: Duration,
+    /// What the driver says.
+    pub(super) feedback: Option<vk::PipelineCreationFeedback>,
 }
 
 impl ComputePipeline {
-    pub(crate) fn new(device: &Arc<Device>, kernel: &KernelDesc) -> Result<Arc<ComputePipeline>> {
+    /// `cache` is the driver's, or null.
+    pub(super) fn new(
+        device: &Arc<Device>,
+        cache: vk::PipelineCache,
+        statistics: KernelStatistics,
+        kernel: &KernelDesc,
+    ) -> Result<Arc<ComputePipeline>> {
         let name = kernel.name;
         within(
             || format!("kernel {name} (push constant bytes)"),
@@ -134,6 +193,7 @@ impl ComputePipeline {
             layout,
             push_constant_bytes: kernel.push_constant_bytes,
             set_layout: kernel.layout.clone(),
+            times: Times::default(),
         };
 
         let info = vk::ShaderModuleCreateInfo::default().code(kernel.words);
@@ -154,27 +214,46 @@ impl ComputePipeline {
         let specialization = vk::SpecializationInfo::default()
             .map_entries(&entries)
             .data(bytemuck::cast_slice(&values));
-        let infos = [vk::ComputePipelineCreateInfo::default().layout(layout).stage(
-            vk::PipelineShaderStageCreateInfo::default()
-                .stage(vk::ShaderStageFlags::COMPUTE)
-                .module(module)
-                .name(c"main")
-                .specialization_info(&specialization),
-        )];
+        let stage = vk::PipelineShaderStageCreateInfo::default()
+            .stage(vk::ShaderStageFlags::COMPUTE)
+            .module(module)
+            .name(c"main")
+            .specialization_info(&specialization);
+        let (mut feedback, mut of_stage) = Default::default();
+        let mut told = vk::PipelineCreationFeedbackCreateInfo::default()
+            .pipeline_creation_feedback(&mut feedback)
+            .pipeline_stage_creation_feedbacks(std::slice::from_mut(&mut of_stage));
+        let mut info = vk::ComputePipelineCreateInfo::default()
+            .layout(layout)
+            .flags(captured(device, statistics))
+            .stage(stage);
+        let has_feedback = device.has(ext::pipeline_creation_feedback::NAME);
+        if has_feedback {
+            info = info.push_next(&mut told);
+        }
+        let infos = [info];
+        let begin = Instant::now();
         let created = device.call("vkCreateComputePipelines", || {
             // SAFETY: module, layout and cache exist and every pointer outlives the call.
-            unsafe { device.raw().create_compute_pipelines(device.pipeline_cache(), &infos, None) }
+            unsafe { device.raw().create_compute_pipelines(cache, &infos, None) }
                 .map_err(|(_, result)| result)
         });
+        let wall = begin.elapsed();
         // SAFETY: pipelines do not need their module once they are made.
         unsafe { device.raw().destroy_shader_module(module, None) };
         pipeline.raw = created?[0];
+        let is_valid = feedback.flags.contains(vk::PipelineCreationFeedbackFlags::VALID);
+        pipeline.times = Times { wall, feedback: (has_feedback && is_valid).then_some(feedback) };
         device.names().set(pipeline.raw, name);
         Ok(Arc::new(pipeline))
     }
 
     pub(super) fn raw(&self) -> vk::Pipeline {
         self.raw
+    }
+
+    pub(super) fn times(&self) -> Times {
+        self.times
     }
 
     pub(super) fn layout(&self) -> vk::PipelineLayout {
@@ -198,6 +277,21 @@ impl Drop for ComputePipeline {
         unsafe {
             self.device.raw().destroy_pipeline(self.raw, None);
             self.device.raw().destroy_pipeline_layout(self.layout, None);
+        }
+    }
+}
+
+/// What of a pipeline the driver keeps, to tell of it.
+fn captured(device: &Device, statistics: KernelStatistics) -> vk::PipelineCreateFlags {
+    let numbers = vk::PipelineCreateFlags::CAPTURE_STATISTICS_KHR;
+    match statistics {
+        _ if !device.has(khr::pipeline_executable_properties::NAME) => {
+            vk::PipelineCreateFlags::empty()
+        }
+        KernelStatistics::Off => vk::PipelineCreateFlags::empty(),
+        KernelStatistics::Statistics => numbers,
+        KernelStatistics::Representations => {
+            numbers | vk::PipelineCreateFlags::CAPTURE_INTERNAL_REPRESENTATIONS_KHR
         }
     }
 }

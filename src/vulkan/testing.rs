@@ -26,7 +26,7 @@ impl TestBackend {
         TestBackend::open(&TestBackend::layered_options(validation))
     }
 
-    fn options() -> BackendOptions {
+    pub(super) fn options() -> BackendOptions {
         BackendOptions {
             // With more than the core and synchronisation checks where the environment asks for it.
             validation: match Validation::FromEnvironment.resolved() {
@@ -44,7 +44,7 @@ impl TestBackend {
         BackendOptions { validation, loader_path, ..TestBackend::options() }
     }
 
-    fn open(options: &BackendOptions) -> TestBackend {
+    pub(super) fn open(options: &BackendOptions) -> TestBackend {
         match Backend::new(options) {
             Ok(backend) => TestBackend(Some(backend)),
             Err(error) => panic!("tests need a Vulkan device and the validation layer: {error}"),
@@ -253,7 +253,7 @@ mod tests {
     use super::super::pipeline::{Binding, ComputePipeline, DescriptorSet, KernelDesc, SetLayout};
     use super::super::query::Timestamps;
     use super::super::staging::StagingBuffer;
-    use super::super::{BackendError, DeviceSelector};
+    use super::super::{BackendError, DeviceSelector, KernelStatistics};
     use super::*;
 
     const TIMEOUT: Duration = Duration::from_secs(600);
@@ -432,6 +432,8 @@ mod tests {
             let layout = SetLayout::new(device, "multiply", &[(0, 1), (1, 2)]).unwrap();
             let pipeline = ComputePipeline::new(
                 device,
+                vk::PipelineCache::null(),
+                KernelStatistics::Off,
                 &KernelDesc {
                     name: "multiply",
                     words: MULTIPLY,
@@ -595,7 +597,7 @@ mod tests {
         let value = device.submit(&mut [&mut commands], &timeline).unwrap();
         device.inject_lost();
         for _ in 0..2 {
-            let lost = Some(BackendError::DeviceLost);
+            let lost = Some(device.loss());
             let usage = vk::BufferUsageFlags::TRANSFER_DST;
             let another = Buffer::new(device, "another", 4, MemoryLocation::Upload, usage);
             assert_eq!(another.err(), lost);

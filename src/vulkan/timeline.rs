@@ -1,7 +1,7 @@
 //! Timeline semaphores: how the host learns that the device got somewhere.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ash::vk;
@@ -10,6 +10,7 @@ use ash::vk::Handle as _;
 use super::deadline::Deadline;
 use super::device::{Device, DeviceRef};
 use super::error::{BackendError, Result};
+use super::loss::Progress;
 use super::raw::RawSemaphore;
 
 /// How long to look again and again before going to sleep: as long as a small scan takes. Waking a sleeping
@@ -19,12 +20,7 @@ const SPIN: Duration = Duration::from_micros(200);
 /// A counter that each submission raises by one when it is done.
 pub(crate) struct Timeline {
     device: DeviceRef,
-    raw: vk::Semaphore,
-    name: String,
-    /// The value the newest submission will signal. Raised under the queue's lock only.
-    submitted: AtomicU64,
-    /// The highest value seen, so that a wait for it or less asks nobody.
-    seen: AtomicU64,
+    progress: Arc<Progress>,
 }
 
 impl Timeline {
@@ -38,20 +34,16 @@ impl Timeline {
             unsafe { device.raw().create_semaphore(&info, None) }
         })?;
         device.names().set(raw, format_args!("{name} timeline"));
-        Ok(Arc::new(Timeline {
-            device: DeviceRef::new(device),
-            raw,
-            name: name.to_owned(),
-            submitted: AtomicU64::new(0),
-            seen: AtomicU64::new(0),
-        }))
+        let progress = Arc::new(Progress::new(name, raw));
+        device.timelines().enter(&progress);
+        Ok(Arc::new(Timeline { device: DeviceRef::new(device), progress }))
     }
 
     /// Waits until the device has reached `value`.
     pub(crate) fn wait(&self, value: u64, deadline: impl Into<Deadline>) -> Result<()> {
         let deadline = deadline.into();
         self.device.alive()?;
-        if self.seen.load(Ordering::Acquire) >= value {
+        if self.progress.seen.load(Ordering::Acquire) >= value {
             return Ok(());
         }
         let start = Instant::now();
@@ -67,7 +59,8 @@ impl Timeline {
 
     /// Whether the device has reached `value`, as far as that can be said without waiting.
     pub(crate) fn has_reached(&self, value: u64) -> bool {
-        self.seen.load(Ordering::Acquire) >= value || self.completed().is_ok_and(|now| now >= value)
+        self.progress.seen.load(Ordering::Acquire) >= value
+            || self.completed().is_ok_and(|now| now >= value)
     }
 
     /// Waits until the device has reached `value`, asleep.
@@ -78,7 +71,7 @@ impl Timeline {
             Err(BackendError::Vulkan { result: vk::Result::TIMEOUT, .. }) => {
                 Err(BackendError::Timeout {
                     waited: deadline.waited(),
-                    what: format!("{} to reach {value}", self.name),
+                    what: format!("{} to reach {value}", self.progress.name),
                 })
             }
             Err(error) => Err(error),
@@ -89,18 +82,18 @@ impl Timeline {
     pub(crate) fn completed(&self) -> Result<u64> {
         let value = self.device.call("vkGetSemaphoreCounterValue", || {
             // SAFETY: the semaphore is a timeline of this device.
-            unsafe { self.device.raw().get_semaphore_counter_value(self.raw) }
+            unsafe { self.device.raw().get_semaphore_counter_value(self.raw()) }
         })?;
-        self.seen.fetch_max(value, Ordering::AcqRel);
+        self.progress.seen.fetch_max(value, Ordering::AcqRel);
         Ok(value)
     }
 
     /// Waits whatever state the backend is in: for those that must not go before the device is done.
     pub(super) fn wait_raw(&self, value: u64, timeout: Duration) -> ash::prelude::VkResult<()> {
-        if self.seen.load(Ordering::Acquire) >= value {
+        if self.progress.seen.load(Ordering::Acquire) >= value {
             return Ok(());
         }
-        let (semaphores, values) = ([self.raw], [value]);
+        let (semaphores, values) = ([self.raw()], [value]);
         let info = vk::SemaphoreWaitInfo::default().semaphores(&semaphores).values(&values);
         let nanoseconds = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
         // SAFETY: the semaphore is a timeline of this device.
@@ -110,22 +103,23 @@ impl Timeline {
             self.device.count_wait_in_vain(timeout);
         }
         waited?;
-        self.seen.fetch_max(value, Ordering::AcqRel);
+        self.progress.seen.fetch_max(value, Ordering::AcqRel);
         Ok(())
     }
 
     /// The semaphore, for others to wait for.
     pub(crate) fn at(&self, value: u64) -> RawSemaphore {
         // SAFETY: it is ours and outlives its use, as a frame does; and the value is one that a submission signals.
-        unsafe { RawSemaphore::timeline(self.raw.as_raw(), value) }
+        unsafe { RawSemaphore::timeline(self.raw().as_raw(), value) }
     }
 
     pub(super) fn raw(&self) -> vk::Semaphore {
-        self.raw
+        self.progress.semaphore
     }
 
-    pub(super) fn submitted(&self) -> &AtomicU64 {
-        &self.submitted
+    /// How far its submissions have come. What a value is seen of is not asked for again.
+    pub(super) fn progress(&self) -> &Progress {
+        &self.progress
     }
 }
 
@@ -154,14 +148,15 @@ impl Milestone {
 
 impl std::fmt::Debug for Milestone {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} at {}", self.timeline.name, self.value)
+        write!(f, "{} at {}", self.timeline.progress.name, self.value)
     }
 }
 
 impl Drop for Timeline {
     fn drop(&mut self) {
+        self.device.timelines().leave(&self.progress);
         // SAFETY: command buffers hold the timeline that their last submission signals until it has.
-        unsafe { self.device.raw().destroy_semaphore(self.raw, None) };
+        unsafe { self.device.raw().destroy_semaphore(self.raw(), None) };
     }
 }
 
@@ -189,11 +184,12 @@ mod tests {
         let timeline = Timeline::new(device, "timeline").unwrap();
         assert!(!backend.is_lost());
         device.inject_lost();
+        let lost = || device.loss();
         for _ in 0..2 {
             assert!(backend.is_lost());
-            assert_eq!(timeline.completed(), Err(BackendError::DeviceLost));
-            assert_eq!(timeline.wait(0, Duration::ZERO), Err(BackendError::DeviceLost));
-            assert_eq!(Timeline::new(device, "another").err(), Some(BackendError::DeviceLost));
+            assert_eq!(timeline.completed(), Err(lost()));
+            assert_eq!(timeline.wait(0, Duration::ZERO), Err(lost()));
+            assert_eq!(Timeline::new(device, "another").err(), Some(lost()));
         }
         drop(timeline);
         assert_eq!(device.live_objects(), 0);

@@ -400,4 +400,59 @@ fn ceilings_are_measured_kept_and_compared_with() {
     assert!(stats().contains("`vkscan ceilings` measures"));
     fs::write(&kept, "{").unwrap();
     assert!(stats().contains("`vkscan ceilings` measures"));
+fn pipelines_are_kept_in_a_file() {
+    let folder = Folder::new();
+    folder.write("hit", "a needle");
+    let scan = |file: &str| {
+        let (code, output) = run(folder.scan("needle").args(["--pipeline-cache", file, "hit"]));
+        assert_eq!((code, &*output.stdout), (0, &b"hit:2-8: needle: needle\n"[..]));
+        stderr(&output).lines().filter(|line| line.contains("cache")).collect::<Vec<_>>().join("\n")
+    };
+    for _ in 0..2 {
+        assert_eq!(scan("kept"), "");
+    }
+    let good = fs::read(folder.path("kept")).unwrap();
+    fs::write(folder.path("kept"), &good[..good.len() - 1]).unwrap();
+    let warned = scan("kept");
+    assert!(warned.contains("\"kept\" is ignored: it is cut off"), "{warned}");
+    assert_eq!(fs::read(folder.path("kept")).unwrap(), good);
+    // Not even rules that were named by mistake are lost.
+    let warned = scan("rules/rules.regex");
+    assert!(warned.contains("is ignored: it is no pipeline cache"), "{warned}");
+    assert!(warned.contains("was not written"), "{warned}");
+    assert_eq!(fs::read(folder.path("rules/rules.regex")).unwrap(), b"needle");
+}
+
+#[test]
+fn kernels_are_told_with_what_the_driver_says() {
+    let folder = Folder::new();
+    let rules = folder.write("rules", "ab+\n[0-9a-f]{32}\n");
+    let kernels = |args: &[&str]| {
+        let (code, output) = run(vkscan().arg("kernels").args(args));
+        assert_eq!(code, 0, "{}", stderr(&output));
+        output.stdout
+    };
+    let text = String::from_utf8(kernels(&["--asm"])).unwrap();
+    let json = records(&kernels(&["--format", "json", "--rules", rules.to_str().unwrap()]));
+    // Every kernel, and those of both sessions.
+    let names: std::collections::BTreeSet<&str> =
+        json.iter().map(|kernel| kernel["name"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), vkscan::shaders::ALL.len());
+    let packed = |kernel: &&Value| kernel["specialisation"]["PACKED"] == 1;
+    assert!(json.iter().any(|kernel| packed(&kernel)));
+    for kernel in &json {
+        let name = kernel["name"].as_str().unwrap();
+        assert!(text.lines().any(|line| line == name), "{name} in {text}");
+        assert!(kernel["workgroup_size"][0].as_u64().unwrap() > 0);
+        assert!(kernel["made_in_ns"].as_u64().unwrap() > 0);
+    }
+    // As with lavapipe, which has no VK_KHR_pipeline_executable_properties.
+    let is_silent = json.iter().all(|kernel| kernel["executables"].is_null());
+    assert_eq!(is_silent, text.contains("    statistics: not reported by this driver\n"));
+
+    let missing = scan_error(vkscan().args(["kernels", "--rules", "no such file"]));
+    assert!(missing.contains("no such file: "), "{missing}");
+    let foreign = scan_error(vkscan().args(["kernels", "--device", "no such device"]));
+    assert!(foreign.contains("no Vulkan device fits"), "{foreign}");
+    assert_eq!(run(vkscan().args(["kernels", "--rules-format", "toml"])).0, 2);
 }

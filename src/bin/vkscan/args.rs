@@ -8,6 +8,9 @@ use vkscan::{BackendOptions, DeviceSelector, MAX_HAYSTACK_BYTES, MatchKind};
 
 use crate::errors::LEAST_WINDOW;
 
+/// Most bytes that the NFA of one rule may take, by default.
+const SIZE_LIMIT: usize = 10 << 20;
+
 /// Scans files for many regular expressions at once on a Vulkan device.
 #[derive(Parser)]
 #[command(version)]
@@ -40,6 +43,10 @@ pub enum Command {
     ///
     /// That takes some seconds. The figures are kept, and `vkscan scan --stats` compares its own with them.
     Ceilings(CeilingsArgs),
+    /// Say what the driver has made of the kernels that a scan runs: registers, shared memory, times.
+    ///
+    /// Each is told as often as it is specialised. What a driver does not tell is called so.
+    Kernels(KernelsArgs),
 }
 
 #[derive(clap::Args)]
@@ -91,7 +98,7 @@ pub struct ScanArgs {
     pub sort: Option<Sort>,
 
     #[command(flatten)]
-    pub device: DeviceArgs,
+    pub open: OpenArgs,
     /// Most bytes of a file on the device at once. Larger files are scanned in overlapping windows of that size,
     /// with the same matches.
     #[arg(
@@ -105,28 +112,12 @@ pub struct ScanArgs {
     /// Most matches in one window, or in one file that is scanned with others.
     #[arg(long, default_value_t = 1 << 20, value_name = "N", help_heading = "Device")]
     pub max_matches: usize,
-    /// Most seconds to wait for the device at once.
-    #[arg(
-        long,
-        default_value_t = 60,
-        value_name = "SECONDS",
-        value_parser = clap::value_parser!(u64).range(1..),
-        help_heading = "Device"
-    )]
-    pub wait_timeout: u64,
     /// Have RenderDoc capture all that is scanned to a file in this folder, and print its path to standard error. Captures
     /// hold all buffers that are used: keep them small, with one small file.
     ///
     /// RenderDoc has to be attached: set ENABLE_VULKAN_RENDERDOC_CAPTURE=1, or start the command from RenderDoc.
     #[arg(long, value_name = "DIR", help_heading = "Device")]
     pub capture: Option<PathBuf>,
-}
-
-impl ScanArgs {
-    pub fn backend_options(&self) -> BackendOptions {
-        let wait_timeout = Duration::from_secs(self.wait_timeout);
-        self.device.backend_options().wait_timeout(wait_timeout)
-    }
 }
 
 #[derive(clap::Args)]
@@ -143,7 +134,7 @@ pub struct RulesArgs {
     #[arg(long, value_name = "FORMAT")]
     pub rules_format: Option<RulesFormat>,
     /// Most bytes that the NFA of one rule may take.
-    #[arg(long, default_value_t = 10 << 20, value_name = "N", help_heading = "Matching")]
+    #[arg(long, default_value_t = SIZE_LIMIT, value_name = "N", help_heading = "Matching")]
     pub size_limit: usize,
 }
 
@@ -186,6 +177,41 @@ pub struct CeilingsArgs {
 }
 
 #[derive(clap::Args)]
+pub struct KernelsArgs {
+    #[command(flatten)]
+    pub rules: OptionalRulesArgs,
+    /// How kernels are printed.
+    #[arg(long, default_value = "text", value_name = "FORMAT")]
+    pub format: Format,
+    /// Print what the driver compiled them to, too, such as the device's machine code.
+    #[arg(long)]
+    pub asm: bool,
+    #[command(flatten)]
+    pub open: OpenArgs,
+}
+
+#[derive(clap::Args)]
+pub struct OptionalRulesArgs {
+    /// The rules of the scan, as `vkscan scan` takes them; without them some of different kinds.
+    #[arg(short, long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+    /// How the rules are written; by default what the file's name and its content say.
+    #[arg(long, value_name = "FORMAT", requires = "rules")]
+    rules_format: Option<RulesFormat>,
+    /// Most bytes that the NFA of one rule may take.
+    #[arg(long, default_value_t = SIZE_LIMIT, value_name = "N")]
+    size_limit: usize,
+}
+
+impl OptionalRulesArgs {
+    /// As they are for a scan, if there are any.
+    pub fn rules(&self) -> Option<RulesArgs> {
+        let &OptionalRulesArgs { ref rules, rules_format, size_limit } = self;
+        Some(RulesArgs { rules: rules.clone()?, rules_format, size_limit })
+    }
+}
+
+#[derive(clap::Args)]
 pub struct DeviceArgs {
     /// The device: its index, a part of its name, or its UUID. Without it the environment variable
     /// VKSCAN_DEVICE, or the preferred device that `vkscan devices` names.
@@ -196,6 +222,34 @@ pub struct DeviceArgs {
 impl DeviceArgs {
     pub fn backend_options(&self) -> BackendOptions {
         BackendOptions::default().device(self.device.clone())
+    }
+}
+
+/// How a device is opened.
+#[derive(clap::Args)]
+pub struct OpenArgs {
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Most seconds to wait for the device at once.
+    #[arg(
+        long,
+        default_value_t = 60,
+        value_name = "SECONDS",
+        value_parser = clap::value_parser!(u64).range(1..),
+        help_heading = "Device"
+    )]
+    pub wait_timeout: u64,
+    /// Keep what the driver makes of the kernels in this file, so that the next run begins sooner. It is made if it is
+    /// not there, and ignored with a warning where it cannot be used.
+    #[arg(long, value_name = "FILE", help_heading = "Device")]
+    pub pipeline_cache: Option<PathBuf>,
+}
+
+impl OpenArgs {
+    pub fn backend_options(&self) -> BackendOptions {
+        let wait_timeout = Duration::from_secs(self.wait_timeout);
+        let options = self.device.backend_options().wait_timeout(wait_timeout);
+        options.pipeline_cache(self.pipeline_cache.clone())
     }
 }
 

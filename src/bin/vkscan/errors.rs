@@ -84,14 +84,16 @@ pub fn backend(error: &BackendError) -> String {
         BackendError::Timeout { waited, what } => {
             format!("timed out after {waited:.3?} waiting for {what}: raise --wait-timeout")
         }
+        BackendError::StillInUse { .. } => {
+            "the device has not answered in time: raise --wait-timeout".to_owned()
+        }
         BackendError::OutOfMemory { .. } => {
             format!("{error}: lower --window-bytes or --max-matches")
         }
-        BackendError::DeviceLost => {
-            "the Vulkan device is lost (its driver was reset, it hung, or it was \
-            removed): run the command again"
-                .to_owned()
-        }
+        BackendError::DeviceLost { report } => format!(
+            "the Vulkan device is lost: its driver was reset, it hung, or it was removed ({report}): run \
+             the command again"
+        ),
         error => error.to_string(),
     }
 }
@@ -146,8 +148,9 @@ mod tests {
             (limit("haystack capacity"), "--window-bytes"),
             (ScanError::Read(ErrorKind::NotFound.into()), "not found"),
             (timeout.into(), "--wait-timeout"),
+            (BackendError::StillInUse { bytes: 9 }.into(), "--wait-timeout"),
             (out_of.into(), "--window-bytes"),
-            (BackendError::DeviceLost.into(), "again"),
+            (BackendError::DeviceLost { report: "frame 0: 1 of 2".to_owned() }.into(), "1 of 2"),
         ];
         for (error, part) in scan_errors {
             let mut texts = vec![describe(&error, &rules), scan(&error, &rules)];

@@ -14,6 +14,7 @@
 //! | `explain.rs` | `vkscan explain` |
 //! | `devices.rs` | `vkscan devices` |
 //! | `ceilings.rs` | `vkscan ceilings` |
+//! | `kernels.rs` | `vkscan kernels` |
 //! | `errors.rs` | errors of the library in the command's words |
 //! | `terminal.rs` | messages, progress, and names that are safe to show |
 
@@ -23,6 +24,7 @@ mod devices;
 mod errors;
 mod explain;
 mod inputs;
+mod kernels;
 mod output;
 mod rules_file;
 mod rules_format;
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Ceilings(args) => ceilings::run(args),
+        Command::Kernels(args) => kernels::run(args),
     };
     status.unwrap_or_else(|error| fail(error.as_ref())).into()
 }

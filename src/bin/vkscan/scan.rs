@@ -62,7 +62,7 @@ fn scan(
         tracing::warn!("there is no file to scan; --hidden and --no-ignore may show more");
     }
     let begin = Instant::now();
-    let backend = Backend::new(&args.backend_options().trace(trace.cloned()))?;
+    let backend = Backend::new(&args.open.backend_options().trace(trace.cloned()))?;
     note(trace, "open device", begin);
     let begin = Instant::now();
     let mut small_files = SmallFiles::prepare(args, pipeline, &backend, &inputs)?;
@@ -311,7 +311,7 @@ impl Scan<'_> {
 
     /// Reports what is wrong with an input; fails if no other could fare better.
     fn failed(&mut self, input: &Input, error: InputError) -> Result<(), Box<dyn Error>> {
-        if let ScanError::Backend(BackendError::DeviceLost) = error.0.error {
+        if let ScanError::Backend(BackendError::DeviceLost { .. }) = error.0.error {
             return Err(error.0.error.into());
         }
         self.summary.failed += 1;

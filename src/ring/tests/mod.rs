@@ -400,7 +400,7 @@ fn items_may_be_on_the_device_already() {
 
 fn is_loss<T>(result: Result<T, RingError>) -> bool {
     let lost = |error: &RingError| {
-        matches!(error, RingError::Scan(ScanError::Backend(BackendError::DeviceLost)))
+        matches!(error, RingError::Scan(ScanError::Backend(BackendError::DeviceLost { .. })))
     };
     result.err().as_ref().is_some_and(lost)
 }

@@ -288,7 +288,7 @@ fn a_lost_device_says_so_every_time_and_leaves_nothing_behind() {
     scan(&session, &backend, TEXT);
     backend.device().inject_lost();
     let lost = |error: ScanError| {
-        assert!(matches!(error, ScanError::Backend(BackendError::DeviceLost)), "{error:?}");
+        assert!(matches!(error, ScanError::Backend(BackendError::DeviceLost { .. })), "{error:?}");
     };
     let mut matches = vec![Match { pattern_id: 0, start: 0, end: 1 }];
     for _ in 0..2 {

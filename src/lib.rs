@@ -136,10 +136,10 @@ pub use trace::{Trace, TraceCounter, TraceEvent, TraceSpan, TraceTrack};
 pub use vulkan::{
     Backend, BackendError, BackendOptions, Capture, DeviceInfo, DeviceKind, DeviceSelector,
     DeviceUuid, Features, HeldBack, KernelExecutable, KernelReport, KernelRepresentation,
-    KernelStatistic, KernelStatisticValue, KernelStatistics, Memory, MemoryAllocator, MemoryHeap, MemoryLocation,
-    MemoryRange, MemoryReport, MemoryRequest, MemoryUse, NotAUuid, QueueFamily, QueueLock,
-    RawBuffer, RawCommandBuffer, RawDevice, RawHandles, RawQueue, RawScope, RawSemaphore,
-    RequiredFeatures, Validation, ValidationLog,
+    KernelStatistic, KernelStatisticValue, KernelStatistics, Memory, MemoryAllocator, MemoryHeap,
+    MemoryLocation, MemoryRange, MemoryReport, MemoryRequest, MemoryUse, NotAUuid, QueueFamily,
+    QueueLock, RawBuffer, RawCommandBuffer, RawDevice, RawHandles, RawQueue, RawScope,
+    RawSemaphore, RequiredFeatures, Validation, ValidationLog,
 };
 #[cfg(unix)]
 pub use vulkan::{

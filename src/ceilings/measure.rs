@@ -13,7 +13,7 @@ use crate::vulkan::command::{Commands, Recorder};
 use crate::vulkan::copy::ParallelCopy;
 use crate::vulkan::device::{Device, QueueRole};
 use crate::vulkan::memory::Buffer;
-use crate::vulkan::pipeline::{Binding, ComputePipeline, DescriptorSet, KernelDesc, SetLayout};
+use crate::vulkan::pipeline::{Binding, DescriptorSet, KernelDesc, SetLayout};
 use crate::vulkan::query::Timestamps;
 use crate::vulkan::staging::MappedBuffer;
 use crate::vulkan::timeline::Timeline;
@@ -223,16 +223,14 @@ impl<'a> Measure<'a> {
         params: layout::ScanParams,
         groups: u32,
     ) -> Result<Duration, BackendError> {
-        let pipeline = ComputePipeline::new(
-            self.device,
-            &KernelDesc {
-                name: kernel.name,
-                words: kernel.words,
-                layout: &self.layout,
-                push_constant_bytes: kernel.push_constant_bytes,
-                specialization: &[],
-            },
-        )?;
+        let kernel = KernelDesc {
+            name: kernel.name,
+            words: kernel.words,
+            layout: &self.layout,
+            push_constant_bytes: kernel.push_constant_bytes,
+            specialization: &[],
+        };
+        let pipeline = self.backend.pipelines().get(self.device, &kernel)?;
         let segments =
             (0..layout::MAX_SEGMENTS).map(|index| (layout::BINDING_HAYSTACK, index, read));
         let others =

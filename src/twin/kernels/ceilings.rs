@@ -32,7 +32,7 @@ fn what_measures_ceilings_does_what_its_twins_do() {
             push_constant_bytes: kernel.push_constant_bytes,
             specialization: &[],
         };
-        let pipeline = ComputePipeline::new(backend.device(), &kernel).unwrap();
+        let pipeline = backend.pipelines().get(backend.device(), &kernel).unwrap();
         state.selection.fill(0);
         compare_many(&backend, &kernels, &mut state, &params, &pipeline, groups, twin);
         assert_ne!(state.selection[0], 0, "it has done something");

@@ -6,8 +6,9 @@ use ash::vk::ObjectType as O;
 use regex::RegexSet;
 
 use crate::faults::{Failed, Flow, ManyHits, Recordings, Ring, Streamed, TEXT, Tickets};
-use crate::vulkan::layer::{self, Told};
+use crate::vulkan::layer;
 use crate::vulkan::testing::TestBackend;
+use crate::vulkan::told::{self, Told};
 use crate::{
     Backend, ResidentHaystack, RingItem, RingItemBytes, RulePipeline, ScanScratch, Validation,
 };
@@ -15,11 +16,11 @@ use crate::{
 /// What tools are told while a backend is used, of its device and of all that is made from that.
 fn told_of(body: impl FnOnce(&Backend)) -> Told {
     let _layer = layer::lock();
-    layer::listen();
+    told::listen();
     let backend = TestBackend::layered(Validation::Off);
     body(&backend);
     drop(backend);
-    layer::told()
+    told::told()
 }
 
 /// Makes two sessions of a kind, and uses both twice.

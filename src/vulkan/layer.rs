@@ -1,5 +1,5 @@
 //! A layer for tests between vkscan and the loader: it fails calls, counts what is created and destroyed, narrows what
-//! devices say of themselves, and notes what objects and commands are called. gpu-allocator's calls go through it, too.
+//! devices say of themselves, and notes what objects and commands are called (`told.rs`). gpu-allocator's calls go through it, too.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::mem::transmute;
@@ -12,6 +12,7 @@ use vk::{Handle, Result as R};
 
 use super::narrowing::{self, Narrowing};
 use super::pretence;
+use super::told;
 
 /// The path of the loader that has the layer.
 pub(crate) const PATH: &str = "vkscan's own, for tests";
@@ -37,7 +38,7 @@ impl Hook {
     /// # Safety
     ///
     /// `F` is the type that the specification gives the function.
-    unsafe fn real<F: Copy>(&self) -> F {
+    pub(super) unsafe fn real<F: Copy>(&self) -> F {
         let real = self.real.load(Ordering::Relaxed);
         assert!(!real.is_null() && size_of::<F>() == size_of_val(&real), "{}", self.name);
         // SAFETY: a function pointer of that type.
@@ -60,35 +61,13 @@ static OBJECTS: AtomicIsize = AtomicIsize::new(0);
 static ALLOCATIONS: AtomicIsize = AtomicIsize::new(0);
 static DEVICES: Mutex<Vec<vk::Device>> = Mutex::new(Vec::new());
 
-/// What tools are told.
-#[derive(Default)]
-pub(crate) struct Told {
-    /// Objects and their names, in the order in which they were given.
-    pub(crate) names: Vec<(vk::ObjectType, u64, String)>,
-    /// Labels of commands, in the order in which they were begun; and how many have not been ended.
-    pub(crate) labels: Vec<String>,
-    pub(crate) open_labels: isize,
-}
-
-static TOLD: Mutex<Option<Told>> = Mutex::new(None);
-
-/// From now on, notes what tools are told.
-pub(crate) fn listen() {
-    *get(&TOLD) = Some(Told::default());
-}
-
-/// What tools have been told. Notes no more of it.
-pub(crate) fn told() -> Told {
-    get(&TOLD).take().expect("somebody has listened")
-}
-
 /// Keeps others from the layer.
 pub(crate) fn lock() -> MutexGuard<'static, ()> {
     static USERS: Mutex<()> = Mutex::new(());
     get(&USERS)
 }
 
-fn get<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
+pub(super) fn get<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -430,9 +409,9 @@ pub(crate) mod special {
             memory_properties2, NONE;
         vkGetBufferMemoryRequirements: vk::PFN_vkGetBufferMemoryRequirements =
             buffer_memory_requirements, NONE;
-        vkSetDebugUtilsObjectNameEXT: vk::PFN_vkSetDebugUtilsObjectNameEXT = set_object_name, NONE;
-        vkCmdBeginDebugUtilsLabelEXT: vk::PFN_vkCmdBeginDebugUtilsLabelEXT = begin_label, NONE;
-        vkCmdEndDebugUtilsLabelEXT: vk::PFN_vkCmdEndDebugUtilsLabelEXT = end_label, NONE;
+        vkSetDebugUtilsObjectNameEXT: vk::PFN_vkSetDebugUtilsObjectNameEXT = told::set_object_name, NONE;
+        vkCmdBeginDebugUtilsLabelEXT: vk::PFN_vkCmdBeginDebugUtilsLabelEXT = told::begin_label, NONE;
+        vkCmdEndDebugUtilsLabelEXT: vk::PFN_vkCmdEndDebugUtilsLabelEXT = told::end_label, NONE;
     }
 
     unsafe extern "system" fn device_extensions(
@@ -695,45 +674,5 @@ pub(crate) mod special {
                 (*to).memory_type_bits = (1 << narrowing.memory.len()) - 1;
             }
         }
-    }
-
-    unsafe extern "system" fn set_object_name(
-        device: vk::Device,
-        info: *const vk::DebugUtilsObjectNameInfoEXT<'_>,
-    ) -> R {
-        // SAFETY: as above; the name is a C string.
-        unsafe {
-            if let Some(told) = get(&TOLD).as_mut() {
-                let name = CStr::from_ptr((*info).p_object_name).to_str().unwrap().to_owned();
-                told.names.push(((*info).object_type, (*info).object_handle, name));
-            }
-            let real: vk::PFN_vkSetDebugUtilsObjectNameEXT = vkSetDebugUtilsObjectNameEXT.real();
-            real(device, info)
-        }
-    }
-
-    unsafe extern "system" fn begin_label(
-        commands: vk::CommandBuffer,
-        info: *const vk::DebugUtilsLabelEXT<'_>,
-    ) {
-        // SAFETY: as above; the label is a C string.
-        unsafe {
-            if let Some(told) = get(&TOLD).as_mut() {
-                let label = CStr::from_ptr((*info).p_label_name).to_str().unwrap().to_owned();
-                told.labels.push(label);
-                told.open_labels += 1;
-            }
-            vkCmdBeginDebugUtilsLabelEXT.real::<vk::PFN_vkCmdBeginDebugUtilsLabelEXT>()(
-                commands, info,
-            );
-        }
-    }
-
-    unsafe extern "system" fn end_label(commands: vk::CommandBuffer) {
-        if let Some(told) = get(&TOLD).as_mut() {
-            told.open_labels -= 1;
-        }
-        // SAFETY: as above.
-        unsafe { vkCmdEndDebugUtilsLabelEXT.real::<vk::PFN_vkCmdEndDebugUtilsLabelEXT>()(commands) }
     }
 }

@@ -50,6 +50,8 @@ pub(crate) mod narrowing;
 pub(crate) mod pretence;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+pub(crate) mod told;
 
 use std::ffi::c_void;
 use std::path::PathBuf;

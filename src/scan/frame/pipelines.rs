@@ -110,13 +110,13 @@ impl Kernels {
             layout::SPEC_SELECT_TILE => (id, specialisation.select_tile.min(FEW_HITS)),
             _ => (id, value),
         });
-        let specialised = |name: &str, kernel: &Kernel, values: &[(u32, u32)]| {
+        let specialised = |kernel: &Kernel, values: &[(u32, u32)]| {
             // A kernel declares only the constants it uses.
             let declared = |id| kernel.spec_constants.iter().any(|constant| constant.id == id);
             let specialization: Vec<_> =
                 values.iter().copied().filter(|(id, _)| declared(*id)).collect();
             let kernel = KernelDesc {
-                name,
+                name: kernel.name,
                 words: kernel.words,
                 layout: &set_layout,
                 push_constant_bytes: kernel.push_constant_bytes,
@@ -124,17 +124,16 @@ impl Kernels {
             };
             backend.pipelines().get(backend.device(), &kernel)
         };
-        let pipeline = |kernel: &Kernel| specialised(kernel.name, kernel, &values);
+        let pipeline = |kernel: &Kernel| specialised(kernel, &values);
         // A driver takes long over each, and remembers: several threads first.
         let of_slots: &[&Kernel] = match specialisation.slot_workgroup {
             Some(_) => &[&shaders::CLAIM],
             None => &[],
         };
-        let wanted = OF_ALL.iter().chain(of_slots).map(|&kernel| (kernel.name, kernel, &values));
-        let wanted: Vec<_> = wanted.chain([("select_few", &shaders::SELECT, &few)]).collect();
+        let wanted = OF_ALL.iter().chain(of_slots).map(|&kernel| (kernel, &values));
+        let wanted: Vec<_> = wanted.chain([(&shaders::SELECT, &few)]).collect();
         let wanted = wanted.par_iter().with_max_len(1);
-        wanted
-            .try_for_each(|(name, kernel, values)| specialised(name, kernel, *values).map(drop))?;
+        wanted.try_for_each(|(kernel, values)| specialised(kernel, *values).map(drop))?;
         let slots = |workgroup| {
             let claim = pipeline(&shaders::CLAIM)?;
             Ok::<_, BackendError>(SlotKernels { claim, workgroup })
@@ -144,7 +143,7 @@ impl Kernels {
             verify_dfa: pipeline(&shaders::VERIFY_DFA)?,
             verify_nfa: pipeline(&shaders::VERIFY_NFA)?,
             select: pipeline(&shaders::SELECT)?,
-            select_few: specialised("select_few", &shaders::SELECT, &few)?,
+            select_few: specialised(&shaders::SELECT, &few)?,
             count_digits: pipeline(&shaders::COUNT_DIGITS)?,
             sum_digits: pipeline(&shaders::SUM_DIGITS)?,
             move_hits: pipeline(&shaders::MOVE_HITS)?,

@@ -29,7 +29,8 @@ pub struct Ceilings {
     pub device_read: f64,
     /// The same kernel, reading host memory in place.
     pub host_read: f64,
-    /// Copies from host memory to device memory by their bytes, from the submission of each until the host knows of its end.
+    /// Copies from host memory to device memory by their bytes, from the submission of each until a thread that sleeps meanwhile
+    /// has been woken up.
     pub copies_up: Vec<(usize, f64)>,
     /// Copies the other way.
     pub copies_down: Vec<(usize, f64)>,

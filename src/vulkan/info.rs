@@ -311,6 +311,10 @@ pub(super) fn describe(
         let there = self::extensions(instance, physical)?;
         let is_there = |name: &CStr| is_among(&there, name);
         extensions.extend(OPTIONAL.into_iter().filter(|name| is_there(name)));
+        // Layers know the older name of what has two.
+        if extensions.contains(&ext::calibrated_timestamps::NAME) {
+            extensions.retain(|name| *name != khr::calibrated_timestamps::NAME);
+        }
         diagnostics = diagnostics::of(instance, physical, is_there);
     }
     let (device_local_bytes, device_local_budget_bytes) = device_local_heap(instance, physical)?;

@@ -64,7 +64,7 @@ impl Timeline {
     }
 
     /// Waits until the device has reached `value`, asleep.
-    pub(super) fn wait_asleep(&self, value: u64, deadline: Deadline) -> Result<()> {
+    pub(crate) fn wait_asleep(&self, value: u64, deadline: Deadline) -> Result<()> {
         let waited = self.device.call("vkWaitSemaphores", || self.wait_raw(value, deadline.left()));
         match waited {
             Ok(()) => Ok(()),

@@ -56,47 +56,48 @@ impl Summary {
             stats.wait,
         );
         if let Some(times) = stats.device {
-            text += &stages(times, stats.bytes_up, device);
+            text += &stages(times);
         }
-        text
+        text + &rates(self, device)
     }
 }
 
-/// Each stage's time, its share of the device's, and how fast `bytes` went through it; beside what the device can do at best,
-/// where that is known. Scans in flight at a time count each for itself.
-fn stages(times: StageTimes, bytes: u64, device: &DeviceInfo) -> String {
+/// Each stage's time and its share of the device's.
+fn stages(times: StageTimes) -> String {
     let StageTimes { upload, prefilter, confirm, verify_dfa, verify_nfa, select, .. } = times;
-    let ceilings = Kept::of(device);
-    let [of_copies, of_reads] =
-        [Kept::copy_up, Kept::device_read].map(|of| ceilings.as_ref().map(of));
     let total = times.total().as_secs_f64().max(1e-9);
-    let mut text = String::from("on device");
-    for (name, time, ceiling) in [
-        ("upload", upload, of_copies),
-        ("prefilter", prefilter, of_reads),
-        ("confirm", confirm, None),
-        ("verify DFA", verify_dfa, None),
-        ("verify NFA", verify_nfa, None),
-        ("select", select, None),
-        ("together", times.total(), None),
-    ] {
-        let seconds = time.as_secs_f64();
-        let rate = bytes as f64 / seconds.max(1e-9);
-        let of_ceiling = ceiling.map_or(String::new(), |ceiling| {
-            format!(", {:.0} % of what the device can do", 100.0 * rate / ceiling)
-        });
-        text += &format!(
-            " {name:<10} {:>9} {:3.0} %, {}/s{of_ceiling}\n         ",
-            format!("{time:.3?}"),
-            100.0 * seconds / total,
-            DecimalBytes(rate as u64)
-        );
-    }
-    text.truncate(text.trim_end().len());
-    text + match ceilings {
-        Some(_) => "\n",
-        None => {
-            "\n          `vkscan ceilings` measures what the device can do, to compare these with\n"
-        }
-    }
+    let lines = [
+        ("upload", upload),
+        ("prefilter", prefilter),
+        ("confirm", confirm),
+        ("verify DFA", verify_dfa),
+        ("verify NFA", verify_nfa),
+        ("select", select),
+        ("together", times.total()),
+    ];
+    let lines = lines.map(|(name, time)| {
+        let share = 100.0 * time.as_secs_f64() / total;
+        format!("{name:<10} {:>10} {share:3.0} %\n", format!("{time:.3?}"))
+    });
+    format!("on device {}", lines.join("          "))
+}
+
+/// How fast the haystacks went through all of it, and through the prefilter, beside what the device can do at best.
+fn rates(summary: &Summary, device: &DeviceInfo) -> String {
+    let bytes = summary.stats.bytes_up as f64;
+    let per_second = |time: Duration| bytes / time.as_secs_f64().max(1e-9);
+    let Some(ceilings) = Kept::of(device) else {
+        return String::from("ceilings  not measured: `vkscan ceilings` does that once\n");
+    };
+    let of = |rate: f64, ceiling: f64, what: &str| {
+        let (percent, ceiling) = (100.0 * rate / ceiling, DecimalBytes(ceiling as u64));
+        format!("{percent:.1} % of the {ceiling}/s that {what} at best")
+    };
+    let scanned = per_second(summary.scanned);
+    let scanned = of(scanned, ceilings.copy_up(), "are copied to the device");
+    let prefilter = summary.stats.device.map_or(String::new(), |times| {
+        let rate = per_second(times.prefilter);
+        format!("; the prefilter {}", of(rate, ceilings.device_read(), "kernels read"))
+    });
+    format!("ceilings  {scanned}{prefilter}\n")
 }

@@ -12,7 +12,7 @@ fn what_measures_ceilings_does_what_its_twins_do() {
     let count = tables.words.len() as u32;
     tables.words = (0..count).map(|at| (at + 7) % count).collect();
     // Not as many units as the invocations take in whole turns, and not whole units.
-    let haystack: Vec<u8> = (0..70_005_u32).map(|at| (at * at >> 3) as u8).collect();
+    let haystack: Vec<u8> = (0..70_005_u32).map(|at| (at.wrapping_mul(at) >> 3) as u8).collect();
     let params = ScanParams {
         haystack_len: haystack.len() as u32,
         step_budget: 1000,

@@ -198,6 +198,7 @@ typedef enum {
      * A capture did not come about.
      */
     VKSCAN_STATUS_CAPTURE_FAILED = 56,
+    /**
      * What the driver has made of kernels could not be kept.
      */
     VKSCAN_STATUS_PIPELINE_CACHE = 57,

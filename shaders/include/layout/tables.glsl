@@ -187,6 +187,8 @@ struct PassHeader {
     uint has_long;
     // Patterns of all passes.
     uint pattern_count;
+    // Whether any rule has a front: 0 or 1.
+    uint has_fronts;
 };
 
 // One rule of a pass.

@@ -477,6 +477,7 @@ impl<'a> Layout<'a> {
             if let Some(front) = rule.front {
                 // Behind the DFAs, and so never at 0.
                 record.front = *known.entry(front).or_insert_with(|| self.append(&front));
+                self.header.has_fronts = 1;
             }
         }
     }

@@ -53,9 +53,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         // SAFETY: the handles are alive and belong together.
         unsafe { Backend::required_features(get_proc, handles[0], handles[1]) }.ok()
     };
-    let found = instance
-        .enumerate_physical_devices()?
-        .find_map(|physical| Some((required(&physical)?, physical)));
+    let devices: Vec<_> = instance.enumerate_physical_devices()?.collect();
+    // Layers that are older than vulkano do not know all that it has just asked devices for.
+    messages.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    let found = devices.into_iter().find_map(|physical| Some((required(&physical)?, physical)));
     let (required, physical) = found.ok_or("no device can run vkscan")?;
     let names = required.optional.device_extensions.iter().filter_map(|name| name.to_str().ok());
     let enabled_extensions: DeviceExtensions = names.collect();

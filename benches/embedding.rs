@@ -11,6 +11,7 @@ mod embedded;
 use std::error::Error;
 use std::hint::black_box;
 use std::io::Write as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ash::vk;
@@ -169,10 +170,20 @@ fn imports(backend: &Backend, bytes: usize, turns: usize) -> Result {
     file.write_all(&text)?;
     // SAFETY: nobody else has the file.
     let (read_only, shared) = unsafe { (Mmap::map(&file)?, MmapMut::map_mut(&file)?) };
-    let mappings = [
+    let mut mappings = vec![
         ("imported, a file mapping for reading", ImportedHaystack::new(backend, read_only)),
         ("imported, a file mapping for writing", ImportedHaystack::new(backend, shared)),
     ];
+    // Linux pins such files for writing, and others only where the file system need not know of that.
+    let in_memory = Path::new("/dev/shm");
+    if in_memory.is_dir() {
+        let mut file = tempfile::tempfile_in(in_memory)?;
+        file.write_all(&text)?;
+        // SAFETY: nobody else has the file.
+        let shared = unsafe { MmapMut::map_mut(&file)? };
+        let imported = ImportedHaystack::new(backend, shared);
+        mappings.push(("imported, a mapping of a file in memory (tmpfs)", imported));
+    }
     for (name, imported) in mappings {
         match imported {
             Ok(imported) => rate(name, Haystack::from(&imported))?,

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 /// Takes note of what scans do and when, on the host and on the device, on one clock that begins when this is made.
 ///
 /// A backend that is opened with one ([`BackendOptions::trace`](crate::BackendOptions), [`RawDevice::trace`](crate::RawDevice))
-/// has every scan write to it, until it is dropped. Clones are handles to the same trace. The device's clock is put onto the
+/// has every scan write to it, until it is dropped; but for scans in recordings, which others submit, and for those of nothing.
+/// What is noted is kept until somebody takes it ([`Trace::take`]). Clones are handles to the same trace. The device's clock is put onto the
 /// host's by `VK_KHR_calibrated_timestamps` or `VK_EXT_calibrated_timestamps`; where a device has neither, times of its
 /// stages are estimated, and say so ([`TraceSpan::is_estimated`]).
 ///
@@ -81,7 +82,8 @@ pub struct TraceSpan {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct TraceCounter {
-    /// `scans in flight`, `bytes up` or `bytes down`, of which the latter two only grow.
+    /// `scans in flight`, `bytes up` or `bytes down`, of which the latter two only grow: by what scans moved that somebody has
+    /// waited for.
     pub name: &'static str,
     /// When, counted from when the [`Trace`] was made.
     pub at: Duration,

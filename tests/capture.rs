@@ -29,6 +29,11 @@ fn has_renderdoc() -> bool {
     };
     let is_there = ends_well(Command::new("renderdoccmd").arg("version"))
         && ends_well(Command::new(PYTHON).args(["-c", "import renderdoc"]));
+    let device = vkscan::Backend::new(&Default::default()).expect("tests have a device");
+    if device.device_info().kind != vkscan::DeviceKind::Cpu {
+        common::not_run("captures, for what is in them is known of CPU drivers alone");
+        return false;
+    }
     if !is_there {
         common::not_run(
             "captures, for there is no RenderDoc with its module for Python (Debian: renderdoccmd python3-renderdoc)",

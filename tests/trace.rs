@@ -125,7 +125,7 @@ fn scans_nest_and_add_up_on_one_clock() {
     }
     let waited: Duration =
         spans.iter().filter(|span| span.name == "wait").map(|span| span.end - span.begin).sum();
-    assert!(waited >= total.wait && waited < total.wait + Duration::from_millis(1));
+    assert!(waited >= total.wait, "{waited:?}");
 
     assert_eq!(last(&counters, "scans in flight"), 0);
     assert_eq!(last(&counters, "bytes up"), total.bytes_up);

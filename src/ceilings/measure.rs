@@ -97,7 +97,10 @@ impl<'a> Measure<'a> {
         };
         measure.write(&measure.words)?;
         let region = vk::BufferCopy::default().size(bytes);
-        measure.submit(|to| to.copy_buffer(&measure.on_host, &measure.on_device, &[region]))?;
+        measure.submit(|to| {
+            to.copy_buffer(&measure.on_host, &measure.on_device, &[region]);
+            to.transfer_to_compute();
+        })?;
         Ok(measure)
     }
 
@@ -146,7 +149,10 @@ impl<'a> Measure<'a> {
         self.write(&next)?;
         let region =
             vk::BufferCopy { src_offset: 0, dst_offset: header, size: 4 * u64::from(count) };
-        self.submit(|to| to.copy_buffer(&self.on_host, &walked, &[region]))?;
+        self.submit(|to| {
+            to.copy_buffer(&self.on_host, &walked, &[region]);
+            to.transfer_to_compute();
+        })?;
         self.write(&self.words)?;
 
         let params = layout::ScanParams { step_budget: STEPS, ..layout::ScanParams::default() };
@@ -156,7 +162,7 @@ impl<'a> Measure<'a> {
         Ok(time / STEPS)
     }
 
-    /// Copies from a small size on, four times as large each.
+    /// Copies from a small size on, four times as large each, on the queue that copies large haystacks.
     pub(super) fn copies(&self, way: Way) -> Result<Vec<(usize, f64)>, BackendError> {
         let usage = vk::BufferUsageFlags::TRANSFER_DST;
         let down = match way {
@@ -170,15 +176,22 @@ impl<'a> Measure<'a> {
             None => (&self.on_host, &self.on_device),
             Some(down) => (&self.on_device, down),
         };
+        // A timeline is one queue's.
+        let timeline = Timeline::new(self.device, "ceilings/copies")?;
         let mut rates = Vec::new();
         let mut bytes: u64 = 64 << 10;
         while bytes <= from.size() {
             let region = vk::BufferCopy::default().size(bytes);
-            let mut commands = self.record(|commands| commands.copy_buffer(from, to, &[region]))?;
+            let mut commands =
+                Commands::for_queue(self.device, QueueRole::Transfer, "ceilings/copies")?;
+            commands.record(|commands| {
+                commands.copy_buffer(from, to, &[region]);
+                commands.transfer_to_host();
+            })?;
             let time = median(|| {
                 let began = Instant::now();
-                let value = self.device.submit(&mut [&mut commands], &self.timeline)?;
-                self.timeline.wait_asleep(value, self.device.deadline())?;
+                let value = self.device.submit(&mut [&mut commands], &timeline)?;
+                timeline.wait_asleep(value, self.device.deadline())?;
                 Ok(began.elapsed())
             })?;
             rates.push((narrow(bytes), rate(narrow(bytes), time)));

@@ -44,8 +44,8 @@ pub struct Ceilings {
 }
 
 impl Ceilings {
-    /// Measures all of them, which takes some seconds and up to 512 MiB of device memory and as much of the host's: less on a
-    /// CPU driver, or where the device has not got it. The kernels' results are checked.
+    /// Measures all of them, which takes some seconds, up to 260 MiB of device memory and 780 MiB of the host's: less on a CPU
+    /// driver, or where the device has not got it. The kernels' results are checked.
     ///
     /// # Errors
     ///

@@ -303,8 +303,8 @@ impl ResidentRulePipeline {
         deadline: Deadline,
         stats: &mut ScanStats,
     ) -> Result<Scan, ScanError> {
-        let began = Instant::now();
         let mut frame = self.frames.take(self.device(), deadline)?;
+        let began = Instant::now();
         let idle = frame.wait_idle(deadline).and_then(|()| frame.wait_for(waits));
         frame.begin_traced(began, haystack.len());
         let idle = idle.map_err(ScanError::from);

@@ -96,8 +96,11 @@ impl CacheFile {
 
 impl Drop for CacheFile {
     fn drop(&mut self) {
-        if let Err(error) = self.save() {
-            tracing::warn!("{error}");
+        // A lost device tells nothing any more, and has been reported.
+        if !self.device.is_lost()
+            && let Err(error) = self.save()
+        {
+            tracing::warn!("the pipeline cache {:?} was not written: {error}", self.path);
         }
         // SAFETY: nothing else has the handle: whoever makes pipelines with it borrows this.
         unsafe { self.device.raw().destroy_pipeline_cache(self.raw, None) };
@@ -192,11 +195,21 @@ fn write(path: &Path, parts: &[&[u8]]) -> Result<(), String> {
         return Err("what is there is no pipeline cache of vkscan's: name another file".to_owned());
     }
     // Not the link to it.
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let path = match fs::canonicalize(path) {
+        Ok(path) => path,
+        Err(_) if fs::symlink_metadata(path).is_ok_and(|there| there.is_symlink()) => {
+            return Err("it is a link to nothing: name another file".to_owned());
+        }
+        Err(_) => path.to_owned(),
+    };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let replace = || {
         let mut file = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
         parts.iter().try_for_each(|part| file.write_all(part))?;
+        // Whoever could read the one can read the other.
+        if let Ok(there) = fs::metadata(&path) {
+            file.as_file().set_permissions(there.permissions())?;
+        }
         file.persist(&path)?;
         Ok(())
     };

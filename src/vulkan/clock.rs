@@ -34,6 +34,11 @@ impl Clock {
         nanoseconds
     }
 
+    /// Nanoseconds until half of the counter's values are through.
+    pub(super) fn half_wrap(&self) -> u64 {
+        self.nanoseconds(0, u64::MAX >> (65 - self.valid_bits))
+    }
+
     /// The host's time at tick `ticks`, which is less than half a wrap of the counter from `at`.
     pub(super) fn host_time(&self, ticks: u64, at: &Reading) -> Instant {
         let half = u64::MAX >> (65 - self.valid_bits);
@@ -115,18 +120,30 @@ impl Calibration {
         self.lock().filter(|reading| reading.time.elapsed() < SERVES)
     }
 
-    /// Reads both clocks.
+    /// Reads both clocks, several times, and takes the reading in which they are the least apart.
     pub(super) fn read(&self) -> VkResult<Reading> {
+        const TRIES: usize = 3;
+
+        let mut readings = (0..TRIES).map(|_| self.read_once()).collect::<VkResult<Vec<_>>>()?;
+        readings.sort_by_key(|(deviation, _)| *deviation);
+        let (_, reading) = readings[0];
+        *self.lock() = Some(reading);
+        Ok(reading)
+    }
+
+    /// With how far the clocks may be apart, in nanoseconds.
+    fn read_once(&self) -> VkResult<(u64, Reading)> {
         let of = |domain| vk::CalibratedTimestampInfoKHR::default().time_domain(domain);
         let infos = [vk::TimeDomainKHR::DEVICE, vk::TimeDomainKHR::CLOCK_MONOTONIC].map(of);
         // SAFETY: the device knows both clocks: `new` has seen to that. It is alive: its owner has this.
-        let (read, _) = unsafe {
+        let (read, deviation) = unsafe {
             match &self.functions {
                 Functions::Khr(functions) => functions.get_calibrated_timestamps(&infos),
                 Functions::Ext(functions) => functions.get_calibrated_timestamps(&infos),
             }
         }?;
-        Ok(*self.lock().insert(Reading { ticks: read[0], time: instant_of(read[1]) }))
+        let (time, apart) = instant_of(read[1]);
+        Ok((deviation.saturating_add(apart), Reading { ticks: read[0], time }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Reading>> {
@@ -134,18 +151,20 @@ impl Calibration {
     }
 }
 
-/// When the host's clock was at so many nanoseconds, not long ago.
+/// When the host's clock was at so many nanoseconds, not long ago; and by how many that may be off.
 #[cfg(target_os = "linux")]
-fn instant_of(nanoseconds: u64) -> Instant {
-    let (now, time) =
-        (Instant::now(), rustix::time::clock_gettime(rustix::time::ClockId::Monotonic));
+fn instant_of(nanoseconds: u64) -> (Instant, u64) {
+    let before = Instant::now();
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let apart = before.elapsed();
     let since_boot = Duration::try_from(time).unwrap_or_default();
     let ago = since_boot.saturating_sub(Duration::from_nanos(nanoseconds));
-    now.checked_sub(ago).unwrap_or(now)
+    let instant = before.checked_sub(ago).unwrap_or(before);
+    (instant, u64::try_from(apart.as_nanos()).unwrap_or(u64::MAX))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn instant_of(_: u64) -> Instant {
+fn instant_of(_: u64) -> (Instant, u64) {
     unreachable!("there is no `HOST_CLOCK`")
 }
 

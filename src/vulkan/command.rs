@@ -491,7 +491,6 @@ impl<'a> Recorder<'a> {
         self.barrier(Scope::TRANSFER, Scope::TRANSFER);
     }
 
-    #[cfg(test)]
     pub(crate) fn transfer_to_host(&mut self) {
         self.barrier(Scope::TRANSFER, Scope::HOST);
     }

@@ -149,7 +149,7 @@ impl Device {
             .host_query_reset(has_host_query_reset);
         let robust = vk::PhysicalDeviceFeatures::default().robust_buffer_access(true);
         let is_robust = instance.validation() == Validation::RobustAccess;
-        let mut extensions = info.extensions.clone();
+        let mut extensions = info.wanted_extensions();
         extensions.extend(diagnostics::wanted(&info.diagnostics, options));
         let names: Vec<_> = extensions
             .iter()
@@ -524,7 +524,8 @@ impl Core {
     /// Remembers that the device is lost, with all that is known of it.
     pub(super) fn lose(&self, call: &'static str) -> BackendError {
         let mut loss = self.loss.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.is_lost() {
+        let is_new = !self.is_lost();
+        if is_new {
             *loss = format!("{call} says so; {}", self.timelines.describe(&self.raw));
             if self.has(ext::device_fault::NAME)
                 && let Some(fault) = loss::fault(self.instance.raw(), &self.raw)
@@ -532,10 +533,14 @@ impl Core {
                 *loss += &format!("; the driver says: {fault}");
             }
             self.lost.store(true, Ordering::Release);
-            tracing::error!(device = self.info.name, "the Vulkan device is lost: {loss}");
         }
         drop(loss);
-        self.loss()
+        let error = self.loss();
+        // Whoever is told may look at the backend.
+        if is_new {
+            tracing::error!(device = self.info.name, "{error}");
+        }
+        error
     }
 
     /// All timelines there are.
@@ -598,10 +603,18 @@ impl Core {
     pub(super) fn host_time(&self, clock: &Clock, ticks: u64) -> Result<Option<Instant>> {
         let Some(calibration) = &self.calibration else { return Ok(None) };
         let reading = match calibration.last() {
-            Some(reading) => reading,
-            None => self.call("vkGetCalibratedTimestampsKHR", || calibration.read())?,
+            Some(reading) => Ok(reading),
+            None => self.call("vkGetCalibratedTimestamps", || calibration.read()),
         };
-        Ok(Some(clock.host_time(ticks, &reading)))
+        match reading {
+            Ok(reading) => Ok(Some(clock.host_time(ticks, &reading))),
+            Err(error @ BackendError::DeviceLost { .. }) => Err(error),
+            Err(error) => {
+                // What has been scanned is none the worse for it.
+                tracing::warn!(%error, "the device's clock could not be read: times in the trace are estimated");
+                Ok(None)
+            }
+        }
     }
 
     /// What is told of scans.

@@ -257,6 +257,15 @@ impl DeviceInfo {
         self.queue_families.iter().position(is_plain)
     }
 
+    /// What a device is best made with of [`OPTIONAL`]: of two names for one extension the older, which more layers know.
+    pub(super) fn wanted_extensions(&self) -> Vec<&'static CStr> {
+        let mut wanted = self.extensions.clone();
+        if wanted.contains(&ext::calibrated_timestamps::NAME) {
+            wanted.retain(|name| *name != khr::calibrated_timestamps::NAME);
+        }
+        wanted
+    }
+
     /// With families that the caller has chosen.
     pub(super) fn with_queues(self, compute: u32, transfer: Option<u32>) -> DeviceInfo {
         DeviceInfo { callers_queues: Some(CallersQueues { compute, transfer }), ..self }
@@ -311,10 +320,6 @@ pub(super) fn describe(
         let there = self::extensions(instance, physical)?;
         let is_there = |name: &CStr| is_among(&there, name);
         extensions.extend(OPTIONAL.into_iter().filter(|name| is_there(name)));
-        // Layers know the older name of what has two.
-        if extensions.contains(&ext::calibrated_timestamps::NAME) {
-            extensions.retain(|name| *name != khr::calibrated_timestamps::NAME);
-        }
         diagnostics = diagnostics::of(instance, physical, is_there);
     }
     let (device_local_bytes, device_local_budget_bytes) = device_local_heap(instance, physical)?;

@@ -355,7 +355,7 @@ impl Backend {
             unsafe { of_caller(get_instance_proc_addr, instance, physical_device, false)? };
         let needed = Features { features: vec!["timelineSemaphore"], ..Features::default() };
         let optional = Features {
-            device_extensions: info.extensions,
+            device_extensions: info.wanted_extensions(),
             instance_extensions: vec![ext::debug_utils::NAME],
             ..Features::default()
         };

@@ -54,8 +54,12 @@ impl Timestamps {
             }
         })?;
         let first = nanoseconds[0];
+        let mut last = 0;
         for ticks in nanoseconds {
-            *ticks = self.clock.nanoseconds(first, *ticks);
+            // Marks of no work may be out of order by a tick, which is nearly all of a wrap then.
+            let passed = self.clock.nanoseconds(first, *ticks);
+            last = if passed > self.clock.half_wrap() { last } else { passed.max(last) };
+            *ticks = last;
         }
         Ok(Tick(first))
     }

@@ -360,6 +360,18 @@ fn a_trace_that_cannot_be_written_keeps_nothing_from_being_said() {
     command.args(["--trace", "nowhere/trace.json", "text"]);
     let message = scan_error(&mut command);
     assert!(message.contains("the trace nowhere/trace.json: No such file"), "{message}");
+
+    // Rules that were named by mistake are still there, and a trace is written anew.
+    let with_trace = |path: &str| run(folder.scan("key").args(["--trace", path, "text"]));
+    let (code, output) = with_trace("rules/rules.regex");
+    assert_eq!(code, 2);
+    assert!(stderr(&output).contains("it is there and is no trace"), "{}", stderr(&output));
+    assert_eq!(fs::read(folder.path("rules/rules.regex")).unwrap(), b"key");
+    for _ in 0..2 {
+        assert_eq!(with_trace("trace.json").0, 0);
+        let trace = fs::read(folder.path("trace.json")).unwrap();
+        serde_json::from_slice::<Value>(&trace).expect("it is JSON");
+    }
 }
 
 #[test]

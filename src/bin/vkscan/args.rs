@@ -199,7 +199,7 @@ pub struct OptionalRulesArgs {
     #[arg(long, value_name = "FORMAT", requires = "rules")]
     rules_format: Option<RulesFormat>,
     /// Most bytes that the NFA of one rule may take.
-    #[arg(long, default_value_t = SIZE_LIMIT, value_name = "N")]
+    #[arg(long, default_value_t = SIZE_LIMIT, value_name = "N", requires = "rules")]
     size_limit: usize,
 }
 

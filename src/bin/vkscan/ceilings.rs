@@ -34,15 +34,15 @@ pub fn run(args: &CeilingsArgs) -> Result<Status, Box<dyn Error>> {
     let backend = backend.map_err(|error| errors::backend(&error))?;
     let ceilings = Ceilings::measure(&backend).map_err(|error| errors::backend(&error))?;
     let kept = Kept::new(backend.device_info(), &ceilings);
+    if let Err(error) = kept.keep() {
+        tracing::warn!("these ceilings are not kept for --stats: {error}");
+    }
     let mut stdout = io::stdout().lock();
     match args.format {
         Format::Text => print_text(&mut stdout, &kept)?,
         Format::Json => {
             stdout.write_all(terminal::json(&serde_json::to_value(&kept)?).as_bytes())?
         }
-    }
-    if let Err(error) = kept.keep() {
-        tracing::warn!("these ceilings are not kept for --stats: {error}");
     }
     Ok(Status::Found)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use vkscan::{
-    Backend, BackendOptions, KernelExecutable, KernelReport, KernelStatisticValue,
+    Backend, BackendError, BackendOptions, KernelExecutable, KernelReport, KernelStatisticValue,
     KernelStatistics, MatchKind, MegakernelSession, MegakernelSessionConfig, RingError,
     RulePipeline, ScanError,
 };
@@ -39,6 +39,10 @@ pub fn run(args: &KernelsArgs) -> Result<Status, Box<dyn Error>> {
     };
     let options = args.open.backend_options().kernel_statistics(statistics);
     let kernels = kernels(&options, &rules).map_err(|error| match error {
+        // There is nothing here that could be lowered.
+        RingError::Scan(ScanError::Backend(error @ BackendError::OutOfMemory { .. })) => {
+            error.to_string()
+        }
         RingError::Scan(ScanError::Backend(error)) => errors::backend(&error),
         error => error.to_string(),
     })?;

@@ -25,14 +25,14 @@ use crate::terminal::{self, report};
 use crate::trace::TraceFile;
 
 pub fn run(args: &ScanArgs) -> Result<Status, Box<dyn Error>> {
-    let trace_file = args.trace.as_deref().map(TraceFile::create).transpose()?;
-    let trace = trace_file.as_ref().map(TraceFile::trace);
     let begin = Instant::now();
+    let trace = args.trace.as_ref().map(|_| Trace::new());
     let rules = RulesFile::read(&args.rules)?;
     let pipeline = rules.compile(args.match_kind.into())?;
     let compiled = begin.elapsed();
-    note(trace, "compile rules", begin);
-    let status = scan(args, trace, &rules, &pipeline, compiled).map_err(|error| {
+    note(trace.as_ref(), "compile rules", begin);
+    let trace_file = args.trace.as_deref().map(TraceFile::create).transpose()?;
+    let status = scan(args, trace.as_ref(), &rules, &pipeline, compiled).map_err(|error| {
         match error.is::<io::Error>() {
             // The caller tells what it means.
             true => error,
@@ -40,8 +40,19 @@ pub fn run(args: &ScanArgs) -> Result<Status, Box<dyn Error>> {
         }
     });
     // What was done before anything failed is there to look at.
-    trace_file.map_or(Ok(()), TraceFile::finish)?;
-    status
+    let written = match (trace_file, trace) {
+        (Some(file), Some(trace)) => file.write(&trace),
+        _ => Ok(()),
+    };
+    match (status, written) {
+        (Ok(status), written) => written.map(|()| status).map_err(Into::into),
+        (Err(error), written) => {
+            if let Err(other) = written {
+                report(&other);
+            }
+            Err(error)
+        }
+    }
 }
 
 fn note(trace: Option<&Trace>, name: &'static str, began: Instant) {

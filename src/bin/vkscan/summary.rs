@@ -95,7 +95,8 @@ fn rates(summary: &Summary, device: &DeviceInfo) -> String {
     };
     let scanned = per_second(summary.scanned);
     let scanned = of(scanned, ceilings.copy_up(), "are copied to the device");
-    let prefilter = summary.stats.device.map_or(String::new(), |times| {
+    let prefilter = summary.stats.device.filter(|times| !times.prefilter.is_zero());
+    let prefilter = prefilter.map_or(String::new(), |times| {
         let rate = per_second(times.prefilter);
         format!("; the prefilter {}", of(rate, ceilings.device_read(), "kernels read"))
     });

@@ -1,8 +1,8 @@
 //! `--trace`: what was done when, in the Trace Event Format that Perfetto and chrome://tracing open.
 
 use std::cmp::Reverse;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,27 +15,40 @@ use crate::terminal;
 pub struct TraceFile {
     path: PathBuf,
     file: File,
-    trace: Trace,
 }
 
 impl TraceFile {
-    /// Makes the file now, so that nothing is scanned in vain where that cannot be done.
+    /// Makes the file now, so that nothing is scanned in vain where that cannot be done. What is there is replaced if it is
+    /// a trace, or empty: nobody's rules are lost to a slip.
     pub fn create(path: &Path) -> Result<TraceFile, String> {
-        let path = path.to_owned();
-        let file = File::create(&path).map_err(|error| message(&path, &error))?;
-        Ok(TraceFile { path, file, trace: Trace::new() })
-    }
-
-    pub fn trace(&self) -> &Trace {
-        &self.trace
+        let file = open(path).map_err(|error| message(path, &error))?;
+        Ok(TraceFile { path: path.to_owned(), file })
     }
 
     /// Writes what has been noted.
-    pub fn finish(self) -> Result<(), String> {
-        let TraceFile { path, file, trace } = self;
+    pub fn write(self, trace: &Trace) -> Result<(), String> {
+        let TraceFile { path, file } = self;
         write(BufWriter::new(file), trace.take()).map_err(|error| message(&path, &error))
     }
 }
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let mut file = options.read(true).write(true).create(true).truncate(false).open(path)?;
+    if file.metadata()?.is_file() {
+        let mut head = Vec::new();
+        (&mut file).take(HEAD.len() as u64).read_to_end(&mut head)?;
+        if !head.is_empty() && head != HEAD.as_bytes() {
+            return Err(io::Error::other("it is there and is no trace: name another file"));
+        }
+        file.set_len(0)?;
+        file.rewind()?;
+    }
+    Ok(file)
+}
+
+/// What a trace begins with.
+const HEAD: &str = "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n";
 
 fn message(path: &Path, error: &io::Error) -> String {
     format!("the trace {}: {error}", terminal::path(path))
@@ -51,7 +64,7 @@ fn write(mut to: impl Write, mut events: Vec<TraceEvent>) -> io::Result<()> {
     });
     let mut lines = names(&events);
     lines.extend(events.iter().filter_map(to_json));
-    writeln!(to, "{{\"displayTimeUnit\":\"ns\",\"traceEvents\":[")?;
+    to.write_all(HEAD.as_bytes())?;
     for (index, line) in lines.iter().enumerate() {
         let comma = if index + 1 < lines.len() { "," } else { "" };
         writeln!(to, "{line}{comma}")?;

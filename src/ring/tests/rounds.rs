@@ -1,6 +1,7 @@
 //! Rounds that begin again, wait, come back, and outlive a device.
 
 use super::*;
+use crate::{BackendOptions, Trace, TraceEvent, TraceTrack};
 
 /// Tables in several buffers, so that a scan takes several passes.
 fn several_passes(info: &crate::DeviceInfo) -> Tuning {
@@ -361,4 +362,39 @@ fn rounds_are_waited_for_without_their_session() {
     for backend in [first, second] {
         assert_eq!(backend.allocated_bytes(), 0);
     }
+}
+
+/// What a lost device was at is over, for whoever looks at a trace.
+#[test]
+fn scans_of_a_lost_device_are_over_in_a_trace() {
+    let trace = Trace::new();
+    let backend = Backend::new(&BackendOptions::default().trace(Some(trace.clone()))).unwrap();
+    let rules = rules(MatchKind::LeftmostFirst, &PATTERNS);
+    let items = items();
+    let work = work(&items);
+    let mut session = session(&backend, &rules, small());
+    let mut results = RingResults::default();
+    let waiting = [0, 1].map(|first| session.publish(&work[first..first + 2]).unwrap());
+    session.backend().unwrap().device().inject_lost();
+    session.submit_scan_into(&work, &mut results).unwrap();
+    assert!(results.stats().recovered);
+    for one in waiting {
+        session.collect_into(one, &mut results).unwrap();
+    }
+    session.shutdown().unwrap();
+    let (mut scans, mut parts, mut in_flight) = (Vec::new(), Vec::new(), Vec::new());
+    for event in trace.take() {
+        match event {
+            TraceEvent::Span(span) if matches!(span.track, TraceTrack::Scans { .. }) => {
+                scans.push(span.scan);
+            }
+            TraceEvent::Span(span) => parts.push(span.scan),
+            TraceEvent::Counter(counter) if counter.name == "scans in flight" => {
+                in_flight.push(counter.value);
+            }
+            TraceEvent::Counter(_) => {}
+        }
+    }
+    assert!(parts.iter().all(|scan| scans.contains(scan)), "{parts:?} of {scans:?}");
+    assert!(in_flight.iter().max() >= Some(&2) && in_flight.last() == Some(&0), "{in_flight:?}");
 }

@@ -200,8 +200,7 @@ pub(super) fn mark_begin(to: &mut Recorder, timestamps: Option<&Arc<Timestamps>>
 pub(super) fn stage_times(stages: &[Stage], nanoseconds: &[u64]) -> StageTimes {
     let mut times = StageTimes::default();
     for (stage, pair) in stages[1..].iter().zip(nanoseconds.windows(2)) {
-        // The clock's wrap is taken care of, but two marks of no work may be out of order by a tick.
-        let passed = Duration::from_nanos(pair[1].saturating_sub(pair[0]));
+        let passed = Duration::from_nanos(pair[1] - pair[0]);
         match stage {
             Stage::Begin => {}
             Stage::Upload => times.upload += passed,

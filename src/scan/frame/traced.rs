@@ -119,11 +119,11 @@ impl Traced {
                 self.stage(track, stage.name(), first, pair, None, is_estimated);
             }
         }
-        self.copied_to(first)
+        self.copied()
     }
 
-    /// Tells of copies, which began no later than `estimate` as far as anybody knows.
-    fn copied_to(&mut self, estimate: Instant) -> Result<(), BackendError> {
+    /// Tells of copies.
+    fn copied(&mut self) -> Result<(), BackendError> {
         let Some(timestamps) = self.copies.clone() else { return Ok(()) };
         if self.copied.is_empty() {
             return Ok(());
@@ -134,7 +134,7 @@ impl Traced {
         let known = timestamps.host_time(first)?;
         let track = TraceTrack::Copies { lane: self.lane };
         for (pair, &bytes) in nanoseconds.chunks(2).zip(&self.copied) {
-            let first = known.unwrap_or(estimate);
+            let first = known.unwrap_or(self.submitted);
             self.stage(track, "upload", first, pair, Some(bytes), known.is_none());
         }
         self.nanoseconds = nanoseconds;
@@ -159,5 +159,12 @@ impl Traced {
 
     fn number(&self) -> Option<u64> {
         self.scan.as_ref().map(|scan| scan.number)
+    }
+}
+
+impl Drop for Traced {
+    /// The frame goes with a lost device, or its session, whatever it was at.
+    fn drop(&mut self) {
+        self.end_scan(&ScanStats::default());
     }
 }

@@ -54,8 +54,8 @@ fn module_of(file: &Path) -> Module {
 /// Modules that `cfg(test)` or another crate has.
 fn is_for_tests(module: &[String]) -> bool {
     const FOLDERS: [&str; 6] = ["bin", "twin", "faults", "named", "narrowed", "soak"];
-    const FILES: [&str; 7] =
-        ["layer", "narrowing", "pretence", "testing", "told", "held_up", "tests"];
+    const FILES: [&str; 8] =
+        ["injected", "layer", "narrowing", "pretence", "testing", "told", "held_up", "tests"];
 
     module.first().is_some_and(|first| FOLDERS.contains(&first.as_str()))
         || module.iter().any(|name| FILES.contains(&name.as_str()))

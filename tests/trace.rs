@@ -164,6 +164,27 @@ fn scans_in_flight_are_on_lanes_of_their_own() {
 }
 
 #[test]
+fn who_waits_for_a_lane_is_not_on_it_yet() {
+    let trace = Trace::new();
+    let backend = Backend::new(&BackendOptions::default().trace(Some(trace.clone()))).unwrap();
+    let rules = RulePipeline::new(&PATTERNS).unwrap();
+    let session = rules.prepare_resident(&backend, 1 << 16, 1 << 16).unwrap();
+    let text = text(1 << 16);
+    let threads = 2 * session.scans_in_flight();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
+                session.scan_into(&backend, &text, &mut matches, &mut scratch).unwrap();
+            });
+        }
+    });
+    let (spans, _) = split(trace.take());
+    assert_eq!(check_nesting(&spans, tolerance(&backend)), threads);
+    session.free(&backend).unwrap();
+}
+
+#[test]
 fn rounds_of_a_ring_session_are_scans() {
     let trace = Trace::new();
     let backend = Backend::new(&BackendOptions::default().trace(Some(trace.clone()))).unwrap();

@@ -14,18 +14,10 @@ pub struct Stage {
 /// By stage on the device, and the rest of the call.
 pub fn stages(passed: Duration, stats: &ScanStats) -> Vec<Stage> {
     let device = stats.device.unwrap_or_default();
-    let stages = [
-        ("upload", device.upload),
-        ("prefilter", device.prefilter),
-        ("confirm", device.confirm),
-        ("verify DFA", device.verify_dfa),
-        ("verify NFA", device.verify_nfa),
-        ("select", device.select),
-        ("host", passed.saturating_sub(device.total())),
-    ];
+    let host = ("host", passed.saturating_sub(device.total()));
     let stage = |(name, passed): (&str, Duration)| Stage {
         name: name.to_owned(),
         seconds: passed.as_secs_f64(),
     };
-    stages.map(stage).into()
+    device.by_stage().into_iter().chain([host]).map(stage).collect()
 }

@@ -83,14 +83,21 @@ pub struct StageTimes {
 }
 
 impl StageTimes {
+    /// Each stage by name, in the order in which a scan comes to them first.
+    pub fn by_stage(&self) -> [(&'static str, Duration); 6] {
+        [
+            ("upload", self.upload),
+            ("prefilter", self.prefilter),
+            ("confirm", self.confirm),
+            ("verify DFA", self.verify_dfa),
+            ("verify NFA", self.verify_nfa),
+            ("select", self.select),
+        ]
+    }
+
     /// All stages together.
     pub fn total(&self) -> Duration {
-        self.upload
-            + self.prefilter
-            + self.confirm
-            + self.verify_dfa
-            + self.verify_nfa
-            + self.select
+        self.by_stage().iter().map(|(_, time)| *time).sum()
     }
 }
 

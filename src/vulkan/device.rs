@@ -68,7 +68,7 @@ pub(crate) struct Core {
     extensions: Vec<&'static CStr>,
     has_host_query_reset: bool,
     host_import: Option<HostImport>,
-    /// Where the device's clock is on the host's, where that can be told.
+    /// Where the device's clock is on the host's, where that can be told and a trace asks for it.
     calibration: Option<Calibration>,
     trace: Option<Trace>,
     memory: ManuallyDrop<MemorySource>,
@@ -294,7 +294,8 @@ impl Device {
                     alignment,
                 }
             });
-        let calibration = Calibration::new(&instance, physical, &raw, &parts.extensions);
+        let calibrate = |_: &Trace| Calibration::new(&instance, physical, &raw, &parts.extensions);
+        let calibration = parts.trace.as_ref().and_then(calibrate);
         let queue = |(raw, place)| Queue { raw: Mutex::new(raw), place };
         let mut queue_families: Vec<u32> = parts.queues.iter().map(|queue| queue.family).collect();
         queue_families.dedup();

@@ -54,11 +54,11 @@ impl Timestamps {
             }
         })?;
         let first = nanoseconds[0];
-        let mut last = 0;
+        let (mut last, half_wrap) = (0, self.clock.half_wrap());
         for ticks in nanoseconds {
             // Marks of no work may be out of order by a tick, which is nearly all of a wrap then.
             let passed = self.clock.nanoseconds(first, *ticks);
-            last = if passed > self.clock.half_wrap() { last } else { passed.max(last) };
+            last = if passed > half_wrap { last } else { passed.max(last) };
             *ticks = last;
         }
         Ok(Tick(first))

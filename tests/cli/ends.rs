@@ -403,6 +403,13 @@ fn ceilings_are_measured_kept_and_compared_with() {
     }
     let with_ceilings = stats();
     assert!(with_ceilings.contains("/s that are copied to the device at best"), "{with_ceilings}");
+    assert!(with_ceilings.contains("; the prefilter "), "{with_ceilings}");
+    // Where nothing is prefiltered, that has no rate.
+    let mut command = with_cache(folder.scan("[a-z]+"));
+    let (code, output) = run(command.args(["--stats", "text"]));
+    let unfiltered = stderr(&output);
+    assert!(code == 0 && unfiltered.contains("are copied to the device at best"), "{unfiltered}");
+    assert!(!unfiltered.contains("; the prefilter "), "{unfiltered}");
 
     // Those of another driver are none.
     let kept = fs::read_dir(cache.join("vkscan")).unwrap().next().unwrap().unwrap().path();

@@ -64,22 +64,13 @@ impl Summary {
 
 /// Each stage's time and its share of the device's.
 fn stages(times: StageTimes) -> String {
-    let StageTimes { upload, prefilter, confirm, verify_dfa, verify_nfa, select, .. } = times;
-    let total = times.total().as_secs_f64().max(1e-9);
-    let lines = [
-        ("upload", upload),
-        ("prefilter", prefilter),
-        ("confirm", confirm),
-        ("verify DFA", verify_dfa),
-        ("verify NFA", verify_nfa),
-        ("select", select),
-        ("together", times.total()),
-    ];
+    let total = times.total();
+    let lines = times.by_stage().into_iter().chain([("together", total)]);
     let lines = lines.map(|(name, time)| {
-        let share = 100.0 * time.as_secs_f64() / total;
+        let share = 100.0 * time.as_secs_f64() / total.as_secs_f64().max(1e-9);
         format!("{name:<10} {:>10} {share:3.0} %\n", format!("{time:.3?}"))
     });
-    format!("on device {}", lines.join("          "))
+    format!("on device {}", lines.collect::<Vec<_>>().join("          "))
 }
 
 /// How fast the haystacks went through all of it, and through the prefilter, beside what the device can do at best.

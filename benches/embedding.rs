@@ -9,6 +9,7 @@ mod common;
 mod embedded;
 
 use std::error::Error;
+use std::fs::File;
 use std::hint::black_box;
 use std::io::Write as _;
 use std::path::Path;
@@ -19,7 +20,7 @@ use ash::vk::Handle as _;
 use clap::Parser;
 use common::Program;
 use embedded::{MAX_MATCHES, PATTERNS, shown, text};
-use memmap2::{Mmap, MmapMut};
+use memmap2::{Mmap, MmapMut, MmapOptions};
 use vkscan::{
     Backend, BackendError, Haystack, ImportedHaystack, Match, RawCommandBuffer, RecordOptions,
     RecordedState, RecordingOptions, ResidentRulePipeline, RulePipeline, ScanError, ScanScratch,
@@ -27,6 +28,7 @@ use vkscan::{
 };
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
+type Imported = std::result::Result<ImportedHaystack, ScanError>;
 
 #[derive(Parser)]
 struct Args {
@@ -166,33 +168,39 @@ fn imports(backend: &Backend, bytes: usize, turns: usize) -> Result {
     let imported = ImportedHaystack::new(backend, Behind([b" ", &text[..]].concat()))?;
     rate("imported, at an odd address", Haystack::from(&imported))?;
     drop(imported);
-    let mut file = tempfile::tempfile()?;
-    file.write_all(&text)?;
-    // SAFETY: nobody else has the file.
-    let (read_only, shared) = unsafe { (Mmap::map(&file)?, MmapMut::map_mut(&file)?) };
-    let mut mappings = vec![
-        ("imported, a file mapping for reading", ImportedHaystack::new(backend, read_only)),
-        ("imported, a file mapping for writing", ImportedHaystack::new(backend, shared)),
-    ];
-    // Linux pins such files for writing, and others only where the file system need not know of that.
-    let in_memory = Path::new("/dev/shm");
-    if in_memory.is_dir() {
-        let mut file = tempfile::tempfile_in(in_memory)?;
+    let mapped = |name: &str, folder: &Path, import: &dyn Fn(&File) -> Result<Imported>| {
+        let mut file = tempfile::tempfile_in(folder)?;
         file.write_all(&text)?;
-        // SAFETY: nobody else has the file.
-        let shared = unsafe { MmapMut::map_mut(&file)? };
-        let imported = ImportedHaystack::new(backend, shared);
-        mappings.push(("imported, a mapping of a file in memory (tmpfs)", imported));
-    }
-    for (name, imported) in mappings {
-        match imported {
-            Ok(imported) => rate(name, Haystack::from(&imported))?,
-            // Whether it can be pinned is the driver's matter.
-            Err(ScanError::Backend(BackendError::OutOfMemory { .. })) => {
-                println!("| {name} | refused |")
+        let began = Instant::now();
+        match import(&file)? {
+            Ok(imported) => {
+                let name = format!("{name} (imported in {:.1?})", began.elapsed());
+                rate(&name, Haystack::from(&imported))?;
             }
+            // Whether it can be pinned is the driver's matter.
+            Err(ScanError::Backend(
+                BackendError::OutOfMemory { .. } | BackendError::InvalidHandle { .. },
+            )) => println!("| {name} | refused |"),
             Err(error) => return Err(error.into()),
         }
+        Ok::<(), Box<dyn Error>>(())
+    };
+    let folder = std::env::temp_dir();
+    // SAFETY: nobody else has the files.
+    unsafe {
+        mapped("a file, privately and writable", &folder, &|file| {
+            Ok(ImportedHaystack::new(backend, MmapOptions::new().map_copy(file)?))
+        })?;
+        let in_memory = Path::new("/dev/shm");
+        if in_memory.is_dir() {
+            mapped("a file in memory (tmpfs)", in_memory, &|file| {
+                Ok(ImportedHaystack::new(backend, MmapMut::map_mut(file)?))
+            })?;
+        }
+        // Last, for what comes after a refusal may be refused too.
+        mapped("a file, for reading", &folder, &|file| {
+            Ok(ImportedHaystack::new(backend, Mmap::map(file)?))
+        })?;
     }
     println!("\nImporting whole pages takes {took:.1?}.");
     Ok(session.free(backend)?)

@@ -294,6 +294,10 @@ pub(super) fn unaligned(what: &str, offset: u64, alignment: u64) -> BackendError
 /// comes before, as one does for a byte slice. Importing it takes a while, for its pages are pinned: that pays for memory that
 /// is scanned more than once, or is large, such as a file mapping.
 ///
+/// Drivers may pin pages for writing, as NVIDIA's does: files are best mapped privately and writable (pages that are pinned are
+/// copied by the kernel then, once), or lie in memory (tmpfs), where a shared mapping that is writable is pinned as it is. After
+/// a mapping that it cannot pin, NVIDIA's driver takes no other memory until the device is opened again.
+///
 /// It keeps what owns the memory until no scan reads it any more.
 ///
 /// # Examples
@@ -328,7 +332,7 @@ impl ImportedHaystack {
     ///
     /// A device without `VK_EXT_external_memory_host`, or one of the caller's that was made without
     /// ([`BackendError::Unsupported`]); a driver that does not take this memory ([`BackendError::InvalidHandle`], or
-    /// [`BackendError::OutOfMemory`] as NVIDIA's says of mappings that are read-only); a haystack of more than
+    /// [`BackendError::OutOfMemory`] as NVIDIA's says of what it cannot pin for writing); a haystack of more than
     /// [`MAX_HAYSTACK_BYTES`], lack of memory, or a fault of the device. The owner is dropped then.
     pub fn new(
         backend: &Backend,

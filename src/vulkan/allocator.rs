@@ -3,6 +3,7 @@
 use std::ffi::c_void;
 use std::mem::take;
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ash::vk::Handle as _;
@@ -105,6 +106,8 @@ pub(super) struct HostImport {
     pub(super) functions: ext::external_memory_host::Device,
     /// Imported ranges begin and end at multiples of it, in bytes.
     pub(super) alignment: u64,
+    /// Whether the driver has found an import too much: see `quirks::STOPS_IMPORTING`.
+    pub(super) refused: AtomicBool,
 }
 
 /// Keeps bytes where they are.

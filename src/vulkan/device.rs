@@ -292,6 +292,7 @@ impl Device {
                 HostImport {
                     functions: ext::external_memory_host::Device::new(vulkan, &raw),
                     alignment,
+                    refused: AtomicBool::new(false),
                 }
             });
         let calibrate = |_: &Trace| Calibration::new(&instance, physical, &raw, &parts.extensions);

@@ -1,6 +1,7 @@
 //! Host memory that the device reads where it lies: `VK_EXT_external_memory_host`.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use ash::vk;
 
@@ -8,12 +9,13 @@ use super::allocator::{Allocation, HostImport, Owner};
 use super::device::Device;
 use super::error::{BackendError, Memory, Result};
 use super::memory::{Buffer, Unbound};
+use super::quirks;
 
 /// Makes the bytes of `owner` the source of copies: a buffer, and where in it they begin. The owner is kept until the device is
 /// done with the buffer.
 pub(crate) fn import(device: &Arc<Device>, name: &str, owner: Owner) -> Result<(Buffer, u64)> {
     device.sweep();
-    let Some(HostImport { functions, alignment }) = device.host_import() else {
+    let Some(imports @ HostImport { functions, alignment, .. }) = device.host_import() else {
         return Err(BackendError::Unsupported {
             what: "importing host memory",
             needed: "VK_EXT_external_memory_host",
@@ -45,7 +47,7 @@ pub(crate) fn import(device: &Arc<Device>, name: &str, owner: Owner) -> Result<(
             };
             result.result()
         })
-        .map_err(|error| refused(error, size))?;
+        .map_err(|error| refused(error, size, imports))?;
 
     let usage = vk::BufferUsageFlags::TRANSFER_SRC;
     let buffer = Unbound::new(device, name, size, usage, kind, true)?;
@@ -75,24 +77,60 @@ pub(crate) fn import(device: &Arc<Device>, name: &str, owner: Owner) -> Result<(
             // SAFETY: the pages of the range are there and stay until the memory is freed: `owner` goes with it.
             unsafe { device.raw().allocate_memory(&allocate, None) }
         })
-        .map_err(|error| refused(error, size))?;
+        .map_err(|error| refused(error, size, imports))?;
     let allocation = Allocation::Imported { memory, _owner: owner };
     Ok((buffer.bind(allocation, memory_type, 0)?, offset))
 }
 
 /// What an import is refused with, in words that say what to do.
-fn refused(error: BackendError, size: u64) -> BackendError {
-    match error {
-        BackendError::OutOfMemory { .. } => BackendError::OutOfMemory {
-            memory: Memory::Host,
-            bytes: Some(size),
-            what: "importing host memory, which has to be pinned (some drivers pin for writing, and take \
-                   no mapping that is read-only)"
-                .to_owned(),
-        },
-        error => error.of_external(
-            "the host memory",
-            "the driver does not import memory of this kind: scan it as a byte slice",
-        ),
+fn refused(error: BackendError, size: u64, imports: &HostImport) -> BackendError {
+    let what = match error {
+        BackendError::OutOfMemory { .. } if imports.refused.swap(true, Ordering::Relaxed) => {
+            quirks::STOPS_IMPORTING
+        }
+        BackendError::OutOfMemory { .. } => {
+            "importing host memory, which has to be pinned (where a driver pins for writing: map a file privately and \
+             writable, or copy it)"
+        }
+        error => {
+            return error.of_external(
+                "the host memory",
+                "the driver does not import memory of this kind: scan it as a byte slice",
+            );
+        }
+    };
+    BackendError::OutOfMemory { memory: Memory::Host, bytes: Some(size), what: what.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use ash::vk;
+
+    use crate::vulkan::layer;
+    use crate::vulkan::testing::TestBackend;
+    use crate::{BackendError, ImportedHaystack, Memory, ScanError, Validation};
+
+    #[test]
+    fn a_driver_that_stops_importing_is_told_from_lack_of_memory() {
+        let _layer = layer::lock();
+        let backend = TestBackend::layered(Validation::Off);
+        let import = || ImportedHaystack::new(&backend, b"bytes".to_vec());
+        let refused = || {
+            layer::fail("vkAllocateMemory", vk::Result::ERROR_OUT_OF_DEVICE_MEMORY, 1);
+            let error = import().unwrap_err();
+            assert!(layer::stop_failing());
+            error
+        };
+        for told in ["map a file privately", "open the device again"] {
+            let error = refused();
+            let ScanError::Backend(BackendError::OutOfMemory {
+                memory: Memory::Host, what, ..
+            }) = &error
+            else {
+                panic!("{error}");
+            };
+            assert!(what.contains(told), "{what}");
+        }
+        import().unwrap();
     }
 }

@@ -26,6 +26,11 @@ pub(super) fn keeps_instance(devices: &[vk::PhysicalDeviceProperties]) -> bool {
     devices.iter().any(|device| device.vendor_id == NVIDIA) && !KEPT.swap(true, Ordering::Relaxed)
 }
 
+/// What a driver may do that refuses a second import of host memory. NVIDIA's (580.159.04 on Linux) refuses what it cannot pin
+/// for writing, such as a mapping that is read-only, and then whatever it is offered, as long as the device lives.
+pub(super) const STOPS_IMPORTING: &str = "importing host memory (the driver has refused some before, and NVIDIA's takes none \
+                                          after that: open the device again, or scan byte slices)";
+
 /// Gives a file descriptor to a driver by a call that takes it where it succeeds. Otherwise it is closed here, as Vulkan has
 /// it; unless the driver has done so: lavapipe (Mesa 22.3.6 and 25.0.7) closes what it refuses, and somebody else may have
 /// opened another file by that number since.

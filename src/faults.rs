@@ -86,11 +86,7 @@ pub(crate) fn prepare(
     capacity: usize,
     frames: usize,
 ) -> Failed<crate::ResidentRulePipeline> {
-    let options = SessionOptions {
-        haystack_capacity_bytes: capacity,
-        max_matches: 1000,
-        scans_in_flight: Some(frames),
-    };
+    let options = SessionOptions::new(capacity, 1000).scans_in_flight(Some(frames));
     Ok(rules().prepare_resident_cramped(backend, &options)?)
 }
 
@@ -287,9 +283,10 @@ impl Flow for Ring {
             round_bytes: 256,
             max_matches: 100,
             rounds_in_flight: 2,
+            tuning: Some(Tuning::cramped(backend.device_info())),
             ..MegakernelSessionConfig::default()
         };
-        let session = MegakernelSession::with_tuning(backend, rules(), config, Tuning::cramped)?;
+        let session = MegakernelSession::new(backend, rules(), config)?;
         Ok(session.expect("the device can run it"))
     }
 

@@ -130,7 +130,8 @@ pub use scan::{
     Haystack, ImportedHaystack, MAX_HAYSTACK_BYTES, PlannedMemory, RecordOptions, RecordedScan,
     RecordedState, Recording, RecordingOptions, ResidentHaystack, ResidentRulePipeline, ScanError,
     ScanScratch, ScanStats, SessionOptions, SessionPlan, StageTimes, StagedHaystack, StreamError,
-    StreamMatch, Ticket, hits_bytes, read_hits,
+    StreamMatch, Ticket, Tuning, TuningError, TuningParameter, TuningProfile, hits_bytes,
+    read_hits,
 };
 pub use trace::{Trace, TraceCounter, TraceEvent, TraceSpan, TraceTrack};
 pub use vulkan::{

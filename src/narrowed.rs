@@ -3,7 +3,6 @@
 //! It cannot for other kinds of devices, whose kernels go on for longer than it lets them; nor for subgroups that are
 //! really larger than its own.
 
-use crate::scan::tuning::Tuning;
 use crate::vulkan::layer;
 use crate::vulkan::narrowing::{SUITABLE, UNSUITABLE};
 use crate::vulkan::testing::TestBackend;
@@ -47,11 +46,7 @@ fn check(backend: &Backend, name: &str) {
         let expected = rules.reference_scan(&haystack);
         assert!(expected.len() > 30);
         let what = format!("{name}, {match_kind:?}, DFAs of {dfa_budget} bytes");
-        let options = SessionOptions {
-            haystack_capacity_bytes: haystack.len(),
-            max_matches: expected.len(),
-            scans_in_flight: Some(1),
-        };
+        let options = SessionOptions::new(haystack.len(), expected.len()).scans_in_flight(Some(1));
         let session = rules.prepare_resident_with(backend, &options).unwrap();
         let mut staged = session.staging(backend, haystack.len()).unwrap();
         staged.copy_from_slice(&haystack);
@@ -81,7 +76,7 @@ fn check_ring(backend: &Backend, rules: &RulePipeline, haystack: &[u8], what: &s
         max_matches: 1000,
         ..MegakernelSessionConfig::default()
     };
-    let session = MegakernelSession::with_tuning(backend, rules, config, Tuning::for_device);
+    let session = MegakernelSession::new(backend, rules, config);
     let mut session = session.unwrap().expect("the device can run it");
     let items: Vec<&[u8]> = haystack.chunks(61).collect();
     let work: Vec<RingItem> = (0..).zip(&items).map(|(id, item)| RingItem::new(id, item)).collect();

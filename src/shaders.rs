@@ -131,3 +131,15 @@ impl layout::ScanParams {
 pub(crate) fn bits_below(limit: u32) -> u32 {
     u32::BITS - (limit.max(1) - 1).leading_zeros()
 }
+
+/// A hash of all kernels, as they are given to drivers.
+pub(crate) fn hash() -> u64 {
+    let words = ALL.iter().flat_map(|kernel| kernel.words).copied();
+    fnv(words.flat_map(u32::to_le_bytes))
+}
+
+/// FNV-1a. Every step can be undone, so that a byte that differs is always seen.
+pub(crate) fn fnv(bytes: impl Iterator<Item = u8>) -> u64 {
+    let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.fold(0xcbf2_9ce4_8422_2325, step)
+}

@@ -472,7 +472,7 @@ fn memory_comes_from_the_programs_allocator() {
     scan(&backend, &rules).unwrap();
     assert_eq!(backend.memory_report().unwrap().block_bytes, None);
     assert!(allocator.bytes.load(Ordering::Relaxed) > 0);
-    assert_eq!(*allocator.live.lock().unwrap(), []);
+    assert!(allocator.live.lock().unwrap().is_empty());
     drop(backend);
     assert_eq!(Arc::strong_count(&allocator), 1);
     program.end().unwrap();
@@ -494,7 +494,7 @@ fn memory_that_is_not_as_asked_is_refused() {
         let error = scan(&backend, &rules).unwrap_err().to_string();
         assert!(error.contains(word), "{error}");
         assert_eq!(backend.allocated_bytes(), 0);
-        assert_eq!(*allocator.live.lock().unwrap(), []);
+        assert!(allocator.live.lock().unwrap().is_empty());
     }
     program.end().unwrap();
 }
@@ -559,7 +559,7 @@ fn a_memory_limit_refuses_before_anything_is_allocated() {
     let is_limit = |error: &ScanError| matches!(error, ScanError::Backend(BackendError::LimitExceeded { limit, .. }) if *limit == needed - 1);
     assert!(is_limit(&refused), "{refused}");
     assert_eq!(backend.allocated_bytes(), 0);
-    assert_eq!(*allocator.live.lock().unwrap(), []);
+    assert!(allocator.live.lock().unwrap().is_empty());
     // What fits goes on working.
     let session = rules.prepare_resident(&backend, 1 << 10, 100).unwrap();
     let mut matches = vec![Match { pattern_id: 9, start: 9, end: 9 }];

@@ -2,9 +2,9 @@
 
 use super::error::RingError;
 use super::tally::RingObservable;
-use crate::MAX_HAYSTACK_BYTES;
 use crate::setters::setters;
 use crate::shaders::layout;
+use crate::{MAX_HAYSTACK_BYTES, Tuning};
 
 /// What a ring session is made for.
 ///
@@ -50,6 +50,8 @@ pub struct MegakernelSessionConfig {
     pub rounds_in_flight: usize,
     /// Most matches of an item of the first tenant.
     pub max_matches: u32,
+    /// How much work goes into one dispatch; by default [`Tuning::for_device`].
+    pub tuning: Option<Tuning>,
 }
 
 setters!(MegakernelSessionConfig {
@@ -60,6 +62,7 @@ setters!(MegakernelSessionConfig {
     round_bytes: usize,
     rounds_in_flight: usize,
     max_matches: u32,
+    tuning: Option<Tuning>,
 });
 
 impl Default for MegakernelSessionConfig {
@@ -71,6 +74,7 @@ impl Default for MegakernelSessionConfig {
             observable_slots: 0,
             round_bytes: 16 << 20,
             rounds_in_flight: 4,
+            tuning: None,
             max_matches: 1 << 16,
         }
     }

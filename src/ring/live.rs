@@ -8,14 +8,11 @@ use super::error::RingError;
 use super::round::{Held, Part};
 use super::tally::RingObservable;
 use crate::narrow::narrow;
-use crate::scan::tuning::Tuning;
 use crate::scan::{self, RingShape, SessionPlan, Slots};
 use crate::shaders::layout::{self, Slot, Tally};
 use crate::vulkan::deadline::Deadline;
 use crate::vulkan::shared::SharedBuffer;
-use crate::{
-    Backend, DeviceInfo, Haystack, ResidentRulePipeline, RulePipeline, ScanError, SessionOptions,
-};
+use crate::{Backend, Haystack, ResidentRulePipeline, RulePipeline, ScanError, SessionOptions};
 
 /// The ring, and the tables of its tenants.
 pub(super) struct Live {
@@ -23,7 +20,6 @@ pub(super) struct Live {
     id: Arc<()>,
     pub(super) backend: Backend,
     config: MegakernelSessionConfig,
-    tuning: fn(&DeviceInfo) -> Tuning,
     ring: SharedBuffer,
     /// Of each tenant that has rules.
     pub(super) residents: Vec<Option<ResidentRulePipeline>>,
@@ -41,7 +37,6 @@ impl Live {
     pub(super) fn new(
         config: MegakernelSessionConfig,
         backend: Backend,
-        tuning: fn(&DeviceInfo) -> Tuning,
     ) -> Result<Option<Live>, RingError> {
         let info = backend.device_info();
         let bytes = slot_offset(config.slot_count);
@@ -65,7 +60,6 @@ impl Live {
             slots: Vec::new(),
             backend,
             config,
-            tuning,
             #[cfg(test)]
             stale: Vec::new(),
         }))
@@ -82,6 +76,7 @@ impl Live {
             haystack_capacity_bytes: self.config.round_bytes,
             max_matches: max_matches as usize,
             scans_in_flight: Some(self.config.rounds_in_flight),
+            tuning: self.config.tuning,
         };
         let share = self.config.share();
         let ring = RingShape {
@@ -90,7 +85,7 @@ impl Live {
             workgroup: self.config.workgroup_size_x,
         };
         let info = self.backend.device_info();
-        let plan = SessionPlan::new(pipeline, info, &options, &(self.tuning)(info), Some(ring))?;
+        let plan = SessionPlan::new(pipeline, info, &options, Some(ring))?;
         Ok(ResidentRulePipeline::of_plan(&plan, &self.backend, Some(self.ring.buffer()))?)
     }
 

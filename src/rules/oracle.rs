@@ -5,6 +5,7 @@
 //! the syntax tree, as sets of ends: a concatenation ends where its last part does when each part begins
 //! where the one before ended, and so on.
 
+use rayon::prelude::*;
 use regex_automata::util::look::{Look, LookMatcher};
 use regex_automata::{Anchored, Input, meta};
 use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
@@ -35,11 +36,11 @@ impl RulePipeline {
     /// As [`RulePipeline::reference_scan`].
     pub fn reference_scan_bounded(&self, haystack: &[u8], max_scan_bytes: u32) -> Vec<Match> {
         assert!(u32::try_from(haystack.len()).is_ok(), "offsets are 32 bits wide");
-        let mut matches = Vec::new();
-        for (id, rule) in self.rules.iter().enumerate() {
+        let of_rule = |(id, rule): (usize, &Rule)| {
             let hir = self.meaning_of(rule).unwrap_or_else(|| {
                 panic!("the automata of rule {id} do not come of its text: {:?}", rule.pattern)
             });
+            let mut matches = Vec::new();
             let mut report = |start: usize, end: usize| {
                 if start < end {
                     let [start, end] = [start, end].map(narrow);
@@ -52,7 +53,10 @@ impl RulePipeline {
                 }
                 MatchKind::All => all(&hir, &self.options, haystack, max_scan_bytes, &mut report),
             }
-        }
+            matches
+        };
+        let mut matches: Vec<Match> =
+            self.rules.par_iter().enumerate().flat_map_iter(of_rule).collect();
         matches.sort_unstable();
         matches
     }

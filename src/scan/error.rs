@@ -1,5 +1,6 @@
 //! What can go wrong between preparing a session and freeing it.
 
+use super::tuning::TuningError;
 use crate::{BackendError, BuildError};
 
 /// Why a session could not be prepared, or a scan gave no matches.
@@ -118,6 +119,9 @@ pub enum ScanError {
         /// The capacity from which on streams can be scanned, in bytes.
         least: usize,
     },
+    /// The options' tuning does not do on this device.
+    #[error(transparent)]
+    Tuning(#[from] TuningError),
     /// The reader failed.
     #[error("the haystack could not be read: {0}")]
     Read(#[from] std::io::Error),

@@ -13,11 +13,7 @@ fn rules() -> RulePipeline {
 }
 
 fn session(backend: &Backend, scans_in_flight: usize) -> ResidentRulePipeline {
-    let options = SessionOptions {
-        haystack_capacity_bytes: 1000,
-        max_matches: 100,
-        scans_in_flight: Some(scans_in_flight),
-    };
+    let options = SessionOptions::new(1000, 100).scans_in_flight(Some(scans_in_flight));
     rules().prepare_resident_with(backend, &options).unwrap()
 }
 

@@ -11,7 +11,7 @@
 //! | `frame/` | the buffers and commands of one scan in flight |
 //! | `frames.rs` | who has a frame, and who waits for one |
 //! | `stream.rs` | haystacks larger than the session, in windows |
-//! | `tuning.rs` | how much work goes into one dispatch |
+//! | `tuning` | how much work goes into one dispatch |
 //! | `sort.rs` | matches in order, where they come in parts |
 //! | `stats.rs` | what a scan moved and how long it took |
 //! | `error.rs` | why a scan found nothing out |
@@ -49,11 +49,11 @@ pub use stats::{ScanStats, StageTimes};
 pub use stream::StreamMatch;
 pub use ticket::Ticket;
 pub(crate) use ticket::{Scan, Sink};
+pub use tuning::{Tuning, TuningError, TuningParameter, TuningProfile};
 
 use crate::narrow::narrow;
 use crate::setters::setters;
 use crate::{Backend, Match, RulePipeline};
-use tuning::Tuning;
 
 /// What a session is prepared for.
 ///
@@ -83,12 +83,14 @@ pub struct SessionOptions {
     /// haystack and its hits, and staging memory for a haystack. By default 4 for haystacks of up to
     /// 4 MiB, 2 up to 64 MiB, and 1 for larger ones.
     pub scans_in_flight: Option<usize>,
+    /// How much work goes into one dispatch; by default [`Tuning::for_device`].
+    pub tuning: Option<Tuning>,
 }
 
 impl SessionOptions {
     /// For haystacks of up to so many bytes that have up to so many matches.
     pub fn new(haystack_capacity_bytes: usize, max_matches: usize) -> SessionOptions {
-        SessionOptions { haystack_capacity_bytes, max_matches, scans_in_flight: None }
+        SessionOptions { haystack_capacity_bytes, max_matches, scans_in_flight: None, tuning: None }
     }
 }
 
@@ -96,6 +98,7 @@ setters!(SessionOptions {
     haystack_capacity_bytes: usize,
     max_matches: usize,
     scans_in_flight: Option<usize>,
+    tuning: Option<Tuning>,
 });
 
 impl RulePipeline {
@@ -131,8 +134,8 @@ impl RulePipeline {
         backend: &Backend,
         options: &SessionOptions,
     ) -> Result<ResidentRulePipeline, ScanError> {
-        let info = backend.device_info();
-        SessionPlan::new(self, info, options, &Tuning::cramped(info), None)?.prepare(backend)
+        let cramped = Tuning::cramped(backend.device_info());
+        self.prepare_resident_with(backend, &options.tuning(Some(cramped)))
     }
 
     /// Scans one haystack with buffers made for it alone. For more than one, prepare a session.
@@ -155,11 +158,8 @@ impl RulePipeline {
         /// Room for matches at first.
         const USUALLY_ENOUGH: usize = 1 << 14;
 
-        let mut options = SessionOptions {
-            haystack_capacity_bytes: haystack.len(),
-            max_matches: USUALLY_ENOUGH,
-            scans_in_flight: Some(1),
-        };
+        let mut options =
+            SessionOptions::new(haystack.len(), USUALLY_ENOUGH).scans_in_flight(Some(1));
         let mut matches = Vec::new();
         loop {
             let session = self.prepare_resident_with(backend, &options)?;

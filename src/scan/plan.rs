@@ -94,7 +94,7 @@ impl RulePipeline {
         device: &DeviceInfo,
         options: &SessionOptions,
     ) -> Result<SessionPlan, ScanError> {
-        SessionPlan::new(self, device, options, &Tuning::for_device(device), None)
+        SessionPlan::new(self, device, options, None)
     }
 }
 
@@ -104,9 +104,10 @@ impl SessionPlan {
         pipeline: &RulePipeline,
         info: &DeviceInfo,
         options: &SessionOptions,
-        tuning: &Tuning,
         ring: Option<RingShape>,
     ) -> Result<SessionPlan, ScanError> {
+        let tuning = &options.tuning.unwrap_or_else(|| Tuning::for_device(info));
+        tuning.check(info)?;
         let match_kind = pipeline.options().match_kind;
         let SessionOptions { haystack_capacity_bytes, max_matches, .. } = *options;
         limit(
@@ -142,8 +143,9 @@ impl SessionPlan {
             layout::MOST_PATTERNS as usize,
             "vkscan sorts matches by",
         )?;
-        let passes =
-            pack::pack(pipeline.rules(), match_kind, tuning.pass_bytes, tuning.bitmap_log2);
+        let grams =
+            pack::Grams { bitmap_log2: tuning.bitmap_log2, most_stride: tuning.gram_stride };
+        let passes = pack::pack(pipeline.rules(), match_kind, tuning.pass_bytes, grams);
         let passes = passes.map_err(|pack::RuleTooLarge { pattern_id, bytes }| {
             ScanError::RuleTooLarge { pattern_id, bytes, limit: tuning.pass_bytes }
         })?;
@@ -171,7 +173,8 @@ impl SessionPlan {
             FrameShape::new(tuning, haystack_bytes, segments, hit_capacity, nfa_words, most_walks);
         // However many passes there are, a submission stays about as long.
         let pass_count: u32 = narrow(passes.len());
-        let rounds = tuning.rounds.map(|rounds| rounds.div_ceil(pass_count.max(1)));
+        let rounds = [tuning.first_rounds, tuning.later_rounds]
+            .map(|rounds| rounds.div_ceil(pass_count.max(1)));
         let has_class_windows =
             passes.first().is_some_and(|pass| pass.header.has_class_windows != 0);
         let may_end_early = matches!(&passes[..], [pass] if pass.header.has_rest == 0);
@@ -185,8 +188,11 @@ impl SessionPlan {
             match_kind,
             ..shape
         };
-        let frame_count =
-            options.scans_in_flight.unwrap_or_else(|| default_frames(haystack_bytes)).max(1);
+        let frame_count = options.scans_in_flight.unwrap_or_else(|| match tuning.scans_in_flight {
+            0 => default_frames(haystack_bytes),
+            count => count as usize,
+        });
+        let frame_count = frame_count.max(1);
         limit("number of scans in flight", frame_count, MOST_FRAMES, "a session has frames for")?;
 
         let specialisation = Specialisation {

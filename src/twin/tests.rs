@@ -57,7 +57,7 @@ pub(super) fn scan_with(
     if haystack.is_empty() {
         return Ok(matches);
     }
-    let passes = pack::pack(rules.rules(), kind, pass_bytes, 11).unwrap();
+    let passes = pack::pack(rules.rules(), kind, pass_bytes, pack::Grams::of_bitmap(11)).unwrap();
     let mut control = Control::default();
     for (index, tables) in passes.iter().enumerate() {
         let pass_count = passes.len() as u32;
@@ -409,7 +409,8 @@ fn one_rule_all_the_way() {
     assert_eq!(rows(split.reverse_prefix.as_ref().unwrap()), (52, 2));
 
     let kind = rules.options().match_kind;
-    let pass = pack::pack(rules.rules(), kind, u64::MAX, 11).unwrap().remove(0);
+    let pass =
+        pack::pack(rules.rules(), kind, u64::MAX, pack::Grams::of_bitmap(11)).unwrap().remove(0);
     let is_direct = 1;
     let use_prefilter = layout::PREFILTER_ALL;
     let params = ScanParams { use_prefilter, is_direct, ..tight(haystack, 1) };

@@ -6,9 +6,9 @@
 //! | 4 | [`FORMAT`] |
 //! | 4, 4, 4 | ids of vendor and device, version of the driver |
 //! | 16 | `pipelineCacheUUID` |
-//! | 8 | [`hash`] of the kernels' SPIR-V |
+//! | 8 | [`fnv`] of the kernels' SPIR-V |
 //! | 8 | length of the data |
-//! | 8 | [`hash`] of the data |
+//! | 8 | [`fnv`] of the data |
 //! | | the data, as Vulkan has it |
 //!
 //! All numbers are little-endian.
@@ -23,7 +23,7 @@ use tempfile::NamedTempFile;
 
 use super::device::{Device, DeviceRef};
 use super::error::{BackendError, Result};
-use crate::shaders;
+use crate::shaders::{self, fnv};
 
 const MAGIC: &[u8; 8] = b"VKSCANPC";
 const FORMAT: u32 = 1;
@@ -63,7 +63,7 @@ impl CacheFile {
             raw,
             path: path.to_owned(),
             identity,
-            written: Mutex::new(found.is_some().then(|| hash(data))),
+            written: Mutex::new(found.is_some().then(|| fnv(data.iter().copied()))),
         })
     }
 
@@ -78,7 +78,7 @@ impl CacheFile {
             // SAFETY: the cache is of this device.
             unsafe { self.device.raw().get_pipeline_cache_data(self.raw) }
         })?;
-        let data_hash = hash(&data);
+        let data_hash = fnv(data.iter().copied());
         if *written == Some(data_hash) {
             return Ok(());
         }
@@ -112,7 +112,6 @@ fn identity(device: &Device) -> [u8; IDENTITY_BYTES] {
     // SAFETY: the physical device is of this instance.
     let properties =
         unsafe { device.instance().raw().get_physical_device_properties(device.physical()) };
-    let kernels = shaders::ALL.iter().flat_map(|kernel| kernel.words).copied();
     let fields: [&[u8]; 7] = [
         MAGIC,
         &FORMAT.to_le_bytes(),
@@ -120,19 +119,9 @@ fn identity(device: &Device) -> [u8; IDENTITY_BYTES] {
         &properties.device_id.to_le_bytes(),
         &properties.driver_version.to_le_bytes(),
         &properties.pipeline_cache_uuid,
-        &hash_of(kernels.flat_map(u32::to_le_bytes)).to_le_bytes(),
+        &shaders::hash().to_le_bytes(),
     ];
     fields.concat().try_into().expect("that many bytes")
-}
-
-/// FNV-1a. Every step can be undone, so that a byte that differs is always seen.
-fn hash(bytes: &[u8]) -> u64 {
-    hash_of(bytes.iter().copied())
-}
-
-fn hash_of(bytes: impl Iterator<Item = u8>) -> u64 {
-    let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    bytes.fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 /// A whole file that begins with `identity`, header included; none if there is no file, or why it is of no use.
@@ -158,7 +147,7 @@ fn check(bytes: &[u8], identity: &[u8; IDENTITY_BYTES]) -> Result<(), &'static s
     if found != identity {
         return Err("it is of another device, driver or version of vkscan");
     }
-    let words = [data.len() as u64, hash(data)].map(u64::to_le_bytes);
+    let words = [data.len() as u64, fnv(data.iter().copied())].map(u64::to_le_bytes);
     if rest[..16] != *words.as_flattened() {
         return Err("it is cut off or damaged");
     }

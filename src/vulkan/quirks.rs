@@ -11,7 +11,6 @@ const NVIDIA: u32 = 0x10DE;
 /// Turns of loops, in total, after which lavapipe (Mesa 22.3.6) ends the loops of all invocations that run together,
 /// whichever of them take those, and says nothing. It counts a function that returns early as a loop of one turn, and
 /// the loops of code paths that are not taken.
-#[cfg(test)]
 pub(crate) const LAVAPIPE_LOOP_TURNS: u32 = 65_535;
 
 /// Whether an instance that could be destroyed has to be left alone.

@@ -47,6 +47,12 @@ pub enum Command {
     ///
     /// Each is told as often as it is specialised. What a driver does not tell is called so.
     Kernels(KernelsArgs),
+    /// Measure which parameters of the kernels are best for a device and a set of rules, and keep them for scans.
+    ///
+    /// Every choice that is tried has to find exactly what the CPU finds before it is timed, in turns with the defaults. What
+    /// is faster for certain is written to a profile, which later scans on this device go by, until the driver or vkscan
+    /// changes. What was measured is kept: a later run goes on from there.
+    Tune(TuneArgs),
 }
 
 #[derive(clap::Args)]
@@ -99,6 +105,8 @@ pub struct ScanArgs {
 
     #[command(flatten)]
     pub open: OpenArgs,
+    #[command(flatten)]
+    pub profile: ProfileArgs,
     /// Most bytes of a file on the device at once. Larger files are scanned in overlapping windows of that size,
     /// with the same matches.
     #[arg(
@@ -118,6 +126,78 @@ pub struct ScanArgs {
     /// RenderDoc has to be attached: set ENABLE_VULKAN_RENDERDOC_CAPTURE=1, or start the command from RenderDoc.
     #[arg(long, value_name = "DIR", help_heading = "Device")]
     pub capture: Option<PathBuf>,
+}
+
+/// Which tuning sessions go by.
+#[derive(clap::Args)]
+pub struct ProfileArgs {
+    /// Go by the tuning of this profile, which `vkscan tune` wrote on the same device, with the same driver and version of
+    /// vkscan. Without it by the one that is kept for the device, if there is one.
+    #[arg(long, value_name = "FILE", help_heading = "Device")]
+    pub profile: Option<PathBuf>,
+    /// Go by the tuning that is built in.
+    #[arg(long, conflicts_with = "profile", help_heading = "Device")]
+    pub no_profile: bool,
+}
+
+#[derive(clap::Args)]
+pub struct TuneArgs {
+    #[command(flatten)]
+    pub rules: RulesArgs,
+    /// What is scanned: the first bytes of this file. Without it words in random order, some of them of the rules.
+    #[arg(long, value_name = "FILE")]
+    pub haystack: Option<PathBuf>,
+    /// Most bytes that are scanned at a time.
+    #[arg(
+        long,
+        default_value_t = 16 << 20,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=MAX_HAYSTACK_BYTES as i64)
+    )]
+    pub bytes: u32,
+    /// Where the haystack is before a scan.
+    #[arg(long, default_value = "ordinary", value_name = "MEMORY")]
+    pub memory: HaystackMemory,
+    /// Scans that are under way at the same time.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub in_flight: u8,
+    /// How long to search.
+    #[arg(long, default_value_t = 300, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub seconds: u64,
+    /// Write the profile here, and not to where scans find it by themselves.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Keep what is measured here, and go on from what is there; by default in the folder for caches.
+    #[arg(long, value_name = "FILE")]
+    pub results: Option<PathBuf>,
+    /// Draw how fast scans are by the two parameters that matter most, to a file in this folder.
+    #[arg(long, value_name = "DIR")]
+    pub render: Option<PathBuf>,
+    /// How the outcome is printed.
+    #[arg(long, default_value = "text", value_name = "FORMAT")]
+    pub format: Format,
+    #[command(flatten)]
+    pub open: OpenArgs,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum HaystackMemory {
+    /// The host's, from where it is copied to staging memory first.
+    Ordinary,
+    /// Staging memory.
+    Staging,
+    /// The device's own.
+    Device,
+}
+
+impl std::fmt::Display for HaystackMemory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            HaystackMemory::Ordinary => "ordinary",
+            HaystackMemory::Staging => "staging",
+            HaystackMemory::Device => "device",
+        })
+    }
 }
 
 #[derive(clap::Args)]
@@ -188,6 +268,8 @@ pub struct KernelsArgs {
     pub asm: bool,
     #[command(flatten)]
     pub open: OpenArgs,
+    #[command(flatten)]
+    pub profile: ProfileArgs,
 }
 
 #[derive(clap::Args)]

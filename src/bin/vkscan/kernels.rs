@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use serde_json::json;
 use vkscan::{
-    Backend, BackendError, BackendOptions, KernelExecutable, KernelReport, KernelStatisticValue,
-    KernelStatistics, MatchKind, MegakernelSession, MegakernelSessionConfig, RingError,
-    RulePipeline, ScanError,
+    Backend, BackendError, KernelExecutable, KernelReport, KernelStatisticValue, KernelStatistics,
+    MatchKind, MegakernelSession, MegakernelSessionConfig, RingError, RulePipeline, ScanError,
+    SessionOptions, Tuning,
 };
 
 use crate::Status;
 use crate::args::{Format, KernelsArgs};
 use crate::errors;
+use crate::profiles;
 use crate::rules_file::RulesFile;
 use crate::terminal;
 
@@ -38,14 +39,17 @@ pub fn run(args: &KernelsArgs) -> Result<Status, Box<dyn Error>> {
         false => KernelStatistics::Statistics,
     };
     let options = args.open.backend_options().kernel_statistics(statistics);
-    let kernels = kernels(&options, &rules).map_err(|error| match error {
+    let described = |error: RingError| match error {
         // There is nothing here that could be lowered.
         RingError::Scan(ScanError::Backend(error @ BackendError::OutOfMemory { .. })) => {
             error.to_string()
         }
         RingError::Scan(ScanError::Backend(error)) => errors::backend(&error),
         error => error.to_string(),
-    })?;
+    };
+    let backend = Backend::new(&options).map_err(|error| described(error.into()))?;
+    let tuning = profiles::choose(&args.profile, backend.device_info())?.tuning;
+    let kernels = kernels(&backend, tuning, &rules).map_err(described)?;
     let mut stdout = io::stdout().lock();
     for kernel in &kernels {
         match args.format {
@@ -57,14 +61,18 @@ pub fn run(args: &KernelsArgs) -> Result<Status, Box<dyn Error>> {
 }
 
 /// The kernels of both sessions that a scan may have.
-fn kernels(options: &BackendOptions, rules: &RulePipeline) -> Result<Vec<KernelReport>, RingError> {
-    let backend = Backend::new(options)?;
-    let session = rules.prepare_resident(&backend, HAYSTACK_BYTES, MATCHES)?;
-    let config = MegakernelSessionConfig::default();
-    let ring = MegakernelSession::new(&backend, rules, config)?;
+fn kernels(
+    backend: &Backend,
+    tuning: Option<Tuning>,
+    rules: &RulePipeline,
+) -> Result<Vec<KernelReport>, RingError> {
+    let options = SessionOptions::new(HAYSTACK_BYTES, MATCHES).tuning(tuning);
+    let session = rules.prepare_resident_with(backend, &options)?;
+    let config = MegakernelSessionConfig::default().tuning(tuning);
+    let ring = MegakernelSession::new(backend, rules, config)?;
     let kernels = backend.kernels()?;
     ring.map_or(Ok(()), |mut ring| ring.shutdown())?;
-    session.free(&backend)?;
+    session.free(backend)?;
     Ok(kernels)
 }
 

@@ -15,6 +15,8 @@
 //! | `devices.rs` | `vkscan devices` |
 //! | `ceilings.rs` | `vkscan ceilings` |
 //! | `kernels.rs` | `vkscan kernels` |
+//! | `tune` | `vkscan tune` |
+//! | `profiles.rs` | which tuning sessions go by |
 //! | `errors.rs` | errors of the library in the command's words |
 //! | `terminal.rs` | messages, progress, and names that are safe to show |
 
@@ -26,6 +28,7 @@ mod explain;
 mod inputs;
 mod kernels;
 mod output;
+mod profiles;
 mod rules_file;
 mod rules_format;
 mod scan;
@@ -33,6 +36,7 @@ mod small_files;
 mod summary;
 mod terminal;
 mod trace;
+mod tune;
 
 use std::env;
 use std::error::Error;
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
         Command::Devices(args) => devices::run(args),
         Command::Ceilings(args) => ceilings::run(args),
         Command::Kernels(args) => kernels::run(args),
+        Command::Tune(args) => tune::run(args),
     };
     status.unwrap_or_else(|error| fail(error.as_ref())).into()
 }

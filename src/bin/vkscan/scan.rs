@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 use vkscan::{
     Backend, BackendError, MAX_HAYSTACK_BYTES, Match, ResidentRulePipeline, RingError,
     RulePipeline, ScanError, ScanScratch, ScanStats, SessionOptions, StagedHaystack, StreamError,
-    StreamMatch, Ticket, Trace,
+    StreamMatch, Ticket, Trace, Tuning,
 };
 
 use crate::Status;
@@ -18,6 +18,7 @@ use crate::args::ScanArgs;
 use crate::errors;
 use crate::inputs::{self, Input, Live};
 use crate::output::Output;
+use crate::profiles::{self, Chosen};
 use crate::rules_file::RulesFile;
 use crate::small_files::{FileRead, Round, SmallFiles};
 use crate::summary::Summary;
@@ -75,8 +76,10 @@ fn scan(
     let begin = Instant::now();
     let backend = Backend::new(&args.open.backend_options().trace(trace.cloned()))?;
     note(trace, "open device", begin);
+    let opened = begin.elapsed();
+    let Chosen { tuning, from } = profiles::choose(&args.profile, backend.device_info())?;
     let begin = Instant::now();
-    let mut small_files = SmallFiles::prepare(args, pipeline, &backend, &inputs)?;
+    let mut small_files = SmallFiles::prepare(args, pipeline, &backend, tuning, &inputs)?;
     let is_small = |input: &Input| small_files.as_ref().is_some_and(|files| files.takes(input));
     if args.sort.is_none() {
         inputs.sort_by_key(|input| !is_small(input));
@@ -91,12 +94,13 @@ fn scan(
         rules,
         pipeline,
         backend: &backend,
+        tuning,
         session: None,
         window_bytes: window_bytes(args, large.clone()),
         scratch: ScanScratch::default(),
         output: RefCell::new(Output::new(args.format, rules)),
         bar,
-        summary: Summary { compiled, failed, ..Summary::default() },
+        summary: Summary { compiled, opened, tuned_by: from, failed, ..Summary::default() },
     };
     if large.count() > 0 {
         scan.prepare_windows()?;
@@ -137,9 +141,10 @@ fn prepare(
     args: &ScanArgs,
     pipeline: &RulePipeline,
     backend: &Backend,
+    tuning: Option<Tuning>,
     window_bytes: usize,
 ) -> Result<ResidentRulePipeline, ScanError> {
-    let options = SessionOptions::new(window_bytes, args.max_matches);
+    let options = SessionOptions::new(window_bytes, args.max_matches).tuning(tuning);
     pipeline.prepare_resident_with(backend, &options)
 }
 
@@ -161,6 +166,7 @@ struct Scan<'a> {
     rules: &'a RulesFile,
     pipeline: &'a RulePipeline,
     backend: &'a Backend,
+    tuning: Option<Tuning>,
     /// Made when it is needed.
     session: Option<ResidentRulePipeline>,
     window_bytes: usize,
@@ -181,7 +187,8 @@ enum Loaded<'s> {
 impl Scan<'_> {
     fn prepare_windows(&mut self) -> Result<(), ScanError> {
         if self.session.is_none() {
-            let session = prepare(self.args, self.pipeline, self.backend, self.window_bytes)?;
+            let session =
+                prepare(self.args, self.pipeline, self.backend, self.tuning, self.window_bytes)?;
             self.session = Some(session);
         }
         Ok(())
@@ -373,7 +380,7 @@ impl Scan<'_> {
             return scanned;
         }
         let path = terminal::path(input.path());
-        match prepare(self.args, self.pipeline, self.backend, larger) {
+        match prepare(self.args, self.pipeline, self.backend, self.tuning, larger) {
             Ok(session) => {
                 tracing::info!("{path}: once more in windows of {larger} bytes");
                 if let Some(before) = self.session.replace(session) {

@@ -8,7 +8,7 @@ use std::io;
 use rayon::prelude::*;
 use vkscan::{
     Backend, MegakernelSession, MegakernelSessionConfig, RingBatch, RingError, RingPublishedBatch,
-    RingResults, RulePipeline,
+    RingResults, RulePipeline, Tuning,
 };
 
 use crate::args::ScanArgs;
@@ -64,6 +64,7 @@ impl SmallFiles {
         args: &ScanArgs,
         pipeline: &RulePipeline,
         backend: &Backend,
+        tuning: Option<Tuning>,
         inputs: &[Input],
     ) -> Result<Option<SmallFiles>, RingError> {
         let round_bytes = ROUND_BYTES.min(args.window_bytes as usize);
@@ -82,6 +83,7 @@ impl SmallFiles {
             .slot_count((ROUND_FILES * rounds_in_flight) as u32)
             .round_bytes(bytes.clamp(2 * EACH, round_bytes))
             .rounds_in_flight(rounds_in_flight)
+            .tuning(tuning)
             .max_matches(u32::try_from(args.max_matches).unwrap_or(u32::MAX));
         let session = match MegakernelSession::new(backend, pipeline, config) {
             Err(error) if !backend.is_lost() => {

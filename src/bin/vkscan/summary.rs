@@ -22,6 +22,10 @@ pub struct Summary {
     pub stats: ScanStats,
     /// How long the rules took to compile.
     pub compiled: Duration,
+    /// How long the device took to be opened.
+    pub opened: Duration,
+    /// Where the parameters of its sessions come from.
+    pub tuned_by: String,
     /// How long the tables took to get onto the device.
     pub prepared: Duration,
     /// How long the scan took from first to last input, reading and printing included.
@@ -34,7 +38,8 @@ impl Summary {
         let path = terminal::path(rules.path());
         let bytes_per_second = stats.bytes_up as f64 / self.scanned.as_secs_f64().max(1e-9);
         let mut text = format!(
-            "device    {}, {}\n\
+            "device    {}, {}, opened in {:.3?}\n\
+             tuning    {}\n\
              rules     {} of {path}, compiled in {:.3?}\n\
              session   {} a window, prepared in {:.3?}\n\
              inputs    {inputs} scanned, {skipped_binary} skipped as binary, {failed} failed\n\
@@ -43,6 +48,8 @@ impl Summary {
              time      {:.3?}, {}/s; enqueue {:.3?}, wait {:.3?}\n",
             device.name,
             device.kind,
+            self.opened,
+            self.tuned_by,
             rules.len(),
             self.compiled,
             HumanBytes(self.window_bytes as u64),

@@ -13,9 +13,8 @@ use crate::ring::round::{
     Part, RingPublished, RingPublishedBatch, RingScratch, Round, RoundId, State,
 };
 use crate::ring::tally::{Counters, RingObservable};
-use crate::scan::tuning::Tuning;
 use crate::vulkan::deadline::Deadline;
-use crate::{Backend, DeviceInfo, RulePipeline};
+use crate::{Backend, RulePipeline};
 
 mod under_way;
 
@@ -116,7 +115,6 @@ pub struct MegakernelSession {
     /// Rounds of one call, and which of its items they hold.
     under_way: VecDeque<(RoundId, Range<usize>)>,
     scratch: RingScratch,
-    tuning: fn(&DeviceInfo) -> Tuning,
 }
 
 #[derive(Clone)]
@@ -143,17 +141,8 @@ impl MegakernelSession {
         pipeline: &RulePipeline,
         config: MegakernelSessionConfig,
     ) -> Result<Option<MegakernelSession>, RingError> {
-        MegakernelSession::with_tuning(backend, pipeline, config, Tuning::for_device)
-    }
-
-    pub(crate) fn with_tuning(
-        backend: &Backend,
-        pipeline: &RulePipeline,
-        config: MegakernelSessionConfig,
-        tuning: fn(&DeviceInfo) -> Tuning,
-    ) -> Result<Option<MegakernelSession>, RingError> {
         let config = config.checked()?;
-        let Some(live) = Live::new(config, backend.clone(), tuning)? else { return Ok(None) };
+        let Some(live) = Live::new(config, backend.clone())? else { return Ok(None) };
         let mut session = MegakernelSession {
             config,
             live: Some(live),
@@ -167,7 +156,6 @@ impl MegakernelSession {
             part_of: Vec::new(),
             under_way: VecDeque::new(),
             scratch: RingScratch::default(),
-            tuning,
         };
         session.set_tenant(0, pipeline, config.max_matches)?;
         Ok(Some(session))

@@ -402,7 +402,7 @@ impl MegakernelSession {
                 _ => lost,
             }
         })?;
-        let made = Live::new(self.config, backend, self.tuning)?;
+        let made = Live::new(self.config, backend)?;
         let mut made = made.ok_or(RingError::Closed)?;
         for (tenant, own) in (0..).zip(&self.tenants) {
             if let Some(Tenant { pipeline, max_matches }) = own {

@@ -115,7 +115,8 @@ fn items_match_as_they_do_alone() {
             let options = PipelineOptions { match_kind, dfa_budget, unicode, ..Default::default() };
             let rules = RulePipeline::with_options(&PATTERNS, options).unwrap();
             for tuning in [Tuning::for_device, Tuning::cramped] {
-                let made = MegakernelSession::with_tuning(&backend, &rules, small(), tuning);
+                let tuning = Some(tuning(backend.device_info()));
+                let made = MegakernelSession::new(&backend, &rules, small().tuning(tuning));
                 let mut session = made.unwrap().unwrap();
                 let mut results = RingResults::default();
                 session.submit_scan_into(&work, &mut results).unwrap();
@@ -224,8 +225,9 @@ fn what_is_wrong_with_an_item_is_its_own_error() {
 fn a_flood_from_one_start_leaves_the_others_alone() {
     let backend = TestBackend::new();
     let rules = rules(MatchKind::All, &["(?s)x.*", "a"]);
-    let config = MegakernelSessionConfig { max_matches: 20, ..small() };
-    let made = MegakernelSession::with_tuning(&backend, &rules, config, Tuning::cramped);
+    let tuning = Some(Tuning::cramped(backend.device_info()));
+    let config = MegakernelSessionConfig { max_matches: 20, tuning, ..small() };
+    let made = MegakernelSession::new(&backend, &rules, config);
     let mut session = made.unwrap().unwrap();
     let flood = format!("a{}xaaa", "x".repeat(200));
     let results = session.submit_scan(&texts(&["aa", &flood, "a xa", &flood])).unwrap();

@@ -3,11 +3,6 @@
 use super::*;
 use crate::{BackendOptions, Trace, TraceEvent, TraceTrack};
 
-/// Tables in several buffers, so that a scan takes several passes.
-fn several_passes(info: &crate::DeviceInfo) -> Tuning {
-    Tuning { pass_bytes: 700 << 10, ..Tuning::for_device(info) }
-}
-
 #[test]
 fn tables_may_take_several_passes() {
     let backend = TestBackend::new();
@@ -17,9 +12,12 @@ fn tables_may_take_several_passes() {
     patterns.extend(["\\Afoo", "\\Aab+"].map(str::to_owned));
     let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
     let items = items();
+    // Tables in several buffers, so that a scan takes several passes.
+    let device = Tuning::for_device(backend.device_info());
+    let several_passes = Some(Tuning { pass_bytes: 700 << 10, ..device });
     for match_kind in [MatchKind::LeftmostFirst, MatchKind::All] {
         let rules = rules(match_kind, &patterns);
-        let made = MegakernelSession::with_tuning(&backend, &rules, small(), several_passes);
+        let made = MegakernelSession::new(&backend, &rules, small().tuning(several_passes));
         let mut session = made.unwrap().unwrap();
         assert!(session.live_mut().resident(0).unwrap().pass_count() > 1);
         let mut results = RingResults::default();

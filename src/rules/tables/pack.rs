@@ -69,15 +69,30 @@ pub(crate) struct RuleTooLarge {
 /// Words that a GPU fetches at least, of 32 bytes: a cache sector.
 const SECTOR_WORDS: usize = 8;
 
-/// Splits rules into passes whose tables take at most `limit` bytes each, with gram bitmaps of
-/// 2^`bitmap_log2` words.
+/// How grams are looked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Grams {
+    /// Words of a pass's bitmap, as a power of two.
+    pub(crate) bitmap_log2: u32,
+    /// Bytes from one gram that is looked at to the next, at most: 1 or 2.
+    pub(crate) most_stride: u32,
+}
+
+#[cfg(test)]
+impl Grams {
+    pub(crate) fn of_bitmap(bitmap_log2: u32) -> Grams {
+        Grams { bitmap_log2, most_stride: 2 }
+    }
+}
+
+/// Splits rules into passes whose tables take at most `limit` bytes each.
 pub(crate) fn pack(
     rules: &[Rule],
     kind: MatchKind,
     limit: u64,
-    bitmap_log2: u32,
+    Grams { bitmap_log2, most_stride }: Grams,
 ) -> Result<Vec<Pass>, RuleTooLarge> {
-    let stride = gram_stride(rules, bitmap_log2);
+    let stride = gram_stride(rules, bitmap_log2).min(most_stride);
     let of_rule =
         |rule: &Rule| rule.dfa.escapes().then(|| Glushkov::new(&rule.nfa, kind)).flatten();
     let automata: Vec<Option<Glushkov>> = rules.par_iter().map(of_rule).collect();
@@ -650,9 +665,12 @@ mod tests {
         let patterns = ["ab", "(?:[ab]?){200}c", r"(?:\b|a)*b"];
         let rules = RulePipeline::with_options(&patterns, options).unwrap();
         let kind = MatchKind::LeftmostFirst;
-        let alone = |rule| pack(std::slice::from_ref(rule), kind, u64::MAX, 11).unwrap()[0].bytes();
+        let alone = |rule| {
+            pack(std::slice::from_ref(rule), kind, u64::MAX, Grams::of_bitmap(11)).unwrap()[0]
+                .bytes()
+        };
         let limit = rules.rules().iter().map(alone).max().unwrap();
-        let passes = pack(rules.rules(), kind, limit, 11).unwrap();
+        let passes = pack(rules.rules(), kind, limit, Grams::of_bitmap(11)).unwrap();
         assert!(passes.len() > 1);
         for pass in &passes {
             assert!(pass.bytes() <= limit);
@@ -661,7 +679,8 @@ mod tests {
             assert_eq!(pass.header.nfa_stack, passes[0].header.nfa_stack);
         }
         assert!(passes[0].header.nfa_lists > 3 * 200);
-        let RuleTooLarge { pattern_id, bytes } = pack(rules.rules(), kind, 1000, 11).unwrap_err();
+        let RuleTooLarge { pattern_id, bytes } =
+            pack(rules.rules(), kind, 1000, Grams::of_bitmap(11)).unwrap_err();
         assert_eq!(pattern_id, 0);
         assert!(bytes > 1000);
     }

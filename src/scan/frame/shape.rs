@@ -39,6 +39,8 @@ pub(crate) struct FrameShape {
     /// A haystack is uploaded in slices of so many bytes, or a multiple of it, and those before are looked
     /// through meanwhile.
     pub(crate) slice_bytes: u32,
+    /// Threads that copy slices, at most.
+    pub(crate) copy_threads: u32,
     /// Bytes up to which the host writes a haystack to the device's memory itself, where it can.
     pub(crate) direct_bytes: u32,
     pub(crate) step_budget: u32,
@@ -127,10 +129,11 @@ impl FrameShape {
             has_class_windows: false,
             may_end_early: false,
             slice_bytes: tuning.slice_bytes,
+            copy_threads: tuning.copy_threads,
             direct_bytes: tuning.direct_bytes,
             step_budget: tuning.step_budget,
             nfa_step_budget: tuning.nfa_step_budget,
-            rounds: tuning.rounds,
+            rounds: [tuning.first_rounds, tuning.later_rounds],
             chunk_log2: chunk_log2(haystack_bytes),
             ring_slots: [0; 2],
         }

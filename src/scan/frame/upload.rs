@@ -112,8 +112,9 @@ impl Frame {
             };
             piece.inspect(count)
         };
+        let threads = pool().current_num_threads().min(self.resources.shape.copy_threads as usize);
         let submitted = pool().in_place_scope(|scope| {
-            for _ in 1..pool().current_num_threads().min(copy.piece_count()) {
+            for _ in 1..threads.min(copy.piece_count()) {
                 scope.spawn(|_| while copy_piece().is_some() {});
             }
             (0..upload.len.div_ceil(size)).try_for_each(|index| {

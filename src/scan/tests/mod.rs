@@ -30,7 +30,7 @@ fn rules(kind: MatchKind, patterns: &[&str]) -> RulePipeline {
 }
 
 fn options(haystack_capacity_bytes: usize, max_matches: usize) -> SessionOptions {
-    SessionOptions { haystack_capacity_bytes, max_matches, scans_in_flight: Some(1) }
+    SessionOptions::new(haystack_capacity_bytes, max_matches).scans_in_flight(Some(1))
 }
 
 /// A session with a tuning of the test's.
@@ -40,7 +40,7 @@ fn prepare(
     options: &SessionOptions,
     tuning: &Tuning,
 ) -> Result<ResidentRulePipeline, ScanError> {
-    SessionPlan::new(rules, backend.device_info(), options, tuning, None)?.prepare(backend)
+    rules.prepare_resident_with(backend, &options.tuning(Some(*tuning)))
 }
 
 fn scan(session: &ResidentRulePipeline, backend: &Backend, haystack: &[u8]) -> Vec<Match> {
@@ -71,7 +71,7 @@ fn no_limit_inside_shows_through() {
         let rules = rules(kind, PATTERNS);
         let expected = rules.reference_scan(&haystack);
         // Every rule in a pass of its own, or nearly so.
-        let least_pass = pack::pack(rules.rules(), kind, u64::MAX, 10);
+        let least_pass = pack::pack(rules.rules(), kind, u64::MAX, pack::Grams::of_bitmap(10));
         let least_pass = least_pass.unwrap()[0].bytes();
         for pass_bytes in [least_pass, least_pass - 1000] {
             let tuning = Tuning { pass_bytes, ..Tuning::cramped(backend.device_info()) };
@@ -122,7 +122,8 @@ fn a_scan_moves_the_haystack_and_a_counter() {
 fn a_scan_is_one_submission_where_the_one_before_was_like_it() {
     let backend = TestBackend::new();
     let rules = rules(MatchKind::LeftmostFirst, &["[ab]", "x[a-z]*?abcd"]);
-    let tuning = Tuning { rounds: [8, 8], ..Tuning::for_device(backend.device_info()) };
+    let tuning =
+        Tuning { first_rounds: 8, later_rounds: 8, ..Tuning::for_device(backend.device_info()) };
     let options = options(100_000, 100_000);
     let session = prepare(&rules, &backend, &options, &tuning).unwrap();
     let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
@@ -308,8 +309,7 @@ fn eight_threads_share_a_session() {
 
     let backend = TestBackend::new();
     let rules = rules(MatchKind::LeftmostFirst, PATTERNS);
-    let options =
-        SessionOptions { haystack_capacity_bytes: 100, max_matches: 100, scans_in_flight: Some(3) };
+    let options = SessionOptions::new(100, 100).scans_in_flight(Some(3));
     let session = rules.prepare_resident_with(&backend, &options).unwrap();
     std::thread::scope(|scope| {
         for thread in 0..8_usize {
@@ -465,7 +465,7 @@ proptest! {
         let options = options(haystack.len(), expected.len().max(1));
         let tight = Tuning::cramped(backend.device_info());
         let bytes = |rules: &[Rule]| {
-            let packed = pack::pack(rules, MatchKind::LeftmostFirst, u64::MAX, tight.bitmap_log2);
+            let packed = pack::pack(rules, MatchKind::LeftmostFirst, u64::MAX, pack::Grams::of_bitmap(tight.bitmap_log2));
             packed.unwrap()[0].bytes()
         };
         let pass_bytes = match is_split {

@@ -122,7 +122,9 @@ fn long_bounded_prefixes() {
         let rules = rules(kind, &["[a-z]{1000}[a-z]{0,100}key=", "abc|y{3}key"]);
         let expected = rules.reference_scan(&haystack);
         let bytes = |rules: &[Rule]| {
-            pack::pack(rules, MatchKind::LeftmostFirst, u64::MAX, 10).unwrap()[0].bytes()
+            pack::pack(rules, MatchKind::LeftmostFirst, u64::MAX, pack::Grams::of_bitmap(10))
+                .unwrap()[0]
+                .bytes()
         };
         let least = rules.rules().chunks(1).map(bytes).max().unwrap();
         for (capacity, pass_bytes) in

@@ -275,7 +275,8 @@ fn compare_scan(
 
 fn tables_of(rules: &RulePipeline) -> Pass {
     let kind = rules.options().match_kind;
-    let mut passes = pack::pack(rules.rules(), kind, u64::MAX, BITMAP_LOG2).unwrap();
+    let mut passes =
+        pack::pack(rules.rules(), kind, u64::MAX, pack::Grams::of_bitmap(BITMAP_LOG2)).unwrap();
     assert_eq!(passes.len(), 1);
     passes.remove(0)
 }

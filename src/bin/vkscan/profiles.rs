@@ -1,0 +1,61 @@
+//! Which tuning sessions go by: a profile that `vkscan tune` wrote, or what is built in.
+
+use std::io;
+use std::path::PathBuf;
+
+use vkscan::{DeviceInfo, Tuning, TuningError, TuningProfile};
+
+use crate::args::ProfileArgs;
+use crate::terminal;
+
+/// The folder that what was measured is kept in.
+pub fn folder() -> io::Result<PathBuf> {
+    let folder =
+        dirs::cache_dir().ok_or_else(|| io::Error::other("there is no folder for caches"))?;
+    Ok(folder.join("vkscan"))
+}
+
+/// Where the profile of a device is kept.
+pub fn path(info: &DeviceInfo) -> io::Result<PathBuf> {
+    Ok(folder()?.join(format!("profile-{}.json", info.uuid)))
+}
+
+/// A tuning, and where it comes from.
+pub struct Chosen {
+    /// None where it is the built-in one.
+    pub tuning: Option<Tuning>,
+    pub from: String,
+}
+
+/// The profile that is asked for; or the device's own, if one is kept that was measured with this driver and these kernels: it is
+/// left out with a warning otherwise.
+pub fn choose(args: &ProfileArgs, info: &DeviceInfo) -> Result<Chosen, String> {
+    let built_in = || Chosen { tuning: None, from: "built in".to_owned() };
+    if args.no_profile {
+        return Ok(built_in());
+    }
+    let (path, is_asked_for) = match (&args.profile, path(info)) {
+        (Some(path), _) => (path.clone(), true),
+        (None, Ok(path)) if path.exists() => (path, false),
+        (None, _) => return Ok(built_in()),
+    };
+    let read = || {
+        let profile = TuningProfile::read(&path)?;
+        Ok((profile.tuning(info)?, profile.note().to_owned()))
+    };
+    let shown = terminal::path(&path);
+    match read() {
+        Ok((tuning, note)) => {
+            tracing::info!("tuned by {shown}: {note}");
+            Ok(Chosen { tuning: Some(tuning), from: format!("{shown}: {note}") })
+        }
+        Err(error) => {
+            let error: TuningError = error;
+            if is_asked_for {
+                return Err(format!("{shown}: {error}"));
+            }
+            tracing::warn!("the tuning profile {shown} is left out: {error}");
+            Ok(built_in())
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! How long scans take with a tuning, beside the same scans with the defaults.
+
+use std::time::{Duration, Instant};
+
+use vkscan::{
+    Backend, BackendOptions, Haystack, Match, ResidentHaystack, ResidentRulePipeline, RulePipeline,
+    ScanError, ScanScratch, SessionOptions, StagedHaystack, Tuning,
+};
+
+use super::search::Bench;
+use crate::args::HaystackMemory;
+
+/// Work that is measured at a time takes so long at least: less would be mostly noise.
+const LEAST: Duration = Duration::from_millis(4);
+const MOST_SCANS: u32 = 64;
+
+pub struct DeviceBench<'a> {
+    rules: &'a RulePipeline,
+    haystack: &'a [u8],
+    expected: Vec<Match>,
+    memory: HaystackMemory,
+    in_flight: usize,
+    options: BackendOptions,
+    backend: Backend,
+    /// With the defaults; none after the device was lost.
+    defaults: Option<Prepared>,
+    /// Scans that are measured at a time.
+    scans: u32,
+}
+
+/// A session, and the haystack where it is scanned from.
+struct Prepared {
+    session: ResidentRulePipeline,
+    staged: Option<StagedHaystack>,
+    resident: Option<ResidentHaystack>,
+    matches: Vec<Match>,
+    scratch: ScanScratch,
+}
+
+/// What is scanned, and how.
+pub struct Work<'a> {
+    pub rules: &'a RulePipeline,
+    pub haystack: &'a [u8],
+    /// All matches, by the CPU oracle.
+    pub expected: Vec<Match>,
+    pub memory: HaystackMemory,
+    pub in_flight: usize,
+}
+
+impl<'a> DeviceBench<'a> {
+    /// Checks the defaults.
+    pub fn new(work: Work<'a>, backend: Backend, options: BackendOptions) -> Result<Self, String> {
+        let Work { rules, haystack, expected, memory, in_flight } = work;
+        let mut bench = DeviceBench {
+            rules,
+            haystack,
+            expected,
+            memory,
+            in_flight,
+            options,
+            backend,
+            defaults: None,
+            scans: 1,
+        };
+        bench.prepare_defaults()?;
+        Ok(bench)
+    }
+
+    /// How long a scan takes with the defaults.
+    pub fn of_defaults(&mut self) -> Result<Duration, String> {
+        let mut prepared = self.defaults.take().expect("prepared by `new`");
+        let mut times = Vec::new();
+        for _ in 0..9 {
+            times.push(self.time(&mut prepared)? / self.scans);
+        }
+        self.defaults = Some(prepared);
+        times.sort_unstable();
+        Ok(times[times.len() / 2])
+    }
+
+    fn prepare_defaults(&mut self) -> Result<(), String> {
+        let tuning = Tuning::for_device(self.backend.device_info());
+        let mut prepared = self.prepare(&tuning)?;
+        let once = self.time(&mut prepared)? / self.scans;
+        let scans = LEAST.div_duration_f64(once.max(Duration::from_nanos(1)));
+        self.scans = (scans.ceil() as u32).clamp(1, MOST_SCANS);
+        self.defaults = Some(prepared);
+        Ok(())
+    }
+
+    /// A session that has been seen to find what there is.
+    fn prepare(&self, tuning: &Tuning) -> Result<Prepared, String> {
+        let failed = |error: ScanError| error.to_string();
+        let flights = match tuning.get("scans_in_flight") {
+            Some(0) | None => Some(self.in_flight),
+            Some(count) => usize::try_from(count).ok(),
+        };
+        let options = SessionOptions::new(self.haystack.len(), self.expected.len().max(1));
+        let options = options.tuning(Some(*tuning)).scans_in_flight(flights);
+        let session = self.rules.prepare_resident_with(&self.backend, &options).map_err(failed)?;
+        let (mut staged, mut resident) = (None, None);
+        match self.memory {
+            HaystackMemory::Ordinary => {}
+            HaystackMemory::Staging => {
+                let mut memory =
+                    session.staging(&self.backend, self.haystack.len()).map_err(failed)?;
+                memory.copy_from_slice(self.haystack);
+                staged = Some(memory);
+            }
+            HaystackMemory::Device => {
+                resident =
+                    Some(ResidentHaystack::new(&self.backend, self.haystack).map_err(failed)?);
+            }
+        }
+        let scratch = ScanScratch::default();
+        let mut prepared = Prepared { session, staged, resident, matches: Vec::new(), scratch };
+        // The second one goes by what the first one came to.
+        for _ in 0..2 {
+            self.scan(&mut prepared)?;
+        }
+        Ok(prepared)
+    }
+
+    /// Scans of as many haystacks as are to be in flight.
+    fn scan(&self, prepared: &mut Prepared) -> Result<(), String> {
+        let Prepared { session, staged, resident, matches, scratch } = prepared;
+        let haystack = match (staged, resident) {
+            (Some(staged), _) => Haystack::from(&*staged),
+            (_, Some(resident)) => Haystack::from(&*resident),
+            _ => Haystack::from(self.haystack),
+        };
+        let mut scans = || -> Result<(), ScanError> {
+            if self.in_flight == 1 {
+                session.scan_into(&self.backend, haystack, matches, scratch)?;
+                return Ok(());
+            }
+            let mut tickets = std::collections::VecDeque::new();
+            for _ in 0..self.in_flight {
+                if tickets.len() == session.scans_in_flight() {
+                    let first: vkscan::Ticket = tickets.pop_front().expect("one is in flight");
+                    first.wait_into(matches, scratch)?;
+                }
+                tickets.push_back(session.submit(&self.backend, haystack)?);
+            }
+            tickets.into_iter().try_for_each(|ticket| {
+                ticket.wait_into(matches, scratch)?;
+                Ok(())
+            })
+        };
+        scans().map_err(|error| error.to_string())?;
+        check(matches, &self.expected)
+    }
+
+    /// How long work takes that is the same for all tunings. What is found is looked at each time.
+    fn time(&self, prepared: &mut Prepared) -> Result<Duration, String> {
+        let mut time = Duration::ZERO;
+        for _ in 0..self.scans {
+            let begin = Instant::now();
+            self.scan(prepared)?;
+            time += begin.elapsed();
+        }
+        Ok(time)
+    }
+
+    fn measure(&mut self, tuning: &Tuning, count: usize) -> Result<Vec<f64>, String> {
+        if self.defaults.is_none() {
+            self.backend = Backend::new(&self.options).map_err(|error| error.to_string())?;
+            self.prepare_defaults()?;
+        }
+        let mut defaults = self.defaults.take().expect("prepared right above");
+        let measured = self.prepare(tuning).and_then(|mut prepared| {
+            // In turns, and each first as often: what drifts meanwhile is the same for both.
+            let ratio = |turn: usize| {
+                let own_first = (turn % 2 == 0).then(|| self.time(&mut prepared)).transpose()?;
+                let of_defaults = self.time(&mut defaults)?;
+                let own = own_first.map_or_else(|| self.time(&mut prepared), Ok)?;
+                Ok(own.div_duration_f64(of_defaults))
+            };
+            (0..count).map(ratio).collect()
+        });
+        if !self.backend.is_lost() {
+            self.defaults = Some(defaults);
+        }
+        measured
+    }
+}
+
+impl Bench for DeviceBench<'_> {
+    fn ratios(&mut self, tuning: &Tuning, count: usize) -> Result<Vec<f64>, String> {
+        self.measure(tuning, count)
+    }
+}
+
+/// Whether a scan has found what there is, and if not, the first thing that is amiss.
+fn check(found: &[Match], expected: &[Match]) -> Result<(), String> {
+    if found == expected {
+        return Ok(());
+    }
+    let same = found.iter().zip(expected).take_while(|(one, other)| one == other).count();
+    let shown = |matches: &[Match]| match matches.get(same) {
+        Some(found) => format!("rule {} at {}..{}", found.pattern_id, found.start, found.end),
+        None => "nothing".to_owned(),
+    };
+    Err(format!(
+        "WRONG: {} matches of {}, and the first that is amiss is {} where there is {}",
+        found.len(),
+        expected.len(),
+        shown(found),
+        shown(expected)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_amiss_is_told() {
+        let right = [1, 5, 9].map(|start| Match { pattern_id: 7, start, end: start + 2 });
+        assert_eq!(check(&right, &right), Ok(()));
+        let mut wrong = right;
+        wrong[1].end += 1;
+        for (found, told) in [
+            (
+                &wrong[..],
+                "3 matches of 3, and the first that is amiss is rule 7 at 5..8 where there is rule 7 at 5..7",
+            ),
+            (
+                &right[..2],
+                "2 matches of 3, and the first that is amiss is nothing where there is rule 7 at 9..11",
+            ),
+        ] {
+            assert!(check(found, &right).unwrap_err().contains(told));
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! Which points of the space are measured: successive halving (Jamieson and Talwalkar, Non-stochastic Best Arm Identification
+//! and Hyperparameter Optimization, AISTATS 2016), first among single changes of the defaults, then among combinations of what
+//! was good.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use vkscan::{DeviceInfo, Tuning};
+
+use super::record::{Point, Record, Tried, tuning};
+use super::statistics::{self, Interval};
+
+/// Of the points of a rung one in so many goes on to the next one, where each is measured so many times as often.
+const HALVING: usize = 3;
+/// Measurements of a point on the first rung, and on the last one.
+const FIRST_RUNG: usize = 3;
+const LAST_RUNG: usize = FIRST_RUNG * HALVING * HALVING;
+/// Points of a round of combinations.
+const COMBINATIONS: usize = HALVING * HALVING * HALVING;
+/// Measurements that decide whether a point is better than another.
+const DECIDES: usize = 31;
+/// Points that may become the winner.
+const FINALISTS: usize = 4;
+
+/// What measures points.
+pub trait Bench {
+    /// How long a tuning takes, so many times, in multiples of what the defaults take right before or after; or why it is out of
+    /// the question.
+    fn ratios(&mut self, tuning: &Tuning, count: usize) -> Result<Vec<f64>, String>;
+}
+
+pub struct Search<'a, B> {
+    pub bench: B,
+    pub defaults: Tuning,
+    pub info: &'a DeviceInfo,
+    pub record: Record,
+    /// Called where something has been measured.
+    pub measured: &'a mut dyn FnMut(&Record),
+    pub rng: Rng,
+}
+
+/// What a search has come to.
+pub struct Outcome {
+    /// The best point, and how long it takes in multiples of the defaults: none where none is better for certain.
+    pub winner: Option<(Point, Interval)>,
+    /// The two parameters that matter most.
+    pub landscape: Option<[&'static str; 2]>,
+}
+
+impl<B: Bench> Search<'_, B> {
+    /// Searches for about so long.
+    pub fn run(&mut self, time: Duration) -> Outcome {
+        let begin = Instant::now();
+        let until = |share: f64| begin + time.mul_f64(share);
+        self.halve(self.singles(), until(0.45));
+        while Instant::now() < until(0.65) {
+            let points = self.combinations();
+            if points.is_empty() {
+                break;
+            }
+            self.halve(points, until(0.65));
+        }
+        let winner = self.winner();
+        let landscape = self.landscape(until(1.0));
+        Outcome { winner, landscape }
+    }
+
+    fn can_do(&self, point: &Point) -> bool {
+        tuning(&self.defaults, point).is_ok_and(|tuning| tuning.check(self.info).is_ok())
+    }
+
+    /// Every other value of every parameter, alone.
+    pub fn singles(&self) -> Vec<Point> {
+        let all = Tuning::parameters().iter().flat_map(|parameter| {
+            let own = self.defaults.get(parameter.name());
+            let others = parameter.values().into_iter().filter(move |value| Some(*value) != own);
+            others.map(|value| Point::from([(parameter.name().to_owned(), value)]))
+        });
+        all.filter(|point| self.can_do(point)).collect()
+    }
+
+    /// Points that have yet to be tried: what is best so far with changes, most of which were good alone.
+    fn combinations(&mut self) -> Vec<Point> {
+        /// Of ten changes so many are of those that were good.
+        const GOOD_OF_TEN: u32 = 7;
+        const TRIES: usize = 20 * COMBINATIONS;
+
+        let singles: Vec<(String, u64)> =
+            self.singles().into_iter().flat_map(BTreeMap::into_iter).collect();
+        let best = self.record.best(FIRST_RUNG);
+        let good = best.iter().filter(|tried| tried.point.len() == 1);
+        let good: Vec<(String, u64)> =
+            good.flat_map(|tried| tried.point.clone()).take(COMBINATIONS).collect();
+        let roots: Vec<Point> =
+            best.iter().take(HALVING).map(|tried| tried.point.clone()).collect();
+        let mut found: Vec<Point> = Vec::new();
+        for _ in 0..TRIES {
+            let mut point = match self.rng.choice(&roots) {
+                Some(root) if self.rng.bool() => root.clone(),
+                _ => Point::new(),
+            };
+            for _ in 0..self.rng.usize(1..=4) {
+                let from = match self.rng.u32(0..10) < GOOD_OF_TEN && !good.is_empty() {
+                    true => &good,
+                    false => &singles,
+                };
+                point.extend(self.rng.choice(from).cloned());
+            }
+            let is_new = self.record.of_point(&point).is_none() && !found.contains(&point);
+            if is_new && self.can_do(&point) {
+                found.push(point);
+            }
+            if found.len() == COMBINATIONS {
+                break;
+            }
+        }
+        found
+    }
+
+    /// Measures points, and of the best ones more and more often.
+    fn halve(&mut self, mut points: Vec<Point>, until: Instant) {
+        let mut samples = FIRST_RUNG;
+        while samples <= LAST_RUNG && !points.is_empty() {
+            let mut places = Vec::new();
+            for point in &points {
+                if Instant::now() >= until {
+                    return;
+                }
+                places.push(self.measure(point, samples));
+            }
+            places.retain(|place| self.record.tried[*place].refused.is_none());
+            let median = |place: &usize| self.record.tried[*place].interval().median;
+            places.sort_by(|one, other| median(one).total_cmp(&median(other)));
+            places.truncate(points.len().div_ceil(HALVING));
+            points = places.iter().map(|place| self.record.tried[*place].point.clone()).collect();
+            samples *= HALVING;
+        }
+    }
+
+    /// Measures a point until there are so many samples of it, and says where it is.
+    fn measure(&mut self, point: &Point, samples: usize) -> usize {
+        let place = self.record.place(point);
+        let missing = samples.saturating_sub(self.record.tried[place].ratios.len());
+        if missing > 0 && self.record.tried[place].refused.is_none() {
+            match self.fresh(point, missing) {
+                Ok(ratios) => self.record.tried[place].ratios.extend(ratios),
+                Err(reason) => self.record.tried[place].refused = Some(reason),
+            }
+            (self.measured)(&self.record);
+        }
+        place
+    }
+
+    fn fresh(&mut self, point: &Point, count: usize) -> Result<Vec<f64>, String> {
+        let tuning = tuning(&self.defaults, point).map_err(|error| error.to_string())?;
+        tuning.check(self.info).map_err(|error| error.to_string())?;
+        self.bench.ratios(&tuning, count)
+    }
+
+    /// The best point, without those of its changes that make no certain difference, and how long it takes. What decides are
+    /// measurements that had no part in choosing what is decided about: the best of many is partly the luckiest.
+    fn winner(&mut self) -> Option<(Point, Interval)> {
+        let finalists: Vec<Point> = self
+            .record
+            .best(FIRST_RUNG * HALVING)
+            .iter()
+            .map(|tried| tried.point.clone())
+            .collect();
+        let finalists = finalists.into_iter().take(FINALISTS);
+        let better = finalists.filter_map(|point| {
+            let interval = self.decide(&point)?;
+            (interval.high < 1.0).then_some((point, interval))
+        });
+        let (mut winner, best) =
+            better.min_by(|one, other| one.1.median.total_cmp(&other.1.median))?;
+        for name in winner.clone().into_keys() {
+            let mut simpler = winner.clone();
+            simpler.remove(&name);
+            if !simpler.is_empty()
+                && let Some(interval) = self.decide(&simpler)
+                && interval.low <= best.high
+            {
+                winner = simpler;
+            }
+        }
+        let interval = self.decide(&winner)?;
+        (interval.high < 1.0).then_some((winner, interval))
+    }
+
+    fn decide(&mut self, point: &Point) -> Option<Interval> {
+        let place = self.record.place(point);
+        match self.fresh(point, DECIDES) {
+            Ok(ratios) => Some(statistics::median(&ratios)),
+            Err(reason) => {
+                self.record.tried[place].refused = Some(reason);
+                None
+            }
+        }
+    }
+
+    /// The two parameters whose values, alone, made most of a difference, all pairs of which are measured as far as there is time.
+    fn landscape(&mut self, until: Instant) -> Option<[&'static str; 2]> {
+        let spread = |name: &str| {
+            let of_it = self.record.tried.iter().filter(|tried| {
+                tried.point.len() == 1 && tried.point.contains_key(name) && tried.refused.is_none()
+            });
+            let medians = of_it.map(|tried| tried.interval().median.ln().abs());
+            medians.filter(|spread| spread.is_finite()).fold(0.0, f64::max)
+        };
+        let mut names: Vec<(&'static str, f64)> = Tuning::parameters()
+            .iter()
+            .map(|parameter| (parameter.name(), spread(parameter.name())))
+            .filter(|(_, spread)| *spread > 0.0)
+            .collect();
+        names.sort_by(|one, other| other.1.total_cmp(&one.1));
+        let &[(first, _), (second, _), ..] = &names[..] else { return None };
+        for point in self.grid([first, second]) {
+            if Instant::now() >= until {
+                break;
+            }
+            self.measure(&point, FIRST_RUNG);
+        }
+        Some([first, second])
+    }
+
+    /// All pairs of values of two parameters that the device can do. A default is no change.
+    pub fn grid(&self, names: [&str; 2]) -> Vec<Point> {
+        let [first, second] = names.map(|name| {
+            let all = Tuning::parameters().iter();
+            all.filter(|one| one.name() == name).flat_map(|one| one.values()).collect::<Vec<u64>>()
+        });
+        let pairs = first.iter().flat_map(|one| second.iter().map(move |other| [*one, *other]));
+        let points = pairs.map(|values| {
+            let changed = names.into_iter().zip(values);
+            let changed = changed.filter(|(name, value)| self.defaults.get(name) != Some(*value));
+            changed.map(|(name, value)| (name.to_owned(), value)).collect()
+        });
+        points.filter(|point| self.can_do(point)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vkscan::{Backend, BackendOptions, TuningProfile};
+
+    use super::*;
+
+    /// A device on which some parameters matter, that measures with noise.
+    struct Made<'a> {
+        rng: Rng,
+        cost: &'a dyn Fn(&Tuning) -> Result<f64, String>,
+        asked: usize,
+    }
+
+    impl Bench for Made<'_> {
+        fn ratios(&mut self, tuning: &Tuning, count: usize) -> Result<Vec<f64>, String> {
+            let cost = (self.cost)(tuning)?;
+            self.asked += count;
+            Ok((0..count).map(|_| cost * (0.97 + 0.06 * self.rng.f64())).collect())
+        }
+    }
+
+    fn searched(
+        cost: &dyn Fn(&Tuning) -> Result<f64, String>,
+        record: Option<Record>,
+    ) -> (Outcome, Record, usize) {
+        let backend = Backend::new(&BackendOptions::default()).unwrap();
+        let info = backend.device_info();
+        let defaults = Tuning::for_device(info);
+        let of = TuningProfile::new(info, &defaults, "made up".to_owned());
+        let mut search = Search {
+            bench: Made { rng: Rng::with_seed(1), cost, asked: 0 },
+            defaults,
+            info,
+            record: record.unwrap_or_else(|| Record::new(of)),
+            measured: &mut |_| {},
+            rng: Rng::with_seed(2),
+        };
+        let outcome = search.run(Duration::from_millis(500));
+        (outcome, search.record, search.bench.asked)
+    }
+
+    fn value(tuning: &Tuning, name: &str) -> u64 {
+        tuning.get(name).unwrap()
+    }
+
+    #[test]
+    fn what_is_better_is_found_and_nothing_else_is_changed() {
+        let cost = |tuning: &Tuning| {
+            let slices = if value(tuning, "slice_bytes") == 1 << 18 { 0.9 } else { 1.0 };
+            let tile = if value(tuning, "select_tile") == 512 { 0.8 } else { 1.0 };
+            Ok(slices * tile)
+        };
+        let (Outcome { winner, landscape }, record, asked) = searched(&cost, None);
+        let (point, interval) = winner.unwrap();
+        assert_eq!(
+            point,
+            [("select_tile".to_owned(), 512), ("slice_bytes".to_owned(), 1 << 18)].into()
+        );
+        assert!(
+            interval.low < 0.72 && 0.72 < interval.high && interval.high < 0.75,
+            "{interval:?}"
+        );
+        assert_eq!(landscape, Some(["select_tile", "slice_bytes"]));
+        // What is known is not measured again.
+        let known = record.tried.len();
+        let (again, record, asked_again) = searched(&cost, Some(record));
+        assert!(again.winner.unwrap().0 == point && record.tried.len() >= known);
+        assert!(asked_again < asked, "{asked_again} after {asked}");
+    }
+
+    #[test]
+    fn noise_wins_nothing() {
+        let (Outcome { winner, .. }, record, _) = searched(&|_| Ok(1.0), None);
+        assert!(winner.is_none() && record.tried.len() > 50);
+    }
+
+    /// However fast it is: what is wrong does not win, and is not measured again.
+    #[test]
+    fn what_is_wrong_is_out_of_the_question() {
+        let cost = |tuning: &Tuning| match value(tuning, "select_tile") {
+            512 => Err("3 matches of 4".to_owned()),
+            _ if value(tuning, "slice_bytes") == 1 << 18 => Ok(0.9),
+            _ => Ok(1.0),
+        };
+        let (Outcome { winner, .. }, record, _) = searched(&cost, None);
+        assert_eq!(winner.unwrap().0, [("slice_bytes".to_owned(), 1 << 18)].into());
+        let wrong: Vec<&Tried> = record
+            .tried
+            .iter()
+            .filter(|tried| tried.point.get("select_tile") == Some(&512))
+            .collect();
+        assert!(!wrong.is_empty());
+        for tried in wrong {
+            assert!(tried.ratios.is_empty() && tried.refused.as_deref() == Some("3 matches of 4"));
+        }
+    }
+
+    /// Of all points that are asked for, none is one that the device cannot do.
+    #[test]
+    fn restrictions_hold() {
+        let backend = Backend::new(&BackendOptions::default()).unwrap();
+        let info = backend.device_info().clone();
+        let cost = |tuning: &Tuning| {
+            tuning.check(&info).unwrap();
+            Ok(1.0 / value(tuning, "step_budget") as f64 * value(tuning, "select_lanes") as f64)
+        };
+        let (_, record, _) = searched(&cost, None);
+        let tried =
+            |name: &str| record.tried.iter().filter(|tried| tried.point.contains_key(name)).count();
+        for parameter in Tuning::parameters() {
+            let values = parameter.values();
+            assert!(values.is_sorted(), "{}", parameter.name());
+            // Where a device can do one value alone there is nothing to try.
+            assert!(
+                values.is_empty() == (tried(parameter.name()) == 0) || values.len() < 5,
+                "{}",
+                parameter.name()
+            );
+        }
+    }
+}

@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use vkscan::{Backend, BackendOptions};
+use vkscan::{Backend, BackendOptions, Trace};
 
 use exit::exit_code;
 use hyperscan::Hyperscan;
@@ -56,6 +56,9 @@ struct Options {
     /// Where results, tables and plots go.
     #[arg(long, value_name = "DIR", default_value = "benches/results")]
     out: PathBuf,
+    /// Have what host and device do written down meanwhile, as `vkscan scan --trace` does, to see what that costs.
+    #[arg(long)]
+    trace: bool,
     /// Write tables and plots of these results, without measuring.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["only", "record"])]
     render: Option<PathBuf>,
@@ -91,11 +94,13 @@ fn run(options: &Options) -> Result<()> {
 fn measure_all(options: &Options) -> Result<Results> {
     std::fs::create_dir_all(&options.out)?;
     let plan = Plan::read()?;
-    let backend = Backend::new(&BackendOptions::default())?;
+    let trace = options.trace.then(Trace::new);
+    let backend = Backend::new(&BackendOptions::default().trace(trace))?;
     let mut data = Data::default();
     let only = options.only.as_ref().map_or(String::new(), |name| format!(" -- --only '{name}'"));
+    let traced = if options.trace { " -- --trace" } else { "" };
     let mut results = Results {
-        run: Run::new(&backend, format!("cargo bench --bench workloads{only}"))?,
+        run: Run::new(&backend, format!("cargo bench --bench workloads{only}{traced}"))?,
         ceiling: plan.ceiling,
         workloads: Vec::new(),
         items: Vec::new(),

@@ -26,8 +26,9 @@ pub struct Summary {
     pub opened: Duration,
     /// Where the parameters of its sessions come from.
     pub tuned_by: String,
-    /// How long the tables took to get onto the device.
+    /// How long sessions took to be prepared, and of that the driver with their kernels.
     pub prepared: Duration,
+    pub kernels_made: Duration,
     /// How long the scan took from first to last input, reading and printing included.
     pub scanned: Duration,
 }
@@ -41,7 +42,7 @@ impl Summary {
             "device    {}, {}, opened in {:.3?}\n\
              tuning    {}\n\
              rules     {} of {path}, compiled in {:.3?}\n\
-             session   {} a window, prepared in {:.3?}\n\
+             session   {} a window, prepared in {:.3?}, of which kernels {:.3?}\n\
              inputs    {inputs} scanned, {skipped_binary} skipped as binary, {failed} failed\n\
              matches   {matches}\n\
              moved     {} up, {} down, {} submissions\n\
@@ -54,6 +55,7 @@ impl Summary {
             self.compiled,
             HumanBytes(self.window_bytes as u64),
             self.prepared,
+            self.kernels_made,
             HumanBytes(stats.bytes_up),
             HumanBytes(stats.bytes_down),
             stats.submissions,

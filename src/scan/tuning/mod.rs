@@ -153,7 +153,7 @@ fn powers(exponents: std::ops::RangeInclusive<u32>) -> Vec<u64> {
 }
 
 /// Devices whose defaults were found by measuring: what their names begin with, and a profile.
-const MEASURED: &[(&str, &str)] = &[];
+const MEASURED: &[(&str, &str)] = &[("NVIDIA H200", include_str!("devices/nvidia-h200.json"))];
 
 impl Tuning {
     /// What sessions on a device go by unless they are told otherwise: as it was measured on one of its kind, or what suits

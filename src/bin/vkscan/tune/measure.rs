@@ -7,7 +7,7 @@ use vkscan::{
     ScanError, ScanScratch, SessionOptions, StagedHaystack, Tuning,
 };
 
-use super::search::Bench;
+use super::search::{Bench, HOPELESS};
 use crate::args::HaystackMemory;
 
 /// Work that is measured at a time takes so long at least: less would be mostly noise.
@@ -170,13 +170,20 @@ impl<'a> DeviceBench<'a> {
         let mut defaults = self.defaults.take().expect("prepared right above");
         let measured = self.prepare(tuning).and_then(|mut prepared| {
             // In turns, and each first as often: what drifts meanwhile is the same for both.
-            let ratio = |turn: usize| {
+            let mut ratio = |turn: usize| -> Result<f64, String> {
                 let own_first = (turn % 2 == 0).then(|| self.time(&mut prepared)).transpose()?;
                 let of_defaults = self.time(&mut defaults)?;
                 let own = own_first.map_or_else(|| self.time(&mut prepared), Ok)?;
                 Ok(own.div_duration_f64(of_defaults))
             };
-            (0..count).map(ratio).collect()
+            let mut ratios = Vec::new();
+            for turn in 0..count {
+                ratios.push(ratio(turn)?);
+                if ratios[0] > HOPELESS {
+                    break;
+                }
+            }
+            Ok(ratios)
         });
         if !self.backend.is_lost() {
             self.defaults = Some(defaults);

@@ -2,7 +2,6 @@
 //! and Hyperparameter Optimization, AISTATS 2016), first among single changes of the defaults, then among combinations of what
 //! was good.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -20,13 +19,17 @@ const LAST_RUNG: usize = FIRST_RUNG * HALVING * HALVING;
 const COMBINATIONS: usize = HALVING * HALVING * HALVING;
 /// Measurements that decide whether a point is better than another.
 const DECIDES: usize = 31;
+/// Where a single value takes so many times as long as the defaults, those beyond it are not tried.
+const GIVE_UP: f64 = 1.05;
+/// What takes so many times as long as the defaults, the first time, is not measured again.
+pub const HOPELESS: f64 = 1.5;
 /// Points that may become the winner.
 const FINALISTS: usize = 4;
 
 /// What measures points.
 pub trait Bench {
-    /// How long a tuning takes, so many times, in multiples of what the defaults take right before or after; or why it is out of
-    /// the question.
+    /// How long a tuning takes, so many times, in multiples of what the defaults take right before or after; once if that is
+    /// [`HOPELESS`]. Or why it is out of the question.
     fn ratios(&mut self, tuning: &Tuning, count: usize) -> Result<Vec<f64>, String>;
 }
 
@@ -53,7 +56,13 @@ impl<B: Bench> Search<'_, B> {
     pub fn run(&mut self, time: Duration) -> Outcome {
         let begin = Instant::now();
         let until = |share: f64| begin + time.mul_f64(share);
-        self.halve(self.singles(), until(0.45));
+        for distance in 1.. {
+            let points = self.singles(distance);
+            if points.is_empty() || Instant::now() >= until(0.45) {
+                break;
+            }
+            self.halve(points, until(0.45));
+        }
         while Instant::now() < until(0.65) {
             let points = self.combinations();
             if points.is_empty() {
@@ -70,14 +79,32 @@ impl<B: Bench> Search<'_, B> {
         tuning(&self.defaults, point).is_ok_and(|tuning| tuning.check(self.info).is_ok())
     }
 
-    /// Every other value of every parameter, alone.
-    pub fn singles(&self) -> Vec<Point> {
-        let all = Tuning::parameters().iter().flat_map(|parameter| {
-            let own = self.defaults.get(parameter.name());
-            let others = parameter.values().into_iter().filter(move |value| Some(*value) != own);
-            others.map(|value| Point::from([(parameter.name().to_owned(), value)]))
-        });
-        all.filter(|point| self.can_do(point)).collect()
+    /// Every parameter alone, so many values away from its default on both sides, unless the value before was bad already.
+    fn singles(&self, distance: usize) -> Vec<Point> {
+        let single = |name: &str, value: u64| Point::from([(name.to_owned(), value)]);
+        let is_bad = |name: &str, value: u64| {
+            let tried = self.record.of_point(&single(name, value));
+            tried.is_some_and(|tried| tried.refused.is_some() || tried.interval().median > GIVE_UP)
+        };
+        let mut points = Vec::new();
+        for parameter in Tuning::parameters() {
+            let name = parameter.name();
+            let own = self.defaults.get(name).expect("a parameter of ours");
+            let (lower, higher): (Vec<u64>, Vec<u64>) = parameter
+                .values()
+                .into_iter()
+                .filter(|value| *value != own)
+                .partition(|value| *value < own);
+            for side in [lower.into_iter().rev().collect(), higher] {
+                let is_open = distance == 1
+                    || side.get(distance - 2).is_some_and(|nearer| !is_bad(name, *nearer));
+                points.extend(
+                    side.get(distance - 1).filter(|_| is_open).map(|value| single(name, *value)),
+                );
+            }
+        }
+        points.retain(|point| self.can_do(point));
+        points
     }
 
     /// Points that have yet to be tried: what is best so far with changes, most of which were good alone.
@@ -86,12 +113,13 @@ impl<B: Bench> Search<'_, B> {
         const GOOD_OF_TEN: u32 = 7;
         const TRIES: usize = 20 * COMBINATIONS;
 
-        let singles: Vec<(String, u64)> =
-            self.singles().into_iter().flat_map(BTreeMap::into_iter).collect();
-        let best = self.record.best(FIRST_RUNG);
-        let good = best.iter().filter(|tried| tried.point.len() == 1);
+        let singles = |tried: &&Tried| tried.point.len() == 1;
+        let values = |tried: &Tried| tried.point.clone().into_iter();
+        let all: Vec<(String, u64)> =
+            self.record.tried.iter().filter(singles).flat_map(values).collect();
+        let best = self.record.best(FIRST_RUNG * HALVING);
         let good: Vec<(String, u64)> =
-            good.flat_map(|tried| tried.point.clone()).take(COMBINATIONS).collect();
+            best.iter().copied().filter(singles).flat_map(values).collect();
         let roots: Vec<Point> =
             best.iter().take(HALVING).map(|tried| tried.point.clone()).collect();
         let mut found: Vec<Point> = Vec::new();
@@ -103,7 +131,7 @@ impl<B: Bench> Search<'_, B> {
             for _ in 0..self.rng.usize(1..=4) {
                 let from = match self.rng.u32(0..10) < GOOD_OF_TEN && !good.is_empty() {
                     true => &good,
-                    false => &singles,
+                    false => &all,
                 };
                 point.extend(self.rng.choice(from).cloned());
             }
@@ -141,8 +169,10 @@ impl<B: Bench> Search<'_, B> {
     /// Measures a point until there are so many samples of it, and says where it is.
     fn measure(&mut self, point: &Point, samples: usize) -> usize {
         let place = self.record.place(point);
-        let missing = samples.saturating_sub(self.record.tried[place].ratios.len());
-        if missing > 0 && self.record.tried[place].refused.is_none() {
+        let tried = &self.record.tried[place];
+        let missing = samples.saturating_sub(tried.ratios.len());
+        let is_hopeless = tried.ratios.first().is_some_and(|ratio| *ratio > HOPELESS);
+        if missing > 0 && !is_hopeless && tried.refused.is_none() {
             match self.fresh(point, missing) {
                 Ok(ratios) => self.record.tried[place].ratios.extend(ratios),
                 Err(reason) => self.record.tried[place].refused = Some(reason),

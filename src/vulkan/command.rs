@@ -8,6 +8,7 @@ use std::time::Duration;
 use ash::vk;
 use ash::vk::Handle as _;
 
+use super::device::stage_marks::Mark;
 use super::device::{Core, Device, DeviceRef, QueueRole};
 use super::error::Result;
 use super::graveyard::{Kept, Pending, Work};
@@ -86,7 +87,7 @@ impl Commands {
                 device.raw().begin_command_buffer(self.raw, &vk::CommandBufferBeginInfo::default())
             }
         })?;
-        body(&mut Recorder::new(&self.device, self.raw, &mut self.work.kept));
+        body(&mut Recorder::new(&self.device, self.role, self.raw, &mut self.work.kept));
         let device = &self.device;
         device.call("vkEndCommandBuffer", || {
             // SAFETY: recording was begun above.
@@ -264,18 +265,28 @@ impl Keep {
 /// A command buffer being recorded.
 pub(crate) struct Recorder<'a> {
     device: &'a Core,
+    /// For which queue.
+    role: QueueRole,
     raw: vk::CommandBuffer,
     kept: &'a mut Vec<Kept>,
     pipeline: Option<Arc<ComputePipeline>>,
     /// What is bound, and pushed, for pipelines of the same layout.
     set: Option<Arc<DescriptorSet>>,
     pushed: Option<[u8; MAX_PUSHED]>,
+    /// Numbers of the labelled sections that are open, where stages are marked.
+    open_stages: Vec<u32>,
 }
 
 impl<'a> Recorder<'a> {
     /// Of a command buffer in which nothing is bound yet.
-    fn new(device: &'a Core, raw: vk::CommandBuffer, kept: &'a mut Vec<Kept>) -> Recorder<'a> {
-        Recorder { device, raw, kept, pipeline: None, set: None, pushed: None }
+    fn new(
+        device: &'a Core,
+        role: QueueRole,
+        raw: vk::CommandBuffer,
+        kept: &'a mut Vec<Kept>,
+    ) -> Recorder<'a> {
+        let open_stages = Vec::new();
+        Recorder { device, role, raw, kept, pipeline: None, set: None, pushed: None, open_stages }
     }
 
     /// Records into a command buffer of the caller's. What commands name is `kept`, until the caller lets go of it.
@@ -286,16 +297,32 @@ impl<'a> Recorder<'a> {
     ) -> Result<Recorder<'a>> {
         device.alive()?;
         device.share();
-        Ok(Recorder::new(device, commands.handle()?, &mut kept.0))
+        Ok(Recorder::new(device, QueueRole::Compute, commands.handle()?, &mut kept.0))
     }
 
     /// Opens a labelled section, as profilers show it. The label is not put together where nobody sees it.
     pub(crate) fn label_begin(&mut self, label: fmt::Arguments) {
         self.device.names().begin(self.raw, label);
+        if let Some(stage) = self.device.stage_marks().enter(label) {
+            self.open_stages.push(stage);
+            self.mark(Mark::Begun, stage);
+        }
     }
 
     pub(crate) fn label_end(&mut self) {
+        if let Some(stage) = self.open_stages.pop() {
+            self.mark(Mark::Ended, stage);
+        }
         self.device.names().end(self.raw);
+    }
+
+    /// Writes the number of a stage where the host finds it, between all that comes before and all that comes after.
+    fn mark(&mut self, mark: Mark, stage: u32) {
+        if let Some((words, offset)) = self.device.stage_marks().place(self.role, mark) {
+            self.barrier(Scope::ALL, Scope::ALL);
+            self.fill_buffer(&words, offset, 4, stage);
+            self.barrier(Scope::ALL, Scope::OTHERS);
+        }
     }
 
     /// Copies regions, none of them empty, from one buffer to another.
@@ -585,6 +612,13 @@ impl Scope {
         ),
         access: vk::AccessFlags::from_raw(
             Scope::TRANSFER.access.as_raw() | Scope::INDIRECT_AND_COMPUTE.access.as_raw(),
+        ),
+    };
+    /// All that a queue does.
+    pub(crate) const ALL: Scope = Scope {
+        stage: vk::PipelineStageFlags::ALL_COMMANDS,
+        access: vk::AccessFlags::from_raw(
+            vk::AccessFlags::MEMORY_READ.as_raw() | vk::AccessFlags::MEMORY_WRITE.as_raw(),
         ),
     };
     /// Whatever others do on the device and the host.

@@ -1,5 +1,7 @@
 //! The logical device: its queues, one allocator, and the one place every Vulkan result goes through.
 
+pub(super) mod stage_marks;
+
 use std::ffi::CStr;
 use std::mem::{ManuallyDrop, forget, take};
 use std::ops::Deref;
@@ -28,6 +30,7 @@ use super::report::Ledger;
 use super::{BackendOptions, Validation};
 use crate::Trace;
 use crate::narrow::narrow;
+use stage_marks::StageMarks;
 
 #[cfg(test)]
 mod injected;
@@ -78,6 +81,7 @@ pub(crate) struct Core {
     wait_timeout: Duration,
     names: Names,
     timelines: Timelines,
+    stage_marks: StageMarks,
     lost: AtomicBool,
     /// Submissions of ours so far, and whether others may submit commands of ours.
     submissions: AtomicU64,
@@ -319,6 +323,7 @@ impl Device {
             wait_timeout: parts.wait_timeout,
             names,
             timelines: Timelines::default(),
+            stage_marks: StageMarks::default(),
             lost: AtomicBool::new(false),
             submissions: AtomicU64::new(0),
             is_shared: AtomicBool::new(matches!(parts.owner, Owner::Caller(_))),
@@ -332,6 +337,11 @@ impl Device {
             instance,
         };
         Arc::new(Device { core: Arc::new(core), graveyard: Graveyard::default() })
+    }
+
+    /// Has the device write down which stages it begins and ends.
+    pub(super) fn mark_stages(self: &Arc<Device>) -> Result<()> {
+        self.stage_marks.begin(self)
     }
 
     /// Vulkan objects made from this device and not given back yet.
@@ -372,6 +382,7 @@ impl Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
+        self.stage_marks.end();
         // Nobody is left who could try again later.
         self.graveyard.sweep(self.deadline());
         let HeldBack { bytes, objects } = self.graveyard.held_back();
@@ -461,6 +472,9 @@ impl Core {
         let is_new = !self.is_lost();
         if is_new {
             *loss = format!("{call} says so; {}", self.timelines.describe(&self.raw));
+            if let Some(stages) = self.stage_marks.describe() {
+                *loss += &format!("; {stages}");
+            }
             if self.has(ext::device_fault::NAME)
                 && let Some(fault) = loss::fault(self.instance.raw(), &self.raw)
             {
@@ -475,6 +489,10 @@ impl Core {
             tracing::error!(device = self.info.name, "{error}");
         }
         error
+    }
+
+    pub(super) fn stage_marks(&self) -> &StageMarks {
+        &self.stage_marks
     }
 
     /// All timelines there are.

@@ -151,16 +151,19 @@ mod tests {
     use super::super::testing::TestBackend;
     use super::super::{BackendError, Validation, layer, pretence};
     use super::*;
-    use crate::{RulePipeline, ScanError, ScanScratch};
+    use crate::{Backend, RulePipeline, ScanError, ScanScratch};
 
     /// The report on a device that is lost in the second scan of a session, by a call of that name.
     fn report(call: &'static str) -> String {
-        let backend = TestBackend::layered(Validation::Off);
+        report_on(&TestBackend::layered(Validation::Off), call)
+    }
+
+    fn report_on(backend: &Backend, call: &'static str) -> String {
         let rules = RulePipeline::new(&["ab+"]).unwrap();
-        let session = rules.prepare_resident(&backend, 16, 10).unwrap();
+        let session = rules.prepare_resident(backend, 16, 10).unwrap();
         let scan = || {
             let (mut matches, mut scratch) = (Vec::new(), ScanScratch::default());
-            session.scan_into(&backend, b"-abb-", &mut matches, &mut scratch)
+            session.scan_into(backend, b"-abb-", &mut matches, &mut scratch)
         };
         scan().unwrap();
         layer::fail(call, vk::Result::ERROR_DEVICE_LOST, 1);
@@ -189,6 +192,18 @@ mod tests {
         assert!(matches!(numbers[..], [ended, submitted] if ended + 1 == submitted), "{told}");
         let end = format!("submissions ended, the last is {frame}/whole)");
         assert!(rest.ends_with(&end), "{told}");
+    }
+
+    #[test]
+    fn the_error_says_which_stage_it_was_in_where_they_are_marked() {
+        let _layer = layer::lock();
+        let backend = TestBackend::layered(Validation::Off);
+        backend.device().mark_stages().unwrap();
+        let told = report_on(&backend, "vkWaitSemaphores");
+        // What was submitted may have run since, and then all of it has.
+        let stages =
+            told.split("; ").find(|part| part.contains("the compute queue began")).unwrap();
+        assert!(stages.contains(" last, and ended \""), "{told}");
     }
 
     #[test]

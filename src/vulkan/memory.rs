@@ -143,8 +143,15 @@ impl Buffer {
         unsafe { std::slice::from_raw_parts(start.as_ptr(), bytes) }
     }
 
-    /// Copies `bytes` to `offset` of an upload buffer. No one else uses that range meanwhile.
-    #[cfg(test)]
+    /// The word at `offset` of an upload or readback buffer, whoever is writing it.
+    pub(super) fn peek(&self, offset: u64) -> u32 {
+        let (start, _) = self.mapped_range(offset..offset + 4);
+        // SAFETY: `mapped_range` checked that the word lies in this buffer's mapping, and mappings are aligned to more than
+        // words. The device may write it meanwhile, which is why the compiler is to read it once, and as it is.
+        unsafe { start.cast::<u32>().read_volatile() }
+    }
+
+    /// Copies `bytes` to `offset` of an upload or readback buffer. No one else uses that range meanwhile.
     pub(crate) fn write(&self, offset: u64, bytes: &[u8]) {
         let (start, len) = self.mapped_range(offset..offset + bytes.len() as u64);
         // SAFETY: `mapped_range` checked the range, and a slice of the caller's cannot overlap it but

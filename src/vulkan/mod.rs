@@ -109,7 +109,8 @@ use timeline::Timeline;
 ///     .loader_path(None)
 ///     .memory_limit(Some(4 << 30))
 ///     .pipeline_cache(None)
-///     .kernel_statistics(KernelStatistics::Off);
+///     .kernel_statistics(KernelStatistics::Off)
+///     .stage_marks(false);
 /// let backend = Backend::new(&options)?;
 /// # Ok::<(), vkscan::BackendError>(())
 /// ```
@@ -142,6 +143,9 @@ pub struct BackendOptions {
     /// What drivers are asked to tell of the kernels that they make ([`Backend::kernels`]). By default it is nothing, for that
     /// takes time and memory.
     pub kernel_statistics: KernelStatistics,
+    /// Have the device write down which stages of a scan it begins and ends, so that the error of a lost device says where it
+    /// was, as far as that came to the host before. Nothing overlaps then, and scans take longer. By default it does not.
+    pub stage_marks: bool,
 }
 
 setters!(BackendOptions {
@@ -153,6 +157,7 @@ setters!(BackendOptions {
     memory_limit: Option<u64>,
     pipeline_cache: Option<PathBuf>,
     kernel_statistics: KernelStatistics,
+    stage_marks: bool,
 });
 
 impl Default for BackendOptions {
@@ -166,6 +171,7 @@ impl Default for BackendOptions {
             memory_limit: None,
             pipeline_cache: None,
             kernel_statistics: KernelStatistics::default(),
+            stage_marks: false,
         }
     }
 }
@@ -298,6 +304,9 @@ impl Backend {
             tracing::warn!(device = info.name, "scanning on a CPU Vulkan driver: exact, but slow");
         }
         let device = Device::new(instance, physical, info, options)?;
+        if options.stage_marks {
+            device.mark_stages()?;
+        }
         let file = options.pipeline_cache.as_deref();
         let file = file.map(|path| CacheFile::open(&device, path)).transpose()?;
         let pipelines = Arc::new(PipelineCache::new(file, options.kernel_statistics));

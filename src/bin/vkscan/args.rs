@@ -325,13 +325,17 @@ pub struct OpenArgs {
     /// not there, and ignored with a warning where it cannot be used.
     #[arg(long, value_name = "FILE", help_heading = "Device")]
     pub pipeline_cache: Option<PathBuf>,
+    /// Have the device write down which stages it begins and ends, so that the error of a lost device says where it was.
+    /// Scans take longer.
+    #[arg(long, help_heading = "Device")]
+    pub stage_marks: bool,
 }
 
 impl OpenArgs {
     pub fn backend_options(&self) -> BackendOptions {
         let wait_timeout = Duration::from_secs(self.wait_timeout);
         let options = self.device.backend_options().wait_timeout(wait_timeout);
-        options.pipeline_cache(self.pipeline_cache.clone())
+        options.pipeline_cache(self.pipeline_cache.clone()).stage_marks(self.stage_marks)
     }
 }
 

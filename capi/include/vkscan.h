@@ -235,6 +235,10 @@ typedef enum {
      */
     VKSCAN_STATUS_READ = 67,
     /**
+     * A tuning profile is none, was measured on something else, or the device cannot do it.
+     */
+    VKSCAN_STATUS_TUNING = 68,
+    /**
      * The ring session has been shut down, or could not be made anew after the loss of its device.
      */
     VKSCAN_STATUS_CLOSED = 80,
@@ -614,6 +618,11 @@ typedef struct {
      * ignored and replaced, and what is no such file at all is left as it is. NULL, the default, is none.
      */
     const char *pipeline_cache;
+    /**
+     * Not 0: have the device write down which stages it begins and ends, so that the text of VKSCAN_STATUS_DEVICE_LOST
+     * says where it was. Scans take longer. 0 is the default.
+     */
+    uint32_t stage_marks;
 } vkscan_backend_options;
 
 /**
@@ -847,6 +856,11 @@ typedef struct {
      * Most matches that a scan may have. There is no default: it is 0.
      */
     size_t max_matches;
+    /**
+     * A profile that `vkscan tune` wrote on this device, with this driver and this version of vkscan. NULL, the default,
+     * is what is built in.
+     */
+    const char *tuning_profile;
 } vkscan_session_options;
 
 /**
@@ -2576,8 +2590,9 @@ vkscan_status vkscan_session_options_init(vkscan_session_options *options, size_
  * Moves the rules' tables to the device and makes all that scans need there. The session is freed with
  * vkscan_session_free; it holds a share in the backend, and needs the rules no more.
  *
- * It fails with VKSCAN_STATUS_LIMIT_EXCEEDED where it cannot be made that large, on any device or on this one, and
- * with VKSCAN_STATUS_RULE_TOO_LARGE. Nothing is left behind then.
+ * It fails with VKSCAN_STATUS_LIMIT_EXCEEDED where it cannot be made that large, on any device or on this one, with
+ * VKSCAN_STATUS_RULE_TOO_LARGE, and with VKSCAN_STATUS_TUNING where the profile is none or was measured on something
+ * else. Nothing is left behind then.
  */
 vkscan_status vkscan_session_prepare(const vkscan_backend *backend,
                                      const vkscan_rules *rules,

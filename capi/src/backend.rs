@@ -50,6 +50,9 @@ pub struct vkscan_backend_options {
     /// kernels, so that another process does not wait for that. It is made if it is not there. What cannot be used is
     /// ignored and replaced, and what is no such file at all is left as it is. NULL, the default, is none.
     pub pipeline_cache: *const c_char,
+    /// Not 0: have the device write down which stages it begins and ends, so that the text of VKSCAN_STATUS_DEVICE_LOST
+    /// says where it was. Scans take longer. 0 is the default.
+    pub stage_marks: u32,
 }
 
 /// What kind of device it is, the most preferred first.
@@ -236,7 +239,8 @@ unsafe fn read_options(options: *const vkscan_backend_options) -> Result<Backend
         .wait_timeout(Duration::from_millis(options.wait_timeout_ms))
         .loader_path(loader_path.map(PathBuf::from))
         .memory_limit(some_limit(options.memory_limit))
-        .pipeline_cache(pipeline_cache.map(PathBuf::from)))
+        .pipeline_cache(pipeline_cache.map(PathBuf::from))
+        .stage_marks(options.stage_marks != 0))
 }
 
 /// 0 is no limit.
@@ -258,6 +262,7 @@ fn default_options() -> vkscan_backend_options {
         wait_timeout_ms: default_timeout_ms(),
         memory_limit: 0,
         pipeline_cache: ptr::null(),
+        stage_marks: 0,
     }
 }
 

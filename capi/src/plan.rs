@@ -77,14 +77,14 @@ pub unsafe extern "C" fn vkscan_session_plan_for_backend(
 ///
 /// # Safety
 ///
-/// `options` is null or points to as many bytes as the struct says it has.
+/// `options` is null or points to as many bytes as the struct says it has, and its text ends with a zero byte.
 unsafe fn work_out(
     device: &DeviceInfo,
     rules: Option<&vkscan_rules>,
     options: *const vkscan_session_options,
 ) -> Result<vkscan_session_plan, Failure> {
     // SAFETY: as the caller promises.
-    let options = unsafe { read_options(options) }?;
+    let options = unsafe { read_options(options, device) }?;
     let plan = rules::of(rules)?.plan_resident(device, &options)?;
     let memory = plan.memory();
     let purposes = memory.iter().map(|one| c_text(one.purpose)).collect();

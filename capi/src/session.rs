@@ -1,10 +1,14 @@
 //! Rules that are resident on a device, and scans with them.
 
+use std::ffi::c_char;
+use std::path::Path;
+use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use vkscan::{
-    Backend, Match, ResidentRulePipeline, ScanError, ScanScratch, ScanStats, SessionOptions,
+    Backend, DeviceInfo, Match, ResidentRulePipeline, ScanError, ScanScratch, ScanStats,
+    SessionOptions, TuningProfile,
 };
 
 use crate::backend::{self, VKSCAN_UNKNOWN, vkscan_backend};
@@ -82,6 +86,9 @@ pub struct vkscan_session_options {
     pub haystack_capacity_bytes: usize,
     /// Most matches that a scan may have. There is no default: it is 0.
     pub max_matches: usize,
+    /// A profile that `vkscan tune` wrote on this device, with this driver and this version of vkscan. NULL, the default,
+    /// is what is built in.
+    pub tuning_profile: *const c_char,
 }
 
 /// What a scan moved and how long it took; times are in nanoseconds.
@@ -174,6 +181,7 @@ pub unsafe extern "C" fn vkscan_session_options_init(
         scans_in_flight: 0,
         haystack_capacity_bytes: 0,
         max_matches: 0,
+        tuning_profile: ptr::null(),
     };
     // SAFETY: as the header asks of the caller.
     run(|| unsafe { border::init(options, size, defaults) })
@@ -182,8 +190,9 @@ pub unsafe extern "C" fn vkscan_session_options_init(
 /// Moves the rules' tables to the device and makes all that scans need there. The session is freed with
 /// vkscan_session_free; it holds a share in the backend, and needs the rules no more.
 ///
-/// It fails with VKSCAN_STATUS_LIMIT_EXCEEDED where it cannot be made that large, on any device or on this one, and
-/// with VKSCAN_STATUS_RULE_TOO_LARGE. Nothing is left behind then.
+/// It fails with VKSCAN_STATUS_LIMIT_EXCEEDED where it cannot be made that large, on any device or on this one, with
+/// VKSCAN_STATUS_RULE_TOO_LARGE, and with VKSCAN_STATUS_TUNING where the profile is none or was measured on something
+/// else. Nothing is left behind then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vkscan_session_prepare(
     backend: Option<&vkscan_backend>,
@@ -193,9 +202,10 @@ pub unsafe extern "C" fn vkscan_session_prepare(
 ) -> vkscan_status {
     run(|| {
         // SAFETY: as the header asks of the caller.
-        let (to, options) =
-            unsafe { (HandleOut::new(session, "session")?, read_options(options)?) };
+        let to = unsafe { HandleOut::new(session, "session") }?;
         let (backend, rules) = (backend::of(backend)?, rules::of(rules)?);
+        // SAFETY: as the header asks of the caller.
+        let options = unsafe { read_options(options, backend.device_info()) }?;
         to.set(vkscan_session::new(rules.prepare_resident_with(backend, &options)?, backend));
         Ok(())
     })
@@ -205,16 +215,23 @@ pub unsafe extern "C" fn vkscan_session_prepare(
 ///
 /// # Safety
 ///
-/// `options` is null or points to as many bytes as the struct says it has.
+/// `options` is null or points to as many bytes as the struct says it has, and its text ends with a zero byte.
 pub(crate) unsafe fn read_options(
     options: *const vkscan_session_options,
+    device: &DeviceInfo,
 ) -> Result<SessionOptions, Failure> {
     // SAFETY: as the caller promises.
-    let options = unsafe { border::read(options, "options") }?;
+    let (options, profile) = unsafe {
+        let options = border::read(options, "options")?;
+        (options, border::text(options.tuning_profile, "tuning_profile")?)
+    };
+    let tuning = |path: &str| TuningProfile::read(Path::new(path))?.tuning(device);
+    let tuning = profile.map(tuning).transpose().map_err(ScanError::from)?;
     let vkscan_session_options { haystack_capacity_bytes, max_matches, scans_in_flight, .. } =
         options;
     let scans_in_flight = (scans_in_flight > 0).then_some(scans_in_flight as usize);
-    Ok(SessionOptions::new(haystack_capacity_bytes, max_matches).scans_in_flight(scans_in_flight))
+    let options = SessionOptions::new(haystack_capacity_bytes, max_matches);
+    Ok(options.scans_in_flight(scans_in_flight).tuning(tuning))
 }
 
 /// Pays what a first scan costs beyond later ones, on all that scans in flight have for their own: by a scan of one

@@ -86,6 +86,8 @@ pub enum vkscan_status {
     WindowTooSmall = 66,
     /// The read callback failed.
     Read = 67,
+    /// A tuning profile is none, was measured on something else, or the device cannot do it.
+    Tuning = 68,
 
     /// The ring session has been shut down, or could not be made anew after the loss of its device.
     Closed = 80,
@@ -104,7 +106,7 @@ pub enum vkscan_status {
 }
 
 impl vkscan_status {
-    const ALL: [(vkscan_status, &CStr); 43] = {
+    const ALL: [(vkscan_status, &CStr); 44] = {
         use vkscan_status::*;
         [
             (Ok, c"all went well"),
@@ -143,6 +145,7 @@ impl vkscan_status {
             (WrongBackend, c"it belongs to another backend"),
             (WindowTooSmall, c"the windows are too small for a stream"),
             (Read, c"the stream could not be read"),
+            (Tuning, c"the tuning profile cannot be used"),
             (Closed, c"the ring session has been shut down"),
             (RingFull, c"there is no room left"),
             (TooManyItems, c"the items do not fit a round"),
@@ -292,6 +295,7 @@ impl From<ScanError> for Failure {
             ScanError::WrongBackend => vkscan_status::WrongBackend,
             ScanError::WindowTooSmall { .. } => vkscan_status::WindowTooSmall,
             ScanError::Read(_) => vkscan_status::Read,
+            ScanError::Tuning(_) => vkscan_status::Tuning,
             _ => vkscan_status::Other,
         };
         Failure::new(status, error.to_string())

@@ -360,6 +360,15 @@ static void backends(void)
     session_options.haystack_capacity_bytes = SIZE_MAX;
     EXPECT(VKSCAN_STATUS_LIMIT_EXCEEDED, vkscan_session_prepare(backend, rules, &session_options, &session),
            "haystack capacity");
+    OK(vkscan_session_options_init(&session_options, sizeof session_options));
+    session_options.haystack_capacity_bytes = 100;
+    session_options.max_matches = 10;
+    session_options.tuning_profile = "no such profile";
+    EXPECT(VKSCAN_STATUS_TUNING, vkscan_session_prepare(backend, rules, &session_options, &session),
+           "the tuning profile: ");
+    session_options.tuning_profile = "\xff";
+    EXPECT(VKSCAN_STATUS_INVALID_UTF8, vkscan_session_prepare(backend, rules, &session_options, &session),
+           "`tuning_profile` is not UTF-8");
     vkscan_rules_free(rules);
     vkscan_backend_free(backend);
 }

@@ -5,6 +5,7 @@ mod ends;
 mod inputs;
 mod matches;
 mod rules;
+mod tune;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

@@ -12,6 +12,7 @@ use vkscan::{Backend, Ceilings, DeviceInfo};
 use crate::Status;
 use crate::args::{CeilingsArgs, Format};
 use crate::errors;
+use crate::kept;
 use crate::terminal;
 
 /// Ceilings of a device, as they are printed in JSON, and kept. Rates are bytes a second, times nanoseconds.
@@ -52,8 +53,8 @@ fn driver(device: &DeviceInfo) -> String {
 }
 
 /// Where the ceilings of a device are kept.
-fn path(device_uuid: &str) -> Option<PathBuf> {
-    Some(dirs::cache_dir()?.join("vkscan").join(format!("ceilings-{device_uuid}.json")))
+fn path(device_uuid: &str) -> io::Result<PathBuf> {
+    Ok(kept::folder()?.join(format!("ceilings-{device_uuid}.json")))
 }
 
 impl Kept {
@@ -75,7 +76,7 @@ impl Kept {
 
     /// Those that were measured on a device with the driver that it has, if they are kept.
     pub fn of(device: &DeviceInfo) -> Option<Kept> {
-        let text = std::fs::read(path(&device.uuid.to_string())?).ok()?;
+        let text = std::fs::read(path(&device.uuid.to_string()).ok()?).ok()?;
         let kept: Kept = serde_json::from_slice(&text).ok()?;
         (kept.driver == driver(device)).then_some(kept)
     }
@@ -91,15 +92,7 @@ impl Kept {
     }
 
     fn keep(&self) -> io::Result<()> {
-        let path =
-            path(&self.uuid).ok_or_else(|| io::Error::other("there is no folder for caches"))?;
-        let folder = path.parent().expect("it is in a folder");
-        std::fs::create_dir_all(folder)?;
-        // Whoever reads it meanwhile finds the one or the other.
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        serde_json::to_writer(&mut file, self)?;
-        file.persist(path)?;
-        Ok(())
+        kept::write(&path(&self.uuid)?, self)
     }
 }
 

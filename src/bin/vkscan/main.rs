@@ -17,6 +17,7 @@
 //! | `kernels.rs` | `vkscan kernels` |
 //! | `tune` | `vkscan tune` |
 //! | `profiles.rs` | which tuning sessions go by |
+//! | `kept.rs` | files that are kept from one run to the next |
 //! | `errors.rs` | errors of the library in the command's words |
 //! | `terminal.rs` | messages, progress, and names that are safe to show |
 
@@ -26,6 +27,7 @@ mod devices;
 mod errors;
 mod explain;
 mod inputs;
+mod kept;
 mod kernels;
 mod output;
 mod profiles;

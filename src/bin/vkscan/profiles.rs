@@ -6,18 +6,12 @@ use std::path::PathBuf;
 use vkscan::{DeviceInfo, Tuning, TuningError, TuningProfile};
 
 use crate::args::ProfileArgs;
+use crate::kept;
 use crate::terminal;
-
-/// The folder that what was measured is kept in.
-pub fn folder() -> io::Result<PathBuf> {
-    let folder =
-        dirs::cache_dir().ok_or_else(|| io::Error::other("there is no folder for caches"))?;
-    Ok(folder.join("vkscan"))
-}
 
 /// Where the profile of a device is kept.
 pub fn path(info: &DeviceInfo) -> io::Result<PathBuf> {
-    Ok(folder()?.join(format!("profile-{}.json", info.uuid)))
+    Ok(kept::folder()?.join(format!("profile-{}.json", info.uuid)))
 }
 
 /// A tuning, and where it comes from.

@@ -31,6 +31,7 @@ use vkscan::{Backend, DeviceInfo, MatchKind, Tuning, TuningProfile};
 use crate::Status;
 use crate::args::{Format, TuneArgs};
 use crate::errors;
+use crate::kept;
 use crate::profiles;
 use crate::rules_file::RulesFile;
 use crate::terminal;
@@ -51,7 +52,7 @@ pub fn run(args: &TuneArgs) -> Result<Status, Box<dyn Error>> {
     let work = describe(args, &haystack);
     let record_path = match &args.results {
         Some(path) => path.clone(),
-        None => profiles::folder()?.join(format!("tune-{}-{:016x}.json", info.uuid, hash(&work))),
+        None => kept::folder()?.join(format!("tune-{}-{:016x}.json", info.uuid, hash(&work))),
     };
     let of = TuningProfile::new(&info, &defaults, work.clone());
     let record = Record::open(&record_path, of);
@@ -88,6 +89,7 @@ pub fn run(args: &TuneArgs) -> Result<Status, Box<dyn Error>> {
         None => profiles::path(&info)?,
     };
     if let Some((point, interval)) = &outcome.winner {
+        kept::folder_of(&path).map_err(|error| format!("{}: {error}", terminal::path(&path)))?;
         let note = format!("{} as fast for {work}", speedup(interval));
         let tuning = record::tuning(&defaults, point)?;
         TuningProfile::new(&info, &tuning, note).write(&path).map_err(|error| error.to_string())?;

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use vkscan::{Tuning, TuningError, TuningProfile};
 
 use super::statistics::{self, Interval};
+use crate::kept;
 
 /// A point of the space: the parameters whose values are not the defaults'.
 pub type Point = BTreeMap<String, u64>;
@@ -72,13 +73,8 @@ impl Record {
     }
 
     /// Writes it in the place of what is there.
-    pub fn write(&self, path: &PathBuf) -> io::Result<()> {
-        let folder = path.parent().expect("a file is in a folder");
-        std::fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        serde_json::to_writer(&mut file, self)?;
-        file.persist(path)?;
-        Ok(())
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        kept::write(path, self)
     }
 
     /// The place of a point, which is tried from now on.

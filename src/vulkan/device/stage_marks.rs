@@ -12,7 +12,7 @@ use crate::vulkan::error::Result;
 use crate::vulkan::memory::Buffer;
 
 /// Labels that are remembered: those of the stages that were recorded last.
-const REMEMBERED: usize = 1 << 12;
+const REMEMBERED: u32 = 1 << 12;
 
 /// The words of a queue.
 #[derive(Clone, Copy)]
@@ -44,10 +44,11 @@ struct Marks {
 impl StageMarks {
     /// Has the stages marked that are recorded from now on.
     pub(super) fn begin(&self, device: &Arc<Device>) -> Result<()> {
-        let size = 8 * QUEUES.len() as u64;
+        let none = [0; 8 * QUEUES.len()];
+        let size = none.len() as u64;
         let usage = vk::BufferUsageFlags::TRANSFER_DST;
         let words = Buffer::new(device, "stage marks", size, MemoryLocation::Readback, usage)?;
-        words.write(0, &vec![0; size as usize]);
+        words.write(0, &none);
         words.flush(0..size)?;
         let marks = Marks { words, labels: Vec::new(), count: 0 };
         let _ = self.0.set(Mutex::new(Some(marks)));
@@ -65,7 +66,7 @@ impl StageMarks {
     pub(in crate::vulkan) fn enter(&self, label: fmt::Arguments) -> Option<u32> {
         let mut marks = lock(self.0.get()?);
         let marks = marks.as_mut()?;
-        let place = marks.count as usize % REMEMBERED;
+        let place = (marks.count % REMEMBERED) as usize;
         marks.labels.resize(marks.labels.len().max(place + 1), String::new());
         marks.labels[place] = label.to_string();
         // Zero is for none.
@@ -104,9 +105,9 @@ impl StageMarks {
 impl Marks {
     fn label(&self, number: u32) -> Option<&str> {
         let before = number.checked_sub(1)?;
-        let is_known = number <= self.count && (self.count - number) < REMEMBERED as u32;
+        let is_known = number <= self.count && self.count - number < REMEMBERED;
         is_known
-            .then(|| &*self.labels[before as usize % REMEMBERED])
+            .then(|| &*self.labels[(before % REMEMBERED) as usize])
             .or(Some("one that is forgotten"))
     }
 }
@@ -172,6 +173,6 @@ mod tests {
         assert_eq!(label(0), None);
         assert_eq!(label(numbers[0]).unwrap(), "one that is forgotten");
         assert_eq!(label(numbers[2]).unwrap(), "2");
-        assert_eq!(label(numbers[REMEMBERED + 1]).unwrap(), (REMEMBERED + 1).to_string());
+        assert_eq!(label(numbers[REMEMBERED as usize + 1]).unwrap(), (REMEMBERED + 1).to_string());
     }
 }

@@ -171,7 +171,8 @@ impl<'a> DeviceBench<'a> {
         let measured = self.prepare(tuning).and_then(|mut prepared| {
             // In turns, and each first as often: what drifts meanwhile is the same for both.
             let mut ratio = |turn: usize| -> Result<f64, String> {
-                let own_first = (turn % 2 == 0).then(|| self.time(&mut prepared)).transpose()?;
+                let own_first =
+                    turn.is_multiple_of(2).then(|| self.time(&mut prepared)).transpose()?;
                 let of_defaults = self.time(&mut defaults)?;
                 let own = own_first.map_or_else(|| self.time(&mut prepared), Ok)?;
                 Ok(own.div_duration_f64(of_defaults))

@@ -18,6 +18,7 @@ use crate::workload::{SOURCES, Source};
 pub const THROUGHPUT: &str = "throughput.svg";
 pub const STAGES: &str = "stages.svg";
 pub const CEILING: &str = "ceiling.svg";
+pub const ROOFLINE: &str = "roofline.svg";
 pub const SIZES: &str = "sizes.svg";
 
 const WIDTH: u32 = 1080;
@@ -71,6 +72,7 @@ pub fn write(results: &Results, folder: &Path) -> Result<()> {
         throughput(results, &folder.join(THROUGHPUT))?;
         stages(results, &folder.join(STAGES))?;
         ceiling(results, &folder.join(CEILING))?;
+        roofline(results, &folder.join(ROOFLINE))?;
     }
     if !results.sweep.is_empty() {
         sizes(results, &folder.join(SIZES))?;
@@ -142,15 +144,80 @@ fn stages(results: &Results, file: &Path) -> Result<()> {
     bars(file, title, &legend, 0.0..100.0, &groups)
 }
 
+/// Stages of all workloads under what the device can do at best: how fast a haystack goes through each, by its share of the call.
+/// What is to the right is worth making faster, as far as it is from the roofs.
+fn roofline(results: &Results, file: &Path) -> Result<()> {
+    /// Shares below this are as good as nothing, in per cent.
+    const LEAST_SHARE: f64 = 0.1;
+
+    let stages = results.workloads.iter().flat_map(|row| {
+        let scans = row
+            .by_stage()
+            .flat_map(|scan| scan.stages.iter().zip(STAGE_COLORS).map(move |stage| (scan, stage)));
+        scans.map(|(scan, (stage, color))| {
+            let share = 100.0 * stage.seconds / scan.seconds;
+            (share, row.workload.bytes as f64 / stage.seconds / 1e9, color)
+        })
+    });
+    let stages: Vec<(f64, f64, RGBColor)> =
+        stages.filter(|(share, gbps, _)| *share >= LEAST_SHARE && gbps.is_finite()).collect();
+    let range = decades(stages.iter().map(|(_, gbps, _)| *gbps).chain([results.ceiling.device]));
+
+    let scan = results.workloads.iter().find_map(|row| row.scans.first());
+    let names = scan.into_iter().flat_map(|scan| &scan.stages).map(|stage| stage.name.as_str());
+    let legend: Vec<_> = names.zip(STAGE_COLORS).collect();
+    let area = SVGBackend::new(file, (WIDTH, 600)).into_drawing_area();
+    head(&area, "Stages of all workloads: GB/s of the haystack by per cent of the call", &legend)?;
+    let (first, last) = (LEAST_SHARE, 100.0);
+    let mut chart = ChartBuilder::on(&area)
+        .margin_top(TOP)
+        .margin_right(RIGHT)
+        .x_label_area_size(AXIS)
+        .y_label_area_size(RIGHT)
+        .build_cartesian_2d((first..last).log_scale(), range.log_scale())?;
+    chart
+        .configure_mesh()
+        .label_style(FONT)
+        .x_label_formatter(&|share| format!("{} %", plain(*share)))
+        .y_label_formatter(&|gbps| plain(*gbps))
+        .light_line_style(TRANSPARENT)
+        .draw()?;
+    let points =
+        stages.iter().map(|(share, gbps, color)| Circle::new((*share, *gbps), 4, color.filled()));
+    chart.draw_series(points)?;
+    roofs(&area, &mut chart, results, first..last)
+}
+
+/// What the device can do at best, as lines.
+fn roofs<X, Y>(
+    area: &Area,
+    chart: &mut ChartContext<SVGBackend, Cartesian2d<X, Y>>,
+    results: &Results,
+    Range { start, end }: Range<f64>,
+) -> Result<()>
+where
+    X: Ranged<ValueType = f64>,
+    Y: Ranged<ValueType = f64>,
+{
+    let ceilings =
+        [("host to device", results.ceiling.host), ("device memory", results.ceiling.device)];
+    for (name, gbps) in ceilings {
+        let line = [(start, gbps), (end, gbps)];
+        chart.draw_series(DashedLineSeries::new(line, 6, 4, BLACK.mix(0.6).into()))?;
+        let (x, y) = chart.backend_coord(&(start, gbps));
+        text(area, &format!("ceiling, {name}"), (x + 6, y - 8), HPos::Left)?;
+    }
+    Ok(area.present()?)
+}
+
 fn sizes(results: &Results, file: &Path) -> Result<()> {
     let rows = &results.sweep;
     let bytes = |row: &Row| row.workload.bytes as f64;
     let first = bytes(&rows[0]);
     let last = bytes(&rows[rows.len() - 1]).max(2.0 * first);
-    let ceilings =
-        [("host to device", results.ceiling.host), ("device memory", results.ceiling.device)];
     let rates = rows.iter().flat_map(|row| SOURCES.map(|source| row.gbps(source))).flatten();
-    let range = decades(rates.chain(ceilings.map(|(_, gbps)| gbps)));
+    let ceilings = [results.ceiling.host, results.ceiling.device];
+    let range = decades(rates.chain(ceilings));
 
     let area = SVGBackend::new(file, (WIDTH, 600)).into_drawing_area();
     let title = format!("Throughput by size, GB/s: {}", rows[0].workload.without_size());
@@ -173,13 +240,7 @@ fn sizes(results: &Results, file: &Path) -> Result<()> {
         let points = rows.iter().filter_map(|row| Some((bytes(row), row.gbps(source)?)));
         chart.draw_series(LineSeries::new(points, color.stroke_width(2)).point_size(3))?;
     }
-    for (name, gbps) in ceilings {
-        let line = [(first, gbps), (last, gbps)];
-        chart.draw_series(DashedLineSeries::new(line, 6, 4, BLACK.mix(0.6).into()))?;
-        let (x, y) = chart.backend_coord(&(first, gbps));
-        text(&area, &format!("ceiling, {name}"), (x + 6, y - 8), HPos::Left)?;
-    }
-    Ok(area.present()?)
+    roofs(&area, &mut chart, results, first..last)
 }
 
 /// Horizontal bars in groups.

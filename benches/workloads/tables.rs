@@ -94,7 +94,10 @@ fn ceiling(results: &Results, to: &mut String) -> Result {
         "Of what one H100 allows: {} GB/s from host memory to the device, {} GB/s in device memory.",
         ceiling.host, ceiling.device
     );
-    section(to, "Distance to the ceiling", plots::CEILING, &text)
+    section(to, "Distance to the ceiling", plots::CEILING, &text)?;
+    let text = "GB/s of the haystack in each stage, by its share of the call, under the ceilings: what is far to the \
+                right and far below is worth making faster.";
+    section(to, "Stages under the ceilings", plots::ROOFLINE, text)
 }
 
 fn items(results: &Results, to: &mut String) -> Result {

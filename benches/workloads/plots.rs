@@ -18,6 +18,7 @@ use crate::workload::{SOURCES, Source};
 pub const THROUGHPUT: &str = "throughput.svg";
 pub const STAGES: &str = "stages.svg";
 pub const CEILING: &str = "ceiling.svg";
+pub const STAGES_BY_SIZE: &str = "stages_by_size.svg";
 pub const ROOFLINE: &str = "roofline.svg";
 pub const SIZES: &str = "sizes.svg";
 
@@ -70,12 +71,16 @@ struct Bar {
 pub fn write(results: &Results, folder: &Path) -> Result<()> {
     if !results.workloads.is_empty() {
         throughput(results, &folder.join(THROUGHPUT))?;
-        stages(results, &folder.join(STAGES))?;
+        let title =
+            "Time by stage, per cent of a call: from ordinary memory, and from device memory";
+        stages(&results.workloads, title, &folder.join(STAGES))?;
         ceiling(results, &folder.join(CEILING))?;
         roofline(results, &folder.join(ROOFLINE))?;
     }
     if !results.sweep.is_empty() {
         sizes(results, &folder.join(SIZES))?;
+        let title = "Time by stage and size, per cent of a call: from ordinary memory, and from device memory";
+        stages(&results.sweep, title, &folder.join(STAGES_BY_SIZE))?;
     }
     Ok(())
 }
@@ -124,7 +129,7 @@ fn ceiling(results: &Results, file: &Path) -> Result<()> {
     bars(file, "Per cent of the ceiling", &source_legend(), range.log_scale(), &groups)
 }
 
-fn stages(results: &Results, file: &Path) -> Result<()> {
+fn stages(rows: &[Row], title: &str, file: &Path) -> Result<()> {
     let bar = |scan: &Scan| {
         let ends = scan.stages.iter().scan(0.0, |end, stage| {
             *end += 100.0 * stage.seconds / scan.seconds;
@@ -136,12 +141,8 @@ fn stages(results: &Results, file: &Path) -> Result<()> {
         let bars = row.by_stage().map(bar).collect();
         Group { name: row.workload.to_string(), bars }
     };
-    let groups: Vec<Group> = results.workloads.iter().map(group).collect();
-    let scan = results.workloads.iter().find_map(|row| row.scans.first());
-    let names = scan.into_iter().flat_map(|scan| &scan.stages).map(|stage| stage.name.as_str());
-    let legend: Vec<_> = names.zip(STAGE_COLORS).collect();
-    let title = "Time by stage, per cent of a call: from ordinary memory, and from device memory";
-    bars(file, title, &legend, 0.0..100.0, &groups)
+    let groups: Vec<Group> = rows.iter().map(group).collect();
+    bars(file, title, &stage_legend(rows), 0.0..100.0, &groups)
 }
 
 /// Stages of all workloads under what the device can do at best: how fast a haystack goes through each, by its share of the call.
@@ -163,9 +164,7 @@ fn roofline(results: &Results, file: &Path) -> Result<()> {
         stages.filter(|(share, gbps, _)| *share >= LEAST_SHARE && gbps.is_finite()).collect();
     let range = decades(stages.iter().map(|(_, gbps, _)| *gbps).chain([results.ceiling.device]));
 
-    let scan = results.workloads.iter().find_map(|row| row.scans.first());
-    let names = scan.into_iter().flat_map(|scan| &scan.stages).map(|stage| stage.name.as_str());
-    let legend: Vec<_> = names.zip(STAGE_COLORS).collect();
+    let legend = stage_legend(&results.workloads);
     let area = SVGBackend::new(file, (WIDTH, 600)).into_drawing_area();
     head(&area, "Stages of all workloads: GB/s of the haystack by per cent of the call", &legend)?;
     let (first, last) = (LEAST_SHARE, 100.0);
@@ -307,6 +306,12 @@ impl Group {
 
 fn source_legend() -> [(&'static str, RGBColor); 3] {
     SOURCE_COLORS.map(|(source, color)| (source.name(), color))
+}
+
+fn stage_legend(rows: &[Row]) -> Vec<(&str, RGBColor)> {
+    let scan = rows.iter().find_map(|row| row.scans.first());
+    let names = scan.into_iter().flat_map(|scan| &scan.stages).map(|stage| stage.name.as_str());
+    names.zip(STAGE_COLORS).collect()
 }
 
 /// Title and legend.

@@ -154,6 +154,8 @@ fn items(results: &Results, to: &mut String) -> Result {
 
 fn sweep(results: &Results, to: &mut String) -> Result {
     let rules = results.sweep[0].workload.without_size();
+    let text = format!("Per cent of a call of {rules}, by stage.");
+    section(to, "Stages by size", plots::STAGES_BY_SIZE, &text)?;
     section(to, "Throughput by size", plots::SIZES, &format!("GB/s of {rules}."))?;
     header(
         to,

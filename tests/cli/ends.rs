@@ -403,13 +403,24 @@ fn ceilings_are_measured_kept_and_compared_with() {
     }
     let with_ceilings = stats();
     assert!(with_ceilings.contains("/s that are copied to the device at best"), "{with_ceilings}");
-    assert!(with_ceilings.contains("; the prefilter "), "{with_ceilings}");
+    let line = |told: &str, stage: &str| {
+        let line = told.lines().find(|line| line.contains(stage)).map(str::to_owned);
+        line.unwrap_or_else(|| panic!("{told}"))
+    };
+    for stage in ["upload", "prefilter", "together"] {
+        let line = line(&with_ceilings, stage);
+        assert!(line.contains(" GB/s, ") && line.ends_with("the ceiling"), "{line}");
+    }
+    // What goes by candidates has no ceiling.
+    let confirm = line(&with_ceilings, "confirm");
+    assert!(confirm.ends_with(" GB/s"), "{confirm}");
     // Where nothing is prefiltered, that has no rate.
     let mut command = with_cache(folder.scan("[a-z]+"));
     let (code, output) = run(command.args(["--stats", "text"]));
     let unfiltered = stderr(&output);
     assert!(code == 0 && unfiltered.contains("are copied to the device at best"), "{unfiltered}");
-    assert!(!unfiltered.contains("; the prefilter "), "{unfiltered}");
+    let prefilter = line(&unfiltered, "prefilter");
+    assert!(prefilter.ends_with(" 0 %"), "{prefilter}");
 
     // Those of another driver are none.
     let kept = fs::read_dir(cache.join("vkscan")).unwrap().next().unwrap().unwrap().path();

@@ -42,7 +42,7 @@ impl Summary {
             "device    {}, {}, opened in {:.3?}\n\
              tuning    {}\n\
              rules     {} of {path}, compiled in {:.3?}\n\
-             session   {} a window, prepared in {:.3?}, of which kernels {:.3?}\n\
+             session   {} a window, prepared in {:.3?}, of which kernels {:.3?} in all threads\n\
              inputs    {inputs} scanned, {skipped_binary} skipped as binary, {failed} failed\n\
              matches   {matches}\n\
              moved     {} up, {} down, {} submissions\n\
@@ -64,41 +64,48 @@ impl Summary {
             stats.enqueue,
             stats.wait,
         );
+        let ceilings = Kept::of(device);
         if let Some(times) = stats.device {
-            text += &stages(times);
+            text += &stages(times, stats.bytes_up, ceilings.as_ref());
         }
-        text + &rates(self, device)
+        text + &rate(self, ceilings.as_ref())
     }
 }
 
-/// Each stage's time and its share of the device's.
-fn stages(times: StageTimes) -> String {
+/// Each stage's time, its share of the device's, and how fast the haystacks went through it, beside what is possible.
+fn stages(times: StageTimes, bytes: u64, ceilings: Option<&Kept>) -> String {
     let total = times.total();
     let lines = times.by_stage().into_iter().chain([("together", total)]);
     let lines = lines.map(|(name, time)| {
-        let share = 100.0 * time.as_secs_f64() / total.as_secs_f64().max(1e-9);
-        format!("{name:<10} {:>10} {share:3.0} %\n", format!("{time:.3?}"))
+        let seconds = time.as_secs_f64();
+        let share = 100.0 * seconds / total.as_secs_f64().max(1e-9);
+        let line = format!("{name:<10} {:>10} {share:3.0} %", format!("{time:.3?}"));
+        if time.is_zero() {
+            return line + "\n";
+        }
+        let rate = bytes as f64 / seconds;
+        // Of what moves or reads every byte: other stages go by candidates.
+        let ceiling = ceilings.and_then(|ceilings| match name {
+            "upload" | "together" => Some(ceilings.copy_up()),
+            "prefilter" => Some(ceilings.device_read()),
+            _ => None,
+        });
+        let of_ceiling = ceiling.map_or(String::new(), |ceiling| {
+            let ceiling_rate = DecimalBytes(ceiling as u64);
+            format!(", {:.1} % of {ceiling_rate}/s, the ceiling", 100.0 * rate / ceiling)
+        });
+        format!("{line} {:>9.3} GB/s{of_ceiling}\n", rate / 1e9)
     });
     format!("on device {}", lines.collect::<Vec<_>>().join("          "))
 }
 
-/// How fast the haystacks went through all of it, and through the prefilter, beside what the device can do at best.
-fn rates(summary: &Summary, device: &DeviceInfo) -> String {
-    let bytes = summary.stats.bytes_up as f64;
-    let per_second = |time: Duration| bytes / time.as_secs_f64().max(1e-9);
-    let Some(ceilings) = Kept::of(device) else {
+/// How fast the haystacks went through all of it, beside what the device can do at best.
+fn rate(summary: &Summary, ceilings: Option<&Kept>) -> String {
+    let Some(ceilings) = ceilings else {
         return String::from("ceilings  not measured: `vkscan ceilings` does that once\n");
     };
-    let of = |rate: f64, ceiling: f64, what: &str| {
-        let (percent, ceiling) = (100.0 * rate / ceiling, DecimalBytes(ceiling as u64));
-        format!("{percent:.1} % of the {ceiling}/s that {what} at best")
-    };
-    let scanned = per_second(summary.scanned);
-    let scanned = of(scanned, ceilings.copy_up(), "are copied to the device");
-    let prefilter = summary.stats.device.filter(|times| !times.prefilter.is_zero());
-    let prefilter = prefilter.map_or(String::new(), |times| {
-        let rate = per_second(times.prefilter);
-        format!("; the prefilter {}", of(rate, ceilings.device_read(), "kernels read"))
-    });
-    format!("ceilings  {scanned}{prefilter}\n")
+    let rate = summary.stats.bytes_up as f64 / summary.scanned.as_secs_f64().max(1e-9);
+    let ceiling = ceilings.copy_up();
+    let (percent, ceiling) = (100.0 * rate / ceiling, DecimalBytes(ceiling as u64));
+    format!("ceilings  {percent:.1} % of the {ceiling}/s that are copied to the device at best\n")
 }

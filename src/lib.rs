@@ -54,13 +54,17 @@
 //!   - What goes in: [`RingItem`] ([`RingItemBytes`]), or a [`RingBatch`] of staging memory.
 //!   - What is in flight: [`RingPublished`], [`RingPublishedBatch`].
 //!   - What comes out: [`RingItemMatches`], or [`RingResults`] of [`RingItemResult`]s, to be used again.
+//! - Several devices: a [`DevicePool`] scans on whichever is free, in a [`PoolOrder`], and tells each one's [`PoolShare`]
+//!   ([`PoolReport`]).
+//! - Parameters: a [`Tuning`] of a session has every [`TuningParameter`], and a [`TuningProfile`] keeps what was measured to be
+//!   good.
 //! - Statistics: [`ScanStats`] of a scan, [`StageTimes`] of its stages, [`RingStats`] of items, and
 //!   [`RingObservable`] counters while these are in flight. [`HeldBack`] is what the device still uses of
 //!   things that were dropped, [`ValidationLog`] what validation layers say. A [`Trace`] has a [`TraceEvent`] for all that
 //!   host and device did, on one clock: each a [`TraceSpan`] on its [`TraceTrack`], or a [`TraceCounter`]. A [`MemoryReport`] tells each
 //!   [`MemoryUse`] and [`MemoryHeap`]. A [`Capture`] is for RenderDoc to show what happens on the device.
 //! - [`Ceilings`] are what a device and its host can do at best, to compare such figures with.
-//! - Errors: [`BuildError`] of rules, [`BackendError`] of the device ([`Memory`]), [`ScanError`] of a scan,
+//! - Errors: [`BuildError`] of rules, [`BackendError`] of the device ([`Memory`]), [`ScanError`] of a scan, [`TuningError`],
 //!   [`StreamError`] of a stream, [`RingError`] of a ring session, [`RingNotPublished`] of a batch,
 //!   [`RingItemError`] of an item, [`NotAUuid`] of a text.
 //! - Limits: [`MAX_HAYSTACK_BYTES`] for a haystack, and what [`SessionOptions`] or a
@@ -77,6 +81,7 @@
 //! | `src/ceilings` | what a device can do at best |
 //! | `src/scan` | one scan, from haystack to matches |
 //! | `src/ring` | many small haystacks in one scan |
+//! | `src/pool` | several devices |
 //! | `src/bin/vkscan` | the command |
 //! | `shaders` | the kernels; `shaders/include/layout/` is the one definition of every layout, from which the build makes the host's twin |
 //! | `src/twin` | every kernel again, on the CPU, for the tests |
@@ -96,6 +101,7 @@ mod narrow;
 #[cfg(test)]
 mod narrowed;
 mod parallel;
+mod pool;
 mod ring;
 mod rules;
 mod scan;
@@ -118,6 +124,7 @@ extern crate self as vkscan;
 
 pub use ceilings::Ceilings;
 pub use matches::{Match, MatchKind};
+pub use pool::{DevicePool, PoolOrder, PoolReport, PoolShare};
 pub use ring::{
     MegakernelSession, MegakernelSessionConfig, RingBatch, RingError, RingItem, RingItemBytes,
     RingItemError, RingItemMatches, RingItemResult, RingNotPublished, RingObservable,

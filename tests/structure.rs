@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each may import from those before it, and from itself.
-const ORDER: [&str; 6] = ["matches", "rules", "vulkan", "ceilings", "scan", "ring"];
+const ORDER: [&str; 7] = ["matches", "rules", "vulkan", "ceilings", "scan", "ring", "pool"];
 
 /// Lines of a file, at most.
 const MOST_LINES: usize = 700;

@@ -184,7 +184,7 @@ impl DevicePool {
         for Member { backend, session, .. } in self.members {
             let result = session.free(&backend);
             if freed.is_ok() && !backend.is_lost() {
-                freed = result.map_err(ScanError::from);
+                freed = result;
             }
         }
         freed

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::frame::FrameShape;
 use super::frame::pipelines::Specialisation;
-use super::tuning::Tuning;
+use super::tuning::{MOST_FRAMES, Tuning};
 use super::{ScanError, SessionOptions};
 use crate::narrow::narrow;
 use crate::rules::Split;
@@ -15,9 +15,6 @@ use crate::{Backend, DeviceInfo, MatchKind, RulePipeline};
 
 /// Longest haystack that a session can be prepared for: 1 GiB.
 pub const MAX_HAYSTACK_BYTES: usize = layout::MAX_HAYSTACK_BYTES as usize;
-
-/// Most scans in flight: more frames would only take memory.
-const MOST_FRAMES: usize = 256;
 
 /// Least staging memory of a frame, in bytes: tables go up through it, too.
 const LEAST_STAGING: u64 = 1 << 20;
@@ -201,7 +198,7 @@ impl SessionPlan {
             bitmap_log2: tuning.bitmap_log2,
             prefilter_workgroup: tuning.prefilter_workgroup,
             gram_stride: passes.first().map_or(1, |pass| pass.header.gram_stride),
-            nfa_lanes: tuning.nfa_lanes,
+            nfa_lanes: info.subgroup_size.min(layout::NFA_MOST_LANES),
             search_after: tuning.search_after,
             select_lanes: tuning.select_lanes,
             select_tile: tuning.select_tile,

@@ -78,6 +78,7 @@ pub(crate) fn import(device: &Arc<Device>, name: &str, owner: Owner) -> Result<(
             unsafe { device.raw().allocate_memory(&allocate, None) }
         })
         .map_err(|error| refused(error, size, imports))?;
+    imports.refused.store(false, Ordering::Relaxed);
     let allocation = Allocation::Imported { memory, _owner: owner };
     Ok((buffer.bind(allocation, memory_type, 0)?, offset))
 }

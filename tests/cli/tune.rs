@@ -82,7 +82,7 @@ fn tuning_measures_checks_keeps_and_goes_on() {
     let tried = |record: &Value| record["tried"].as_u64().unwrap();
     assert!(tried(&first) > 10 && first["refused"] == Value::Array(Vec::new()), "{first}");
     assert!(first["defaults_ns"].as_u64().unwrap() > 0);
-    assert!(first["work"].as_str().unwrap().starts_with("rules.regex over 40000 bytes of words"));
+    assert!(first["work"].as_str().unwrap().contains(" over 40000 bytes of words ("));
     let picture = fs::read_to_string(folder.path("pictures/landscape.svg")).unwrap();
     for name in first["landscape"].as_array().unwrap() {
         assert!(picture.contains(name.as_str().unwrap()));

@@ -30,8 +30,8 @@ pub fn choose(args: &ProfileArgs, info: &DeviceInfo) -> Result<Chosen, String> {
     }
     let (path, is_asked_for) = match (&args.profile, path(info)) {
         (Some(path), _) => (path.clone(), true),
-        (None, Ok(path)) if path.exists() => (path, false),
-        (None, _) => return Ok(built_in()),
+        (None, Ok(path)) => (path, false),
+        (None, Err(_)) => return Ok(built_in()),
     };
     let read = || {
         let profile = TuningProfile::read(&path)?;
@@ -43,11 +43,13 @@ pub fn choose(args: &ProfileArgs, info: &DeviceInfo) -> Result<Chosen, String> {
             tracing::info!("tuned by {shown}: {note}");
             Ok(Chosen { tuning: Some(tuning), from: format!("{shown}: {note}") })
         }
+        Err(TuningError::File(error))
+            if !is_asked_for && error.kind() == io::ErrorKind::NotFound =>
+        {
+            Ok(built_in())
+        }
+        Err(error) if is_asked_for => Err(format!("{shown}: {error}")),
         Err(error) => {
-            let error: TuningError = error;
-            if is_asked_for {
-                return Err(format!("{shown}: {error}"));
-            }
             tracing::warn!("the tuning profile {shown} is left out: {error}");
             Ok(built_in())
         }

@@ -106,7 +106,9 @@ fn scan(
         scan.prepare_windows()?;
     }
     scan.summary.prepared = begin.elapsed();
-    scan.summary.kernels_made = backend.kernels()?.iter().map(|kernel| kernel.made_in).sum();
+    if args.stats {
+        scan.summary.kernels_made = backend.kernels()?.iter().map(|kernel| kernel.made_in).sum();
+    }
     note(trace, "prepare session", begin);
     // What is made for scans is not in it.
     let directory = args.capture.as_deref();

@@ -2,10 +2,10 @@
 
 use crate::MatchKind;
 use crate::narrow::narrow;
-use crate::scan::tuning::Tuning;
+use crate::scan::tuning::{MOST_CANDIDATES, MOST_PREFILTER_TURNS, Tuning, tile_words};
 use crate::shaders::layout::{
-    self, Candidate, ChunkSummary, Control, Hit, Link, NfaWalker, ReadbackHeader, ScanParams,
-    StartWalker, Task, Tile,
+    self, Candidate, ChunkSummary, Control, Hit, NfaWalker, ReadbackHeader, ScanParams,
+    StartWalker, Task,
 };
 
 /// Sizes of a frame's buffers, alike for all frames of a session.
@@ -76,12 +76,10 @@ impl FrameShape {
 
     /// Turns of a workgroup of the prefilter over so many bytes.
     pub(crate) fn prefilter_turns(&self, bytes: u32) -> u32 {
-        /// More would keep a device too long with too little.
-        const MOST: u32 = 64;
         let turns = bytes.div_ceil(self.prefilter_workgroup * layout::PREFILTER_BYTES);
         let turns =
             turns.div_ceil(self.gram_prefilter_groups).next_multiple_of(layout::PREFILTER_TURNS);
-        turns.clamp(layout::PREFILTER_TURNS, MOST)
+        turns.clamp(layout::PREFILTER_TURNS, MOST_PREFILTER_TURNS)
     }
 
     /// Sizes a frame for rules that need `nfa_words` of scratch for a walker, or no NFA at all, and `search_words` for all
@@ -107,7 +105,8 @@ impl FrameShape {
             narrow(most_walks.next_power_of_two().min(tuning.queue_capacity.into()));
         let starts = haystack_bytes.next_multiple_of(u64::from(layout::WORKGROUP));
         let candidates = haystack_bytes.div_ceil(tuning.bytes_per_candidate.into());
-        let candidates = narrow(candidates.clamp(tuning.least_candidates.into(), MOST_CANDIDATES));
+        let candidates =
+            narrow(candidates.clamp(tuning.least_candidates.into(), MOST_CANDIDATES.into()));
         FrameShape {
             haystack_bytes,
             segments,
@@ -216,12 +215,6 @@ impl BufferBytes {
     }
 }
 
-/// Words of the selection buffer for the hits of a tile: `shaders/include/layout/selection.glsl`.
-fn tile_words(tile: u32) -> u64 {
-    let of_hit = Hit::WORDS + 1 + Link::WORDS;
-    u64::from(tile) * of_hit as u64 + Tile::WORDS as u64 + u64::from(layout::DIGITS)
-}
-
 /// The shortest chunks whose summaries take no more memory than the haystack, or than FEW_BYTES where it is smaller, within
 /// what every device binds as one buffer.
 fn chunk_log2(haystack_bytes: u64) -> u32 {
@@ -240,6 +233,3 @@ fn confirm_groups(tuning: &Tuning, candidates: u32) -> u32 {
     let all = candidates.div_ceil(layout::WORKGROUP);
     all.min(tuning.confirm_groups).max(all.div_ceil(tuning.confirm_most))
 }
-
-/// Candidate suffixes that there is room for, at most.
-const MOST_CANDIDATES: u64 = 1 << 23;

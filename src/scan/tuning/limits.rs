@@ -1,11 +1,20 @@
 //! Which values of the parameters a device can do.
 
-use super::Tuning;
+use super::{MOST_CANDIDATES, MOST_FRAMES, MOST_PREFILTER_TURNS, Tuning, tile_words};
 use crate::narrow::narrow;
 use crate::rules::prefilter::split_candidates::MOST_SPREAD;
-use crate::shaders::layout;
+use crate::shaders::layout::{self, MAX_HAYSTACK_BYTES};
 use crate::vulkan::quirks::LAVAPIPE_LOOP_TURNS;
 use crate::{DeviceInfo, DeviceKind};
+
+/// More would take more timestamps and commands than they are worth.
+const MOST_ROUNDS: u32 = 1 << 10;
+
+/// Slots of a ring, at most.
+const MOST_SLOTS: u32 = 1 << 20;
+
+/// Words of scratch are counted in 32 bits.
+const MOST_SCRATCH_BYTES: u64 = 4 << 32;
 
 /// Why a tuning does not do.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +47,7 @@ pub enum TuningError {
         "the profile was measured on the {what} {measured}, and this is {found}: run `vkscan tune` again"
     )]
     Stale {
-        /// `device`, `driver` or `kernels`.
+        /// `device`, `driver`, `version of vkscan` or `kernels`.
         what: &'static str,
         /// What the profile says.
         measured: String,
@@ -73,34 +82,54 @@ impl Tuning {
             let value = self.get(parameter.name()).expect("a parameter of ours");
             needs(value > 0 || may_be_none, parameter.name(), &text("1 or more"))?;
         }
-        for name in ["queue_capacity", "prefilter_workgroup", "select_lanes", "select_tile"] {
+        for name in ["queue_capacity", "select_lanes", "select_tile"] {
             let value = self.get(name).expect("a parameter of ours");
             needs(value.is_power_of_two(), name, &text("a power of two"))?;
         }
+        for (name, value, limit) in [
+            ("scans_in_flight", self.scans_in_flight, narrow(MOST_FRAMES)),
+            ("least_candidates", self.least_candidates, MOST_CANDIDATES),
+            ("first_rounds", self.first_rounds, MOST_ROUNDS),
+            ("later_rounds", self.later_rounds, MOST_ROUNDS),
+        ] {
+            needs(value <= limit, name, &most(limit.into()))?;
+        }
 
-        let lanes = info.subgroup_size.min(layout::NFA_MOST_LANES);
-        needs(self.nfa_lanes == lanes, "nfa_lanes", &|| format!("{lanes} here"))?;
+        // Grids, of the largest haystack, and of the most slots and candidates.
         let groups = info.max_workgroups_x;
-        for (name, value) in [
+        let units = MAX_HAYSTACK_BYTES / (layout::PREFILTER_BYTES * MOST_PREFILTER_TURNS);
+        let candidates = MOST_CANDIDATES / layout::WORKGROUP;
+        for (name, of_grid) in [
             ("nfa_walkers", self.nfa_walkers),
             ("gram_prefilter_groups", self.gram_prefilter_groups),
             ("confirm_groups", self.confirm_groups),
             ("start_walkers", self.start_walkers.div_ceil(layout::WORKGROUP)),
+            ("confirm_most", candidates.div_ceil(self.confirm_most)),
+            ("prefilter_workgroup", units.div_ceil(self.prefilter_workgroup)),
+            ("select_lanes", 1 + MOST_SLOTS.div_ceil(self.select_lanes)),
         ] {
-            needs(value <= groups, name, &most(groups.into()))?;
+            needs(of_grid <= groups, name, &|| {
+                format!("such that there are {groups} workgroups at most, not {of_grid}")
+            })?;
         }
         // `schedule` counts in 32 bits what all walkers can do in a round.
         let steps = u64::from(self.start_walkers / layout::WORKGROUP) * u64::from(self.step_budget);
         let fewer = text("less beside so many start_walkers");
         needs(steps <= u32::MAX.into(), "step_budget", &fewer)?;
         let most_bytes = info.max_storage_buffer_range.min(info.max_allocation_bytes);
-        needs(self.pass_bytes <= most_bytes, "pass_bytes", &most(most_bytes))?;
+        for (name, value, limit) in [
+            ("pass_bytes", self.pass_bytes, most_bytes),
+            ("nfa_scratch_bytes", self.nfa_scratch_bytes, most_bytes.min(MOST_SCRATCH_BYTES) / 2),
+            ("live_set_bytes", self.live_set_bytes, most_bytes.min(MOST_SCRATCH_BYTES) / 4),
+        ] {
+            needs(value <= limit, name, &most(limit))?;
+        }
 
         let unit = layout::PREFILTER_BYTES;
         let is_cut = self.slice_bytes > unit && self.slice_bytes.is_multiple_of(unit);
         needs(is_cut, "slice_bytes", &|| format!("a multiple of {unit}, and more"))?;
         needs(self.gram_stride <= 2, "gram_stride", &text("1 or 2"))?;
-        let lanes = info.max_workgroup_invocations.min(layout::PREFILTER_LANES);
+        let lanes = super::prefilter_workgroup(info);
         let does =
             self.prefilter_workgroup <= lanes && self.prefilter_workgroup >= info.subgroup_size;
         needs(does, "prefilter_workgroup", &|| format!("{} to {lanes} here", info.subgroup_size))?;
@@ -117,7 +146,10 @@ impl Tuning {
         needs(does, "select_tile", &|| format!("{least} to {largest} here"))?;
 
         if info.kind == DeviceKind::Cpu {
-            for (name, turns) in self.loop_turns() {
+            // `enter_tiles` looks at one after the other.
+            let tiles = most_bytes / 4 / tile_words(self.select_tile);
+            let tiles = [("select_tile", tiles)];
+            for (name, turns) in self.loop_turns().into_iter().chain(tiles) {
                 needs(turns < LAVAPIPE_LOOP_TURNS.into(), name, &|| {
                     format!(
                         "less: loops take {turns} turns, and the driver ends them after {LAVAPIPE_LOOP_TURNS}"
@@ -177,51 +209,96 @@ mod tests {
     use super::*;
     use crate::vulkan::testing::TestBackend;
 
+    /// Devices that there may be: of every kind, with more and with less than most have.
+    fn devices() -> Vec<DeviceInfo> {
+        let backend = TestBackend::new();
+        let kinds = [DeviceKind::Cpu, DeviceKind::Discrete, DeviceKind::Integrated];
+        let mut devices = Vec::new();
+        for kind in kinds {
+            for (lanes, invocations, shared, groups) in [
+                (8, 1024, 32 << 10, 65_535),
+                (32, 1024, 48 << 10, u32::MAX >> 1),
+                (16, 384, 32 << 10, 65_535),
+                (64, 256, 16 << 10, 65_535),
+            ] {
+                devices.push(DeviceInfo {
+                    kind,
+                    subgroup_size: lanes,
+                    max_workgroup_invocations: invocations,
+                    shared_memory_bytes: shared,
+                    max_workgroups_x: groups,
+                    max_storage_buffer_range: 128 << 20,
+                    ..backend.device_info().clone()
+                });
+            }
+        }
+        devices
+    }
+
     #[test]
     fn defaults_can_be_done() {
-        let backend = TestBackend::new();
-        let info = backend.device_info();
-        for kind in [DeviceKind::Cpu, DeviceKind::Discrete, DeviceKind::Integrated] {
-            let info = DeviceInfo { kind, ..info.clone() };
-            Tuning::for_device(&info).check(&info).unwrap();
-            Tuning::cramped(&info).check(&info).unwrap();
+        for info in devices() {
+            let names = super::super::MEASURED.iter().map(|(name, _)| (*name).to_owned());
+            for name in names.chain([info.name.clone()]) {
+                let info = DeviceInfo { name, ..info.clone() };
+                for tuning in [Tuning::for_device(&info), Tuning::cramped(&info)] {
+                    tuning.check(&info).unwrap_or_else(|error| panic!("{error}: {info:?}"));
+                }
+            }
         }
     }
 
     /// Every restriction refuses something, and says which parameter it is about.
     #[test]
     fn what_cannot_be_done_is_told() {
-        let backend = TestBackend::new();
-        let info = DeviceInfo { kind: DeviceKind::Cpu, ..backend.device_info().clone() };
+        let [cpu, gpu] = [&devices()[0], &devices()[5]];
+        let few = &DeviceInfo { max_workgroups_x: 65_535, ..gpu.clone() };
+        let narrow = &devices()[11];
         let most = u64::from(u32::MAX);
-        for (name, value, needed) in [
-            ("first_rounds", 0, "1 or more"),
-            ("queue_capacity", 3, "a power of two"),
-            ("nfa_lanes", 1, "here"),
-            ("nfa_walkers", most, "at most"),
-            ("pass_bytes", u64::MAX, "at most"),
-            ("slice_bytes", 24, "a multiple of 16"),
-            ("slice_bytes", 16, "a multiple of 16"),
-            ("gram_stride", 3, "1 or 2"),
-            ("prefilter_workgroup", 1024, "to 512"),
-            ("bitmap_log2", 9, "10 to"),
-            ("bitmap_log2", 20, "10 to"),
-            ("select_lanes", 1 << 20, "here"),
-            ("select_tile", 1 << 20, "here"),
-            ("step_budget", 4 << 10, "less: loops take"),
-            ("nfa_step_budget", 4 << 10, "less: loops take"),
-            ("confirm_most", 64, "less: loops take"),
+        for (info, name, value, needed) in [
+            (gpu, "first_rounds", 0, "1 or more"),
+            (gpu, "queue_capacity", 3, "a power of two"),
+            (gpu, "select_lanes", 96, "a power of two"),
+            (gpu, "select_tile", 1000, "a power of two"),
+            (gpu, "scans_in_flight", 257, "at most 256"),
+            (gpu, "least_candidates", (1 << 23) + 1, "at most"),
+            (gpu, "first_rounds", 1025, "at most 1024"),
+            (gpu, "later_rounds", most, "at most 1024"),
+            (few, "nfa_walkers", 1 << 16, "65535 workgroups"),
+            (few, "gram_prefilter_groups", 1 << 16, "65535 workgroups"),
+            (few, "confirm_groups", 1 << 16, "65535 workgroups"),
+            (few, "start_walkers", 1 << 22, "65535 workgroups"),
+            (few, "confirm_most", 1, "65535 workgroups"),
+            (few, "prefilter_workgroup", 16, "65535 workgroups"),
+            (few, "select_lanes", 16, "65535 workgroups"),
+            (gpu, "step_budget", 1 << 22, "less beside so many start_walkers"),
+            (gpu, "pass_bytes", u64::MAX, "at most"),
+            (gpu, "nfa_scratch_bytes", (64 << 20) + 1, "at most"),
+            (gpu, "live_set_bytes", (32 << 20) + 1, "at most"),
+            (gpu, "slice_bytes", 24, "a multiple of 16"),
+            (gpu, "slice_bytes", 16, "a multiple of 16"),
+            (gpu, "gram_stride", 3, "1 or 2"),
+            (gpu, "prefilter_workgroup", 1024, "32 to 512"),
+            (narrow, "prefilter_workgroup", 512, "64 to 256"),
+            (gpu, "prefilter_workgroup", 31, "32 to 512"),
+            (gpu, "bitmap_log2", 9, "10 to"),
+            (gpu, "bitmap_log2", 20, "10 to"),
+            (gpu, "select_lanes", 1 << 20, "here"),
+            (gpu, "select_tile", 1 << 20, "here"),
+            (cpu, "step_budget", 4 << 10, "less: loops take"),
+            (cpu, "nfa_step_budget", 4 << 10, "less: loops take"),
+            (cpu, "confirm_most", 64, "less: loops take"),
         ] {
-            let mut tuning = Tuning::for_kind(&info);
+            let mut tuning = Tuning::for_kind(info);
             tuning.set(name, value).unwrap();
-            let error = tuning.check(&info).unwrap_err();
+            let error = tuning.check(info).unwrap_err();
             let TuningError::Impossible { name: told, .. } = &error else { panic!("{error}") };
-            assert!(*told == name && error.to_string().contains(needed), "{error}");
+            assert!(*told == name && error.to_string().contains(needed), "{name} {value}: {error}");
         }
-        let mut tuning = Tuning { start_walkers: 1 << 20, ..Tuning::for_kind(&info) };
-        tuning.set("step_budget", 1 << 18).unwrap();
-        let gpu = DeviceInfo { kind: DeviceKind::Discrete, max_workgroups_x: 1 << 16, ..info };
-        assert!(tuning.check(&gpu).unwrap_err().to_string().contains("start_walkers"));
+        let tuning = Tuning { select_lanes: 32, select_tile: 32, ..Tuning::for_kind(cpu) };
+        let error = tuning.check(cpu).unwrap_err().to_string();
+        assert!(error.starts_with("select_tile of 32") && error.contains("loops take"), "{error}");
+        let mut tuning = Tuning::for_kind(gpu);
         assert!(matches!(tuning.set("pace", 1), Err(TuningError::Unknown { .. })));
         assert!(matches!(tuning.set("step_budget", 1 << 32), Err(TuningError::Impossible { .. })));
     }

@@ -10,7 +10,7 @@
 mod limits;
 mod profile;
 
-use crate::shaders::layout;
+use crate::shaders::layout::{self, Hit, Link, Tile};
 use crate::{DeviceInfo, DeviceKind};
 
 pub use limits::TuningError;
@@ -90,8 +90,6 @@ parameters! {
     start_walkers: u32 = powers(12..=20);
     /// Most workgroups of `verify_nfa`.
     nfa_walkers: u32 = powers(6..=13);
-    /// Invocations of a workgroup of `verify_nfa`.
-    nfa_lanes: u32 = vec![];
     /// Most scratch bytes for all workgroups of `verify_nfa`.
     nfa_scratch_bytes: u64 = vec![];
     /// Most bytes for the live sets of all searches. Where these take more a search is slower.
@@ -152,17 +150,39 @@ fn powers(exponents: std::ops::RangeInclusive<u32>) -> Vec<u64> {
     exponents.map(|exponent| 1 << exponent).collect()
 }
 
-/// Devices whose defaults were found by measuring: what their names begin with, and a profile.
+/// Devices whose defaults were found by measuring: their names, and profiles.
 const MEASURED: &[(&str, &str)] = &[("NVIDIA H200", include_str!("devices/nvidia-h200.json"))];
+
+/// Candidate suffixes that there is room for, at most.
+pub(crate) const MOST_CANDIDATES: u32 = 1 << 23;
+
+/// Scans that a session takes at a time, at most: more frames would only take memory.
+pub(crate) const MOST_FRAMES: usize = 256;
+
+/// Turns of a workgroup of the prefilter, at most: more would keep a device too long with too little.
+pub(crate) const MOST_PREFILTER_TURNS: u32 = 64;
+
+/// Words of the selection buffer for the hits of a tile: `shaders/include/layout/selection.glsl`.
+pub(crate) fn tile_words(tile: u32) -> u64 {
+    let of_hit = Hit::WORDS + 1 + Link::WORDS;
+    u64::from(tile) * of_hit as u64 + Tile::WORDS as u64 + u64::from(layout::DIGITS)
+}
 
 impl Tuning {
     /// What sessions on a device go by unless they are told otherwise: as it was measured on one of its kind, or what suits
     /// devices of that sort.
     pub fn for_device(info: &DeviceInfo) -> Tuning {
-        let measured = MEASURED.iter().find(|(name, _)| info.name.starts_with(name));
-        let tuning = measured
-            .and_then(|(_, profile)| TuningProfile::from_json(profile).ok()?.values_on(info).ok());
-        tuning.unwrap_or_else(|| Tuning::for_kind(info))
+        let measured = MEASURED.iter().find(|(name, _)| info.name == *name);
+        let tuning =
+            measured.map(|(_, profile)| TuningProfile::from_json(profile)?.values_on(info));
+        match tuning {
+            None => Tuning::for_kind(info),
+            Some(Ok(tuning)) => tuning,
+            Some(Err(error)) => {
+                tracing::warn!(device = info.name, "its own defaults are left out: {error}");
+                Tuning::for_kind(info)
+            }
+        }
     }
 
     /// All parameters.
@@ -200,7 +220,6 @@ impl Tuning {
         let gpu = Tuning {
             start_walkers: 1 << 18,
             nfa_walkers: 1 << 11,
-            nfa_lanes: info.subgroup_size.min(layout::NFA_MOST_LANES),
             nfa_scratch_bytes: 64 << 20,
             live_set_bytes: 16 << 20,
             search_after: 4 << 10,

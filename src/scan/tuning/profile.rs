@@ -10,6 +10,8 @@ use tempfile::NamedTempFile;
 use super::{Tuning, TuningError};
 use crate::{DeviceInfo, shaders};
 
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// A tuning that was measured to be good on one device, with one version of its driver and of the kernels.
 ///
 /// # Examples
@@ -35,7 +37,8 @@ pub struct TuningProfile {
     /// Its UUID, and its driver's name and version.
     uuid: String,
     driver: String,
-    /// A hash of all kernels.
+    /// Of vkscan, and a hash of all its kernels.
+    version: String,
     kernels: String,
     /// On what it was measured, and what it gained.
     note: String,
@@ -51,6 +54,7 @@ impl TuningProfile {
             device: info.name.clone(),
             uuid: info.uuid.to_string(),
             driver: driver(info),
+            version: VERSION.to_owned(),
             kernels: kernels(),
             note,
             values: values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
@@ -89,12 +93,13 @@ impl TuningProfile {
     ///
     /// # Errors
     ///
-    /// Another device, driver or version of the kernels than those that it was measured on ([`TuningError::Stale`]), or values
+    /// Another device, driver, or version of vkscan or its kernels than those that it was measured on ([`TuningError::Stale`]), or values
     /// that the device cannot do.
     pub fn tuning(&self, info: &DeviceInfo) -> Result<Tuning, TuningError> {
         for (what, measured, found) in [
             ("device", &self.uuid, info.uuid.to_string()),
             ("driver", &self.driver, driver(info)),
+            ("version of vkscan", &self.version, VERSION.to_owned()),
             ("kernels", &self.kernels, kernels()),
         ] {
             if *measured != found {
@@ -145,6 +150,7 @@ mod tests {
         for (what, stale) in [
             ("device", TuningProfile { uuid: other(), ..profile.clone() }),
             ("driver", TuningProfile { driver: other(), ..profile.clone() }),
+            ("version of vkscan", TuningProfile { version: other(), ..profile.clone() }),
             ("kernels", TuningProfile { kernels: other(), ..profile.clone() }),
         ] {
             let error = stale.tuning(info).unwrap_err();
@@ -169,15 +175,15 @@ mod tests {
     }
 
     #[test]
-    fn defaults_of_measured_devices_can_be_read() {
+    fn defaults_of_measured_devices_are_theirs() {
         let backend = TestBackend::new();
         for (name, text) in super::super::MEASURED {
             let profile = TuningProfile::from_json(text).unwrap();
-            assert!(profile.device.starts_with(name));
-            let mut tuning = Tuning::for_kind(backend.device_info());
-            for (name, value) in &profile.values {
-                tuning.set(name, *value).unwrap();
-            }
+            assert_eq!(profile.device, *name);
+            let info = DeviceInfo { name: profile.device.clone(), ..backend.device_info().clone() };
+            let tuning = Tuning::for_device(&info);
+            assert_eq!(tuning, profile.values_on(&info).unwrap());
+            assert_ne!(tuning, Tuning::for_kind(&info));
         }
     }
 }

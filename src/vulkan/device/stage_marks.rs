@@ -1,18 +1,20 @@
 //! Which stages the device has begun and ended last, in words that it writes around each: what is left to read of them tells
 //! where it was lost.
 
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use ash::vk;
 
 use super::{Device, QueueRole};
+use crate::narrow::narrow;
 use crate::vulkan::allocator::MemoryLocation;
 use crate::vulkan::error::Result;
 use crate::vulkan::memory::Buffer;
 
-/// Labels that are remembered: those of the stages that were recorded last.
-const REMEMBERED: u32 = 1 << 12;
+/// Labels that are remembered: those that were new last.
+const REMEMBERED: usize = 1 << 12;
 
 /// The words of a queue.
 #[derive(Clone, Copy)]
@@ -36,9 +38,11 @@ pub(in crate::vulkan) struct StageMarks(OnceLock<Mutex<Option<Marks>>>);
 struct Marks {
     /// Two words for each queue: the numbers of stages, from 1 on.
     words: Buffer,
-    /// The stages by their numbers, one over the other.
-    labels: Vec<String>,
-    count: u32,
+    /// The numbers of stages by their labels, and the labels in the order of their numbers.
+    numbers: HashMap<String, u32>,
+    labels: VecDeque<String>,
+    /// The newest number.
+    newest: u32,
 }
 
 impl StageMarks {
@@ -50,7 +54,8 @@ impl StageMarks {
         let words = Buffer::new(device, "stage marks", size, MemoryLocation::Readback, usage)?;
         words.write(0, &none);
         words.flush(0..size)?;
-        let marks = Marks { words, labels: Vec::new(), count: 0 };
+        let (numbers, labels) = (HashMap::new(), VecDeque::new());
+        let marks = Marks { words, numbers, labels, newest: 0 };
         let _ = self.0.set(Mutex::new(Some(marks)));
         Ok(())
     }
@@ -66,12 +71,19 @@ impl StageMarks {
     pub(in crate::vulkan) fn enter(&self, label: fmt::Arguments) -> Option<u32> {
         let mut marks = lock(self.0.get()?);
         let marks = marks.as_mut()?;
-        let place = (marks.count % REMEMBERED) as usize;
-        marks.labels.resize(marks.labels.len().max(place + 1), String::new());
-        marks.labels[place] = label.to_string();
-        // Zero is for none.
-        marks.count = marks.count % (u32::MAX - 1) + 1;
-        Some(marks.count)
+        let label = label.to_string();
+        if let Some(number) = marks.numbers.get(&label) {
+            return Some(*number);
+        }
+        if marks.labels.len() == REMEMBERED
+            && let Some(oldest) = marks.labels.pop_front()
+        {
+            marks.numbers.remove(&oldest);
+        }
+        marks.newest += 1;
+        marks.labels.push_back(label.clone());
+        marks.numbers.insert(label, marks.newest);
+        Some(marks.newest)
     }
 
     /// The buffer of a mark, and where in it.
@@ -104,11 +116,12 @@ impl StageMarks {
 
 impl Marks {
     fn label(&self, number: u32) -> Option<&str> {
-        let before = number.checked_sub(1)?;
-        let is_known = number <= self.count && self.count - number < REMEMBERED;
-        is_known
-            .then(|| &*self.labels[(before % REMEMBERED) as usize])
-            .or(Some("one that is forgotten"))
+        let oldest = self.newest - narrow::<_, u32>(self.labels.len());
+        match number.checked_sub(oldest + 1) {
+            _ if number == 0 => None,
+            Some(place) => self.labels.get(place as usize).map(String::as_str),
+            None => Some("one that is forgotten"),
+        }
     }
 }
 
@@ -165,14 +178,15 @@ mod tests {
         let backend = TestBackend::new();
         let device = backend.device();
         device.mark_stages().unwrap();
-        let numbers: Vec<u32> = (0..REMEMBERED + 2)
-            .map(|index| device.stage_marks().enter(format_args!("{index}")).unwrap())
-            .collect();
+        let enter = |index: usize| device.stage_marks().enter(format_args!("{index}")).unwrap();
+        let numbers: Vec<u32> = (0..REMEMBERED + 2).map(enter).collect();
+        // What is known has its number.
+        assert_eq!(enter(2), numbers[2]);
         let marks = lock(device.stage_marks().0.get().unwrap());
         let label = |number: u32| marks.as_ref().unwrap().label(number).map(str::to_owned);
         assert_eq!(label(0), None);
-        assert_eq!(label(numbers[0]).unwrap(), "one that is forgotten");
+        assert_eq!(label(numbers[1]).unwrap(), "one that is forgotten");
         assert_eq!(label(numbers[2]).unwrap(), "2");
-        assert_eq!(label(numbers[REMEMBERED as usize + 1]).unwrap(), (REMEMBERED + 1).to_string());
+        assert_eq!(label(numbers[REMEMBERED + 1]).unwrap(), (REMEMBERED + 1).to_string());
     }
 }

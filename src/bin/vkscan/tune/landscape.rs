@@ -46,8 +46,9 @@ pub fn draw(
 
     let bottom = (TOP + FIELD.1 * up.len() as u32) as i32;
     let place = |values: [u64; 2]| {
-        let column = across.iter().position(|value| *value == values[0]).unwrap_or(0) as i32;
-        let row = up.iter().position(|value| *value == values[1]).unwrap_or(0) as i32;
+        let [column, row] = [(&across, values[0]), (&up, values[1])].map(|(axis, value)| {
+            axis.iter().position(|one| *one == value).expect("a field has these values") as i32
+        });
         (LEFT as i32 + column * FIELD.0 as i32, bottom - (row + 1) * FIELD.1 as i32)
     };
     let size = (FIELD.0 as i32, FIELD.1 as i32);

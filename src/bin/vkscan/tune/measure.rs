@@ -1,18 +1,22 @@
 //! How long scans take with a tuning, beside the same scans with the defaults.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use vkscan::{
     Backend, BackendOptions, Haystack, Match, ResidentHaystack, ResidentRulePipeline, RulePipeline,
-    ScanError, ScanScratch, SessionOptions, StagedHaystack, Tuning,
+    ScanError, ScanScratch, SessionOptions, StagedHaystack, Ticket, Tuning,
 };
 
-use super::search::{Bench, HOPELESS};
+use super::search::{Bench, Fault, HOPELESS};
 use crate::args::HaystackMemory;
+
+/// What begins the reason why a point is out of the question that finds something else than there is.
+pub const WRONG: &str = "WRONG";
 
 /// Work that is measured at a time takes so long at least: less would be mostly noise.
 const LEAST: Duration = Duration::from_millis(4);
-const MOST_SCANS: u32 = 64;
+const MOST_TURNS: u32 = 64;
 
 pub struct DeviceBench<'a> {
     rules: &'a RulePipeline,
@@ -24,8 +28,10 @@ pub struct DeviceBench<'a> {
     backend: Backend,
     /// With the defaults; none after the device was lost.
     defaults: Option<Prepared>,
-    /// Scans that are measured at a time.
-    scans: u32,
+    /// How often what is in flight at a time is scanned for one measurement.
+    turns: u32,
+    began: Instant,
+    time: Duration,
 }
 
 /// A session, and the haystack where it is scanned from.
@@ -33,7 +39,8 @@ struct Prepared {
     session: ResidentRulePipeline,
     staged: Option<StagedHaystack>,
     resident: Option<ResidentHaystack>,
-    matches: Vec<Match>,
+    /// Of each scan that is in flight at a time.
+    matches: Vec<Vec<Match>>,
     scratch: ScanScratch,
 }
 
@@ -45,12 +52,14 @@ pub struct Work<'a> {
     pub expected: Vec<Match>,
     pub memory: HaystackMemory,
     pub in_flight: usize,
+    /// How long to measure.
+    pub time: Duration,
 }
 
 impl<'a> DeviceBench<'a> {
     /// Checks the defaults.
     pub fn new(work: Work<'a>, backend: Backend, options: BackendOptions) -> Result<Self, String> {
-        let Work { rules, haystack, expected, memory, in_flight } = work;
+        let Work { rules, haystack, expected, memory, in_flight, time } = work;
         let mut bench = DeviceBench {
             rules,
             haystack,
@@ -60,30 +69,35 @@ impl<'a> DeviceBench<'a> {
             options,
             backend,
             defaults: None,
-            scans: 1,
+            turns: 1,
+            began: Instant::now(),
+            time,
         };
         bench.prepare_defaults()?;
         Ok(bench)
     }
 
-    /// How long a scan takes with the defaults.
+    /// How long a scan takes with the defaults. From then on time is spent.
     pub fn of_defaults(&mut self) -> Result<Duration, String> {
         let mut prepared = self.defaults.take().expect("prepared by `new`");
         let mut times = Vec::new();
         for _ in 0..9 {
-            times.push(self.time(&mut prepared)? / self.scans);
+            times.push(self.time(&mut prepared)?);
         }
         self.defaults = Some(prepared);
         times.sort_unstable();
-        Ok(times[times.len() / 2])
+        self.began = Instant::now();
+        let scans = u64::from(self.turns) * self.in_flight as u64;
+        Ok(times[times.len() / 2].div_f64(scans as f64))
     }
 
     fn prepare_defaults(&mut self) -> Result<(), String> {
         let tuning = Tuning::for_device(self.backend.device_info());
         let mut prepared = self.prepare(&tuning)?;
-        let once = self.time(&mut prepared)? / self.scans;
-        let scans = LEAST.div_duration_f64(once.max(Duration::from_nanos(1)));
-        self.scans = (scans.ceil() as u32).clamp(1, MOST_SCANS);
+        self.turns = 1;
+        let once = self.time(&mut prepared)?;
+        let turns = LEAST.div_duration_f64(once.max(Duration::from_nanos(1)));
+        self.turns = (turns.ceil() as u32).clamp(1, MOST_TURNS);
         self.defaults = Some(prepared);
         Ok(())
     }
@@ -91,12 +105,8 @@ impl<'a> DeviceBench<'a> {
     /// A session that has been seen to find what there is.
     fn prepare(&self, tuning: &Tuning) -> Result<Prepared, String> {
         let failed = |error: ScanError| error.to_string();
-        let flights = match tuning.get("scans_in_flight") {
-            Some(0) | None => Some(self.in_flight),
-            Some(count) => usize::try_from(count).ok(),
-        };
         let options = SessionOptions::new(self.haystack.len(), self.expected.len().max(1));
-        let options = options.tuning(Some(*tuning)).scans_in_flight(flights);
+        let options = options.tuning(Some(*tuning));
         let session = self.rules.prepare_resident_with(&self.backend, &options).map_err(failed)?;
         let (mut staged, mut resident) = (None, None);
         match self.memory {
@@ -113,7 +123,8 @@ impl<'a> DeviceBench<'a> {
             }
         }
         let scratch = ScanScratch::default();
-        let mut prepared = Prepared { session, staged, resident, matches: Vec::new(), scratch };
+        let matches = vec![Vec::new(); self.in_flight];
+        let mut prepared = Prepared { session, staged, resident, matches, scratch };
         // The second one goes by what the first one came to.
         for _ in 0..2 {
             self.scan(&mut prepared)?;
@@ -121,60 +132,61 @@ impl<'a> DeviceBench<'a> {
         Ok(prepared)
     }
 
-    /// Scans of as many haystacks as are to be in flight.
-    fn scan(&self, prepared: &mut Prepared) -> Result<(), String> {
+    /// Scans of as many haystacks as are to be in flight, and how long they took. What was found is looked at each time.
+    fn scan(&self, prepared: &mut Prepared) -> Result<Duration, String> {
         let Prepared { session, staged, resident, matches, scratch } = prepared;
         let haystack = match (staged, resident) {
             (Some(staged), _) => Haystack::from(&*staged),
             (_, Some(resident)) => Haystack::from(&*resident),
             _ => Haystack::from(self.haystack),
         };
+        let begin = Instant::now();
         let mut scans = || -> Result<(), ScanError> {
-            if self.in_flight == 1 {
-                session.scan_into(&self.backend, haystack, matches, scratch)?;
-                return Ok(());
-            }
-            let mut tickets = std::collections::VecDeque::new();
+            let mut tickets: VecDeque<Ticket> = VecDeque::new();
+            let mut results = matches.iter_mut();
+            let mut wait = |ticket: Ticket| {
+                let result = results.next().expect("one for each scan");
+                ticket.wait_into(result, scratch).map(|_| ())
+            };
             for _ in 0..self.in_flight {
-                if tickets.len() == session.scans_in_flight() {
-                    let first: vkscan::Ticket = tickets.pop_front().expect("one is in flight");
-                    first.wait_into(matches, scratch)?;
+                if tickets.len() == session.scans_in_flight()
+                    && let Some(first) = tickets.pop_front()
+                {
+                    wait(first)?;
                 }
                 tickets.push_back(session.submit(&self.backend, haystack)?);
             }
-            tickets.into_iter().try_for_each(|ticket| {
-                ticket.wait_into(matches, scratch)?;
-                Ok(())
-            })
+            tickets.into_iter().try_for_each(wait)
         };
         scans().map_err(|error| error.to_string())?;
-        check(matches, &self.expected)
-    }
-
-    /// How long work takes that is the same for all tunings. What is found is looked at each time.
-    fn time(&self, prepared: &mut Prepared) -> Result<Duration, String> {
-        let mut time = Duration::ZERO;
-        for _ in 0..self.scans {
-            let begin = Instant::now();
-            self.scan(prepared)?;
-            time += begin.elapsed();
-        }
+        let time = begin.elapsed();
+        matches.iter().try_for_each(|found| check(found, &self.expected))?;
         Ok(time)
     }
 
-    fn measure(&mut self, tuning: &Tuning, count: usize) -> Result<Vec<f64>, String> {
+    /// How long work takes that is the same for all tunings.
+    fn time(&self, prepared: &mut Prepared) -> Result<Duration, String> {
+        (0..self.turns).map(|_| self.scan(prepared)).sum()
+    }
+
+    fn measure(&mut self, tuning: &Tuning, count: usize) -> Result<Vec<f64>, Fault> {
         if self.defaults.is_none() {
-            self.backend = Backend::new(&self.options).map_err(|error| error.to_string())?;
-            self.prepare_defaults()?;
+            let opened = Backend::new(&self.options);
+            self.backend = opened.map_err(|error| Fault::Bench(error.to_string()))?;
+            self.prepare_defaults().map_err(Fault::Bench)?;
         }
         let mut defaults = self.defaults.take().expect("prepared right above");
-        let measured = self.prepare(tuning).and_then(|mut prepared| {
+        let measured = self.prepare(tuning).map_err(Fault::Point).and_then(|mut prepared| {
             // In turns, and each first as often: what drifts meanwhile is the same for both.
-            let mut ratio = |turn: usize| -> Result<f64, String> {
-                let own_first =
-                    turn.is_multiple_of(2).then(|| self.time(&mut prepared)).transpose()?;
-                let of_defaults = self.time(&mut defaults)?;
-                let own = own_first.map_or_else(|| self.time(&mut prepared), Ok)?;
+            let mut ratio = |turn: usize| {
+                let mut own = || self.time(&mut prepared).map_err(Fault::Point);
+                let own_first = turn.is_multiple_of(2).then(&mut own).transpose()?;
+                let of_defaults = match self.time(&mut defaults) {
+                    // It may be the point's doing.
+                    Err(reason) if self.backend.is_lost() => return Err(Fault::Point(reason)),
+                    timed => timed.map_err(Fault::Bench)?,
+                };
+                let own = own_first.map_or_else(own, Ok)?;
                 Ok(own.div_duration_f64(of_defaults))
             };
             let mut ratios = Vec::new();
@@ -194,8 +206,12 @@ impl<'a> DeviceBench<'a> {
 }
 
 impl Bench for DeviceBench<'_> {
-    fn ratios(&mut self, tuning: &Tuning, count: usize) -> Result<Vec<f64>, String> {
+    fn ratios(&mut self, tuning: &Tuning, count: usize) -> Result<Vec<f64>, Fault> {
         self.measure(tuning, count)
+    }
+
+    fn spent(&self) -> f64 {
+        self.began.elapsed().div_duration_f64(self.time)
     }
 }
 
@@ -210,7 +226,7 @@ fn check(found: &[Match], expected: &[Match]) -> Result<(), String> {
         None => "nothing".to_owned(),
     };
     Err(format!(
-        "WRONG: {} matches of {}, and the first that is amiss is {} where there is {}",
+        "{WRONG}: {} matches of {}, and the first that is amiss is {} where there is {}",
         found.len(),
         expected.len(),
         shown(found),

@@ -26,7 +26,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use indicatif::{HumanBytes, ProgressBar};
 use serde_json::json;
-use vkscan::{Backend, DeviceInfo, MatchKind, Tuning, TuningProfile};
+use vkscan::{Backend, DeviceInfo, MatchKind, RulePipeline, Tuning, TuningProfile};
 
 use crate::Status;
 use crate::args::{Format, TuneArgs};
@@ -49,7 +49,7 @@ pub fn run(args: &TuneArgs) -> Result<Status, Box<dyn Error>> {
     let backend = Backend::new(&options).map_err(|error| errors::backend(&error))?;
     let info = backend.device_info().clone();
     let defaults = Tuning::for_device(&info);
-    let work = describe(args, &haystack);
+    let work = describe(args, &pipeline, &haystack);
     let record_path = match &args.results {
         Some(path) => path.clone(),
         None => kept::folder()?.join(format!("tune-{}-{:016x}.json", info.uuid, hash(&work))),
@@ -67,6 +67,7 @@ pub fn run(args: &TuneArgs) -> Result<Status, Box<dyn Error>> {
         expected,
         memory: args.memory,
         in_flight: args.in_flight.into(),
+        time: Duration::from_secs(args.seconds),
     };
     let mut bench = DeviceBench::new(bench, backend, options)?;
     let of_defaults = bench.of_defaults()?;
@@ -81,8 +82,9 @@ pub fn run(args: &TuneArgs) -> Result<Status, Box<dyn Error>> {
     };
     let rng = Rng::with_seed(record.tried.len() as u64);
     let mut search = Search { bench, defaults, info: &info, record, measured: &mut measured, rng };
-    let outcome = search.run(Duration::from_secs(args.seconds));
+    let outcome = search.run();
     bar.finish_and_clear();
+    let outcome = outcome?;
 
     let path = match &args.out {
         Some(path) => path.clone(),
@@ -94,27 +96,45 @@ pub fn run(args: &TuneArgs) -> Result<Status, Box<dyn Error>> {
         let tuning = record::tuning(&defaults, point)?;
         TuningProfile::new(&info, &tuning, note).write(&path).map_err(|error| error.to_string())?;
     }
-    let report = Report { args, info: &info, work, matches, of_defaults, outcome: &outcome };
+    let report = Report {
+        args,
+        info: &info,
+        work,
+        bytes: haystack.len(),
+        matches,
+        of_defaults,
+        outcome: &outcome,
+    };
     report.print(&search.record, &path)?;
     if let Some(folder) = &args.render {
         draw(folder, &report, &search)?;
+    }
+    let is_wrong = |reason: &String| reason.starts_with(measure::WRONG);
+    if search.record.tried.iter().filter_map(|tried| tried.refused.as_ref()).any(is_wrong) {
+        let error = "with some parameters not all was found that there is: that is a fault of vkscan's, or of the driver";
+        return Err(error.into());
     }
     Ok(Status::Found)
 }
 
 /// What is scanned, as a profile's note names it.
-fn describe(args: &TuneArgs, haystack: &[u8]) -> String {
+fn describe(args: &TuneArgs, pipeline: &RulePipeline, haystack: &[u8]) -> String {
     let name = |path: &Path| {
         path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     };
     let rules = name(&args.rules.rules);
     let of = args.haystack.as_deref().map_or("words".to_owned(), name);
-    let [bytes, hash] = [haystack.len() as u64, hash(haystack)];
+    // What they were compiled to has part in the options, too.
+    let [of_rules, of_haystack] = [hash(pipeline.to_bytes()), hash(haystack)];
+    let bytes = haystack.len();
     let flights = match args.in_flight {
         1 => String::new(),
         count => format!(", {count} in flight"),
     };
-    format!("{rules} over {bytes} bytes of {of} ({hash:016x}) from {} memory{flights}", args.memory)
+    format!(
+        "{rules} ({of_rules:016x}) over {bytes} bytes of {of} ({of_haystack:016x}) from {} memory{flights}",
+        args.memory
+    )
 }
 
 fn hash(of: impl Hash) -> u64 {
@@ -157,6 +177,7 @@ struct Report<'a> {
     args: &'a TuneArgs,
     info: &'a DeviceInfo,
     work: String,
+    bytes: usize,
     matches: usize,
     of_defaults: Duration,
     outcome: &'a Outcome,
@@ -249,7 +270,7 @@ fn draw<B: search::Bench>(
     let fields: Vec<Field> = search.grid(names).iter().map(field).collect();
     std::fs::create_dir_all(folder)?;
     let file = folder.join("landscape.svg");
-    let title = format!("{}, {}", report.info.name, HumanBytes(report.args.bytes.into()));
+    let title = format!("{}, {}", report.info.name, HumanBytes(report.bytes as u64));
     let defaults = names.map(|name| value(&Point::new(), name));
     landscape::draw(&file, &title, names, defaults, &fields)?;
     terminal::say(&format!("drawn to {}\n", terminal::path(&file)));

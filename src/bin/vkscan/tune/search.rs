@@ -2,8 +2,6 @@
 //! and Hyperparameter Optimization, AISTATS 2016), first among single changes of the defaults, then among combinations of what
 //! was good.
 
-use std::time::{Duration, Instant};
-
 use fastrand::Rng;
 use vkscan::{DeviceInfo, Tuning};
 
@@ -23,14 +21,30 @@ const DECIDES: usize = 31;
 const GIVE_UP: f64 = 1.05;
 /// What takes so many times as long as the defaults, the first time, is not measured again.
 pub const HOPELESS: f64 = 1.5;
+/// When single values have taken their part of what there is to spend, and combinations theirs. The rest is for what decides,
+/// and for the landscape.
+const SINGLES: f64 = 0.45;
+const COMBINED: f64 = 0.65;
 /// Points that may become the winner.
 const FINALISTS: usize = 4;
+
+/// Why there are no measurements of a point.
+#[derive(Debug)]
+pub enum Fault {
+    /// It is out of the question: what it finds is wrong, or it fails.
+    Point(String),
+    /// Nothing can be measured any more.
+    Bench(String),
+}
 
 /// What measures points.
 pub trait Bench {
     /// How long a tuning takes, so many times, in multiples of what the defaults take right before or after; once if that is
-    /// [`HOPELESS`]. Or why it is out of the question.
-    fn ratios(&mut self, tuning: &Tuning, count: usize) -> Result<Vec<f64>, String>;
+    /// [`HOPELESS`].
+    fn ratios(&mut self, tuning: &Tuning, count: usize) -> Result<Vec<f64>, Fault>;
+
+    /// How much of what there is to spend has been spent: 1 is all.
+    fn spent(&self) -> f64;
 }
 
 pub struct Search<'a, B> {
@@ -52,27 +66,25 @@ pub struct Outcome {
 }
 
 impl<B: Bench> Search<'_, B> {
-    /// Searches for about so long.
-    pub fn run(&mut self, time: Duration) -> Outcome {
-        let begin = Instant::now();
-        let until = |share: f64| begin + time.mul_f64(share);
+    /// Searches until about all has been spent.
+    pub fn run(&mut self) -> Result<Outcome, String> {
         for distance in 1.. {
             let points = self.singles(distance);
-            if points.is_empty() || Instant::now() >= until(0.45) {
+            if points.is_empty() || self.bench.spent() >= SINGLES {
                 break;
             }
-            self.halve(points, until(0.45));
+            self.halve(points, SINGLES)?;
         }
-        while Instant::now() < until(0.65) {
+        while self.bench.spent() < COMBINED {
             let points = self.combinations();
             if points.is_empty() {
                 break;
             }
-            self.halve(points, until(0.65));
+            self.halve(points, COMBINED)?;
         }
-        let winner = self.winner();
-        let landscape = self.landscape(until(1.0));
-        Outcome { winner, landscape }
+        let winner = self.winner()?;
+        let landscape = self.landscape()?;
+        Ok(Outcome { winner, landscape })
     }
 
     fn can_do(&self, point: &Point) -> bool {
@@ -147,15 +159,15 @@ impl<B: Bench> Search<'_, B> {
     }
 
     /// Measures points, and of the best ones more and more often.
-    fn halve(&mut self, mut points: Vec<Point>, until: Instant) {
+    fn halve(&mut self, mut points: Vec<Point>, until: f64) -> Result<(), String> {
         let mut samples = FIRST_RUNG;
         while samples <= LAST_RUNG && !points.is_empty() {
             let mut places = Vec::new();
             for point in &points {
-                if Instant::now() >= until {
-                    return;
+                if self.bench.spent() >= until {
+                    return Ok(());
                 }
-                places.push(self.measure(point, samples));
+                places.push(self.measure(point, samples)?);
             }
             places.retain(|place| self.record.tried[*place].refused.is_none());
             let median = |place: &usize| self.record.tried[*place].interval().median;
@@ -164,73 +176,84 @@ impl<B: Bench> Search<'_, B> {
             points = places.iter().map(|place| self.record.tried[*place].point.clone()).collect();
             samples *= HALVING;
         }
+        Ok(())
     }
 
     /// Measures a point until there are so many samples of it, and says where it is.
-    fn measure(&mut self, point: &Point, samples: usize) -> usize {
+    fn measure(&mut self, point: &Point, samples: usize) -> Result<usize, String> {
         let place = self.record.place(point);
         let tried = &self.record.tried[place];
         let missing = samples.saturating_sub(tried.ratios.len());
         let is_hopeless = tried.ratios.first().is_some_and(|ratio| *ratio > HOPELESS);
-        if missing > 0 && !is_hopeless && tried.refused.is_none() {
-            match self.fresh(point, missing) {
-                Ok(ratios) => self.record.tried[place].ratios.extend(ratios),
-                Err(reason) => self.record.tried[place].refused = Some(reason),
-            }
+        if missing > 0
+            && !is_hopeless
+            && tried.refused.is_none()
+            && let Some(ratios) = self.fresh(point, missing)?
+        {
+            self.record.tried[place].ratios.extend(ratios);
             (self.measured)(&self.record);
         }
-        place
+        Ok(place)
     }
 
-    fn fresh(&mut self, point: &Point, count: usize) -> Result<Vec<f64>, String> {
+    /// New samples of a point; none where it is out of the question, which is taken note of.
+    fn fresh(&mut self, point: &Point, count: usize) -> Result<Option<Vec<f64>>, String> {
         let tuning = tuning(&self.defaults, point).map_err(|error| error.to_string())?;
-        tuning.check(self.info).map_err(|error| error.to_string())?;
-        self.bench.ratios(&tuning, count)
+        match self.bench.ratios(&tuning, count) {
+            Ok(ratios) => Ok(Some(ratios)),
+            Err(Fault::Bench(reason)) => Err(reason),
+            Err(Fault::Point(reason)) => {
+                let place = self.record.place(point);
+                self.record.tried[place].refused = Some(reason);
+                (self.measured)(&self.record);
+                Ok(None)
+            }
+        }
     }
 
     /// The best point, without those of its changes that make no certain difference, and how long it takes. What decides are
     /// measurements that had no part in choosing what is decided about: the best of many is partly the luckiest.
-    fn winner(&mut self) -> Option<(Point, Interval)> {
+    fn winner(&mut self) -> Result<Option<(Point, Interval)>, String> {
         let finalists: Vec<Point> = self
             .record
             .best(FIRST_RUNG * HALVING)
             .iter()
+            .take(FINALISTS)
             .map(|tried| tried.point.clone())
             .collect();
-        let finalists = finalists.into_iter().take(FINALISTS);
-        let better = finalists.filter_map(|point| {
-            let interval = self.decide(&point)?;
-            (interval.high < 1.0).then_some((point, interval))
-        });
-        let (mut winner, best) =
-            better.min_by(|one, other| one.1.median.total_cmp(&other.1.median))?;
+        let mut best: Option<(Point, Interval)> = None;
+        for point in finalists {
+            if let Some(interval) = self.decide(&point)?
+                && best.as_ref().is_none_or(|(_, best)| interval.median < best.median)
+            {
+                best = Some((point, interval));
+            }
+        }
+        let Some((mut winner, best)) = best else { return Ok(None) };
         for name in winner.clone().into_keys() {
             let mut simpler = winner.clone();
             simpler.remove(&name);
             if !simpler.is_empty()
-                && let Some(interval) = self.decide(&simpler)
+                && let Some(interval) = self.decide(&simpler)?
                 && interval.low <= best.high
             {
                 winner = simpler;
             }
         }
-        let interval = self.decide(&winner)?;
-        (interval.high < 1.0).then_some((winner, interval))
+        Ok(self.decide(&winner)?.map(|interval| (winner, interval)))
     }
 
-    fn decide(&mut self, point: &Point) -> Option<Interval> {
-        let place = self.record.place(point);
-        match self.fresh(point, DECIDES) {
-            Ok(ratios) => Some(statistics::median(&ratios)),
-            Err(reason) => {
-                self.record.tried[place].refused = Some(reason);
-                None
-            }
+    /// How long a point takes, if that is less than the defaults for certain.
+    fn decide(&mut self, point: &Point) -> Result<Option<Interval>, String> {
+        if !self.can_do(point) {
+            return Ok(None);
         }
+        let interval = self.fresh(point, DECIDES)?.map(|ratios| statistics::median(&ratios));
+        Ok(interval.filter(|interval| interval.high < 1.0))
     }
 
     /// The two parameters whose values, alone, made most of a difference, all pairs of which are measured as far as there is time.
-    fn landscape(&mut self, until: Instant) -> Option<[&'static str; 2]> {
+    fn landscape(&mut self) -> Result<Option<[&'static str; 2]>, String> {
         let spread = |name: &str| {
             let of_it = self.record.tried.iter().filter(|tried| {
                 tried.point.len() == 1 && tried.point.contains_key(name) && tried.refused.is_none()
@@ -244,21 +267,25 @@ impl<B: Bench> Search<'_, B> {
             .filter(|(_, spread)| *spread > 0.0)
             .collect();
         names.sort_by(|one, other| other.1.total_cmp(&one.1));
-        let &[(first, _), (second, _), ..] = &names[..] else { return None };
+        let &[(first, _), (second, _), ..] = &names[..] else { return Ok(None) };
         for point in self.grid([first, second]) {
-            if Instant::now() >= until {
+            if self.bench.spent() >= 1.0 {
                 break;
             }
-            self.measure(&point, FIRST_RUNG);
+            self.measure(&point, FIRST_RUNG)?;
         }
-        Some([first, second])
+        Ok(Some([first, second]))
     }
 
-    /// All pairs of values of two parameters that the device can do. A default is no change.
+    /// All pairs of values of two parameters that the device can do, the defaults among them. A default is no change.
     pub fn grid(&self, names: [&str; 2]) -> Vec<Point> {
         let [first, second] = names.map(|name| {
-            let all = Tuning::parameters().iter();
-            all.filter(|one| one.name() == name).flat_map(|one| one.values()).collect::<Vec<u64>>()
+            let parameter = Tuning::parameters().iter().find(|one| one.name() == name);
+            let mut values = parameter.map_or(Vec::new(), |parameter| parameter.values());
+            values.extend(self.defaults.get(name));
+            values.sort_unstable();
+            values.dedup();
+            values
         });
         let pairs = first.iter().flat_map(|one| second.iter().map(move |other| [*one, *other]));
         let points = pairs.map(|values| {
@@ -279,22 +306,28 @@ mod tests {
     /// A device on which some parameters matter, that measures with noise.
     struct Made<'a> {
         rng: Rng,
-        cost: &'a dyn Fn(&Tuning) -> Result<f64, String>,
+        cost: &'a dyn Fn(&Tuning) -> Result<f64, Fault>,
         asked: usize,
     }
 
+    /// Measurements that there are to spend.
+    const MEASUREMENTS: f64 = 3000.0;
+
     impl Bench for Made<'_> {
-        fn ratios(&mut self, tuning: &Tuning, count: usize) -> Result<Vec<f64>, String> {
+        fn ratios(&mut self, tuning: &Tuning, count: usize) -> Result<Vec<f64>, Fault> {
             let cost = (self.cost)(tuning)?;
             self.asked += count;
             Ok((0..count).map(|_| cost * (0.97 + 0.06 * self.rng.f64())).collect())
         }
+
+        fn spent(&self) -> f64 {
+            self.asked as f64 / MEASUREMENTS
+        }
     }
 
-    fn searched(
-        cost: &dyn Fn(&Tuning) -> Result<f64, String>,
-        record: Option<Record>,
-    ) -> (Outcome, Record, usize) {
+    type Cost<'a> = &'a dyn Fn(&Tuning) -> Result<f64, Fault>;
+
+    fn searched(cost: Cost, record: Option<Record>) -> (Result<Outcome, String>, Record) {
         let backend = Backend::new(&BackendOptions::default()).unwrap();
         let info = backend.device_info();
         let defaults = Tuning::for_device(info);
@@ -307,8 +340,8 @@ mod tests {
             measured: &mut |_| {},
             rng: Rng::with_seed(2),
         };
-        let outcome = search.run(Duration::from_millis(500));
-        (outcome, search.record, search.bench.asked)
+        let outcome = search.run();
+        (outcome, search.record)
     }
 
     fn value(tuning: &Tuning, name: &str) -> u64 {
@@ -322,40 +355,42 @@ mod tests {
             let tile = if value(tuning, "select_tile") == 512 { 0.8 } else { 1.0 };
             Ok(slices * tile)
         };
-        let (Outcome { winner, landscape }, record, asked) = searched(&cost, None);
+        let (outcome, record) = searched(&cost, None);
+        let Outcome { winner, landscape } = outcome.unwrap();
         let (point, interval) = winner.unwrap();
-        assert_eq!(
-            point,
-            [("select_tile".to_owned(), 512), ("slice_bytes".to_owned(), 1 << 18)].into()
-        );
+        let best = [("select_tile".to_owned(), 512), ("slice_bytes".to_owned(), 1 << 18)].into();
+        assert_eq!(point, best);
         assert!(
             interval.low < 0.72 && 0.72 < interval.high && interval.high < 0.75,
             "{interval:?}"
         );
         assert_eq!(landscape, Some(["select_tile", "slice_bytes"]));
-        // What is known is not measured again.
+        // What is known is not measured again: there is more for what is new.
         let known = record.tried.len();
-        let (again, record, asked_again) = searched(&cost, Some(record));
-        assert!(again.winner.unwrap().0 == point && record.tried.len() >= known);
-        assert!(asked_again < asked, "{asked_again} after {asked}");
+        let (again, record) = searched(&cost, Some(record));
+        assert_eq!(again.unwrap().winner.unwrap().0, best);
+        assert!(record.tried.len() > known + COMBINATIONS);
     }
 
     #[test]
     fn noise_wins_nothing() {
-        let (Outcome { winner, .. }, record, _) = searched(&|_| Ok(1.0), None);
-        assert!(winner.is_none() && record.tried.len() > 50);
+        let (outcome, record) = searched(&|_| Ok(1.0), None);
+        assert!(outcome.unwrap().winner.is_none() && record.tried.len() > 50);
     }
 
     /// However fast it is: what is wrong does not win, and is not measured again.
     #[test]
     fn what_is_wrong_is_out_of_the_question() {
         let cost = |tuning: &Tuning| match value(tuning, "select_tile") {
-            512 => Err("3 matches of 4".to_owned()),
+            512 => Err(Fault::Point("3 matches of 4".to_owned())),
             _ if value(tuning, "slice_bytes") == 1 << 18 => Ok(0.9),
             _ => Ok(1.0),
         };
-        let (Outcome { winner, .. }, record, _) = searched(&cost, None);
-        assert_eq!(winner.unwrap().0, [("slice_bytes".to_owned(), 1 << 18)].into());
+        let (outcome, record) = searched(&cost, None);
+        assert_eq!(
+            outcome.unwrap().winner.unwrap().0,
+            [("slice_bytes".to_owned(), 1 << 18)].into()
+        );
         let wrong: Vec<&Tried> = record
             .tried
             .iter()
@@ -367,27 +402,68 @@ mod tests {
         }
     }
 
-    /// Of all points that are asked for, none is one that the device cannot do.
+    /// What is faster for certain does not lose to a part of it that is not.
+    #[test]
+    fn what_is_faster_together_stays_together() {
+        let cost = |tuning: &Tuning| {
+            let [slices, tile] =
+                [value(tuning, "slice_bytes") == 1 << 18, value(tuning, "select_tile") == 512];
+            Ok(match (slices, tile) {
+                (true, true) => 0.8,
+                (true, false) | (false, true) => 0.995,
+                _ => 1.0,
+            })
+        };
+        let (outcome, _) = searched(&cost, None);
+        if let Some((point, _)) = outcome.unwrap().winner {
+            assert_eq!(point.len(), 2, "{point:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_bench_nothing_is_said_of_a_point() {
+        let asked = std::cell::Cell::new(0);
+        let cost = |_: &Tuning| {
+            asked.set(asked.get() + 1);
+            if asked.get() > 10 {
+                Err(Fault::Bench("the device is gone".to_owned()))
+            } else {
+                Ok(1.0)
+            }
+        };
+        let (outcome, record) = searched(&cost, None);
+        assert_eq!(outcome.err().as_deref(), Some("the device is gone"));
+        assert!(asked.get() == 11 && record.tried.iter().all(|tried| tried.refused.is_none()));
+    }
+
+    /// Of all points that are asked for, none is one that the device cannot do, and every parameter is tried that has another
+    /// value that it can.
     #[test]
     fn restrictions_hold() {
         let backend = Backend::new(&BackendOptions::default()).unwrap();
         let info = backend.device_info().clone();
+        let defaults = Tuning::for_device(&info);
         let cost = |tuning: &Tuning| {
             tuning.check(&info).unwrap();
             Ok(1.0 / value(tuning, "step_budget") as f64 * value(tuning, "select_lanes") as f64)
         };
-        let (_, record, _) = searched(&cost, None);
-        let tried =
-            |name: &str| record.tried.iter().filter(|tried| tried.point.contains_key(name)).count();
+        let (outcome, record) = searched(&cost, None);
+        assert!(outcome.is_ok());
         for parameter in Tuning::parameters() {
+            let name = parameter.name();
+            assert!(parameter.values().is_sorted(), "{name}");
+            let own = value(&defaults, name);
+            let near = |value: &u64| {
+                let mut tuning = defaults;
+                tuning.set(name, *value).unwrap();
+                *value != own && tuning.check(&info).is_ok()
+            };
             let values = parameter.values();
-            assert!(values.is_sorted(), "{}", parameter.name());
-            // Where a device can do one value alone there is nothing to try.
-            assert!(
-                values.is_empty() == (tried(parameter.name()) == 0) || values.len() < 5,
-                "{}",
-                parameter.name()
-            );
+            let below = values.iter().rfind(|value| **value < own);
+            let above = values.iter().find(|value| **value > own);
+            let can_try = below.into_iter().chain(above).any(near);
+            let was_tried = record.tried.iter().any(|tried| tried.point.contains_key(name));
+            assert_eq!(was_tried, can_try, "{name}");
         }
     }
 }

@@ -4,21 +4,27 @@
 //! |---|---|
 //! | `mod.rs` | the pool, and what each of its devices does |
 //! | `queue.rs` | what is still to be scanned |
+//! | `windows.rs` | a haystack that is larger than a session takes, in windows |
 
 mod queue;
+mod windows;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
+use crate::scan::session::{Carried, Range, ScanScratch};
+use crate::scan::ticket::{Ticket, Undecided};
 use crate::{
-    Backend, BackendError, Match, ResidentRulePipeline, RulePipeline, ScanError, ScanScratch,
-    SessionOptions, Ticket,
+    Backend, BackendError, Match, ResidentRulePipeline, RulePipeline, ScanError, SessionOptions,
+    StreamError, StreamMatch,
 };
-use queue::{Next, Numbered, Queue};
+use queue::{Closing, Next, Numbered, Queue};
+use windows::{Chain, Windows};
 
 /// Rules that are resident on several devices: each has a session of its own, of tables that were compiled once. Haystacks go to
 /// whichever device is free, so that each gets as much as it can do.
@@ -42,9 +48,9 @@ use queue::{Next, Numbered, Queue};
 /// let haystacks = ["1 2", "none", "345"];
 /// let mut counts = Vec::new();
 /// let report = pool.scan(haystacks.iter().map(|text| text.as_bytes()), PoolOrder::AsGiven, |number, matches| {
-///     counts.push((number, matches.map(<[_]>::len).unwrap_or_default()));
+///     counts.push((number, matches.map(<[_]>::len).ok()));
 /// })?;
-/// assert_eq!(counts, [(0, 2), (1, 0), (2, 1)]);
+/// assert_eq!(counts, [(0, Some(2)), (1, Some(0)), (2, Some(1))]);
 /// assert_eq!(report.devices.iter().map(|device| device.haystacks).sum::<u64>(), 3);
 /// pool.free()?;
 /// # Ok::<(), vkscan::ScanError>(())
@@ -64,7 +70,7 @@ struct Member {
 pub enum PoolOrder {
     /// As scans end.
     AsFinished,
-    /// As haystacks were given. Devices do not get further ahead of the slowest scan than four times what they have in flight.
+    /// As haystacks were given.
     AsGiven,
 }
 
@@ -82,20 +88,33 @@ pub struct PoolReport {
 pub struct PoolShare {
     /// The device's name.
     pub device: String,
-    /// Haystacks that it has scanned, and their bytes.
+    /// Haystacks, or windows of one, that it has scanned.
     pub haystacks: u64,
     /// Bytes of these.
     pub bytes: u64,
-    /// From its first haystack to its last one.
+    /// From the submission of the first of them to the end of the last.
     pub busy: Duration,
     /// Why it was taken out, if it was.
     pub fault: Option<BackendError>,
 }
 
-/// What came of one haystack.
+/// What a device scans at a time.
+struct Job<'h> {
+    haystack: &'h [u8],
+    range: Range,
+}
+
+/// What came of it.
 struct Found {
     number: u64,
-    matches: Result<Vec<Match>, ScanError>,
+    done: Result<Done, ScanError>,
+}
+
+/// What was found, and where more of the haystack is needed.
+struct Done {
+    matches: Vec<Match>,
+    undecided: Option<Undecided>,
+    carried: Vec<Carried>,
 }
 
 impl DevicePool {
@@ -127,12 +146,16 @@ impl DevicePool {
     /// Scans all haystacks, which are numbered from 0 on, and calls `on_result` with what came of each: its matches, sorted, or
     /// what was wrong with it alone, such as too many matches. Each is told once.
     ///
-    /// `haystacks` are asked for one at a time, when a device is free, by threads of the pool's.
+    /// `haystacks` are asked for one at a time, when a device is free, by threads of the pool's; the iterator is not to wait for
+    /// results. No more are asked for than four times what is in flight ahead of those that were told, or in order before the
+    /// first that was not.
     ///
     /// # Errors
     ///
-    /// The fault of the last of the devices ([`BackendError::DeviceLost`], for one), or [`BackendError::NoDevice`] where there never
-    /// was one, with haystacks left to be scanned. What was told before is right.
+    /// The fault of one of the devices ([`BackendError::DeviceLost`], for one) where all are at fault, or
+    /// [`BackendError::NoDevice`] where there never was one, with haystacks left to be scanned; one more is asked for to tell.
+    /// What was told before is right. A haystack that takes a second device, too, longer than
+    /// [`BackendOptions::wait_timeout`](crate::BackendOptions::wait_timeout) is told with that fault.
     pub fn scan<'h, I>(
         &mut self,
         haystacks: I,
@@ -143,29 +166,100 @@ impl DevicePool {
         I: IntoIterator<Item = &'h [u8]>,
         I::IntoIter: Send,
     {
+        let whole = |haystack: &'h [u8]| {
+            let range = Range {
+                first_start: 0,
+                // What is longer than any session takes is refused as such.
+                end_start: u32::try_from(haystack.len()).unwrap_or(u32::MAX),
+                is_final: true,
+                max_scan_bytes: u32::MAX,
+                base: 0,
+                slots: None,
+            };
+            Job { haystack, range }
+        };
+        self.run(haystacks.into_iter().map(whole), order, |number, done| {
+            match done {
+                Ok(done) => on_result(number, Ok(&done.matches)),
+                Err(error) => on_result(number, Err(error)),
+            }
+            Ok(())
+        })
+    }
+
+    /// Scans one haystack of any length, in windows of the sessions' capacity that all devices look through at a time, with
+    /// matches of at most `max_scan_bytes` bytes. Calls `on_match` with every match: sorted within a window, and windows in order.
+    ///
+    /// [`ResidentRulePipeline::max_matches`] bounds the matches of one window.
+    ///
+    /// # Errors
+    ///
+    /// As [`DevicePool::scan`], and as [`ResidentRulePipeline::scan_reader`] but for what is about its reader. The matches that
+    /// `on_match` was called with until then are exactly those that start before [`StreamError::scanned`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use vkscan::{Backend, BackendOptions, DevicePool, RulePipeline, SessionOptions};
+    /// # let backends = vec![Backend::new(&BackendOptions::default())?];
+    /// let rules = RulePipeline::new(&["b[0-9]+"])?;
+    /// let mut pool = DevicePool::new(&rules, backends, &SessionOptions::new(64, 10))?;
+    /// let haystack = [&[b'a'; 5000][..], b"b123 ", &[b'c'; 5000]].concat();
+    /// let mut found = Vec::new();
+    /// pool.scan_large(&haystack, u32::MAX, |one| found.push((one.start, one.end)))?;
+    /// assert_eq!(found, [(5000, 5004)]);
+    /// # pool.free()?;
+    /// # Ok::<(), vkscan::ScanError>(())
+    /// ```
+    pub fn scan_large(
+        &mut self,
+        haystack: &[u8],
+        max_scan_bytes: u32,
+        mut on_match: impl FnMut(StreamMatch),
+    ) -> Result<PoolReport, StreamError> {
+        let of_stream = |error| StreamError { error, scanned: 0 };
+        let first = self.members.first().ok_or_else(|| of_stream(BackendError::NoDevice.into()))?;
+        let windows = || Windows::new(haystack, &first.session, max_scan_bytes);
+        let (dealt, chained) = (windows().map_err(of_stream)?, windows().map_err(of_stream)?);
+        let mut chain = Chain::new(chained);
+        let report = self.run(dealt, PoolOrder::AsGiven, |_, done| {
+            chain.add(done, &self.members, &mut on_match)
+        });
+        report.map_err(|error| StreamError { error, scanned: chain.scanned() })
+    }
+
+    /// Has the devices do all jobs, and calls `on_done` with what came of each, until it fails.
+    fn run<'h>(
+        &self,
+        jobs: impl Iterator<Item = Job<'h>> + Send,
+        order: PoolOrder,
+        mut on_done: impl FnMut(u64, Result<Done, ScanError>) -> Result<(), ScanError>,
+    ) -> Result<PoolReport, ScanError> {
         /// Times what is in flight that devices may be ahead.
         const AHEAD: u64 = 4;
 
         let in_flight = self.members.iter().map(|member| member.session.scans_in_flight() as u64);
-        let most = match order {
-            PoolOrder::AsFinished => u64::MAX,
-            PoolOrder::AsGiven => AHEAD * in_flight.sum::<u64>(),
-        };
-        let queue = Queue::new(haystacks.into_iter(), most);
+        let most = AHEAD * in_flight.sum::<u64>();
+        let queue = Queue::new(jobs, most);
         let (to, from) = channel();
-        let devices = std::thread::scope(|scope| {
+        let (told, devices) = std::thread::scope(|scope| {
+            // Whatever ends this, such as a panic of the caller's: nobody is left waiting.
+            let closing = Closing(&queue);
             let begin = |member| {
                 let (to, queue) = (to.clone(), &queue);
                 scope.spawn(move || Member::work(member, queue, &to))
             };
             let threads: Vec<_> = self.members.iter().map(begin).collect();
             drop(to);
-            // Whatever ends this, such as a panic in `on_result`: nobody is left waiting.
-            let closing = Closing(&queue);
-            tell(&from, order, &queue, &mut on_result);
+            let told = tell(&from, order, &queue, &mut on_done);
             drop(closing);
-            threads.into_iter().map(|thread| thread.join().expect("it does not panic")).collect()
+            // Only what the caller gave panics: the iterator.
+            let ended = threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            (told, ended.collect())
         });
+        told?;
         let report = PoolReport { devices };
         if queue.has_left() {
             let fault = report.devices.iter().filter_map(|device| device.fault.clone()).next_back();
@@ -193,12 +287,12 @@ impl DevicePool {
 
 impl Member {
     /// Scans what the queue gives, several at a time, until there is nothing left or the device is at fault.
-    fn work<'h, I: Iterator<Item = &'h [u8]>>(
+    fn work<'h, I: Iterator<Item = Job<'h>>>(
         &self,
         queue: &Queue<I>,
         to: &Sender<Found>,
     ) -> PoolShare {
-        let began = Instant::now();
+        let mut began = None;
         let mut share = PoolShare {
             device: self.backend.device_info().name.clone(),
             haystacks: 0,
@@ -207,80 +301,85 @@ impl Member {
             fault: self.backend.device().alive().err(),
         };
         let mut scratch = ScanScratch::default();
-        let mut in_flight: VecDeque<(Numbered<&[u8]>, Ticket)> = VecDeque::new();
+        let mut in_flight: VecDeque<(Numbered<Job>, Ticket)> = VecDeque::new();
         while share.fault.is_none() {
             let has_room = in_flight.len() < self.session.scans_in_flight();
             let next = if has_room { queue.next() } else { Next::Later };
-            let (scanned, result) = match (next, in_flight.is_empty()) {
-                (Next::Item(item), _) => match self.session.submit(&self.backend, item.item) {
-                    Ok(ticket) => {
-                        in_flight.push_back((item, ticket));
-                        continue;
+            let (scanned, done) = match (next, in_flight.is_empty()) {
+                (Next::Item(job), _) => {
+                    began.get_or_insert_with(Instant::now);
+                    let Job { haystack, range } = job.item;
+                    let haystack = haystack.into();
+                    match Ticket::begin(&self.session, &self.backend, haystack, range, &[], &[]) {
+                        Ok(ticket) => {
+                            in_flight.push_back((job, ticket));
+                            continue;
+                        }
+                        Err(error) => (job, Err(error)),
                     }
-                    Err(error) => (item, Err(error)),
-                },
+                }
                 (Next::Later, true) => {
                     queue.wait();
                     continue;
                 }
                 (Next::End, true) => break,
                 (_, false) => {
-                    let (item, ticket) = in_flight.pop_front().expect("something is in flight");
+                    let (job, ticket) = in_flight.pop_front().expect("something is in flight");
                     let mut matches = Vec::new();
-                    (item, ticket.wait_into(&mut matches, &mut scratch).map(|_| matches))
+                    scratch.carried.clear();
+                    let done = ticket.finish(&mut matches, &mut scratch).map(|(_, undecided)| {
+                        Done { matches, undecided, carried: scratch.carried.clone() }
+                    });
+                    (job, done)
                 }
             };
-            if let Err(ScanError::Backend(fault)) = result {
-                share.fault = Some(fault);
-                let rest = in_flight.drain(..).map(|(item, _)| item);
-                queue.give_back([scanned].into_iter().chain(rest));
-                break;
+            if let Err(ScanError::Backend(fault)) = &done {
+                share.fault = Some(fault.clone());
+                let mut rest: Vec<_> = in_flight.drain(..).map(|(job, _)| job).collect();
+                let is_slow = matches!(fault, BackendError::Timeout { .. });
+                if !is_slow || !scanned.was_slow {
+                    rest.insert(0, Numbered { was_slow: is_slow, ..scanned });
+                    queue.give_back(rest);
+                    break;
+                }
+                // It is not the devices' fault.
+                queue.give_back(rest);
             }
-            share.haystacks += 1;
-            share.bytes += scanned.item.len() as u64;
-            share.busy = began.elapsed();
+            if done.is_ok() {
+                share.haystacks += 1;
+                share.bytes += scanned.item.haystack.len() as u64;
+                share.busy = began.map_or(Duration::ZERO, |began: Instant| began.elapsed());
+            }
             // Nobody may be left to hear it.
-            let _ = to.send(Found { number: scanned.number, matches: result });
+            let _ = to.send(Found { number: scanned.number, done });
             queue.done();
         }
         share
     }
 }
 
-/// Tells what has been found, as it comes or as haystacks were given.
+/// Tells what has been done, as it comes or as jobs were given, until that fails.
 fn tell<I: Iterator>(
     from: &Receiver<Found>,
     order: PoolOrder,
     queue: &Queue<I>,
-    on_result: &mut impl FnMut(u64, Result<&[Match], ScanError>),
-) {
+    on_done: &mut impl FnMut(u64, Result<Done, ScanError>) -> Result<(), ScanError>,
+) -> Result<(), ScanError> {
     let mut early = BTreeMap::new();
     let mut next = 0;
-    let mut tell = |number, matches: Result<Vec<Match>, ScanError>| match matches {
-        Ok(matches) => on_result(number, Ok(&matches)),
-        Err(error) => on_result(number, Err(error)),
-    };
-    for Found { number, matches } in from {
+    for Found { number, done } in from {
         if order == PoolOrder::AsFinished {
-            tell(number, matches);
+            on_done(number, done)?;
+            next += 1;
+            queue.pass_on(next);
             continue;
         }
-        early.insert(number, matches);
-        while let Some(matches) = early.remove(&next) {
-            tell(next, matches);
+        early.insert(number, done);
+        while let Some(done) = early.remove(&next) {
+            on_done(next, done)?;
             next += 1;
+            queue.pass_on(next);
         }
-        queue.pass_on(next);
     }
-    // Where devices were lost with haystacks that nobody scanned, others behind them were.
-    early.into_iter().for_each(|(number, matches)| tell(number, matches));
-}
-
-/// Closes a queue when it goes.
-struct Closing<'q, I: Iterator>(&'q Queue<I>);
-
-impl<I: Iterator> Drop for Closing<'_, I> {
-    fn drop(&mut self) {
-        self.0.close();
-    }
+    Ok(())
 }

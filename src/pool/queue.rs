@@ -7,24 +7,29 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 pub(super) struct Numbered<T> {
     pub(super) number: u64,
     pub(super) item: T,
+    /// Whether a device has not answered in time while it had it.
+    pub(super) was_slow: bool,
 }
 
-/// Items that come from an iterator, and those that have come back from a device that was lost.
+/// Items that come from an iterator, and those that have come back from a device that was at fault.
 pub(super) struct Queue<I: Iterator> {
-    state: Mutex<State<I>>,
+    /// Locked by whoever asks for an item, which may take a while.
+    items: Mutex<I>,
+    state: Mutex<State<I::Item>>,
     changed: Condvar,
     /// Items that may be ahead of those whose results have been passed on.
     most_ahead: u64,
 }
 
-struct State<I: Iterator> {
-    items: I,
-    /// Whether the iterator has come to its end.
+struct State<T> {
+    /// Whether somebody is asking for an item.
+    is_asked: bool,
+    /// Whether there are none left.
     is_at_end: bool,
-    returned: VecDeque<Numbered<I::Item>>,
+    returned: VecDeque<Numbered<T>>,
     /// Items that were taken from the iterator.
     taken: u64,
-    /// Items before this one are done with, by those who take the results.
+    /// Items whose results have been passed on.
     passed_on: u64,
     /// Items that a device has, and whose results nobody has yet.
     out: usize,
@@ -34,7 +39,7 @@ struct State<I: Iterator> {
 /// What there is for a device to do.
 pub(super) enum Next<T> {
     Item(Numbered<T>),
-    /// Nothing now: something may come back.
+    /// Nothing now: something may come, or come back.
     Later,
     /// Nothing any more.
     End,
@@ -43,7 +48,7 @@ pub(super) enum Next<T> {
 impl<I: Iterator> Queue<I> {
     pub(super) fn new(items: I, most_ahead: u64) -> Queue<I> {
         let state = State {
-            items,
+            is_asked: false,
             is_at_end: false,
             returned: VecDeque::new(),
             taken: 0,
@@ -51,7 +56,8 @@ impl<I: Iterator> Queue<I> {
             out: 0,
             is_closed: false,
         };
-        Queue { state: Mutex::new(state), changed: Condvar::new(), most_ahead }
+        let (items, state) = (Mutex::new(items), Mutex::new(state));
+        Queue { items, state, changed: Condvar::new(), most_ahead }
     }
 
     /// The next item, if there is one and not too many are ahead of what has been passed on.
@@ -64,20 +70,35 @@ impl<I: Iterator> Queue<I> {
             state.out += 1;
             return Next::Item(item);
         }
-        if self.is_held_up(&state) {
+        if state.is_at_end && state.out == 0 {
+            return Next::End;
+        }
+        if state.is_at_end || self.is_held_up(&state) {
             return Next::Later;
         }
-        if !state.is_at_end {
-            if let Some(item) = state.items.next() {
+        state.is_asked = true;
+        drop(state);
+        // If the iterator panics, nothing more is given out, and nobody waits for it.
+        let closing = Closing(self);
+        let item = self.items.lock().unwrap_or_else(PoisonError::into_inner).next();
+        std::mem::forget(closing);
+        let mut state = self.lock();
+        state.is_asked = false;
+        let next = match item {
+            Some(item) => {
                 let number = state.taken;
                 state.taken += 1;
                 state.out += 1;
-                return Next::Item(Numbered { number, item });
+                Next::Item(Numbered { number, item, was_slow: false })
             }
-            state.is_at_end = true;
-            self.changed.notify_all();
-        }
-        if state.out > 0 { Next::Later } else { Next::End }
+            None => {
+                state.is_at_end = true;
+                if state.out > 0 { Next::Later } else { Next::End }
+            }
+        };
+        drop(state);
+        self.changed.notify_all();
+        next
     }
 
     /// Waits until something may have changed for a device that has nothing to do.
@@ -91,8 +112,9 @@ impl<I: Iterator> Queue<I> {
         }
     }
 
-    fn is_held_up(&self, state: &State<I>) -> bool {
-        !state.is_at_end && state.taken - state.passed_on >= self.most_ahead
+    fn is_held_up(&self, state: &State<I::Item>) -> bool {
+        let is_ahead = state.taken - state.passed_on >= self.most_ahead;
+        !state.is_at_end && (state.is_asked || is_ahead)
     }
 
     /// Takes note that an item has been scanned.
@@ -102,43 +124,47 @@ impl<I: Iterator> Queue<I> {
     }
 
     /// Takes items back that have not been scanned.
-    pub(super) fn give_back(&self, items: impl Iterator<Item = Numbered<I::Item>>) {
+    pub(super) fn give_back(&self, items: Vec<Numbered<I::Item>>) {
         let mut state = self.lock();
-        for item in items {
-            state.out -= 1;
-            state.returned.push_back(item);
-        }
+        state.out -= items.len();
+        state.returned.extend(items);
         drop(state);
         self.changed.notify_all();
     }
 
-    /// Takes note that the results of all items before `number` have been passed on.
-    pub(super) fn pass_on(&self, number: u64) {
-        self.lock().passed_on = number;
+    /// Takes note that the results of so many items have been passed on: in order, of the first ones.
+    pub(super) fn pass_on(&self, count: u64) {
+        self.lock().passed_on = count;
         self.changed.notify_all();
     }
 
     /// Gives nothing out any more.
-    pub(super) fn close(&self) {
-        self.lock().is_closed = true;
+    fn close(&self) {
+        let mut state = self.lock();
+        (state.is_closed, state.is_asked) = (true, false);
+        drop(state);
         self.changed.notify_all();
     }
 
-    /// Whether items are left that nobody has scanned.
+    /// Whether items are left that nobody has scanned, when nobody scans any more. One is asked for to tell.
     pub(super) fn has_left(&self) -> bool {
-        let mut state = self.lock();
-        if !state.returned.is_empty() || state.out > 0 {
-            return true;
-        }
-        if state.is_at_end {
-            return false;
-        }
-        let next = state.items.next();
-        state.is_at_end = next.is_none();
-        next.is_some()
+        let state = self.lock();
+        let (is_left, is_at_end) = (!state.returned.is_empty(), state.is_at_end);
+        drop(state);
+        let ask = || self.items.lock().unwrap_or_else(PoisonError::into_inner).next();
+        is_left || !is_at_end && ask().is_some()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<I>> {
+    fn lock(&self) -> MutexGuard<'_, State<I::Item>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Closes a queue when it goes.
+pub(super) struct Closing<'q, I: Iterator>(pub(super) &'q Queue<I>);
+
+impl<I: Iterator> Drop for Closing<'_, I> {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }

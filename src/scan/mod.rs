@@ -23,11 +23,11 @@ mod haystack;
 mod plan;
 mod record;
 mod request;
-mod session;
+pub(crate) mod session;
 pub(crate) mod sort;
 mod stats;
-mod stream;
-mod ticket;
+pub(crate) mod stream;
+pub(crate) mod ticket;
 pub(crate) mod tuning;
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ pub struct ScanScratch {
     pub(super) spare: Vec<Match>,
     /// Matches of a window that are decided.
     pub(super) decided: Vec<Hit>,
-    pub(super) carried: Vec<Carried>,
+    pub(crate) carried: Vec<Carried>,
     pub(super) window: Vec<u8>,
 }
 
@@ -108,9 +108,9 @@ pub struct ScanScratch {
 /// does not count.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Carried {
-    pub(super) pattern_id: u32,
+    pub(crate) pattern_id: u32,
     /// Where it ends in what matches are selected over.
-    pub(super) end: u64,
+    pub(crate) end: u64,
 }
 
 /// What to scan of a haystack.
@@ -276,7 +276,7 @@ impl ResidentRulePipeline {
     }
 
     /// Bytes before a window's end whose starts are left to the next window.
-    pub(super) fn margin(&self) -> usize {
+    pub(crate) fn margin(&self) -> usize {
         let reach = self.reach.unwrap_or(0) as usize;
         // In small windows the prefilter would leave too little.
         if reach <= self.haystack_capacity / 4 { reach } else { 0 }

@@ -18,7 +18,7 @@ use crate::shaders::layout;
 use crate::{Backend, Match};
 
 /// Bytes that look-arounds may see before or after a position.
-const CONTEXT: usize = layout::UTF8_MAX as usize;
+pub(crate) const CONTEXT: usize = layout::UTF8_MAX as usize;
 
 /// The capacity from which on each window is done with some starts, if they are decided.
 const LEAST_WINDOW: usize = 2 * CONTEXT + 1;

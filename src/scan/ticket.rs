@@ -98,7 +98,7 @@ enum Judged {
 
 impl<'a> Ticket<'a> {
     /// Submits a scan of a range of starts, but for those in what is `carried`, to begin once all of `waits` are reached.
-    pub(super) fn begin(
+    pub(crate) fn begin(
         session: &'a ResidentRulePipeline,
         backend: &Backend,
         haystack: Haystack<'a>,
@@ -172,7 +172,7 @@ impl<'a> Ticket<'a> {
 
     /// Waits for the scan's end. Where the haystack goes on elsewhere, says the first start that has to be scanned again
     /// with more of it, leaves out all that starts from there on, and leaves in `scratch` what is carried on.
-    pub(super) fn finish(
+    pub(crate) fn finish(
         mut self,
         matches: &mut Vec<Match>,
         scratch: &mut ScanScratch,
@@ -483,7 +483,7 @@ impl ResidentRulePipeline {
                         found = &scratch.decided;
                     }
                     let next_start = sink.take(found, params.end_start)?;
-                    let goes_on = next_start < range.end_start || !range.is_final;
+                    let goes_on = next_start < params.haystack_len || !range.is_final;
                     if goes_on && self.match_kind == MatchKind::LeftmostFirst {
                         let next = undecided.map_or(next_start, |undecided| undecided.start);
                         carry(&mut scratch.carried, found, range.base, next);

@@ -163,3 +163,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/EMBEDDING.md")]
 struct Embedding;
+
+/// The example for programs with a tuning profile, compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/PROFILING.md")]
+struct Profiling;

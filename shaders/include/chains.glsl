@@ -343,7 +343,8 @@ void open_reports(uint first, uint size, uint entered_from) {
     for (uint index = begin; index < end; ++index) {
         if (ahead[index] != SELECT_NONE) {
             set_suffix(first + index, ahead[index]);
-            atomicOr(control.opened, OPENED);
+            // Starts are verified again in an only pass alone.
+            atomicOr(control.opened, params.pass_count == 1u ? OPENED : OPENED_TOO_MUCH);
         }
     }
 }

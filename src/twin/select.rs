@@ -104,7 +104,9 @@ impl Buffers {
     pub(super) fn open(&mut self, params: &ScanParams, pattern_id: u32, open: Open) -> Option<u32> {
         let starts = match open {
             Open::Word(word) => {
-                self.control.opened |= layout::OPENED;
+                let is_only = params.pass_count == 1;
+                self.control.opened |=
+                    if is_only { layout::OPENED } else { layout::OPENED_TOO_MUCH };
                 return Some(word);
             }
             Open::Starts(starts) if starts.is_empty() => return None,

@@ -681,24 +681,3 @@ fn a_haystack_of_another_backend_is_refused() {
     assert!(matches!(session.staging(&backend, 11), Err(ScanError::HaystackTooLarge { .. })));
     assert_eq!(scan(&session, &backend, b"aba").len(), 2);
 }
-
-/// A report whose starts are behind what covers it, in more passes than one: nothing is verified again there, and the part is
-/// done again without direct hits. It went on for ever.
-#[test]
-fn what_reports_leave_open_in_several_passes_is_done_again() {
-    let backend = TestBackend::new();
-    let rules = rules(MatchKind::LeftmostFirst, &["(?:a+|(?:bc)+)*;", ".*;", "(?:[abc]{7})+?1"]);
-    let runs = ["abc".repeat(355), "a1".into(), "ba".repeat(319), "1bb".into(), "c b".repeat(122)];
-    let haystack = runs.concat() + "c ;";
-    let expected = rules.reference_scan(haystack.as_bytes());
-    let options = options(haystack.len(), expected.len());
-    let tight = Tuning::cramped(backend.device_info());
-    let bytes = |rules: &[Rule]| {
-        let grams = pack::Grams::of_bitmap(tight.bitmap_log2);
-        pack::pack(rules, MatchKind::LeftmostFirst, u64::MAX, grams).unwrap()[0].bytes()
-    };
-    let pass_bytes = rules.rules().chunks(1).map(bytes).max().unwrap();
-    let session = prepare(&rules, &backend, &options, &Tuning { pass_bytes, ..tight }).unwrap();
-    assert_eq!(session.pass_count(), 3);
-    assert_eq!(scan(&session, &backend, haystack.as_bytes()), expected);
-}

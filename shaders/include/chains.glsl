@@ -242,13 +242,13 @@ void select_distinct(uint first, uint size) {
     barrier();
 }
 
-// Lists starts of a pattern, which is the only pass's rule, to be verified again.
+// Lists starts of a pattern to be verified again.
 void list_starts(uint pattern_id, uint first, uint end) {
     uint most = min(params.start_capacity, MOST_VERIFIED_AGAIN);
     end = min(end, end_start());
     uint wanted = end - min(first, end);
     // The counter cannot wrap: each invocation adds to it once more at most after it has passed what there may be.
-    if (params.pass_count != 1u || wanted > most || control.start_count > most) {
+    if (wanted > most || control.start_count > most) {
         atomicOr(control.opened, OPENED_TOO_MUCH);
         return;
     }
@@ -343,8 +343,7 @@ void open_reports(uint first, uint size, uint entered_from) {
     for (uint index = begin; index < end; ++index) {
         if (ahead[index] != SELECT_NONE) {
             set_suffix(first + index, ahead[index]);
-            // Starts are verified again in an only pass alone.
-            atomicOr(control.opened, params.pass_count == 1u ? OPENED : OPENED_TOO_MUCH);
+            atomicOr(control.opened, OPENED);
         }
     }
 }

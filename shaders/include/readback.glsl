@@ -58,7 +58,8 @@ uint selected_of(uint opened) {
     if (opened == 0u) {
         return SELECTED_ALL;
     }
-    bool goes_on = (opened & OPENED_TOO_MUCH) == 0u && control.verified_again < MOST_AGAIN;
+    // Starts are verified again in an only pass alone.
+    bool goes_on = params.pass_count == 1u && (opened & OPENED_TOO_MUCH) == 0u && control.verified_again < MOST_AGAIN;
     return goes_on ? SELECTED_OPEN : SELECTED_UNTOLD;
 }
 

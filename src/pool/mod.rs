@@ -167,16 +167,9 @@ impl DevicePool {
         I::IntoIter: Send,
     {
         let whole = |haystack: &'h [u8]| {
-            let range = Range {
-                first_start: 0,
-                // What is longer than any session takes is refused as such.
-                end_start: u32::try_from(haystack.len()).unwrap_or(u32::MAX),
-                is_final: true,
-                max_scan_bytes: u32::MAX,
-                base: 0,
-                slots: None,
-            };
-            Job { haystack, range }
+            // What is longer than any session takes is refused as such.
+            let len = u32::try_from(haystack.len()).unwrap_or(u32::MAX);
+            Job { haystack, range: Range::whole(len, u32::MAX) }
         };
         self.run(haystacks.into_iter().map(whole), order, |number, done| {
             match done {
@@ -219,10 +212,9 @@ impl DevicePool {
     ) -> Result<PoolReport, StreamError> {
         let of_stream = |error| StreamError { error, scanned: 0 };
         let first = self.members.first().ok_or_else(|| of_stream(BackendError::NoDevice.into()))?;
-        let windows = || Windows::new(haystack, &first.session, max_scan_bytes);
-        let (dealt, chained) = (windows().map_err(of_stream)?, windows().map_err(of_stream)?);
-        let mut chain = Chain::new(chained);
-        let report = self.run(dealt, PoolOrder::AsGiven, |_, done| {
+        let windows = Windows::new(haystack, &first.session, max_scan_bytes).map_err(of_stream)?;
+        let mut chain = Chain::new(windows.clone());
+        let report = self.run(windows, PoolOrder::AsGiven, |_, done| {
             chain.add(done, &self.members, &mut on_match)
         });
         report.map_err(|error| StreamError { error, scanned: chain.scanned() })

@@ -25,7 +25,17 @@ fn backends<const N: usize>() -> [TestBackend; N] {
 }
 
 fn pool(rules: &RulePipeline, backends: &[TestBackend]) -> DevicePool {
-    let options = SessionOptions::new(1 << 10, 20).scans_in_flight(Some(2));
+    pool_for(rules, backends, [1 << 10, 20], 2)
+}
+
+/// With a capacity, so many matches at most, and so many scans in flight on each device.
+fn pool_for(
+    rules: &RulePipeline,
+    backends: &[TestBackend],
+    [capacity, max_matches]: [usize; 2],
+    in_flight: usize,
+) -> DevicePool {
+    let options = SessionOptions::new(capacity, max_matches).scans_in_flight(Some(in_flight));
     let backends = backends.iter().map(|backend| Backend::clone(backend)).collect();
     DevicePool::new(rules, backends, &options).unwrap()
 }
@@ -278,9 +288,7 @@ fn a_large_haystack_is_scanned_in_windows_as_a_stream_is() {
         let rules = RulePipeline::with_options(&LONG, options).unwrap();
         for (seed, capacity) in [(1, 100), (2, 128), (3, 257)] {
             let haystack = large(seed, 4000);
-            let options = SessionOptions::new(capacity, 2000).scans_in_flight(Some(2));
-            let devices = backends.iter().map(|backend| Backend::clone(backend)).collect();
-            let mut pool = DevicePool::new(&rules, devices, &options).unwrap();
+            let mut pool = pool_for(&rules, &backends, [capacity, 2000], 2);
             let mut found = Vec::new();
             let report = pool.scan_large(&haystack, u32::MAX, |one| found.push(one)).unwrap();
             assert!(report.devices.iter().map(|one| one.haystacks).sum::<u64>() > 10);
@@ -313,9 +321,7 @@ fn a_large_haystack_is_scanned_in_windows_as_a_stream_is() {
 fn a_large_haystack_survives_the_loss_of_a_device() {
     let rules = RulePipeline::new(&LONG).unwrap();
     let backends = backends::<2>();
-    let options = SessionOptions::new(128, 1000).scans_in_flight(Some(2));
-    let devices = backends.iter().map(|backend| Backend::clone(backend)).collect();
-    let mut pool = DevicePool::new(&rules, devices, &options).unwrap();
+    let mut pool = pool_for(&rules, &backends, [128, 1000], 2);
     let haystack = large(4, 6000);
     let mut found = Vec::new();
     let report = pool.scan_large(&haystack, u32::MAX, |one| {
@@ -353,16 +359,14 @@ fn a_large_haystack_survives_the_loss_of_a_device() {
 fn what_windows_cannot_hold_is_an_error() {
     let rules = RulePipeline::new(&["x[^y]*y", "a"]).unwrap();
     let backends = backends::<2>();
-    let devices: Vec<Backend> = backends.iter().map(|backend| Backend::clone(backend)).collect();
     let haystack = [&b"a ".repeat(40)[..], b"x", &b"-".repeat(300), b"y a"].concat();
-    let options = |capacity| SessionOptions::new(capacity, 100).scans_in_flight(Some(1));
-    let mut pool = DevicePool::new(&rules, devices.clone(), &options(64)).unwrap();
+    let mut pool = pool_for(&rules, &backends, [64, 100], 1);
     let mut count = 0;
     let error = pool.scan_large(&haystack, u32::MAX, |_| count += 1).unwrap_err();
     assert!(matches!(error.error, ScanError::Undecided { pattern_id: 0, start: 80, capacity: 64 }));
     assert!(error.scanned == 80 && count == 40, "{error:?}");
     pool.free().unwrap();
-    let mut pool = DevicePool::new(&rules, devices, &options(8)).unwrap();
+    let mut pool = pool_for(&rules, &backends, [8, 100], 1);
     let error = pool.scan_large(&haystack, u32::MAX, |_| ()).unwrap_err();
     assert!(matches!(error.error, ScanError::WindowTooSmall { capacity: 8, .. }), "{error:?}");
     pool.free().unwrap();

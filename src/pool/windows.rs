@@ -12,6 +12,7 @@ use crate::scan::ticket::Ticket;
 use crate::{BackendError, ResidentRulePipeline, ScanError, StreamMatch};
 
 /// Where windows begin and end, by the capacity of a session.
+#[derive(Clone)]
 pub(super) struct Windows<'h> {
     haystack: &'h [u8],
     capacity: usize,

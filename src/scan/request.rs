@@ -107,14 +107,7 @@ impl ResidentRulePipeline {
         waits: &[RawSemaphore],
     ) -> Result<Ticket<'a>, ScanError> {
         self.check(backend, haystack.len())?;
-        let range = Range {
-            first_start: 0,
-            end_start: narrow(haystack.len()),
-            is_final: true,
-            max_scan_bytes,
-            base: 0,
-            slots: None,
-        };
+        let range = Range::whole(narrow(haystack.len()), max_scan_bytes);
         Ticket::begin(self, backend, haystack, range, &[], waits)
     }
 

@@ -126,6 +126,14 @@ pub(crate) struct Range {
     pub(crate) slots: Option<Slots>,
 }
 
+impl Range {
+    /// All starts of a haystack that ends with its `len` bytes.
+    pub(crate) fn whole(len: u32, max_scan_bytes: u32) -> Range {
+        let (is_final, base) = (true, 0);
+        Range { first_start: 0, end_start: len, is_final, max_scan_bytes, base, slots: None }
+    }
+}
+
 /// A run of the ring's slots.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slots {

@@ -377,14 +377,7 @@ impl ResidentRulePipeline {
 
     /// The parameters of a scan that is tried once, of a haystack that ends with its `haystack_len` bytes.
     pub(super) fn recorded_params(&self, haystack_len: usize, max_scan_bytes: u32) -> ScanParams {
-        let range = Range {
-            first_start: 0,
-            end_start: narrow(haystack_len),
-            is_final: true,
-            max_scan_bytes,
-            base: 0,
-            slots: None,
-        };
+        let range = Range::whole(narrow(haystack_len), max_scan_bytes);
         let params = self.params_of(haystack_len, range);
         self.part_params(&params, &self.whole_part(haystack_len, range), range)
     }

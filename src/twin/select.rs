@@ -51,7 +51,7 @@ pub(crate) fn select(
         }
         starts
     };
-    let selected = buffers.selected();
+    let selected = buffers.selected(params);
     buffers.control.selected = selected;
     if selected != layout::SELECTED_ALL {
         return Some((ReadbackHeader { selected, ..header }, Vec::new()));
@@ -104,9 +104,7 @@ impl Buffers {
     pub(super) fn open(&mut self, params: &ScanParams, pattern_id: u32, open: Open) -> Option<u32> {
         let starts = match open {
             Open::Word(word) => {
-                let is_only = params.pass_count == 1;
-                self.control.opened |=
-                    if is_only { layout::OPENED } else { layout::OPENED_TOO_MUCH };
+                self.control.opened |= layout::OPENED;
                 return Some(word);
             }
             Open::Starts(starts) if starts.is_empty() => return None,
@@ -115,7 +113,7 @@ impl Buffers {
         let most = params.start_capacity.min(layout::MOST_VERIFIED_AGAIN);
         let at = self.control.start_count;
         let wanted = starts.len() as u32;
-        if params.pass_count != 1 || wanted > most || at > most {
+        if wanted > most || at > most {
             self.control.opened |= layout::OPENED_TOO_MUCH;
             return None;
         }
@@ -132,8 +130,10 @@ impl Buffers {
     }
 
     /// What has been selected, by what hits have left open: `SELECTED_*`.
-    pub(super) fn selected(&self) -> u32 {
-        let goes_on = self.control.opened & layout::OPENED_TOO_MUCH == 0
+    pub(super) fn selected(&self, params: &ScanParams) -> u32 {
+        // Starts are verified again in an only pass alone.
+        let goes_on = params.pass_count == 1
+            && self.control.opened & layout::OPENED_TOO_MUCH == 0
             && self.control.verified_again < layout::MOST_AGAIN;
         match self.control.opened {
             0 => layout::SELECTED_ALL,

@@ -146,7 +146,7 @@ pub(crate) fn write_matches(
     buffers: &mut Buffers,
     params: &ScanParams,
 ) -> (ReadbackHeader, Vec<Hit>) {
-    let selected = buffers.selected();
+    let selected = buffers.selected(params);
     let header = ReadbackHeader {
         pass: params.pass_count,
         hit_count: buffers.control.many,

@@ -96,6 +96,11 @@ impl RulesFile {
         fault(&self.path, rule.map(|rule| rule.line), reason)
     }
 
+    /// The rules' texts.
+    pub fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(|rule| &*rule.pattern)
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }

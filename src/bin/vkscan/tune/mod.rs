@@ -44,7 +44,7 @@ use statistics::Interval;
 pub fn run(args: &TuneArgs) -> Result<Status, Box<dyn Error>> {
     let rules = RulesFile::read(&args.rules)?;
     let pipeline = rules.compile(MatchKind::default())?;
-    let haystack = haystack(args)?;
+    let haystack = haystack(args, &rules)?;
     let options = args.open.backend_options();
     let backend = Backend::new(&options).map_err(|error| errors::backend(&error))?;
     let info = backend.device_info().clone();
@@ -143,11 +143,10 @@ fn hash(of: impl Hash) -> u64 {
     hasher.finish()
 }
 
-fn haystack(args: &TuneArgs) -> Result<Vec<u8>, String> {
+fn haystack(args: &TuneArgs, rules: &RulesFile) -> Result<Vec<u8>, String> {
     let bytes = args.bytes as usize;
     let Some(path) = &args.haystack else {
-        let rules = std::fs::read(&args.rules.rules).unwrap_or_default();
-        return Ok(words::haystack(&String::from_utf8_lossy(&rules), bytes));
+        return Ok(words::haystack(rules.patterns(), bytes));
     };
     let mut haystack = Vec::new();
     let read = File::open(path)

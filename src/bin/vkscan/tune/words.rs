@@ -3,15 +3,15 @@
 use fastrand::Rng;
 
 /// Words in random order: of the rules' own text, so that some rules look twice at them, and others.
-pub fn haystack(rules: &str, bytes: usize) -> Vec<u8> {
+pub fn haystack<'r>(patterns: impl Iterator<Item = &'r str>, bytes: usize) -> Vec<u8> {
     const LONGEST: usize = 12;
     /// One word in so many is of the rules.
     const OF_RULES: usize = 16;
     const LINE: usize = 12;
 
     let mut rng = Rng::with_seed(1);
-    let own: Vec<&str> = rules.split(|char: char| !char.is_alphanumeric()).collect();
-    let own: Vec<&str> = own.into_iter().filter(|word| word.len() > 2).collect();
+    let own = patterns.flat_map(|pattern| pattern.split(|char: char| !char.is_alphanumeric()));
+    let own: Vec<&str> = own.filter(|word| word.len() > 2).collect();
     let mut text = Vec::with_capacity(bytes + LONGEST);
     while text.len() < bytes {
         match rng.choice(&own) {

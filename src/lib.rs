@@ -55,7 +55,8 @@
 //!   - What is in flight: [`RingPublished`], [`RingPublishedBatch`].
 //!   - What comes out: [`RingItemMatches`], or [`RingResults`] of [`RingItemResult`]s, to be used again.
 //! - Several devices: a [`DevicePool`] scans on whichever is free, in a [`PoolOrder`], and tells each one's [`PoolShare`]
-//!   ([`PoolReport`]).
+//!   ([`PoolReport`]); what is larger than a session it takes from a [`WindowSource`]. A [`RingPool`] does the same for many
+//!   small haystacks.
 //! - Parameters: a [`Tuning`] of a session has every [`TuningParameter`], and a [`TuningProfile`] keeps what was measured to be
 //!   good.
 //! - Statistics: [`ScanStats`] of a scan, [`StageTimes`] of its stages, [`RingStats`] of items, and
@@ -124,7 +125,7 @@ extern crate self as vkscan;
 
 pub use ceilings::Ceilings;
 pub use matches::{Match, MatchKind};
-pub use pool::{DevicePool, PoolOrder, PoolReport, PoolShare};
+pub use pool::{DevicePool, PoolOrder, PoolReport, PoolShare, RingPool, WindowSource};
 pub use ring::{
     MegakernelSession, MegakernelSessionConfig, RingBatch, RingError, RingItem, RingItemBytes,
     RingItemError, RingItemMatches, RingItemResult, RingNotPublished, RingObservable,

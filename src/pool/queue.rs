@@ -123,11 +123,11 @@ impl<I: Iterator> Queue<I> {
         self.changed.notify_all();
     }
 
-    /// Takes items back that have not been scanned.
-    pub(super) fn give_back(&self, items: Vec<Numbered<I::Item>>) {
+    /// Takes an item back that has not been scanned.
+    pub(super) fn give_back(&self, item: Numbered<I::Item>) {
         let mut state = self.lock();
-        state.out -= items.len();
-        state.returned.extend(items);
+        state.out -= 1;
+        state.returned.push_back(item);
         drop(state);
         self.changed.notify_all();
     }

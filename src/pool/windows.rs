@@ -4,90 +4,177 @@
 //! in, and something was found inside of it by the same rule, the window is scanned again behind that match, as a stream is
 //! (`scan/stream.rs`). So are starts that a window could not decide.
 
-use super::{Done, Job, Member};
+use std::borrow::Cow;
+use std::io;
+use std::ops::Range as Bytes;
+
+use super::lanes::Job;
+use super::{Done, Member};
 use crate::narrow::narrow;
 use crate::scan::session::{Carried, Range, ScanScratch};
 use crate::scan::stream::CONTEXT;
-use crate::scan::ticket::Ticket;
 use crate::{BackendError, ResidentRulePipeline, ScanError, StreamMatch};
+
+/// Where a haystack is that [`DevicePool::scan_large`](super::DevicePool::scan_large) looks through: bytes in memory, or
+/// something that can be read at any place by several threads at once, such as a file.
+///
+/// # Examples
+///
+/// ```
+/// use std::borrow::Cow;
+/// use std::fs::File;
+/// use std::io;
+/// use std::ops::Range;
+///
+/// use vkscan::WindowSource;
+///
+/// /// A file as long as it was when it was opened.
+/// struct Opened {
+///     file: File,
+///     bytes: u64,
+/// }
+///
+/// # #[cfg(unix)]
+/// impl WindowSource for Opened {
+///     fn bytes(&self) -> u64 {
+///         self.bytes
+///     }
+///
+///     fn read(&self, range: Range<u64>) -> io::Result<Cow<'_, [u8]>> {
+///         use std::os::unix::fs::FileExt;
+///
+///         let mut bytes = vec![0; (range.end - range.start) as usize];
+///         self.file.read_exact_at(&mut bytes, range.start)?;
+///         Ok(bytes.into())
+///     }
+/// }
+/// ```
+pub trait WindowSource: Sync {
+    /// Length, in bytes; always the same.
+    fn bytes(&self) -> u64;
+
+    /// The bytes of a range, which is within these: no more of them than the capacity of the sessions. They may be read more
+    /// than once.
+    ///
+    /// # Errors
+    ///
+    /// What keeps them from being read, which is the error of the scan then.
+    fn read(&self, range: Bytes<u64>) -> io::Result<Cow<'_, [u8]>>;
+}
+
+impl WindowSource for [u8] {
+    fn bytes(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn read(&self, range: Bytes<u64>) -> io::Result<Cow<'_, [u8]>> {
+        Ok(Cow::Borrowed(&self[narrow(range.start)..narrow(range.end)]))
+    }
+}
+
+/// Starts that are looked at together, and the bytes that this takes.
+#[derive(Clone, Copy)]
+pub(super) struct Window {
+    pub(super) range: Range,
+    last: u64,
+}
+
+impl Window {
+    pub(super) fn bytes(&self) -> Bytes<u64> {
+        self.range.base..self.last
+    }
+
+    /// Behind the last start.
+    fn end(&self) -> u64 {
+        self.range.base + u64::from(self.range.end_start)
+    }
+}
+
+impl Job for Window {
+    fn size(&self) -> [u64; 2] {
+        [1, self.last - self.range.base]
+    }
+}
 
 /// Where windows begin and end, by the capacity of a session.
 #[derive(Clone)]
-pub(super) struct Windows<'h> {
-    haystack: &'h [u8],
+pub(super) struct Windows {
+    /// Of the haystack.
+    bytes: u64,
     capacity: usize,
     /// Bytes at a window's end whose starts are left to the next one.
-    margin: usize,
+    margin: u64,
     max_scan_bytes: u32,
     /// Where the next one begins.
-    next: usize,
+    next: u64,
 }
 
-impl<'h> Windows<'h> {
+impl Windows {
     /// All windows of a haystack, of a session that takes some starts at a time.
     pub(super) fn new(
-        haystack: &'h [u8],
+        bytes: u64,
         session: &ResidentRulePipeline,
         max_scan_bytes: u32,
-    ) -> Result<Windows<'h>, ScanError> {
+    ) -> Result<Windows, ScanError> {
         let capacity = session.haystack_capacity();
         let margin = CONTEXT.max(session.margin());
         let least = CONTEXT + margin + 1;
-        if capacity < least && haystack.len() > capacity {
+        if capacity < least && bytes > capacity as u64 {
             return Err(ScanError::WindowTooSmall { capacity, least });
         }
-        Ok(Windows { haystack, capacity, margin, max_scan_bytes, next: 0 })
+        Ok(Windows { bytes, capacity, margin: margin as u64, max_scan_bytes, next: 0 })
     }
 
-    /// The window of the starts from `begin` on, as far as it goes, and where that is.
-    pub(super) fn at(&self, begin: usize) -> (Job<'h>, usize) {
-        let first = begin.saturating_sub(CONTEXT);
-        let last = self.haystack.len().min(first + self.capacity);
-        let is_final = last == self.haystack.len();
+    /// The window of the starts from `begin` on, as far as it goes.
+    fn at(&self, begin: u64) -> Window {
+        let first = begin.saturating_sub(CONTEXT as u64);
+        let last = self.bytes.min(first + self.capacity as u64);
+        let is_final = last == self.bytes;
         let end = if is_final { last } else { last - self.margin };
         let range = Range {
             first_start: narrow(begin - first),
             end_start: narrow(end - first),
             is_final,
             max_scan_bytes: self.max_scan_bytes,
-            base: first as u64,
+            base: first,
             slots: None,
         };
-        (Job { haystack: &self.haystack[first..last], range }, end)
+        Window { range, last }
     }
 }
 
-impl<'h> Iterator for Windows<'h> {
-    type Item = Job<'h>;
+impl Iterator for Windows {
+    type Item = Window;
 
-    fn next(&mut self) -> Option<Job<'h>> {
-        if self.next >= self.haystack.len() {
+    fn next(&mut self) -> Option<Window> {
+        if self.next >= self.bytes {
             return None;
         }
-        let (job, end) = self.at(self.next);
-        self.next = end;
-        Some(job)
+        let window = self.at(self.next);
+        self.next = window.end();
+        Some(window)
     }
 }
 
 /// Puts the windows of a haystack together, in their order.
-pub(super) struct Chain<'h> {
+pub(super) struct Chain<'h, S: ?Sized> {
+    haystack: &'h S,
     /// As they were dealt out.
-    windows: Windows<'h>,
+    windows: Windows,
     /// Starts before this one are done with.
-    scanned: usize,
+    scanned: u64,
     /// What reaches beyond it.
     carried: Vec<Carried>,
 }
 
-impl<'h> Chain<'h> {
-    pub(super) fn new(windows: Windows<'h>) -> Chain<'h> {
-        Chain { windows, scanned: 0, carried: Vec::new() }
+impl<'h, S: WindowSource + ?Sized> Chain<'h, S> {
+    pub(super) fn new(haystack: &'h S, windows: Windows) -> Chain<'h, S> {
+        Chain { haystack, windows, scanned: 0, carried: Vec::new() }
     }
 
     /// All starts before this one are done with, and told.
     pub(super) fn scanned(&self) -> u64 {
-        self.scanned as u64
+        self.scanned
     }
 
     /// Tells the matches of the next window, which was scanned by itself.
@@ -95,20 +182,21 @@ impl<'h> Chain<'h> {
         &mut self,
         alone: Result<Done, ScanError>,
         members: &[Member],
-        on_match: &mut impl FnMut(StreamMatch),
+        on_matches: &mut impl FnMut(&[StreamMatch]),
     ) -> Result<(), ScanError> {
-        let (Job { range, .. }, end) = self.windows.at(self.scanned);
+        let window = self.windows.at(self.scanned);
+        let (range, end) = (window.range, window.end());
         if let Some(done) = self.if_right(alone, range.base)? {
-            tell(&done, range.base, on_match);
+            tell(&done, range.base, on_matches);
             self.scanned = match done.undecided {
-                Some(undecided) => narrow::<_, usize>(range.base) + undecided.start as usize,
+                Some(undecided) => range.base + u64::from(undecided.start),
                 None => end,
             };
-            self.carried.retain(|carried| carried.end > self.scanned as u64);
+            self.carried.retain(|carried| carried.end > self.scanned);
             self.carried.extend(done.carried);
         }
         while self.scanned < end {
-            self.scan_on(end, members, on_match)?;
+            self.scan_on(end, members, on_matches)?;
         }
         Ok(())
     }
@@ -140,25 +228,17 @@ impl<'h> Chain<'h> {
     /// Scans starts that are open, up to `end`, or as many of them as a window holds, on a device that can.
     fn scan_on(
         &mut self,
-        end: usize,
+        end: u64,
         members: &[Member],
-        on_match: &mut impl FnMut(StreamMatch),
+        on_matches: &mut impl FnMut(&[StreamMatch]),
     ) -> Result<(), ScanError> {
-        let (Job { haystack, mut range }, reach) = self.windows.at(self.scanned);
-        let end = end.min(reach);
-        range.end_start = narrow(end as u64 - range.base);
-        let scan = |Member { session, backend }: &Member| {
-            let mut scratch = ScanScratch::default();
-            scratch.carried.clone_from(&self.carried);
-            let carried = &self.carried;
-            let ticket = Ticket::begin(session, backend, haystack.into(), range, carried, &[])?;
-            let mut matches = Vec::new();
-            let (_, undecided) = ticket.finish(&mut matches, &mut scratch)?;
-            Ok(Done { matches, undecided, carried: scratch.carried })
-        };
+        let mut window = self.windows.at(self.scanned);
+        let end = end.min(window.end());
+        window.range.end_start = narrow(end - window.range.base);
+        let (range, bytes) = (window.range, self.haystack.read(window.bytes())?);
         let mut scanned = Err(BackendError::NoDevice.into());
         for member in members.iter().filter(|member| !member.backend.is_lost()) {
-            scanned = scan(member);
+            scanned = member.scan(&bytes, range, &self.carried, &mut ScanScratch::default());
             if !matches!(scanned, Err(ScanError::Backend(_))) {
                 break;
             }
@@ -166,7 +246,7 @@ impl<'h> Chain<'h> {
         let done = scanned?;
         let next = match done.undecided {
             Some(undecided) if undecided.start > range.first_start => {
-                narrow::<_, usize>(range.base) + undecided.start as usize
+                range.base + u64::from(undecided.start)
             }
             Some(undecided) => {
                 let (pattern_id, capacity) = (undecided.pattern_id, self.windows.capacity);
@@ -175,18 +255,17 @@ impl<'h> Chain<'h> {
             }
             None => end,
         };
-        tell(&done, range.base, on_match);
+        tell(&done, range.base, on_matches);
         (self.scanned, self.carried) = (next, done.carried);
         Ok(())
     }
 }
 
-fn tell(done: &Done, base: u64, on_match: &mut impl FnMut(StreamMatch)) {
-    for found in &done.matches {
-        on_match(StreamMatch {
-            pattern_id: found.pattern_id,
-            start: base + u64::from(found.start),
-            end: base + u64::from(found.end),
-        });
-    }
+fn tell(done: &Done, base: u64, on_matches: &mut impl FnMut(&[StreamMatch])) {
+    let matches = done.matches.iter().map(|found| StreamMatch {
+        pattern_id: found.pattern_id,
+        start: base + u64::from(found.start),
+        end: base + u64::from(found.end),
+    });
+    on_matches(&matches.collect::<Vec<_>>());
 }

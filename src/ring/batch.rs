@@ -67,14 +67,14 @@ pub(super) struct Packed {
 }
 
 /// Where an item of so many bytes is packed behind what ends at `end`, or at the beginning.
-pub(super) fn place(end: Option<usize>, len: usize) -> Range<usize> {
+pub(crate) fn place(end: Option<usize>, len: usize) -> Range<usize> {
     let begin = end.map_or(0, packed_len);
     begin..begin.saturating_add(len)
 }
 
 /// Bytes of all items that end at `end`, with the gap behind the last one; too many to fit anything where these have no
 /// number.
-pub(super) fn packed_len(end: usize) -> usize {
+pub(crate) fn packed_len(end: usize) -> usize {
     let len = end.checked_add(layout::ITEM_GAP as usize);
     len.and_then(|len| len.checked_next_multiple_of(layout::ITEM_ALIGNMENT as usize))
         .unwrap_or(usize::MAX)

@@ -85,7 +85,7 @@ const MOST_SLOTS: u32 = 1 << 20;
 
 impl MegakernelSessionConfig {
     /// The same with its slots rounded up.
-    pub(super) fn checked(self) -> Result<MegakernelSessionConfig, RingError> {
+    pub(crate) fn checked(self) -> Result<MegakernelSessionConfig, RingError> {
         let MegakernelSessionConfig { slot_count, workgroup_size_x, tenant_count, .. } = self;
         within("workgroup_size_x", workgroup_size_x.into(), [1, MOST_SLOTS.into()])?;
         within("slot_count", slot_count.into(), [1, MOST_SLOTS.into()])?;
@@ -104,12 +104,12 @@ impl MegakernelSessionConfig {
     }
 
     /// Slots that each tenant has.
-    pub(super) fn share(&self) -> u32 {
+    pub(crate) fn share(&self) -> u32 {
         self.slot_count / self.tenant_count
     }
 
     /// Bytes of the longest item.
-    pub(super) fn most_bytes(&self) -> usize {
+    pub(crate) fn most_bytes(&self) -> usize {
         let whole = self.round_bytes - self.round_bytes % layout::ITEM_ALIGNMENT as usize;
         whole - layout::ITEM_GAP as usize
     }

@@ -73,7 +73,7 @@ impl<'a> RingItem<'a> {
 
 impl RingItemBytes<'_> {
     /// Bytes; none if a range is not inside its haystack.
-    pub(super) fn len(&self) -> Option<usize> {
+    pub(crate) fn len(&self) -> Option<usize> {
         match self {
             RingItemBytes::Host(bytes) => Some(bytes.len()),
             RingItemBytes::Resident { haystack, range } => {

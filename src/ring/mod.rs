@@ -28,6 +28,7 @@ mod tally;
 mod tests;
 
 pub use batch::RingBatch;
+pub(crate) use batch::{packed_len, place};
 pub use config::MegakernelSessionConfig;
 pub use error::{RingError, RingNotPublished};
 pub use item::{

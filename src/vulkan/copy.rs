@@ -13,11 +13,22 @@ pub(crate) struct ParallelCopy<'a> {
     borrowed: PhantomData<(&'a [u8], &'a mut [u8])>,
 }
 
+/// How copies are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stores {
+    /// Through the caches, in which what the device reads soon may still be.
+    Cached,
+    /// Past the caches, where the processor can: memory that is written is not read first, which much of it is not cached for
+    /// anyhow.
+    Streaming,
+}
+
 struct Pieces {
     from: NonNull<u8>,
     to: NonNull<u8>,
     len: usize,
     piece_bytes: usize,
+    stores: Stores,
     /// Pieces taken so far, and those of them that have been copied.
     taken: AtomicUsize,
     copied: AtomicUsize,
@@ -31,12 +42,12 @@ unsafe impl Sync for Pieces {}
 
 impl Pieces {
     /// Pieces of a copy of `from` to the front of `to`.
-    fn new(from: &[u8], to: &mut [u8], piece_bytes: usize) -> Pieces {
+    fn new(from: &[u8], to: &mut [u8], piece_bytes: usize, stores: Stores) -> Pieces {
         assert!(from.len() <= to.len() && piece_bytes > 0);
         let len = from.len();
         let [taken, copied] = Default::default();
         let (from, to) = (NonNull::from(from).cast(), NonNull::from(to).cast());
-        Pieces { from, to, len, piece_bytes, taken, copied }
+        Pieces { from, to, len, piece_bytes, stores, taken, copied }
     }
 
     fn count(&self) -> usize {
@@ -59,16 +70,73 @@ impl Pieces {
         let size = self.piece_bytes.min(self.len - first);
         // SAFETY: both are borrowed, for this piece has yet to be copied. `to` has room for all of `from`, and nobody else
         // has this index. The two do not overlap: `to` is borrowed exclusively.
-        unsafe { self.to.add(first).copy_from_nonoverlapping(self.from.add(first), size) };
+        unsafe {
+            let (from, to) = (self.from.add(first), self.to.add(first));
+            match self.stores {
+                Stores::Cached => to.copy_from_nonoverlapping(from, size),
+                Stores::Streaming => copy_streaming(from, to, size),
+            }
+        }
         self.copied.fetch_add(1, Ordering::Release);
         Some(first..first + size)
     }
 }
 
+/// Copies with stores that go past the caches, all of which are done when it ends.
+///
+/// # Safety
+///
+/// `from` can be read and `to` be written for `len` bytes, and they do not overlap.
+#[cfg(target_arch = "x86_64")]
+unsafe fn copy_streaming(from: NonNull<u8>, to: NonNull<u8>, len: usize) {
+    use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_sfence, _mm_stream_si128};
+
+    const WORD: usize = size_of::<__m128i>();
+    /// A cache line's.
+    const WORDS: usize = 4;
+
+    // Streaming stores are to aligned addresses.
+    let head = to.align_offset(WORD).min(len);
+    let body = (len - head) / (WORD * WORDS) * (WORD * WORDS);
+    let tail = head + body;
+    // SAFETY: head, body and tail are `len` bytes together, of both. SSE2 is part of x86-64, and in the body each word of
+    // `to` is aligned.
+    unsafe {
+        to.copy_from_nonoverlapping(from, head);
+        for line in (head..tail).step_by(WORD * WORDS) {
+            let words: [__m128i; WORDS] = std::array::from_fn(|word| {
+                _mm_loadu_si128(from.add(line + word * WORD).cast().as_ptr())
+            });
+            for (word, value) in words.into_iter().enumerate() {
+                _mm_stream_si128(to.add(line + word * WORD).cast().as_ptr(), value);
+            }
+        }
+        to.add(tail).copy_from_nonoverlapping(from.add(tail), len - tail);
+        // What follows is not seen before these are.
+        _mm_sfence();
+    }
+}
+
+/// As it is, where the processor leaves no choice.
+///
+/// # Safety
+///
+/// `from` can be read and `to` be written for `len` bytes, and they do not overlap.
+#[cfg(not(target_arch = "x86_64"))]
+unsafe fn copy_streaming(from: NonNull<u8>, to: NonNull<u8>, len: usize) {
+    // SAFETY: as above.
+    unsafe { to.copy_from_nonoverlapping(from, len) };
+}
+
 impl<'a> ParallelCopy<'a> {
     /// Copies `from` to the front of `to`, in pieces of `piece_bytes`.
-    pub(crate) fn new(from: &'a [u8], to: &'a mut [u8], piece_bytes: usize) -> ParallelCopy<'a> {
-        ParallelCopy { pieces: Pieces::new(from, to, piece_bytes), borrowed: PhantomData }
+    pub(crate) fn new(
+        from: &'a [u8],
+        to: &'a mut [u8],
+        piece_bytes: usize,
+        stores: Stores,
+    ) -> ParallelCopy<'a> {
+        ParallelCopy { pieces: Pieces::new(from, to, piece_bytes, stores), borrowed: PhantomData }
     }
 
     pub(crate) fn piece_count(&self) -> usize {
@@ -115,7 +183,7 @@ pub(crate) fn copy_with_help(
         }
     }
 
-    let own = Own(Helper(Arc::new(Pieces::new(from, to, piece_bytes))));
+    let own = Own(Helper(Arc::new(Pieces::new(from, to, piece_bytes, Stores::Cached))));
     call(&own.0);
 }
 
@@ -128,7 +196,7 @@ mod tests {
         let from: Vec<u8> = (0..10_001_u32).map(|index| ((index * 7) >> 3) as u8).collect();
         let mut to = vec![0; from.len() + 3];
         let copied = AtomicUsize::new(0);
-        let copy = ParallelCopy::new(&from, &mut to, 64);
+        let copy = ParallelCopy::new(&from, &mut to, 64, Stores::Cached);
         assert_eq!(copy.piece_count(), 157);
         std::thread::scope(|scope| {
             for _ in 0..4 {
@@ -165,10 +233,26 @@ mod tests {
         late.iter().for_each(Helper::help);
     }
 
+    /// Wherever it begins and ends.
+    #[test]
+    fn streaming_stores_copy_all_of_it() {
+        let from: Vec<u8> = (0..700_u32).map(|index| ((index * 7) >> 3) as u8).collect();
+        for (begin, len) in
+            (0..33).flat_map(|begin| [0, 1, 15, 16, 63, 64, 65, 200, 600].map(|len| (begin, len)))
+        {
+            let mut to = vec![0; 700];
+            let from = &from[..len];
+            let copy = ParallelCopy::new(from, &mut to[begin..], 150, Stores::Streaming);
+            while copy.copy_next().is_some() {}
+            assert!(to[begin..begin + len] == *from, "{len} bytes at {begin}");
+            assert!(to[..begin].iter().chain(&to[begin + len..]).all(|&byte| byte == 0));
+        }
+    }
+
     #[test]
     fn an_empty_copy_has_no_pieces() {
         copy_with_help(&[], &mut [], 64, |_| {});
-        let copy = ParallelCopy::new(&[], &mut [], 64);
+        let copy = ParallelCopy::new(&[], &mut [], 64, Stores::Streaming);
         assert_eq!((copy.piece_count(), copy.copy_next()), (0, None));
     }
 }

@@ -1,6 +1,7 @@
 //! The `vkscan` command from end to end: what it prints and how it ends, on good input and on bad. Runs on
 //! the device that the command picks by itself.
 
+mod devices;
 mod ends;
 mod inputs;
 mod matches;

@@ -1,10 +1,14 @@
 //! What can be asked on the command line.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
-use vkscan::{BackendOptions, DeviceSelector, MAX_HAYSTACK_BYTES, MatchKind};
+use vkscan::{
+    Backend, BackendError, BackendOptions, DeviceInfo, DeviceKind, DeviceSelector,
+    MAX_HAYSTACK_BYTES, MatchKind,
+};
 
 use crate::errors::LEAST_WINDOW;
 
@@ -104,6 +108,8 @@ pub struct ScanArgs {
     pub sort: Option<Sort>,
 
     #[command(flatten)]
+    pub devices: ScanDevicesArgs,
+    #[command(flatten)]
     pub open: OpenArgs,
     #[command(flatten)]
     pub profile: ProfileArgs,
@@ -176,6 +182,8 @@ pub struct TuneArgs {
     /// How the outcome is printed.
     #[arg(long, default_value = "text", value_name = "FORMAT")]
     pub format: Format,
+    #[command(flatten)]
+    pub device: DeviceArgs,
     #[command(flatten)]
     pub open: OpenArgs,
 }
@@ -267,6 +275,8 @@ pub struct KernelsArgs {
     #[arg(long)]
     pub asm: bool,
     #[command(flatten)]
+    pub device: DeviceArgs,
+    #[command(flatten)]
     pub open: OpenArgs,
     #[command(flatten)]
     pub profile: ProfileArgs,
@@ -307,11 +317,58 @@ impl DeviceArgs {
     }
 }
 
+#[derive(clap::Args)]
+pub struct ScanDevicesArgs {
+    /// The device: its index, a part of its name, or its UUID; or several of these with commas between them, or `all` of the
+    /// host's, without CPUs where there are others. Files, and windows of large ones, go to whichever device is free. Without
+    /// it the environment variable VKSCAN_DEVICE, or the preferred device that `vkscan devices` names.
+    #[arg(long = "device", value_name = "SELECTORS", help_heading = "Device")]
+    pub devices: Option<ScanDevices>,
+}
+
+/// Which devices scan.
+#[derive(Clone, Debug)]
+pub enum ScanDevices {
+    All,
+    These(Vec<DeviceSelector>),
+}
+
+impl FromStr for ScanDevices {
+    type Err = <DeviceSelector as FromStr>::Err;
+
+    fn from_str(text: &str) -> Result<ScanDevices, Self::Err> {
+        match text {
+            "all" => Ok(ScanDevices::All),
+            _ => text.split(',').map(str::parse).collect::<Result<_, _>>().map(ScanDevices::These),
+        }
+    }
+}
+
+impl ScanDevicesArgs {
+    /// Each device to be opened, none of which is the one that is taken by default.
+    ///
+    /// # Errors
+    ///
+    /// Devices that cannot be listed.
+    pub fn selectors(&self) -> Result<Vec<Option<DeviceSelector>>, BackendError> {
+        let all = match &self.devices {
+            None => return Ok(vec![None]),
+            Some(ScanDevices::These(these)) => {
+                return Ok(these.iter().cloned().map(Some).collect());
+            }
+            Some(ScanDevices::All) => Backend::devices(&BackendOptions::default())?,
+        };
+        let usable = |device: &&DeviceInfo| device.unsuitable.is_none();
+        let is_cpu = |device: &DeviceInfo| device.kind == DeviceKind::Cpu;
+        let has_others = all.iter().filter(usable).any(|device| !is_cpu(device));
+        let taken = all.iter().filter(usable).filter(|device| !(has_others && is_cpu(device)));
+        Ok(taken.map(|device| Some(DeviceSelector::Uuid(device.uuid))).collect())
+    }
+}
+
 /// How a device is opened.
 #[derive(clap::Args)]
 pub struct OpenArgs {
-    #[command(flatten)]
-    pub device: DeviceArgs,
     /// Most seconds to wait for the device at once.
     #[arg(
         long,
@@ -332,9 +389,9 @@ pub struct OpenArgs {
 }
 
 impl OpenArgs {
-    pub fn backend_options(&self) -> BackendOptions {
+    pub fn backend_options(&self, device: Option<DeviceSelector>) -> BackendOptions {
         let wait_timeout = Duration::from_secs(self.wait_timeout);
-        let options = self.device.backend_options().wait_timeout(wait_timeout);
+        let options = BackendOptions::default().device(device).wait_timeout(wait_timeout);
         options.pipeline_cache(self.pipeline_cache.clone()).stage_marks(self.stage_marks)
     }
 }

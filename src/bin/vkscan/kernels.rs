@@ -38,7 +38,8 @@ pub fn run(args: &KernelsArgs) -> Result<Status, Box<dyn Error>> {
         true => KernelStatistics::Representations,
         false => KernelStatistics::Statistics,
     };
-    let options = args.open.backend_options().kernel_statistics(statistics);
+    let options =
+        args.open.backend_options(args.device.device.clone()).kernel_statistics(statistics);
     let described = |error: RingError| match error {
         // There is nothing here that could be lowered.
         RingError::Scan(ScanError::Backend(error @ BackendError::OutOfMemory { .. })) => {

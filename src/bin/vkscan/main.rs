@@ -34,7 +34,6 @@ mod profiles;
 mod rules_file;
 mod rules_format;
 mod scan;
-mod small_files;
 mod summary;
 mod terminal;
 mod trace;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use vkscan::{DeviceInfo, Tuning, TuningError, TuningProfile};
+use vkscan::{Backend, DeviceInfo, Tuning, TuningError, TuningProfile};
 
 use crate::args::ProfileArgs;
 use crate::kept;
@@ -54,4 +54,15 @@ pub fn choose(args: &ProfileArgs, info: &DeviceInfo) -> Result<Chosen, String> {
             Ok(built_in())
         }
     }
+}
+
+/// As [`choose`], for sessions on several devices: what is built in where each has another.
+pub fn choose_for(args: &ProfileArgs, backends: &[Backend]) -> Result<Chosen, String> {
+    let chosen = backends.iter().map(|backend| choose(args, backend.device_info()));
+    let mut chosen = chosen.collect::<Result<Vec<_>, _>>()?;
+    if !chosen.windows(2).all(|pair| pair[0].tuning == pair[1].tuning) {
+        tracing::warn!("the devices have different tuning profiles: all go by what is built in");
+        return Ok(Chosen { tuning: None, from: "built in".to_owned() });
+    }
+    Ok(chosen.swap_remove(0))
 }

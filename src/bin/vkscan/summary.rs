@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use indicatif::{DecimalBytes, HumanBytes};
-use vkscan::{DeviceInfo, ScanStats, StageTimes};
+use vkscan::{Backend, PoolShare, ScanStats, StageTimes};
 
 use crate::ceilings::Kept;
 use crate::rules_file::RulesFile;
@@ -20,9 +20,11 @@ pub struct Summary {
     pub matches: u64,
     pub window_bytes: usize,
     pub stats: ScanStats,
+    /// What each of several devices has done.
+    pub shares: Vec<PoolShare>,
     /// How long the rules took to compile.
     pub compiled: Duration,
-    /// How long the device took to be opened.
+    /// How long the devices took to be opened.
     pub opened: Duration,
     /// Where the parameters of its sessions come from.
     pub tuned_by: String,
@@ -34,12 +36,16 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub fn describe(&self, rules: &RulesFile, device: &DeviceInfo) -> String {
+    pub fn describe(&self, rules: &RulesFile, backends: &[Backend]) -> String {
+        let device = backends[0].device_info();
+        let names = backends.iter().map(|backend| backend.device_info());
+        let names: Vec<String> =
+            names.map(|device| format!("{}, {}", device.name, device.kind)).collect();
         let Summary { inputs, skipped_binary, failed, matches, stats, .. } = self;
         let path = terminal::path(rules.path());
         let bytes_per_second = stats.bytes_up as f64 / self.scanned.as_secs_f64().max(1e-9);
         let mut text = format!(
-            "device    {}, {}, opened in {:.3?}\n\
+            "device    {}, opened in {:.3?}\n\
              tuning    {}\n\
              rules     {} of {path}, compiled in {:.3?}\n\
              session   {} a window, prepared in {:.3?}, of which kernels {:.3?} in all threads\n\
@@ -47,8 +53,7 @@ impl Summary {
              matches   {matches}\n\
              moved     {} up, {} down, {} submissions\n\
              time      {:.3?}, {}/s; enqueue {:.3?}, wait {:.3?}\n",
-            device.name,
-            device.kind,
+            names.join("\n          "),
             self.opened,
             self.tuned_by,
             rules.len(),
@@ -64,12 +69,23 @@ impl Summary {
             stats.enqueue,
             stats.wait,
         );
+        for share in &self.shares {
+            text += &share_of(share);
+        }
         let ceilings = Kept::of(device);
         if let Some(times) = stats.device {
             text += &stages(times, stats.bytes_up, ceilings.as_ref());
         }
         text + &rate(self, ceilings.as_ref())
     }
+}
+
+/// What one of several devices has done, and how fast.
+fn share_of(share: &PoolShare) -> String {
+    let PoolShare { device, haystacks, bytes, busy, .. } = share;
+    let rate = *bytes as f64 / busy.as_secs_f64().max(1e-9) / 1e9;
+    let bytes = HumanBytes(*bytes);
+    format!("share     {device}: {haystacks} haystacks, {bytes} in {busy:.3?}, {rate:.3} GB/s\n")
 }
 
 /// Each stage's time, its share of the device's, and how fast the haystacks went through it, beside what is possible.

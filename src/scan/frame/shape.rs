@@ -41,6 +41,7 @@ pub(crate) struct FrameShape {
     pub(crate) slice_bytes: u32,
     /// Threads that copy slices, at most.
     pub(crate) copy_threads: u32,
+    pub(crate) streamed_bytes: u32,
     /// Bytes up to which the host writes a haystack to the device's memory itself, where it can.
     pub(crate) direct_bytes: u32,
     pub(crate) step_budget: u32,
@@ -129,6 +130,7 @@ impl FrameShape {
             may_end_early: false,
             slice_bytes: tuning.slice_bytes,
             copy_threads: tuning.copy_threads,
+            streamed_bytes: tuning.streamed_bytes,
             direct_bytes: tuning.direct_bytes,
             step_budget: tuning.step_budget,
             nfa_step_budget: tuning.nfa_step_budget,

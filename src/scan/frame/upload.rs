@@ -15,7 +15,7 @@ use crate::scan::haystack::{ResidentHaystack, ResidentPart};
 use crate::scan::stats::ScanStats;
 use crate::shaders::layout::{self, Hit, ScanParams};
 use crate::vulkan::command::Commands;
-use crate::vulkan::copy::{ParallelCopy, copy_with_help};
+use crate::vulkan::copy::{ParallelCopy, Stores, copy_with_help};
 use crate::vulkan::memory::{Buffer, Span};
 use crate::vulkan::staging::StagingSpan;
 
@@ -102,7 +102,11 @@ impl Frame {
         let size = upload.len.div_ceil(MOST_SLICES).next_multiple_of(slice_bytes);
         let piece_bytes = if size.is_multiple_of(COPY_PIECE) { COPY_PIECE } else { slice_bytes };
         let mut span = self.staged.take().expect("taken by `begin`");
-        let copy = ParallelCopy::new(bytes, &mut span, piece_bytes);
+        let stores = match self.resources.shape.streamed_bytes {
+            1.. if bytes.len() >= self.resources.shape.streamed_bytes as usize => Stores::Streaming,
+            _ => Stores::Cached,
+        };
+        let copy = ParallelCopy::new(bytes, &mut span, piece_bytes, stores);
         let counts = std::mem::take(&mut self.copied);
         counts.iter().for_each(|count| count.store(0, Ordering::Relaxed));
         let copy_piece = || {

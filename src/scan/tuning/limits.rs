@@ -78,7 +78,8 @@ impl Tuning {
         let most = |limit: u64| move || format!("at most {limit} here");
 
         for parameter in Tuning::parameters() {
-            let may_be_none = ["direct_bytes", "scans_in_flight"].contains(&parameter.name());
+            let may_be_none =
+                ["direct_bytes", "scans_in_flight", "streamed_bytes"].contains(&parameter.name());
             let value = self.get(parameter.name()).expect("a parameter of ours");
             needs(value > 0 || may_be_none, parameter.name(), &text("1 or more"))?;
         }

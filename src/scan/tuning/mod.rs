@@ -124,6 +124,9 @@ parameters! {
     direct_bytes: u32 = [vec![0], powers(16..=26)].concat();
     /// Threads that copy a haystack that goes up in slices, at most.
     copy_threads: u32 = powers(0..=6);
+    /// Bytes from which on a haystack that goes up in slices is copied past the host's caches, where its processor can; 0 is
+    /// never.
+    streamed_bytes: u32 = [vec![0], powers(20..=26)].concat();
     /// Scans that a session takes at a time where its options do not say; 0 is by the haystacks' size.
     scans_in_flight: u32 = vec![0, 1, 2, 3, 4, 6, 8];
     /// Workgroups that the prefilter divides a haystack among, as far as each has enough to do.
@@ -235,6 +238,7 @@ impl Tuning {
             slice_bytes: 1 << 20,
             direct_bytes: 32 << 20,
             copy_threads: 1 << 8,
+            streamed_bytes: 0,
             scans_in_flight: 0,
             gram_prefilter_groups: 1 << 10,
             prefilter_workgroup: prefilter_workgroup(info),

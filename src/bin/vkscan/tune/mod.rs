@@ -45,7 +45,7 @@ pub fn run(args: &TuneArgs) -> Result<Status, Box<dyn Error>> {
     let rules = RulesFile::read(&args.rules)?;
     let pipeline = rules.compile(MatchKind::default())?;
     let haystack = haystack(args, &rules)?;
-    let options = args.open.backend_options();
+    let options = args.open.backend_options(args.device.device.clone());
     let backend = Backend::new(&options).map_err(|error| errors::backend(&error))?;
     let info = backend.device_info().clone();
     let defaults = Tuning::for_device(&info);

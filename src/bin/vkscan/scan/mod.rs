@@ -1,4 +1,8 @@
-//! `vkscan scan`: small files through a ring session, and the others through a resident one.
+//! `vkscan scan`: small files through a ring session, and the others through a resident one; or through pools of these, where
+//! there are several devices.
+
+mod pooled;
+mod small_files;
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -9,8 +13,8 @@ use std::time::{Duration, Instant};
 use indicatif::ProgressBar;
 use vkscan::{
     Backend, BackendError, MAX_HAYSTACK_BYTES, Match, ResidentRulePipeline, RingError,
-    RulePipeline, ScanError, ScanScratch, ScanStats, SessionOptions, StagedHaystack, StreamError,
-    StreamMatch, Ticket, Trace, Tuning,
+    RingItemError, RulePipeline, ScanError, ScanScratch, ScanStats, SessionOptions, StagedHaystack,
+    StreamError, StreamMatch, Ticket, Trace, Tuning,
 };
 
 use crate::Status;
@@ -20,10 +24,10 @@ use crate::inputs::{self, Input, Live};
 use crate::output::Output;
 use crate::profiles::{self, Chosen};
 use crate::rules_file::RulesFile;
-use crate::small_files::{FileRead, Round, SmallFiles};
 use crate::summary::Summary;
 use crate::terminal::{self, report};
 use crate::trace::TraceFile;
+use small_files::{FileRead, Round, SmallFiles};
 
 pub fn run(args: &ScanArgs) -> Result<Status, Box<dyn Error>> {
     let begin = Instant::now();
@@ -69,63 +73,48 @@ fn scan(
     pipeline: &RulePipeline,
     compiled: Duration,
 ) -> Result<Status, Box<dyn Error>> {
-    let (mut inputs, failed) = inputs::find(args);
+    let (inputs, failed) = inputs::find(args);
     if inputs.is_empty() {
         tracing::warn!("there is no file to scan; --hidden and --no-ignore may show more");
     }
     let begin = Instant::now();
-    let backend = Backend::new(&args.open.backend_options().trace(trace.cloned()))?;
+    let backends = open(args, trace)?;
+    if backends.len() > 1 && args.capture.is_some() {
+        return Err("--capture is of one device: name it with --device".into());
+    }
     note(trace, "open device", begin);
     let opened = begin.elapsed();
-    let Chosen { tuning, from } = profiles::choose(&args.profile, backend.device_info())?;
-    let begin = Instant::now();
-    let mut small_files = SmallFiles::prepare(args, pipeline, &backend, tuning, &inputs)?;
-    let is_small = |input: &Input| small_files.as_ref().is_some_and(|files| files.takes(input));
-    if args.sort.is_none() {
-        inputs.sort_by_key(|input| !is_small(input));
-    }
-    // In turns, if they have to be scanned in order.
-    let groups = inputs.chunk_by(|one, next| is_small(one) == is_small(next));
-    let groups: Vec<(bool, &[Input])> = groups.map(|group| (is_small(&group[0]), group)).collect();
-    let large = groups.iter().filter(|(is_small, _)| !is_small).flat_map(|(_, group)| *group);
-    let bar = progress_bar(&inputs);
+    let Chosen { tuning, from } = profiles::choose_for(&args.profile, &backends)?;
     let mut scan = Scan {
         args,
+        trace,
         rules,
         pipeline,
-        backend: &backend,
+        backend: &backends[0],
         tuning,
         session: None,
-        window_bytes: window_bytes(args, large.clone()),
+        window_bytes: 0,
         scratch: ScanScratch::default(),
         output: RefCell::new(Output::new(args.format, rules)),
-        bar,
+        bar: progress_bar(&inputs),
         summary: Summary { compiled, opened, tuned_by: from, failed, ..Summary::default() },
     };
-    if large.count() > 0 {
-        scan.prepare_windows()?;
+    match &backends[..] {
+        [_] => scan.all(inputs)?,
+        several => pooled::scan(&mut scan, several, inputs)?,
     }
-    scan.summary.prepared = begin.elapsed();
-    if args.stats {
-        scan.summary.kernels_made = backend.kernels()?.iter().map(|kernel| kernel.made_in).sum();
+    scan.finish(&backends)
+}
+
+/// Opens all devices that are asked for.
+fn open(args: &ScanArgs, trace: Option<&Trace>) -> Result<Vec<Backend>, BackendError> {
+    let mut selectors = args.devices.selectors()?;
+    if selectors.is_empty() {
+        // What keeps any from being opened.
+        selectors.push(None);
     }
-    note(trace, "prepare session", begin);
-    // What is made for scans is not in it.
-    let directory = args.capture.as_deref();
-    let capture = directory.map(|directory| backend.capture(directory)).transpose()?;
-    let begin = Instant::now();
-    for (is_small, group) in groups {
-        match &mut small_files {
-            Some(files) if is_small => scan.small(files, group)?,
-            _ => scan.large(group)?,
-        }
-    }
-    scan.summary.scanned = begin.elapsed();
-    if let Some(capture) = capture {
-        terminal::say(&format!("captured to {}\n", terminal::path(&capture.end()?)));
-    }
-    small_files.map_or(Ok(()), SmallFiles::free)?;
-    scan.finish()
+    let options = |device| args.open.backend_options(device).trace(trace.cloned());
+    selectors.into_iter().map(|device| Backend::new(&options(device))).collect()
 }
 
 /// As much as is allowed, but no more than the largest input takes: a session's capacity costs device
@@ -166,6 +155,7 @@ fn progress_bar(inputs: &[Input]) -> ProgressBar {
 
 struct Scan<'a> {
     args: &'a ScanArgs,
+    trace: Option<&'a Trace>,
     rules: &'a RulesFile,
     pipeline: &'a RulePipeline,
     backend: &'a Backend,
@@ -188,6 +178,55 @@ enum Loaded<'s> {
 }
 
 impl Scan<'_> {
+    /// Scans all inputs on one device.
+    fn all(&mut self, mut inputs: Vec<Input>) -> Result<(), Box<dyn Error>> {
+        let begin = Instant::now();
+        let Scan { args, pipeline, backend, tuning, .. } = *self;
+        let mut small_files = SmallFiles::prepare(args, pipeline, backend, tuning, &inputs)?;
+        let is_small = |input: &Input| small_files.as_ref().is_some_and(|files| files.takes(input));
+        if args.sort.is_none() {
+            inputs.sort_by_key(|input| !is_small(input));
+        }
+        // In turns, if they have to be scanned in order.
+        let groups = inputs.chunk_by(|one, next| is_small(one) == is_small(next));
+        let groups: Vec<(bool, &[Input])> =
+            groups.map(|group| (is_small(&group[0]), group)).collect();
+        let large = groups.iter().filter(|(is_small, _)| !is_small).flat_map(|(_, group)| *group);
+        self.window_bytes = window_bytes(args, large.clone());
+        if large.count() > 0 {
+            self.prepare_windows()?;
+        }
+        self.prepared(begin, std::slice::from_ref(backend))?;
+        // What is made for scans is not in it.
+        let directory = args.capture.as_deref();
+        let capture = directory.map(|directory| backend.capture(directory)).transpose()?;
+        let begin = Instant::now();
+        for (is_small, group) in groups {
+            match &mut small_files {
+                Some(files) if is_small => self.small(files, group)?,
+                _ => self.large(group)?,
+            }
+        }
+        self.summary.scanned = begin.elapsed();
+        if let Some(capture) = capture {
+            terminal::say(&format!("captured to {}\n", terminal::path(&capture.end()?)));
+        }
+        Ok(small_files.map_or(Ok(()), SmallFiles::free)?)
+    }
+
+    /// Takes note of what it took until scans could begin.
+    fn prepared(&mut self, begin: Instant, backends: &[Backend]) -> Result<(), BackendError> {
+        self.summary.prepared = begin.elapsed();
+        if self.args.stats {
+            for backend in backends {
+                self.summary.kernels_made +=
+                    backend.kernels()?.iter().map(|kernel| kernel.made_in).sum::<Duration>();
+            }
+        }
+        note(self.trace, "prepare session", begin);
+        Ok(())
+    }
+
     fn prepare_windows(&mut self) -> Result<(), ScanError> {
         if self.session.is_none() {
             let session =
@@ -231,26 +270,33 @@ impl Scan<'_> {
         for (index, ((input, read), result)) in
             inputs.iter().zip(read).zip(results.iter()).enumerate()
         {
-            match (read, result.matches) {
-                (Err(error), _) => self.failed(input, error.into())?,
-                (Ok(FileRead::Grown), _) => {
-                    self.input(input)?;
-                    continue;
-                }
-                (Ok(FileRead::Binary), _) => self.summary.skipped_binary += 1,
-                (Ok(FileRead::Whole(_)), Ok(matches)) => {
-                    self.summary.inputs += 1;
-                    let bytes = batch.bytes(index);
-                    self.print(input, bytes, matches)?;
-                }
-                (Ok(FileRead::Whole(_)), Err(error)) => {
-                    self.summary.failed += 1;
-                    let error = errors::item(error, batch.bytes(index).len());
-                    report_input(input, &error);
-                }
-            }
-            self.bar.inc(input.bytes().unwrap_or(0));
+            self.small_file(input, read, batch.bytes(index), result.matches)?;
         }
+        Ok(())
+    }
+
+    /// Prints what has come of a small file.
+    fn small_file(
+        &mut self,
+        input: &Input,
+        read: io::Result<FileRead>,
+        bytes: &[u8],
+        matches: Result<&[Match], &RingItemError>,
+    ) -> Result<(), Box<dyn Error>> {
+        match (read, matches) {
+            (Err(error), _) => self.failed(input, error.into())?,
+            (Ok(FileRead::Grown), _) => return self.input(input),
+            (Ok(FileRead::Binary), _) => self.summary.skipped_binary += 1,
+            (Ok(FileRead::Whole(_)), Ok(matches)) => {
+                self.summary.inputs += 1;
+                self.print(input, bytes, matches)?;
+            }
+            (Ok(FileRead::Whole(_)), Err(error)) => {
+                self.summary.failed += 1;
+                report_input(input, &errors::item(error, bytes.len()));
+            }
+        }
+        self.bar.inc(input.bytes().unwrap_or(0));
         Ok(())
     }
 
@@ -369,18 +415,29 @@ impl Scan<'_> {
     }
 
     /// Scans a file and, where a rule cannot be decided within a window, once more in larger ones.
-    fn file(&mut self, input: &Input, mut file: File) -> Result<(), InputError> {
-        let scanned = self.reader(input, &file, 0);
-        let Err(InputError(StreamError { error: ScanError::Undecided { start, .. }, .. })) =
-            scanned
+    fn file(&mut self, input: &Input, file: File) -> Result<(), InputError> {
+        match self.reader(input, &file, 0) {
+            Err(error) => self.in_larger_windows(input, file, error),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Scans a file once more in larger windows, where a rule could not be decided within one.
+    fn in_larger_windows(
+        &mut self,
+        input: &Input,
+        mut file: File,
+        error: InputError,
+    ) -> Result<(), InputError> {
+        let InputError(StreamError { error: ScanError::Undecided { start, .. }, .. }) = error
         else {
-            return scanned;
+            return Err(error);
         };
         // Not the size when it was found: it may have grown.
         let bytes = file.metadata()?.len();
         let larger = usize::try_from(bytes).unwrap_or(usize::MAX).min(MAX_HAYSTACK_BYTES);
-        if larger <= self.session().haystack_capacity() {
-            return scanned;
+        if larger <= self.window_bytes {
+            return Err(error);
         }
         let path = terminal::path(input.path());
         match prepare(self.args, self.pipeline, self.backend, self.tuning, larger) {
@@ -393,10 +450,10 @@ impl Scan<'_> {
                 // All matches before the one that could not be told are printed.
                 self.reader(input, &file, start)
             }
-            Err(error) => {
-                let error = errors::scan(&error, self.rules);
-                tracing::warn!("{path}: no windows of {larger} bytes: {error}");
-                scanned
+            Err(refused) => {
+                let refused = errors::scan(&refused, self.rules);
+                tracing::warn!("{path}: no windows of {larger} bytes: {refused}");
+                Err(error)
             }
         }
     }
@@ -421,13 +478,13 @@ impl Scan<'_> {
     }
 
     /// Gives the device back and says how it went.
-    fn finish(mut self) -> Result<Status, Box<dyn Error>> {
+    fn finish(mut self, backends: &[Backend]) -> Result<Status, Box<dyn Error>> {
         self.bar.finish_and_clear();
         self.summary.window_bytes = self.window_bytes;
         self.summary.matches = self.output.get_mut().printed();
         self.session.map_or(Ok(()), |session| session.free(self.backend))?;
         if self.args.stats {
-            terminal::say(&self.summary.describe(self.rules, self.backend.device_info()));
+            terminal::say(&self.summary.describe(self.rules, backends));
         }
         Ok(match (self.summary.failed, self.summary.matches) {
             (1.., _) => Status::Failed,

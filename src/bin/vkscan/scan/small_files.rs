@@ -15,13 +15,13 @@ use crate::args::ScanArgs;
 use crate::inputs::{self, Input};
 
 /// Bytes of all files of a round, at most, and how many files.
-const ROUND_BYTES: usize = 16 << 20;
-const ROUND_FILES: usize = 1 << 12;
+pub const ROUND_BYTES: usize = 16 << 20;
+pub const ROUND_FILES: usize = 1 << 12;
 
-const ROUNDS_IN_FLIGHT: usize = 4;
+pub const ROUNDS_IN_FLIGHT: usize = 4;
 
 /// Bytes that a file takes beside its own, at most: one that tells that there are no more, and what it is packed with.
-const EACH: usize = 8;
+pub const EACH: usize = 8;
 
 /// Scans small files together.
 pub struct SmallFiles {
@@ -176,7 +176,7 @@ impl SmallFiles {
 }
 
 /// Reads a file into its place, which has a byte more than it was found to have.
-fn load(input: &Input, place: &mut [u8]) -> io::Result<FileRead> {
+pub fn load(input: &Input, place: &mut [u8]) -> io::Result<FileRead> {
     // Whether it is binary shows when it has been read.
     let len = inputs::read(&mut inputs::open(input)?, place)?;
     Ok(match input {

@@ -1,6 +1,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+mod rings;
+
 use super::*;
 use crate::vulkan::testing::{Hold, TestBackend};
 
@@ -49,7 +51,7 @@ fn check(
     mut meanwhile: impl FnMut(usize),
 ) -> (Vec<u64>, Result<PoolReport, ScanError>) {
     let mut told = Vec::new();
-    let report = pool.scan(bytes(haystacks), order, |number, matches| {
+    let report = pool.scan(bytes(haystacks), u32::MAX, order, |number, _, matches| {
         let expected = rules.reference_scan(&haystacks[number as usize]);
         assert_eq!(matches.unwrap(), expected, "{number}");
         told.push(number);
@@ -78,7 +80,10 @@ fn every_haystack_is_scanned_once_on_some_device() {
         assert_eq!(devices.iter().map(|one| one.bytes).sum::<u64>(), all);
         assert!(devices.iter().all(|one| one.fault.is_none()));
     }
-    assert!(pool.scan([], PoolOrder::AsGiven, |_, _| panic!("there is nothing")).is_ok());
+    assert!(
+        pool.scan([b""; 0], u32::MAX, PoolOrder::AsGiven, |_, _, _| panic!("there is nothing"))
+            .is_ok()
+    );
     pool.free().unwrap();
     assert!(backends.iter().all(|backend| backend.allocated_bytes() == 0));
 }
@@ -148,13 +153,20 @@ fn what_two_devices_do_not_answer_for_is_an_error_of_its_own() {
     let mut pool = pool(&rules, &backends);
     let holds = backends.each_ref().map(|backend| Hold::new(backend.device()));
     let mut told = Vec::new();
-    let scanned =
-        pool.scan([&b"key"[..], b"key", b"key"], PoolOrder::AsFinished, |number, matches| {
+    let scanned = pool.scan(
+        [&b"key"[..], b"key", b"key"],
+        u32::MAX,
+        PoolOrder::AsFinished,
+        |number, _, matches| {
             told.push((number, matches.unwrap_err().to_string()));
-        });
+        },
+    );
     // With the second device goes the scan, and what is left is nobody's fault.
     assert!(matches!(scanned, Err(ScanError::Backend(BackendError::Timeout { .. }))));
-    assert!(told.len() <= 1 && told.iter().all(|(_, error)| error.contains("did not")), "{told:?}");
+    assert!(
+        told.len() <= 1 && told.iter().all(|(_, error)| error.contains("timed out")),
+        "{told:?}"
+    );
     drop(holds);
     backends.iter().for_each(|backend| backend.device().wait_idle());
     let (told, _) = check(&mut pool, &rules, &haystacks(), PoolOrder::AsFinished, |_| ());
@@ -174,7 +186,7 @@ fn no_more_is_asked_for_than_can_be_told() {
             asked.fetch_add(1, Ordering::Relaxed);
         });
         let mut told = 0;
-        pool.scan(counted, order, |_, matches| {
+        pool.scan(counted, u32::MAX, order, |_, _, matches| {
             matches.unwrap();
             std::thread::sleep(Duration::from_millis(2));
             told += 1;
@@ -194,9 +206,10 @@ fn what_is_wrong_with_one_is_its_own() {
     let mut pool = pool(&rules, &backends);
     let haystacks = [b"key".to_vec(), vec![b'-'; 2 << 10], b"key ".repeat(30), b"cafe".to_vec()];
     let mut told = Vec::new();
-    let report = pool.scan(bytes(&haystacks), PoolOrder::AsGiven, |number, matches| {
-        told.push((number, matches.map(<[Match]>::len).map_err(|error| error.to_string())));
-    });
+    let report =
+        pool.scan(bytes(&haystacks), u32::MAX, PoolOrder::AsGiven, |number, _, matches| {
+            told.push((number, matches.map(<[Match]>::len).map_err(|error| error.to_string())));
+        });
     assert!(report.is_ok());
     let [(0, Ok(1)), (1, Err(too_large)), (2, Err(too_many)), (3, Ok(1))] = &told[..] else {
         panic!("{told:?}")
@@ -209,9 +222,10 @@ fn what_is_wrong_with_one_is_its_own() {
 fn without_a_device_nothing_is_scanned() {
     let rules = RulePipeline::new(&PATTERNS).unwrap();
     let mut pool = DevicePool::new(&rules, Vec::new(), &SessionOptions::new(1, 1)).unwrap();
-    let scanned = pool.scan([&b"key"[..]], PoolOrder::AsGiven, |_, _| panic!("there is none"));
+    let scanned =
+        pool.scan([&b"key"[..]], u32::MAX, PoolOrder::AsGiven, |_, _, _| panic!("there is none"));
     assert!(matches!(scanned, Err(ScanError::Backend(BackendError::NoDevice))));
-    assert!(pool.scan([], PoolOrder::AsGiven, |_, _| ()).is_ok());
+    assert!(pool.scan([b""; 0], u32::MAX, PoolOrder::AsGiven, |_, _, _| ()).is_ok());
 }
 
 #[test]
@@ -223,7 +237,7 @@ fn panics_of_the_callers_leave_nobody_waiting() {
     for order in [PoolOrder::AsGiven, PoolOrder::AsFinished] {
         let count = AtomicUsize::new(0);
         let scanned = catch_unwind(AssertUnwindSafe(|| {
-            pool.scan(bytes(&haystacks), order, |_, _| {
+            pool.scan(bytes(&haystacks), u32::MAX, order, |_, _, _| {
                 count.fetch_add(1, Ordering::Relaxed);
                 panic!("the caller's");
             })
@@ -235,7 +249,7 @@ fn panics_of_the_callers_leave_nobody_waiting() {
                 assert!(index != 30, "the caller's");
                 &haystacks[index][..]
             });
-            pool.scan(broken, order, |number, matches| {
+            pool.scan(broken, u32::MAX, order, |number, _, matches| {
                 let expected = rules.reference_scan(&haystacks[number as usize]);
                 assert_eq!(matches.unwrap(), expected);
             })
@@ -290,7 +304,9 @@ fn a_large_haystack_is_scanned_in_windows_as_a_stream_is() {
             let haystack = large(seed, 4000);
             let mut pool = pool_for(&rules, &backends, [capacity, 2000], 2);
             let mut found = Vec::new();
-            let report = pool.scan_large(&haystack, u32::MAX, |one| found.push(one)).unwrap();
+            let report = pool
+                .scan_large(&haystack[..], u32::MAX, |some| found.extend_from_slice(some))
+                .unwrap();
             assert!(report.devices.iter().map(|one| one.haystacks).sum::<u64>() > 10);
             found.sort_unstable();
             let expected = rules.reference_scan(&haystack).into_iter().map(|one| StreamMatch {
@@ -310,7 +326,7 @@ fn a_large_haystack_is_scanned_in_windows_as_a_stream_is() {
             // And where it is no longer than a window.
             let short = &haystack[..capacity];
             let mut count = 0;
-            pool.scan_large(short, 7, |_| count += 1).unwrap();
+            pool.scan_large(short, 7, |some| count += some.len()).unwrap();
             assert_eq!(count, rules.reference_scan_bounded(short, 7).len());
             pool.free().unwrap();
         }
@@ -324,9 +340,10 @@ fn a_large_haystack_survives_the_loss_of_a_device() {
     let mut pool = pool_for(&rules, &backends, [128, 1000], 2);
     let haystack = large(4, 6000);
     let mut found = Vec::new();
-    let report = pool.scan_large(&haystack, u32::MAX, |one| {
-        found.push((one.pattern_id, one.start));
-        if found.len() == 50 {
+    let report = pool.scan_large(&haystack[..], u32::MAX, |some| {
+        let before = found.len();
+        found.extend(some.iter().map(|one| (one.pattern_id, one.start)));
+        if before < 50 && found.len() >= 50 {
             backends[0].device().inject_lost();
         }
     });
@@ -339,9 +356,9 @@ fn a_large_haystack_survives_the_loss_of_a_device() {
     // What is told before there is no device left is all that there is before.
     let mut found = Vec::new();
     let error = pool
-        .scan_large(&haystack, u32::MAX, |one| {
-            found.push((one.pattern_id, one.start));
-            if found.len() == 50 {
+        .scan_large(&haystack[..], u32::MAX, |some| {
+            found.extend(some.iter().map(|one| (one.pattern_id, one.start)));
+            if found.len() >= 50 {
                 backends[1].device().inject_lost();
             }
         })
@@ -362,12 +379,12 @@ fn what_windows_cannot_hold_is_an_error() {
     let haystack = [&b"a ".repeat(40)[..], b"x", &b"-".repeat(300), b"y a"].concat();
     let mut pool = pool_for(&rules, &backends, [64, 100], 1);
     let mut count = 0;
-    let error = pool.scan_large(&haystack, u32::MAX, |_| count += 1).unwrap_err();
+    let error = pool.scan_large(&haystack[..], u32::MAX, |some| count += some.len()).unwrap_err();
     assert!(matches!(error.error, ScanError::Undecided { pattern_id: 0, start: 80, capacity: 64 }));
     assert!(error.scanned == 80 && count == 40, "{error:?}");
     pool.free().unwrap();
     let mut pool = pool_for(&rules, &backends, [8, 100], 1);
-    let error = pool.scan_large(&haystack, u32::MAX, |_| ()).unwrap_err();
+    let error = pool.scan_large(&haystack[..], u32::MAX, |_| ()).unwrap_err();
     assert!(matches!(error.error, ScanError::WindowTooSmall { capacity: 8, .. }), "{error:?}");
     pool.free().unwrap();
 }

@@ -1,0 +1,351 @@
+//! Several devices: files, and windows of large ones, go to whichever device is free.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use indicatif::ProgressBar;
+use rayon::prelude::*;
+use vkscan::{
+    Backend, DevicePool, Match, MegakernelSessionConfig, PoolOrder, PoolReport, RingError,
+    RingItem, RingItemError, RingPool, ScanError, SessionOptions, StreamMatch, WindowSource,
+};
+
+use super::small_files::{self, EACH, FileRead, ROUND_BYTES, ROUND_FILES, ROUNDS_IN_FLIGHT};
+use super::{InputError, Scan, window_bytes};
+use crate::inputs::{self, Input};
+
+/// How an input is scanned.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Way {
+    /// With many others.
+    Small,
+    /// As one haystack.
+    Whole,
+    /// In windows.
+    Windows,
+    /// As it comes, on one device.
+    Stream,
+}
+
+/// Scans all inputs on several devices.
+pub(super) fn scan(
+    scan: &mut Scan,
+    backends: &[Backend],
+    mut inputs: Vec<Input>,
+) -> Result<(), Box<dyn Error>> {
+    let begin = Instant::now();
+    let args = scan.args;
+    let small_bytes = ROUND_BYTES.min(args.window_bytes as usize) / 2 - EACH;
+    // Matches longer than a bound are for windows to leave out.
+    let has_rings = args.max_scan_bytes == u32::MAX;
+    let is_small = |bytes: u64| has_rings && bytes <= small_bytes as u64;
+    let others = inputs.iter().filter(|input| !input.bytes().is_some_and(is_small));
+    scan.window_bytes = window_bytes(args, others);
+    let most = scan.window_bytes as u64;
+    let way = |input: &Input| match input.bytes() {
+        Some(bytes) if is_small(bytes) => Way::Small,
+        Some(bytes) if bytes < most => Way::Whole,
+        Some(_) => Way::Windows,
+        None => Way::Stream,
+    };
+    if args.sort.is_none() {
+        inputs.sort_by_key(way);
+    }
+    let mut pools =
+        Pools::prepare(scan, backends, inputs.iter().any(|input| way(input) == Way::Small))?;
+    scan.prepared(begin, backends)?;
+    let begin = Instant::now();
+    for group in inputs.chunk_by(|one, next| way(one) == way(next)) {
+        match way(&group[0]) {
+            Way::Small => pools.small(scan, group)?,
+            Way::Whole => pools.whole(scan, group)?,
+            Way::Windows => group.iter().try_for_each(|input| pools.windows(scan, input))?,
+            Way::Stream => group.iter().try_for_each(|input| scan.input(input))?,
+        }
+    }
+    scan.summary.scanned = begin.elapsed();
+    scan.summary.shares = pools.report.map_or(Vec::new(), |report| report.devices);
+    for share in &scan.summary.shares {
+        scan.summary.stats += share.stats;
+    }
+    pools.rings.map_or(Ok(()), RingPool::free)?;
+    Ok(pools.sessions.free()?)
+}
+
+/// Sessions on all devices.
+struct Pools {
+    sessions: DevicePool,
+    /// None without small files, or where a device cannot scan them together.
+    rings: Option<RingPool>,
+    devices: usize,
+    /// What they have done so far.
+    report: Option<PoolReport>,
+}
+
+/// A file that has been read, and how.
+struct Loaded<'i> {
+    input: &'i Input,
+    read: io::Result<FileRead>,
+    memory: Vec<u8>,
+}
+
+impl Loaded<'_> {
+    fn new(input: &Input) -> Loaded<'_> {
+        // A byte more tells that there is none.
+        let mut memory = vec![0; input.bytes().unwrap_or(0) as usize + 1];
+        Loaded { input, read: small_files::load(input, &mut memory), memory }
+    }
+}
+
+/// Reads files by several threads.
+fn load_all(inputs: &[Input]) -> Vec<Loaded<'_>> {
+    inputs.par_iter().map(Loaded::new).collect()
+}
+
+impl AsRef<[u8]> for Loaded<'_> {
+    /// What is to be scanned.
+    fn as_ref(&self) -> &[u8] {
+        match self.read {
+            Ok(FileRead::Whole(len)) => &self.memory[..len],
+            _ => &[],
+        }
+    }
+}
+
+impl Pools {
+    fn prepare(
+        scan: &Scan,
+        backends: &[Backend],
+        has_small: bool,
+    ) -> Result<Pools, Box<dyn Error>> {
+        let Scan { args, pipeline, tuning, window_bytes, .. } = *scan;
+        let options = SessionOptions::new(window_bytes, args.max_matches).tuning(tuning);
+        let sessions = DevicePool::new(pipeline, backends.to_vec(), &options)?;
+        let config = MegakernelSessionConfig::default()
+            .slot_count((ROUND_FILES * ROUNDS_IN_FLIGHT) as u32)
+            .round_bytes(ROUND_BYTES.min(args.window_bytes as usize))
+            .rounds_in_flight(ROUNDS_IN_FLIGHT)
+            .tuning(tuning)
+            .max_matches(u32::try_from(args.max_matches).unwrap_or(u32::MAX));
+        let rings = match has_small {
+            true => match RingPool::new(pipeline, backends, config) {
+                Err(error) if !backends.iter().any(Backend::is_lost) => {
+                    tracing::info!("small files are scanned one by one: {error}");
+                    None
+                }
+                made => made?,
+            },
+            false => None,
+        };
+        Ok(Pools { sessions, rings, devices: backends.len(), report: None })
+    }
+
+    /// Adds up what each device has done, and says which were taken out.
+    fn add(&mut self, report: PoolReport) {
+        for share in &report.devices {
+            if let Some(fault) = &share.fault {
+                tracing::warn!("{} was taken out, and the others go on: {fault}", share.device);
+            } else if share.recovered {
+                tracing::warn!("{} was lost, and is used again", share.device);
+            }
+        }
+        match &mut self.report {
+            Some(all) => *all += report,
+            None => self.report = Some(report),
+        }
+    }
+
+    /// Scans small files, some of which are read while those before them are scanned.
+    fn small(&mut self, scan: &mut Scan, inputs: &[Input]) -> Result<(), Box<dyn Error>> {
+        /// Bytes for each device that are read ahead.
+        const AHEAD: u64 = 64 << 20;
+
+        let Some(mut rings) = self.rings.take() else { return self.whole(scan, inputs) };
+        let most = AHEAD * self.devices as u64;
+        let mut parts = parts(inputs, most).into_iter().peekable();
+        let mut loaded = parts.peek().map(|part| load_all(part));
+        while let (Some(part), Some(files)) = (parts.next(), loaded.take()) {
+            let mut found: Vec<Option<Result<Vec<Match>, RingItemError>>> = Vec::new();
+            found.resize_with(files.len(), || None);
+            let scanned = std::thread::scope(|scope| {
+                let ahead = parts.peek().map(|next| scope.spawn(|| load_all(next)));
+                let items = (0..).zip(&files).map(|(id, file)| RingItem::new(id, file.as_ref()));
+                let scanned = rings.scan(items, PoolOrder::AsFinished, |result| {
+                    let matches = result.matches.map(<[Match]>::to_vec).map_err(Clone::clone);
+                    found[result.id as usize] = Some(matches);
+                });
+                loaded = ahead.map(|ahead| ahead.join().expect("reading does not panic"));
+                scanned
+            });
+            match scanned {
+                Ok(report) => self.add(report),
+                Err(RingError::Scan(ScanError::Backend(fault))) if scan.backend.is_lost() => {
+                    return Err(fault.into());
+                }
+                Err(error) => {
+                    tracing::info!("small files are scanned one by one: {error}");
+                    drop(files);
+                    self.whole(scan, part)?;
+                    continue;
+                }
+            }
+            for (Loaded { input, read, memory }, found) in files.into_iter().zip(found) {
+                let len = if let Ok(FileRead::Whole(len)) = read { len } else { 0 };
+                let found = found.expect("each item is told");
+                let matches = found.as_deref();
+                scan.small_file(input, read, &memory[..len], matches)?;
+            }
+        }
+        self.rings = Some(rings);
+        Ok(())
+    }
+
+    /// Scans files that fit a window, each by itself.
+    fn whole(&mut self, scan: &mut Scan, inputs: &[Input]) -> Result<(), Box<dyn Error>> {
+        let order = match scan.args.sort {
+            Some(_) => PoolOrder::AsGiven,
+            None => PoolOrder::AsFinished,
+        };
+        let is_over = AtomicBool::new(false);
+        let files = inputs.iter().take_while(|_| !is_over.load(Ordering::Relaxed)).map(Loaded::new);
+        let mut printed = Ok(());
+        let report =
+            self.sessions.scan(files, scan.args.max_scan_bytes, order, |_, file, matches| {
+                if printed.is_ok() {
+                    printed = one(scan, file, matches);
+                    is_over.store(printed.is_err(), Ordering::Relaxed);
+                }
+            });
+        printed?;
+        self.add(report?);
+        Ok(())
+    }
+
+    /// Scans a file in windows, which all devices look through.
+    fn windows(&mut self, scan: &mut Scan, input: &Input) -> Result<(), Box<dyn Error>> {
+        let scanned = self.try_windows(scan, input);
+        scan.output.get_mut().flush()?;
+        scanned.or_else(|error| scan.failed(input, error))
+    }
+
+    fn try_windows(&mut self, scan: &mut Scan, input: &Input) -> Result<(), InputError> {
+        let Some(file) = inputs::open_text(input)? else {
+            scan.bar.inc(input.bytes().unwrap_or(0));
+            scan.summary.skipped_binary += 1;
+            return Ok(());
+        };
+        // Not the size when it was found: it may have grown.
+        let bytes = file.metadata()?.len();
+        let opened = Opened { file, bytes, bar: &scan.bar, is_over: AtomicBool::new(false) };
+        let output = scan.output.get_mut();
+        let mut print = |matches: &[StreamMatch]| -> io::Result<()> {
+            for found in matches {
+                output.push(input.path(), *found, &opened.read(found.start..found.end)?);
+            }
+            output.flush()
+        };
+        let mut printed = Ok(());
+        let report = self.sessions.scan_large(&opened, scan.args.max_scan_bytes, |matches| {
+            if printed.is_ok() {
+                printed = print(matches);
+                opened.is_over.store(printed.is_err(), Ordering::Relaxed);
+            }
+        });
+        printed?;
+        match report {
+            Ok(report) => self.add(report),
+            Err(error) => scan.in_larger_windows(input, opened.file, error.into())?,
+        }
+        scan.summary.inputs += 1;
+        Ok(())
+    }
+}
+
+/// Prints what has come of a file that was scanned as one haystack.
+fn one(
+    scan: &mut Scan,
+    file: Loaded,
+    matches: Result<&[Match], ScanError>,
+) -> Result<(), Box<dyn Error>> {
+    match (&file.read, matches) {
+        (Ok(FileRead::Whole(_)), Ok(matches)) => {
+            scan.summary.inputs += 1;
+            scan.print(file.input, file.as_ref(), matches)?;
+        }
+        (Ok(FileRead::Whole(_)), Err(error)) => scan.failed(file.input, error.into())?,
+        (Ok(FileRead::Grown), _) => return scan.input(file.input),
+        (Ok(FileRead::Binary), _) => scan.summary.skipped_binary += 1,
+        (Err(_), _) => {
+            let Err(error) = file.read else { unreachable!("it was an error") };
+            scan.failed(file.input, error.into())?;
+        }
+    }
+    scan.bar.inc(file.input.bytes().unwrap_or(0));
+    Ok(())
+}
+
+/// Inputs in runs of at most so many bytes, or of one.
+fn parts(mut inputs: &[Input], most: u64) -> Vec<&[Input]> {
+    let mut parts = Vec::new();
+    while !inputs.is_empty() {
+        let mut bytes = 0;
+        let fits = |input: &&Input| {
+            bytes += input.bytes().unwrap_or(0);
+            bytes <= most
+        };
+        let count = inputs.iter().take_while(fits).count().max(1);
+        let (part, rest) = inputs.split_at(count);
+        parts.push(part);
+        inputs = rest;
+    }
+    parts
+}
+
+/// A file as long as it was when it was opened.
+struct Opened<'b> {
+    file: File,
+    bytes: u64,
+    bar: &'b ProgressBar,
+    /// Whether nobody will look at what is found any more.
+    is_over: AtomicBool,
+}
+
+impl WindowSource for Opened<'_> {
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn read(&self, range: Range<u64>) -> io::Result<Cow<'_, [u8]>> {
+        if self.is_over.load(Ordering::Relaxed) {
+            return Err(io::Error::other("what is found cannot be printed"));
+        }
+        let mut bytes = vec![0; (range.end - range.start) as usize];
+        read_at(&self.file, &mut bytes, range.start)?;
+        self.bar.set_position(self.bar.position().max(range.end));
+        Ok(bytes.into())
+    }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, bytes, offset)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => {
+                bytes = &mut bytes[count..];
+                offset += count as u64;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,214 @@
+//! Many small haystacks on several devices, many in each dispatch.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::lanes::{self, Job, Lanes};
+use super::{PoolOrder, PoolReport};
+use crate::ring::{packed_len, place};
+use crate::{
+    Backend, MegakernelSession, MegakernelSessionConfig, RingError, RingItem, RingItemResult,
+    RingResults, RulePipeline, ScanStats,
+};
+
+/// Rules that are resident on several devices, each of which has a [`MegakernelSession`] of its own, of tables that were
+/// compiled once. Small haystacks are packed into rounds, and rounds go to whichever device is free.
+///
+/// A session whose device is lost makes itself anew once, and says so. When it is lost again, it is taken out, and what it had
+/// is scanned by the others; so is one that does not answer in time or has another fault, until the next scan.
+///
+/// # Examples
+///
+/// ```
+/// use vkscan::{Backend, BackendOptions, MegakernelSessionConfig, PoolOrder, RingItem, RingPool, RulePipeline};
+///
+/// let backends = vec![Backend::new(&BackendOptions::default())?];
+/// let rules = RulePipeline::new(&["[0-9]+"])?;
+/// let config = MegakernelSessionConfig::default().slot_count(1 << 10);
+/// let Some(mut pool) = RingPool::new(&rules, &backends, config)? else {
+///     return Ok(()); // why is traced; a `DevicePool` scans one haystack at a time
+/// };
+/// let lines = ["1 2", "none", "345"];
+/// let items = (0..).zip(lines).map(|(id, line)| RingItem::new(id, line.as_bytes()));
+/// let mut counts = Vec::new();
+/// let report = pool.scan(items, PoolOrder::AsGiven, |result| {
+///     counts.push((result.id, result.matches.map(<[_]>::len).ok()));
+/// })?;
+/// assert_eq!(counts, [(0, Some(2)), (1, Some(0)), (2, Some(1))]);
+/// assert_eq!(report.devices[0].haystacks, 3);
+/// pool.free()?;
+/// # Ok::<(), vkscan::RingError>(())
+/// ```
+pub struct RingPool {
+    members: Vec<Member>,
+    config: MegakernelSessionConfig,
+}
+
+/// A device of a pool.
+struct Member(Mutex<MegakernelSession>);
+
+/// Items of one round.
+struct Round<'i>(Vec<RingItem<'i>>);
+
+impl Job for Round<'_> {
+    fn size(&self) -> [u64; 2] {
+        let bytes = self.0.iter().filter_map(|item| item.bytes.len());
+        [self.0.len() as u64, bytes.map(|bytes| bytes as u64).sum()]
+    }
+}
+
+impl lanes::Done for RingResults {
+    fn stats(&self) -> ScanStats {
+        self.stats().scan
+    }
+
+    fn has_recovered(&self) -> bool {
+        self.stats().recovered
+    }
+}
+
+impl RingPool {
+    /// Makes the tables and a ring of slots resident on each of the devices, which may be of different kinds. Each takes the
+    /// memory of a session with this configuration.
+    ///
+    /// `None` where one of them cannot run it, as [`MegakernelSession::new`].
+    ///
+    /// # Errors
+    ///
+    /// As [`MegakernelSession::new`], on any of them.
+    pub fn new(
+        rules: &RulePipeline,
+        backends: &[Backend],
+        config: MegakernelSessionConfig,
+    ) -> Result<Option<RingPool>, RingError> {
+        let config = config.checked()?;
+        let mut members = Vec::with_capacity(backends.len());
+        for backend in backends {
+            let Some(session) = MegakernelSession::new(backend, rules, config)? else {
+                return Ok(None);
+            };
+            members.push(Member(Mutex::new(session)));
+        }
+        Ok(Some(RingPool { members, config }))
+    }
+
+    /// Scans all items, which are in ordinary memory, and calls `on_result` with what has come of each, as
+    /// [`MegakernelSession::submit_scan`] gives it. Each is told once.
+    ///
+    /// `items` are asked for when a device is free, by threads of the pool's; the iterator is not to wait for results. No more
+    /// rounds of them are put together than four times what is in flight ahead of what was told.
+    ///
+    /// # Errors
+    ///
+    /// The fault of one of the devices where all are at fault, with items left to be scanned; one more is asked for to tell. What
+    /// was told before is right. Items that take a second device, too, longer than
+    /// [`BackendOptions::wait_timeout`](crate::BackendOptions::wait_timeout) end the scan with that fault.
+    pub fn scan<'i, I>(
+        &mut self,
+        items: I,
+        order: PoolOrder,
+        mut on_result: impl FnMut(RingItemResult),
+    ) -> Result<PoolReport, RingError>
+    where
+        I: IntoIterator<Item = RingItem<'i>, IntoIter: Send>,
+    {
+        let members = &self.members;
+        let lanes: Vec<(Option<Backend>, usize)> = members
+            .iter()
+            .map(|member| (member.lock().backend().cloned(), self.config.rounds_in_flight))
+            .collect();
+        let lanes: Vec<Lanes> = lanes
+            .iter()
+            .map(|(backend, count)| Lanes { backend: backend.as_ref(), count: *count })
+            .collect();
+        let rounds = Rounds { items: items.into_iter(), next: None, config: self.config };
+        let begin = |index: usize| {
+            let member: &Member = &members[index];
+            |Round(items): &Round| member.scan(items)
+        };
+        lanes::run(&lanes, rounds, order, begin, |_, _, results| {
+            results?.iter().for_each(&mut on_result);
+            Ok(())
+        })
+    }
+
+    /// The device that a session is on now.
+    #[cfg(test)]
+    pub(super) fn backend(&self, index: usize) -> Backend {
+        self.members[index].lock().backend().expect("it is there").clone()
+    }
+
+    /// Gives all devices' memory back.
+    ///
+    /// # Errors
+    ///
+    /// The first fault of a device that is not lost. What can be freed is freed all the same.
+    pub fn free(self) -> Result<(), RingError> {
+        let mut freed = Ok(());
+        for Member(session) in self.members {
+            let mut session = session.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let is_lost = session.backend().is_none_or(Backend::is_lost);
+            let result = session.shutdown();
+            if freed.is_ok() && !is_lost {
+                freed = result;
+            }
+        }
+        freed
+    }
+}
+
+impl Member {
+    fn lock(&self) -> MutexGuard<'_, MegakernelSession> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Scans the items of a round, while other lanes have theirs in flight.
+    fn scan(&self, items: &[RingItem]) -> Result<RingResults, RingError> {
+        let mut session = self.lock();
+        let published = match session.publish(items) {
+            // Rounds may end in another order than they began.
+            Err(RingError::Full { .. }) => {
+                session.flush()?;
+                session.publish(items)?
+            }
+            published => published?,
+        };
+        drop(session);
+        published.wait()?;
+        let mut results = RingResults::default();
+        self.lock().collect_into(published, &mut results)?;
+        Ok(results)
+    }
+}
+
+/// Items by rounds, as many in each as a lane's share of the ring takes.
+struct Rounds<'i, I> {
+    items: I,
+    /// What did not fit the round before.
+    next: Option<RingItem<'i>>,
+    config: MegakernelSessionConfig,
+}
+
+impl<'i, I: Iterator<Item = RingItem<'i>>> Iterator for Rounds<'i, I> {
+    type Item = Round<'i>;
+
+    fn next(&mut self) -> Option<Round<'i>> {
+        let most = (self.config.share() as usize / self.config.rounds_in_flight).max(1);
+        let (mut round, mut end) = (Vec::new(), None);
+        while round.len() < most
+            && let Some(item) = self.next.take().or_else(|| self.items.next())
+        {
+            // What is too large takes no room, for it is not scanned.
+            let len = item.bytes.len().filter(|&len| len <= self.config.most_bytes());
+            if let Some(len) = len {
+                let behind = place(end, len).end;
+                if packed_len(behind) > self.config.round_bytes {
+                    self.next = Some(item);
+                    break;
+                }
+                end = Some(behind);
+            }
+            round.push(item);
+        }
+        (!round.is_empty()).then_some(Round(round))
+    }
+}

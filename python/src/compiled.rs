@@ -1,0 +1,358 @@
+//! Rules with the options of their scans, and the sessions that scan for them.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::{Duration, Instant};
+
+use arrow_array::ListArray;
+use pyo3::prelude::*;
+use vkscan::{
+    Backend, BackendError, BackendOptions, DeviceInfo, DeviceSelector, MAX_HAYSTACK_BYTES, Match,
+    MegakernelSession, MegakernelSessionConfig, ResidentRulePipeline, RingItem, RingResults,
+    RulePipeline, ScanError, ScanScratch, StreamMatch,
+};
+
+use crate::matches::Builder;
+use crate::rows::Batch;
+use crate::{error, shared};
+
+/// Bytes of a ring session's round, and the longest row that is scanned in one.
+const ROUND_BYTES: usize = 16 << 20;
+const MOST_ITEM_BYTES: usize = ROUND_BYTES - 4;
+/// A round holds a fourth of them.
+const SLOTS: u32 = 1 << 18;
+
+/// Rows are scanned in turns, between which other threads come in and interrupts are seen: of so many bytes at first, and
+/// of as many later as take about this long. So many rows are few enough for their items to stay small beside them.
+const FIRST_TURN_BYTES: usize = 4 << 20;
+const MOST_TURN_BYTES: usize = 1 << 30;
+const MOST_TURN_ROWS: usize = 1 << 20;
+const TURN: Duration = Duration::from_millis(100);
+
+/// How rules are scanned for.
+#[derive(Clone, PartialEq)]
+pub struct Options {
+    pub device: Option<DeviceSelector>,
+    /// Of a row, or of a window of a file.
+    pub max_matches: u32,
+    pub wait_timeout: Duration,
+}
+
+/// Rules, and what is open to scan for them.
+pub struct Compiled {
+    pub rules: RulePipeline,
+    pub options: Options,
+    /// The device that they were opened on.
+    pub device: DeviceInfo,
+    bytes: OnceLock<Vec<u8>>,
+    /// None once the device was lost, until the next scan.
+    sessions: Mutex<Option<Sessions>>,
+}
+
+struct Sessions {
+    backend: Backend,
+    /// None where the device cannot run it.
+    ring: Option<MegakernelSession>,
+    /// For rows that fit no round, and for files. None until there is one.
+    resident: Option<Arc<Resident>>,
+    /// Capacity that the device has turned out to have for it, in bytes.
+    most_capacity: usize,
+    turn_bytes: usize,
+    results: RingResults,
+    matches: Vec<Match>,
+    scratch: ScanScratch,
+}
+
+struct Resident {
+    session: ResidentRulePipeline,
+    backend: Backend,
+}
+
+impl Compiled {
+    /// Opens the device and makes the rules' tables resident.
+    pub fn new(rules: RulePipeline, options: Options) -> PyResult<Compiled> {
+        let sessions = Sessions::open(&rules, &options)?;
+        let device = sessions.backend.device_info().clone();
+        let (bytes, sessions) = (OnceLock::new(), Mutex::new(Some(sessions)));
+        Ok(Compiled { rules, options, device, bytes, sessions })
+    }
+
+    /// The rules, to be made anew elsewhere.
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get_or_init(|| self.rules.to_bytes())
+    }
+
+    /// Scans rows, of which the first is number `first_row`. Python is not attached.
+    pub fn scan(&self, rows: &Batch, first_row: u64) -> PyResult<ListArray> {
+        let mut built = Builder::new(rows.len());
+        let mut items = Vec::new();
+        let mut next = 0;
+        while next < rows.len() {
+            if next > 0 {
+                Python::attach(|py| py.check_signals())?;
+            }
+            next = self.with_sessions(|sessions| {
+                sessions.scan_turn(self, rows, next, first_row, &mut items, &mut built)
+            })?;
+        }
+        built.finish()
+    }
+
+    /// Scans a file in windows of `window_bytes`. Python is not attached.
+    pub fn scan_file(&self, path: &Path, window_bytes: usize) -> PyResult<Vec<StreamMatch>> {
+        let file = File::open(path).map_err(|error| error::of_file(&error, path))?;
+        // What is no plain file has no length.
+        let len = file.metadata().ok().filter(|about| about.is_file()).map(|about| about.len());
+        let len = len.and_then(|len| usize::try_from(len).ok()).unwrap_or(window_bytes);
+        let resident = self.with_sessions(|sessions| {
+            let resident = sessions.resident(self, len.min(window_bytes));
+            resident.map_err(|error| error::of_scan(&error))
+        })?;
+        let (mut found, mut scratch) = (Vec::new(), ScanScratch::default());
+        let mut reader = Interruptible { reader: file, interrupt: None };
+        let Resident { session, backend } = &*resident;
+        let scanned =
+            session.scan_reader(backend, &mut reader, u32::MAX, &mut scratch, |one, _| {
+                found.push(one);
+            });
+        match (scanned, reader.interrupt) {
+            (Ok(_), _) => {
+                found.sort_unstable();
+                Ok(found)
+            }
+            (Err(_), Some(interrupt)) => Err(interrupt),
+            (Err(failed), None) => {
+                self.forget_if_lost();
+                Err(match &failed.error {
+                    ScanError::Read(error) => error::of_file(error, path),
+                    _ => error::of_stream(&failed),
+                })
+            }
+        }
+    }
+
+    /// Does something with the sessions, alone; after the loss of their device with new ones.
+    fn with_sessions<T>(&self, work: impl FnOnce(&mut Sessions) -> PyResult<T>) -> PyResult<T> {
+        shared::refuse_forked()?;
+        let mut sessions = self.lock();
+        let open = match &mut *sessions {
+            Some(open) => open,
+            none => none.insert(Sessions::open(&self.rules, &self.options)?),
+        };
+        let done = work(open);
+        if done.is_err() && open.are_lost() {
+            *sessions = None;
+        }
+        done
+    }
+
+    fn forget_if_lost(&self) {
+        let mut sessions = self.lock();
+        if sessions.as_ref().is_some_and(Sessions::are_lost) {
+            *sessions = None;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Sessions>> {
+        self.sessions.lock().unwrap_or_else(|poisoned| {
+            // A panic has left them anyhow.
+            self.sessions.clear_poison();
+            let mut sessions = poisoned.into_inner();
+            *sessions = None;
+            sessions
+        })
+    }
+}
+
+impl Drop for Compiled {
+    fn drop(&mut self) {
+        // The device is the parent's, and its driver would wait here for threads that only the parent has.
+        if shared::is_forked() {
+            let sessions = std::mem::replace(&mut self.sessions, Mutex::new(None));
+            std::mem::forget(sessions);
+        }
+    }
+}
+
+impl Sessions {
+    fn open(rules: &RulePipeline, options: &Options) -> PyResult<Sessions> {
+        let Options { device, max_matches, wait_timeout } = options.clone();
+        let backend = BackendOptions::default().device(device).wait_timeout(wait_timeout);
+        let backend = Backend::new(&backend).map_err(|error| error::of_backend(&error))?;
+        let config = MegakernelSessionConfig::default()
+            .slot_count(SLOTS)
+            .round_bytes(ROUND_BYTES)
+            .max_matches(max_matches);
+        let ring = MegakernelSession::new(&backend, rules, config);
+        Ok(Sessions {
+            backend,
+            ring: ring.map_err(|error| error::of_ring(&error))?,
+            resident: None,
+            most_capacity: MAX_HAYSTACK_BYTES,
+            turn_bytes: FIRST_TURN_BYTES,
+            results: RingResults::default(),
+            matches: Vec::new(),
+            scratch: ScanScratch::default(),
+        })
+    }
+
+    /// Whether nothing can be scanned any more.
+    fn are_lost(&self) -> bool {
+        match &self.ring {
+            Some(ring) => ring.backend().is_none_or(Backend::is_lost),
+            None => self.backend.is_lost(),
+        }
+    }
+
+    /// Scans rows from `first` on, as many as there is time for, and says which is next.
+    fn scan_turn<'r>(
+        &mut self,
+        compiled: &Compiled,
+        rows: &'r Batch,
+        first: usize,
+        first_row: u64,
+        items: &mut Vec<RingItem<'r>>,
+        built: &mut Builder,
+    ) -> PyResult<usize> {
+        let began = Instant::now();
+        let has_ring = self.ring.is_some();
+        let is_item = |bytes: &[u8]| has_ring && bytes.len() <= MOST_ITEM_BYTES;
+        let (mut end, mut turn_bytes) = (first, 0);
+        items.clear();
+        for row in rows.rows_from(first) {
+            if turn_bytes >= self.turn_bytes || items.len() == MOST_TURN_ROWS {
+                break;
+            }
+            if let Some(bytes) = row {
+                turn_bytes += bytes.len();
+                if is_item(bytes) {
+                    items.push(RingItem::new(end as u64, bytes));
+                }
+            }
+            end += 1;
+        }
+        let mut results = std::mem::take(&mut self.results);
+        if let Some(ring) = &mut self.ring {
+            let scanned = ring.submit_scan_into(items, &mut results);
+            scanned.map_err(|error| error::of_ring(&error))?;
+        }
+        let mut of_items = results.iter();
+        for (index, bytes) in (first..end).zip(rows.rows_from(first)) {
+            let row = first_row + index as u64;
+            match bytes {
+                None => {
+                    built.null_row()?;
+                    continue;
+                }
+                Some(bytes) if is_item(bytes) => {
+                    let matches = of_items.next().map_or(Ok(&[][..]), |item| item.matches);
+                    let matches = matches.map_err(|error| error::of_item(row, error))?;
+                    built.extend(matches);
+                }
+                Some(bytes) => {
+                    let scanned = self.scan_alone(compiled, bytes, built);
+                    scanned.map_err(|error| error::of_row(row, &error))?;
+                }
+            }
+            built.end_row()?;
+        }
+        drop(of_items);
+        self.results = results;
+        self.adapt(turn_bytes, began.elapsed());
+        Ok(end)
+    }
+
+    /// Makes turns longer, or shorter, after one of so many bytes.
+    fn adapt(&mut self, bytes: usize, took: Duration) {
+        if took < TURN / 2 && bytes >= self.turn_bytes {
+            self.turn_bytes = (self.turn_bytes * 2).min(MOST_TURN_BYTES);
+        } else if took > TURN * 2 {
+            self.turn_bytes = (self.turn_bytes / 2).max(1 << 20);
+        }
+    }
+
+    /// Scans a row that is not an item.
+    fn scan_alone(
+        &mut self,
+        compiled: &Compiled,
+        bytes: &[u8],
+        built: &mut Builder,
+    ) -> Result<(), ScanError> {
+        let resident = self.resident(compiled, bytes.len())?;
+        let Resident { session, backend } = &*resident;
+        if bytes.len() <= session.haystack_capacity() {
+            session.scan_into(backend, bytes, &mut self.matches, &mut self.scratch)?;
+            built.extend(&self.matches);
+            return Ok(());
+        }
+        let (mut reader, mut found) = (bytes, Vec::new());
+        session.scan_reader(backend, &mut reader, u32::MAX, &mut self.scratch, |one, _| {
+            found.push(one);
+        })?;
+        found.sort_unstable();
+        for StreamMatch { pattern_id, start, end } in found {
+            built.push(pattern_id, start, end);
+        }
+        Ok(())
+    }
+
+    /// A session for haystacks of `len` bytes, or of as many as the device has room for.
+    fn resident(&mut self, compiled: &Compiled, len: usize) -> Result<Arc<Resident>, ScanError> {
+        // The ring may have been made anew.
+        if self.backend.is_lost()
+            && let Some(anew) = self.ring.as_ref().and_then(MegakernelSession::backend)
+        {
+            self.backend = anew.clone();
+            self.resident = None;
+        }
+        let wanted = len.checked_next_power_of_two().unwrap_or(usize::MAX);
+        let mut capacity = wanted.clamp(ROUND_BYTES, self.most_capacity);
+        if let Some(resident) = &self.resident
+            && resident.session.haystack_capacity() >= capacity
+        {
+            return Ok(resident.clone());
+        }
+        self.resident = None;
+        let max_matches = compiled.options.max_matches as usize;
+        let session = loop {
+            match compiled.rules.prepare_resident(&self.backend, capacity, max_matches) {
+                Err(error) if is_too_large(&error) && capacity > ROUND_BYTES => {
+                    capacity /= 2;
+                    self.most_capacity = capacity;
+                }
+                made => break made?,
+            }
+        };
+        let resident = Arc::new(Resident { session, backend: self.backend.clone() });
+        Ok(self.resident.insert(resident).clone())
+    }
+}
+
+/// Whether a smaller session might do.
+fn is_too_large(error: &ScanError) -> bool {
+    matches!(
+        error,
+        ScanError::Limit { .. }
+            | ScanError::Backend(
+                BackendError::LimitExceeded { .. } | BackendError::OutOfMemory { .. }
+            )
+    )
+}
+
+/// Reads as long as Python wants it to.
+struct Interruptible {
+    reader: File,
+    interrupt: Option<PyErr>,
+}
+
+impl Read for Interruptible {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Err(interrupt) = Python::attach(|py| py.check_signals()) {
+            self.interrupt = Some(interrupt);
+            return Err(io::Error::other("interrupted"));
+        }
+        self.reader.read(buffer)
+    }
+}

@@ -19,7 +19,7 @@ from conftest import RULES, by_re
 
 
 def run(code):
-    """Runs a program of its own, and gives what it printed: nothing but that, and nothing of validation layers."""
+    """Runs a program of its own, and gives what it printed; it prints no errors."""
     command = [sys.executable, "-W", "ignore::RuntimeWarning", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr

@@ -1,6 +1,7 @@
 """Daft: a class of which each worker makes one, and a method of batches."""
 
 import daft
+import pyarrow as pa
 import vkscan
 from common import RULES, check, texts
 from daft import DataType
@@ -15,7 +16,7 @@ class Scan:
 
     @daft.method.batch(return_dtype=DataType.list(MATCH))
     def __call__(self, text):
-        return self.scanner.scan(text.to_arrow())
+        return pa.array(self.scanner.scan(text.to_arrow()))
 
 
 rows = texts()

@@ -9,8 +9,8 @@ use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi};
 use arrow_array::ffi_stream::{ArrayStreamReader, FFI_ArrowArrayStream};
 use arrow_array::{Array, ArrayRef, ListArray, make_array};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef};
-use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::PyValueError;
+use pyo3::buffer::PyUntypedBuffer;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyTuple};
 
@@ -131,22 +131,33 @@ unsafe extern "C" fn stream_release(stream: *mut FFI_ArrowArrayStream) {
 }
 
 /// The memory of an object that exports it by the buffer protocol, for as long as this is there.
-pub struct Exported(PyBuffer<u8>);
+pub struct Exported(PyUntypedBuffer);
 
 impl Exported {
-    pub fn get(object: &Bound<PyAny>) -> PyResult<Exported> {
-        let buffer = PyBuffer::get(object)?;
-        if buffer.as_slice_ptr().is_none() {
+    /// None if it exports none.
+    pub fn get(object: &Bound<PyAny>) -> PyResult<Option<Exported>> {
+        let Ok(buffer) = PyUntypedBuffer::get(object) else { return Ok(None) };
+        if buffer.item_size() != 1 {
+            let size = buffer.item_size();
+            return Err(PyTypeError::new_err(format!(
+                "the buffer has items of {size} bytes: scan one of bytes, `memoryview(buffer).cast(\"B\")`"
+            )));
+        }
+        if !buffer.is_c_contiguous() {
             return Err(PyValueError::new_err(
                 "the buffer is not contiguous: scan a copy, `bytes(buffer)`",
             ));
         }
-        Ok(Exported(buffer))
+        Ok(Some(Exported(buffer)))
     }
 
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: it is contiguous and stays where it is as long as it is exported. Whoever writes to it meanwhile, which
-        // the documentation forbids, changes what is found in it; lengths and offsets never come from it.
-        self.0.as_slice_ptr().map_or(&[], |bytes| unsafe { bytes.as_ref() })
+        let (begin, len) = (self.0.buf_ptr().cast::<u8>(), self.0.len_bytes());
+        if begin.is_null() || len == 0 {
+            return &[];
+        }
+        // SAFETY: so many bytes are contiguous and stay where they are as long as they are exported. Whoever writes to them
+        // meanwhile, which the documentation forbids, changes what is found there; lengths and offsets never come from them.
+        unsafe { std::slice::from_raw_parts(begin, len) }
     }
 }

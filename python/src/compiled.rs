@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use arrow_array::ListArray;
 use pyo3::prelude::*;
 use vkscan::{
-    Backend, BackendError, BackendOptions, DeviceInfo, DeviceSelector, MAX_HAYSTACK_BYTES, Match,
-    MegakernelSession, MegakernelSessionConfig, ResidentRulePipeline, RingItem, RingResults,
-    RulePipeline, ScanError, ScanScratch, StreamMatch,
+    Backend, BackendError, BackendOptions, DeviceInfo, DeviceKind, DeviceSelector,
+    MAX_HAYSTACK_BYTES, Match, MegakernelSession, MegakernelSessionConfig, ResidentRulePipeline,
+    RingItem, RingResults, RulePipeline, ScanError, ScanScratch, StreamMatch,
 };
 
 use crate::matches::Builder;
@@ -30,6 +30,9 @@ const FIRST_TURN_BYTES: usize = 4 << 20;
 const MOST_TURN_BYTES: usize = 1 << 30;
 const MOST_TURN_ROWS: usize = 1 << 20;
 const TURN: Duration = Duration::from_millis(100);
+
+/// Longest row that a driver on the CPU is given at once, so that it answers in time.
+const MOST_CPU_BYTES: usize = 64 << 20;
 
 /// How rules are scanned for.
 #[derive(Clone, PartialEq)]
@@ -57,7 +60,7 @@ struct Sessions {
     ring: Option<MegakernelSession>,
     /// For rows that fit no round, and for files. None until there is one.
     resident: Option<Arc<Resident>>,
-    /// Capacity that the device has turned out to have for it, in bytes.
+    /// Capacity that the device has for it, in bytes, as far as that is known.
     most_capacity: usize,
     turn_bytes: usize,
     results: RingResults,
@@ -186,11 +189,12 @@ impl Sessions {
             .round_bytes(ROUND_BYTES)
             .max_matches(max_matches);
         let ring = MegakernelSession::new(&backend, rules, config);
+        let is_cpu = backend.device_info().kind == DeviceKind::Cpu;
         Ok(Sessions {
             backend,
             ring: ring.map_err(|error| error::of_ring(&error))?,
             resident: None,
-            most_capacity: MAX_HAYSTACK_BYTES,
+            most_capacity: if is_cpu { MOST_CPU_BYTES } else { MAX_HAYSTACK_BYTES },
             turn_bytes: FIRST_TURN_BYTES,
             results: RingResults::default(),
             matches: Vec::new(),

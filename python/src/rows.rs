@@ -150,10 +150,7 @@ impl Object {
         if let Ok(text) = object.cast::<PyString>() {
             return Ok(Some(Object::Text(text.clone().try_into()?)));
         }
-        if !has_buffer(object) {
-            return Ok(None);
-        }
-        Exported::get(object).map(|buffer| Some(Object::Buffer(buffer)))
+        Ok(Exported::get(object)?.map(Object::Buffer))
     }
 
     fn bytes(&self) -> &[u8] {
@@ -163,10 +160,6 @@ impl Object {
             Object::Buffer(buffer) => buffer.bytes(),
         }
     }
-}
-
-fn has_buffer(object: &Bound<PyAny>) -> bool {
-    pyo3::buffer::PyUntypedBuffer::get(object).is_ok()
 }
 
 fn unfit_type(of: &DataType) -> PyErr {

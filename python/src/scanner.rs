@@ -97,8 +97,8 @@ impl Scanner {
     /// Returns `Matches`, or `ChunkedMatches` for an Arrow stream: for each row its matches, sorted by rule, start and end, or
     /// null where the row is null. Offsets count bytes from the row's beginning; those of `str` are into its UTF-8.
     ///
-    /// A row may have any length. Beyond 1 GiB, or what the device has room for, it goes through in windows, and a match
-    /// that is not decided within one is an error.
+    /// A row may have any length. Beyond 1 GiB, what the device has room for, or 64 MiB on a CPU, it goes through in windows,
+    /// and a match that is not decided within one is an error.
     ///
     /// Raises `TooManyMatches` for a row that has more than `max_matches`, which it names; `DeviceError` for a fault of the
     /// device; `TypeError` for what is not rows of bytes. No row's matches are returned then, and the scanner goes on

@@ -1,12 +1,7 @@
 import re
-import warnings
 
 import pytest
-
-# Before anything opens a device: the tests run on a CPU driver, which is warned of once a scanner.
-warnings.filterwarnings("ignore", message=".*Vulkan driver that runs on the CPU", category=RuntimeWarning)
-
-import vkscan  # noqa: E402
+import vkscan
 
 RULES = [r"\bghp_[0-9A-Za-z]{4,9}\b", r"(?i)pass(?:word)?\s*=\s*\S+", r"[0-9]{3}", r"^\w+", r"x+y?"]
 

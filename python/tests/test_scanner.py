@@ -18,16 +18,11 @@ import vkscan
 from conftest import RULES, by_re
 
 
-def run(code, **environment):
-    """Runs a program of its own, and gives what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore::RuntimeWarning", "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=os.environ | environment,
-    )
-    assert done.returncode == 0, done.stderr
+def run(code):
+    """Runs a program of its own, and gives what it printed; it prints no errors."""
+    command = [sys.executable, "-W", "ignore::RuntimeWarning", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done.stdout.strip()
 
 
@@ -88,7 +83,7 @@ def test_too_many_matches_name_the_row_and_leave_the_scanner_working():
         assert raised.value.row == 4
         assert str(raised.value) == "row 4: there are 4 matches and the item may have 3: allow more"
         assert [len(row) for row in scanner.scan(["1 2", "1 2 3"])] == [2, 3]
-        large = bytearray(b"." * (17 << 20))
+        large = bytearray(17 << 20)
         large[:8] = b"1 2 3 4 "
         with pytest.raises(vkscan.TooManyMatches, match="^row 1: there are 4 matches and the session holds 3"):
             scanner.scan(["1", large])
@@ -148,7 +143,7 @@ def test_files_of_any_length_are_scanned(scanner, tmp_path):
 def test_files_that_cannot_be_read_are_pythons_errors(scanner, tmp_path):
     with pytest.raises(FileNotFoundError) as raised:
         scanner.scan_file(tmp_path / "none")
-    assert raised.value.filename == str(tmp_path / "none") and raised.value.strerror == "No such file or directory"
+    assert raised.value.filename == tmp_path / "none" and raised.value.strerror == "No such file or directory"
     with pytest.raises(IsADirectoryError):
         scanner.scan_file(tmp_path)
     with pytest.raises(ValueError, match="window_bytes of 5 is not within 16777216 to 1073741824"):
@@ -292,13 +287,3 @@ import vkscan
 print(list(vkscan.Scanner(["b"]).scan(["abc", None])))
 """
     assert run(code) == "[[Match(rule=0, start=1, end=2)], None]"
-
-
-def test_validation_has_nothing_to_say():
-    code = """
-import vkscan
-with vkscan.Scanner(["[0-9]{3}", "a+"]) as scanner:
-    scanner.scan(["123", None, "aa"])
-    scanner.scan(b"." * (17 << 20))
-"""
-    assert run(code, VKSCAN_VALIDATION="1") == ""

@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::iter::Peekable;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -10,8 +12,8 @@ use arrow_array::ListArray;
 use pyo3::prelude::*;
 use vkscan::{
     Backend, BackendError, BackendOptions, DeviceInfo, DeviceKind, DeviceSelector,
-    MAX_HAYSTACK_BYTES, Match, MegakernelSession, MegakernelSessionConfig, ResidentRulePipeline,
-    RingItem, RingResults, RulePipeline, ScanError, ScanScratch, StreamMatch,
+    MAX_HAYSTACK_BYTES, Match, MegakernelSessionConfig, PoolOrder, PoolReport,
+    ResidentRulePipeline, RingItem, RingPool, RulePipeline, ScanError, ScanScratch, StreamMatch,
 };
 
 use crate::matches::Builder;
@@ -57,13 +59,12 @@ pub struct Compiled {
 struct Sessions {
     backend: Backend,
     /// None where the device cannot run it.
-    ring: Option<MegakernelSession>,
+    ring: Option<RingPool>,
     /// For rows that fit no round, and for files. None until there is one.
     resident: Option<Arc<Resident>>,
     /// Capacity that the device has for it, in bytes, as far as that is known.
     most_capacity: usize,
     turn_bytes: usize,
-    results: RingResults,
     matches: Vec<Match>,
     scratch: ScanScratch,
 }
@@ -90,14 +91,13 @@ impl Compiled {
     /// Scans rows, of which the first is number `first_row`. Python is not attached.
     pub fn scan(&self, rows: &Batch, first_row: u64) -> PyResult<ListArray> {
         let mut built = Builder::new(rows.len());
-        let mut items = Vec::new();
         let mut next = 0;
         while next < rows.len() {
             if next > 0 {
                 Python::attach(|py| py.check_signals())?;
             }
             next = self.with_sessions(|sessions| {
-                sessions.scan_turn(self, rows, next, first_row, &mut items, &mut built)
+                sessions.scan_turn(self, rows, next, first_row, &mut built)
             })?;
         }
         built.finish()
@@ -188,7 +188,7 @@ impl Sessions {
             .slot_count(SLOTS)
             .round_bytes(ROUND_BYTES)
             .max_matches(max_matches);
-        let ring = MegakernelSession::new(&backend, rules, config);
+        let ring = RingPool::new(rules, std::slice::from_ref(&backend), config);
         let is_cpu = backend.device_info().kind == DeviceKind::Cpu;
         Ok(Sessions {
             backend,
@@ -196,7 +196,6 @@ impl Sessions {
             resident: None,
             most_capacity: if is_cpu { MOST_CPU_BYTES } else { MAX_HAYSTACK_BYTES },
             turn_bytes: FIRST_TURN_BYTES,
-            results: RingResults::default(),
             matches: Vec::new(),
             scratch: ScanScratch::default(),
         })
@@ -205,67 +204,91 @@ impl Sessions {
     /// Whether nothing can be scanned any more.
     fn are_lost(&self) -> bool {
         match &self.ring {
-            Some(ring) => ring.backend().is_none_or(Backend::is_lost),
+            Some(ring) => ring.backends().flatten().all(|backend| backend.is_lost()),
             None => self.backend.is_lost(),
         }
     }
 
     /// Scans rows from `first` on, as many as there is time for, and says which is next.
-    fn scan_turn<'r>(
+    fn scan_turn(
         &mut self,
         compiled: &Compiled,
-        rows: &'r Batch,
+        rows: &Batch,
         first: usize,
         first_row: u64,
-        items: &mut Vec<RingItem<'r>>,
         built: &mut Builder,
     ) -> PyResult<usize> {
         let began = Instant::now();
-        let has_ring = self.ring.is_some();
+        let mut ring = self.ring.take();
+        let has_ring = ring.is_some();
         let is_item = |bytes: &[u8]| has_ring && bytes.len() <= MOST_ITEM_BYTES;
-        let (mut end, mut turn_bytes) = (first, 0);
-        items.clear();
-        for row in rows.rows_from(first) {
-            if turn_bytes >= self.turn_bytes || items.len() == MOST_TURN_ROWS {
-                break;
+        // Asked for by other threads, ahead of what is told here.
+        let (end, bytes, is_over) =
+            (AtomicUsize::new(first), AtomicUsize::new(0), AtomicBool::new(false));
+        let most_bytes = self.turn_bytes;
+        let items = (first..).zip(rows.rows_from(first)).map_while(|(index, row)| {
+            let is_more = index - first < MOST_TURN_ROWS
+                && bytes.load(Ordering::Relaxed) < most_bytes
+                && !is_over.load(Ordering::Relaxed);
+            is_more.then(|| {
+                bytes.fetch_add(row.map_or(0, <[u8]>::len), Ordering::Relaxed);
+                end.store(index + 1, Ordering::Relaxed);
+                row.filter(|bytes| is_item(bytes)).map(|bytes| RingItem::new(index as u64, bytes))
+            })
+        });
+        let items = items.flatten();
+        let mut rest = (first..).zip(rows.rows_from(first)).peekable();
+        let mut told = Ok(());
+        let scanned = match &mut ring {
+            Some(ring) => ring.scan(items, PoolOrder::AsGiven, |result| {
+                if told.is_ok() {
+                    told =
+                        self.add_others(compiled, &mut rest, result.id as usize, first_row, built);
+                }
+                if told.is_ok() {
+                    rest.next();
+                    let row = first_row + result.id;
+                    let matches = result.matches.map_err(|error| error::of_item(row, error));
+                    told = matches.and_then(|matches| {
+                        built.extend(matches);
+                        built.end_row()
+                    });
+                }
+                is_over.store(told.is_err(), Ordering::Relaxed);
+            }),
+            None => {
+                items.for_each(drop);
+                Ok(PoolReport::default())
             }
-            if let Some(bytes) = row {
-                turn_bytes += bytes.len();
-                if is_item(bytes) {
-                    items.push(RingItem::new(end as u64, bytes));
-                }
-            }
-            end += 1;
-        }
-        let mut results = std::mem::take(&mut self.results);
-        if let Some(ring) = &mut self.ring {
-            let scanned = ring.submit_scan_into(items, &mut results);
-            scanned.map_err(|error| error::of_ring(&error))?;
-        }
-        let mut of_items = results.iter();
-        for (index, bytes) in (first..end).zip(rows.rows_from(first)) {
-            let row = first_row + index as u64;
-            match bytes {
-                None => {
-                    built.null_row()?;
-                    continue;
-                }
-                Some(bytes) if is_item(bytes) => {
-                    let matches = of_items.next().map_or(Ok(&[][..]), |item| item.matches);
-                    let matches = matches.map_err(|error| error::of_item(row, error))?;
-                    built.extend(matches);
-                }
-                Some(bytes) => {
-                    let scanned = self.scan_alone(compiled, bytes, built);
-                    scanned.map_err(|error| error::of_row(row, &error))?;
-                }
-            }
+        };
+        self.ring = ring;
+        told?;
+        scanned.map_err(|error| error::of_ring(&error))?;
+        let end = end.into_inner();
+        self.add_others(compiled, &mut rest, end, first_row, built)?;
+        self.adapt(bytes.into_inner(), began.elapsed());
+        Ok(end)
+    }
+
+    /// Adds rows that are not items, up to `end`.
+    fn add_others<'r>(
+        &mut self,
+        compiled: &Compiled,
+        rest: &mut Peekable<impl Iterator<Item = (usize, Option<&'r [u8]>)>>,
+        end: usize,
+        first_row: u64,
+        built: &mut Builder,
+    ) -> PyResult<()> {
+        while let Some((index, row)) = rest.next_if(|(index, _)| *index < end) {
+            let Some(bytes) = row else {
+                built.null_row()?;
+                continue;
+            };
+            let scanned = self.scan_alone(compiled, bytes, built);
+            scanned.map_err(|error| error::of_row(first_row + index as u64, &error))?;
             built.end_row()?;
         }
-        drop(of_items);
-        self.results = results;
-        self.adapt(turn_bytes, began.elapsed());
-        Ok(end)
+        Ok(())
     }
 
     /// Makes turns longer, or shorter, after one of so many bytes.
@@ -306,9 +329,9 @@ impl Sessions {
     fn resident(&mut self, compiled: &Compiled, len: usize) -> Result<Arc<Resident>, ScanError> {
         // The ring may have been made anew.
         if self.backend.is_lost()
-            && let Some(anew) = self.ring.as_ref().and_then(MegakernelSession::backend)
+            && let Some(anew) = self.ring.as_ref().and_then(|ring| ring.backends().flatten().next())
         {
-            self.backend = anew.clone();
+            self.backend = anew;
             self.resident = None;
         }
         let wanted = len.checked_next_power_of_two().unwrap_or(usize::MAX);

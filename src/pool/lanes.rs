@@ -81,16 +81,25 @@ pub(super) fn run<J: Job, D: Done, E: Fault, L: FnMut(&J) -> Result<D, E>>(
     const AHEAD: u64 = 4;
 
     let in_flight = lanes.iter().map(|lanes| lanes.count as u64).sum::<u64>();
-    let queue = Queue::new(jobs, AHEAD * in_flight);
+    let mut jobs = jobs.fuse();
+    let first = [jobs.next(), jobs.next()];
+    let is_single = first[1].is_none();
+    let queue = Queue::new(first.into_iter().flatten().chain(jobs), AHEAD * in_flight);
     let devices: Vec<_> =
         lanes.iter().map(|lanes| Mutex::new(Device::new(lanes.backend))).collect();
     let (to, from) = channel();
+    if is_single {
+        // It takes no other thread.
+        for (index, device) in devices.iter().enumerate() {
+            work(device, &queue, begin(index), &to);
+        }
+    }
     let told = std::thread::scope(|scope| {
         // Whatever ends this, such as a panic of the caller's: nobody is left waiting.
         let closing = Closing(&queue);
         let mut threads = Vec::new();
         for (index, (lanes, device)) in lanes.iter().zip(&devices).enumerate() {
-            for _ in 0..lanes.count {
+            for _ in 0..if is_single { 0 } else { lanes.count } {
                 let (to, queue, begin) = (to.clone(), &queue, &begin);
                 threads.push(scope.spawn(move || work(device, queue, begin(index), &to)));
             }

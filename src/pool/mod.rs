@@ -79,7 +79,7 @@ pub enum PoolOrder {
 }
 
 /// What came of the scans of a pool.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct PoolReport {
     /// Each device, in the order in which the pool was given them.
@@ -172,7 +172,7 @@ impl DevicePool {
     /// Scans all haystacks, which are numbered from 0 on, with matches of at most `max_scan_bytes` bytes, and calls `on_result`
     /// with each and what came of it: its matches, sorted, or what was wrong with it alone, such as too many matches. Each is told once.
     ///
-    /// `haystacks` are asked for one at a time, when a device is free, by threads of the pool's; the iterator is not to wait for
+    /// `haystacks` are asked for one at a time, when a device is free, by threads of the pool's but for the first two; the iterator is not to wait for
     /// results. No more are asked for than four times what is in flight ahead of those that were told, or in order before the
     /// first that was not.
     ///

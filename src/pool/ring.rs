@@ -94,7 +94,7 @@ impl RingPool {
     /// Scans all items, which are in ordinary memory, and calls `on_result` with what has come of each, as
     /// [`MegakernelSession::submit_scan`] gives it. Each is told once.
     ///
-    /// `items` are asked for when a device is free, by threads of the pool's; the iterator is not to wait for results. No more
+    /// `items` are asked for when a device is free, by threads of the pool's but for the first ones; the iterator is not to wait for results. No more
     /// rounds of them are put together than four times what is in flight ahead of what was told.
     ///
     /// # Errors
@@ -112,14 +112,10 @@ impl RingPool {
         I: IntoIterator<Item = RingItem<'i>, IntoIter: Send>,
     {
         let members = &self.members;
-        let lanes: Vec<(Option<Backend>, usize)> = members
-            .iter()
-            .map(|member| (member.lock().backend().cloned(), self.config.rounds_in_flight))
-            .collect();
-        let lanes: Vec<Lanes> = lanes
-            .iter()
-            .map(|(backend, count)| Lanes { backend: backend.as_ref(), count: *count })
-            .collect();
+        let backends: Vec<Option<Backend>> = self.backends().collect();
+        let count = self.config.rounds_in_flight;
+        let lanes: Vec<Lanes> =
+            backends.iter().map(|backend| Lanes { backend: backend.as_ref(), count }).collect();
         let rounds = Rounds { items: items.into_iter(), next: None, config: self.config };
         let begin = |index: usize| {
             let member: &Member = &members[index];
@@ -131,10 +127,10 @@ impl RingPool {
         })
     }
 
-    /// The device that a session is on now.
-    #[cfg(test)]
-    pub(super) fn backend(&self, index: usize) -> Backend {
-        self.members[index].lock().backend().expect("it is there").clone()
+    /// The devices that the sessions are on now, in the order in which they were given: not that one, once it was lost. None for
+    /// a session that could not be made anew.
+    pub fn backends(&self) -> impl ExactSizeIterator<Item = Option<Backend>> {
+        self.members.iter().map(|member| member.lock().backend().cloned())
     }
 
     /// Gives all devices' memory back.
@@ -163,15 +159,15 @@ impl Member {
 
     /// Scans the items of a round, while other lanes have theirs in flight.
     fn scan(&self, items: &[RingItem]) -> Result<RingResults, RingError> {
+        // What others have published is left to them: nothing but slots is waited for.
+        let mut reserved = self.lock().reserve_round(items)?;
+        reserved.fill();
         let mut session = self.lock();
-        let published = match session.publish(items) {
+        if session.is_full_for(&reserved) {
             // Rounds may end in another order than they began.
-            Err(RingError::Full { .. }) => {
-                session.flush()?;
-                session.publish(items)?
-            }
-            published => published?,
-        };
+            session.flush()?;
+        }
+        let published = session.publish_reserved(reserved)?;
         drop(session);
         published.wait()?;
         let mut results = RingResults::default();

@@ -72,7 +72,7 @@ fn a_lost_ring_makes_itself_anew_and_then_leaves_its_items_to_the_others() {
     let haystacks = haystacks();
     let mut pool = ring_pool(&rules, &backends);
     let lose = |pool: &mut RingPool, haystacks: &[Vec<u8>]| {
-        let lost = pool.backend(1);
+        let lost = pool.backends().nth(1).flatten().unwrap();
         let (told, report) = check_items(pool, &rules, haystacks, PoolOrder::AsGiven, |count| {
             if count == 10 {
                 lost.device().inject_lost();
@@ -88,7 +88,7 @@ fn a_lost_ring_makes_itself_anew_and_then_leaves_its_items_to_the_others() {
     assert_eq!(lose(&mut pool, &many), (true, false));
     assert_eq!(lose(&mut pool, &many), (false, true));
     // It stays out, and with the last one goes what is left.
-    let other = pool.backend(0);
+    let other = pool.backends().next().flatten().unwrap();
     let mut losses = 0;
     let (told, report) = check_items(&mut pool, &rules, &many, PoolOrder::AsFinished, |count| {
         if count % 10 == 5 && losses < 2 {

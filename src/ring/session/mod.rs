@@ -126,6 +126,21 @@ struct Tenant {
 /// [`MegakernelSession`] in the words of everything else about the ring.
 pub type RingSession = MegakernelSession;
 
+/// Items for which there is room in staging memory, where they are once they have been filled in.
+pub(crate) struct Reserved<'a> {
+    round: Round,
+    items: &'a [RingItem<'a>],
+    /// Whether the session had been made anew before.
+    had_recovered: bool,
+}
+
+impl Reserved<'_> {
+    /// Copies the items to staging memory. Nobody needs the session for it.
+    pub(crate) fn fill(&mut self) {
+        self.round.fill(self.items, || ());
+    }
+}
+
 impl MegakernelSession {
     /// Makes the tables of `pipeline` resident for the first tenant, and a ring of slots.
     ///
@@ -284,6 +299,20 @@ impl MegakernelSession {
         &mut self,
         items: &'a [RingItem<'a>],
     ) -> Result<RingPublished<'a>, RingError> {
+        let mut reserved = self.reserve_round(items)?;
+        if let Err(error) = reserved.round.parts.iter().try_for_each(|part| self.check_room(part)) {
+            self.retire(reserved.round);
+            return Err(error);
+        }
+        reserved.fill();
+        self.publish_reserved(reserved)
+    }
+
+    /// Makes room in staging memory for items of one round.
+    pub(crate) fn reserve_round<'a>(
+        &mut self,
+        items: &'a [RingItem<'a>],
+    ) -> Result<Reserved<'a>, RingError> {
         self.live()?;
         self.begin_call();
         let fit = self.fitting(items);
@@ -293,13 +322,29 @@ impl MegakernelSession {
         let had_recovered = self.has_recovered;
         self.forget()?;
         let mut round = self.round();
-        let begun = self.despite_loss(|session| session.reserve(items, &mut round));
-        let begun = begun.and_then(|()| {
-            round.parts.iter().try_for_each(|part| self.check_room(part))?;
-            round.fill(items, || ());
-            self.begin(items, &mut round)
-        });
-        if let Err(error) = begun {
+        match self.despite_loss(|session| session.reserve(items, &mut round)) {
+            Ok(()) => Ok(Reserved { round, items, had_recovered }),
+            Err(error) => {
+                self.retire(round);
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether what is in flight leaves no room for a round, so far.
+    pub(crate) fn is_full_for(&self, reserved: &Reserved) -> bool {
+        let is_full = |part| matches!(self.check_room(part), Err(RingError::Full { .. }));
+        reserved.round.parts.iter().any(is_full)
+    }
+
+    /// As [`MegakernelSession::publish`], for items that are where there was room for them.
+    pub(crate) fn publish_reserved<'a>(
+        &mut self,
+        reserved: Reserved<'a>,
+    ) -> Result<RingPublished<'a>, RingError> {
+        let Reserved { mut round, items, had_recovered } = reserved;
+        self.begin_call();
+        if let Err(error) = self.begin(items, &mut round) {
             self.retire(round);
             return Err(error);
         }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::iter::Peekable;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -13,7 +13,8 @@ use pyo3::prelude::*;
 use vkscan::{
     Backend, BackendError, BackendOptions, DeviceInfo, DeviceKind, DeviceSelector,
     MAX_HAYSTACK_BYTES, Match, MegakernelSessionConfig, PoolOrder, PoolReport,
-    ResidentRulePipeline, RingItem, RingPool, RulePipeline, ScanError, ScanScratch, StreamMatch,
+    ResidentRulePipeline, RingItem, RingItemResult, RingPool, RulePipeline, ScanError, ScanScratch,
+    StreamMatch,
 };
 
 use crate::matches::Builder;
@@ -26,12 +27,14 @@ const MOST_ITEM_BYTES: usize = ROUND_BYTES - 4;
 /// A round holds a fourth of them.
 const SLOTS: u32 = 1 << 18;
 
-/// Rows are scanned in turns, between which other threads come in and interrupts are seen: of so many bytes at first, and
-/// of as many later as take about this long. So many rows are few enough for their items to stay small beside them.
+/// Rows are scanned in turns, between which other threads come in: of so many bytes at first, and of as many later as take about
+/// this long.
 const FIRST_TURN_BYTES: usize = 4 << 20;
 const MOST_TURN_BYTES: usize = 1 << 30;
-const MOST_TURN_ROWS: usize = 1 << 20;
-const TURN: Duration = Duration::from_millis(100);
+const TURN: Duration = Duration::from_millis(500);
+
+/// Rows between which interrupts are seen within a turn.
+const ROWS_BETWEEN: usize = 1 << 16;
 
 /// Longest row that a driver on the CPU is given at once, so that it answers in time.
 const MOST_CPU_BYTES: usize = 64 << 20;
@@ -222,39 +225,43 @@ impl Sessions {
         let mut ring = self.ring.take();
         let has_ring = ring.is_some();
         let is_item = |bytes: &[u8]| has_ring && bytes.len() <= MOST_ITEM_BYTES;
-        // Asked for by other threads, ahead of what is told here.
-        let (end, bytes, is_over) =
-            (AtomicUsize::new(first), AtomicUsize::new(0), AtomicBool::new(false));
-        let most_bytes = self.turn_bytes;
+        // Where the turn ends, and whether it does so at once: rows are asked for by other threads, ahead of what is told here.
+        let (end, is_over) = (AtomicUsize::new(rows.len()), AtomicBool::new(false));
+        let (most_bytes, mut bytes) = (self.turn_bytes, 0);
         let items = (first..).zip(rows.rows_from(first)).map_while(|(index, row)| {
-            let is_more = index - first < MOST_TURN_ROWS
-                && bytes.load(Ordering::Relaxed) < most_bytes
-                && !is_over.load(Ordering::Relaxed);
-            is_more.then(|| {
-                bytes.fetch_add(row.map_or(0, <[u8]>::len), Ordering::Relaxed);
-                end.store(index + 1, Ordering::Relaxed);
-                row.filter(|bytes| is_item(bytes)).map(|bytes| RingItem::new(index as u64, bytes))
-            })
+            if bytes >= most_bytes || is_over.load(Ordering::Relaxed) {
+                end.fetch_min(index, Ordering::Relaxed);
+                return None;
+            }
+            bytes += row.map_or(0, <[u8]>::len);
+            Some(row.filter(|row| is_item(row)).map(|row| RingItem::new(index as u64, row)))
         });
         let items = items.flatten();
-        let mut rest = (first..).zip(rows.rows_from(first)).peekable();
-        let mut told = Ok(());
+        let mut next = first;
+        let mut told: PyResult<()> = Ok(());
+        let mut tell = |sessions: &mut Sessions, result: RingItemResult| {
+            let index = result.id as usize;
+            if next < index {
+                sessions.add_others(compiled, rows, next..index, first_row, built)?;
+            }
+            let matches =
+                result.matches.map_err(|error| error::of_item(first_row + result.id, error));
+            built.extend(matches?);
+            built.end_row()?;
+            next = index + 1;
+            if next.is_multiple_of(ROWS_BETWEEN) {
+                Python::attach(|py| py.check_signals())?;
+            }
+            Ok(())
+        };
         let scanned = match &mut ring {
             Some(ring) => ring.scan(items, PoolOrder::AsGiven, |result| {
                 if told.is_ok() {
-                    told =
-                        self.add_others(compiled, &mut rest, result.id as usize, first_row, built);
+                    told = tell(self, result);
+                    if told.is_err() {
+                        is_over.store(true, Ordering::Relaxed);
+                    }
                 }
-                if told.is_ok() {
-                    rest.next();
-                    let row = first_row + result.id;
-                    let matches = result.matches.map_err(|error| error::of_item(row, error));
-                    told = matches.and_then(|matches| {
-                        built.extend(matches);
-                        built.end_row()
-                    });
-                }
-                is_over.store(told.is_err(), Ordering::Relaxed);
             }),
             None => {
                 items.for_each(drop);
@@ -265,21 +272,21 @@ impl Sessions {
         told?;
         scanned.map_err(|error| error::of_ring(&error))?;
         let end = end.into_inner();
-        self.add_others(compiled, &mut rest, end, first_row, built)?;
-        self.adapt(bytes.into_inner(), began.elapsed());
+        self.add_others(compiled, rows, next..end, first_row, built)?;
+        self.adapt(end < rows.len(), began.elapsed());
         Ok(end)
     }
 
-    /// Adds rows that are not items, up to `end`.
-    fn add_others<'r>(
+    /// Adds rows that are not items.
+    fn add_others(
         &mut self,
         compiled: &Compiled,
-        rest: &mut Peekable<impl Iterator<Item = (usize, Option<&'r [u8]>)>>,
-        end: usize,
+        rows: &Batch,
+        range: Range<usize>,
         first_row: u64,
         built: &mut Builder,
     ) -> PyResult<()> {
-        while let Some((index, row)) = rest.next_if(|(index, _)| *index < end) {
+        for (index, row) in range.clone().zip(rows.rows_from(range.start)) {
             let Some(bytes) = row else {
                 built.null_row()?;
                 continue;
@@ -291,9 +298,9 @@ impl Sessions {
         Ok(())
     }
 
-    /// Makes turns longer, or shorter, after one of so many bytes.
-    fn adapt(&mut self, bytes: usize, took: Duration) {
-        if took < TURN / 2 && bytes >= self.turn_bytes {
+    /// Makes turns longer, or shorter, after one that took so long, and was full or not.
+    fn adapt(&mut self, is_full: bool, took: Duration) {
+        if took < TURN / 2 && is_full {
             self.turn_bytes = (self.turn_bytes * 2).min(MOST_TURN_BYTES);
         } else if took > TURN * 2 {
             self.turn_bytes = (self.turn_bytes / 2).max(1 << 20);

@@ -41,18 +41,22 @@ use crate::{
 pub struct RingPool {
     members: Vec<Member>,
     config: MegakernelSessionConfig,
+    /// Results of rounds that have been told, whose memory is used again.
+    spare: Mutex<Vec<RingResults>>,
 }
 
 /// A device of a pool.
 struct Member(Mutex<MegakernelSession>);
 
-/// Items of one round.
-struct Round<'i>(Vec<RingItem<'i>>);
+/// Items of one round, and their bytes.
+struct Round<'i> {
+    items: Vec<RingItem<'i>>,
+    bytes: u64,
+}
 
 impl Job for Round<'_> {
     fn size(&self) -> [u64; 2] {
-        let bytes = self.0.iter().filter_map(|item| item.bytes.len());
-        [self.0.len() as u64, bytes.map(|bytes| bytes as u64).sum()]
+        [self.items.len() as u64, self.bytes]
     }
 }
 
@@ -88,7 +92,8 @@ impl RingPool {
             };
             members.push(Member(Mutex::new(session)));
         }
-        Ok(Some(RingPool { members, config }))
+        let spare = Mutex::default();
+        Ok(Some(RingPool { members, config, spare }))
     }
 
     /// Scans all items, which are in ordinary memory, and calls `on_result` with what has come of each, as
@@ -116,13 +121,25 @@ impl RingPool {
         let count = self.config.rounds_in_flight;
         let lanes: Vec<Lanes> =
             backends.iter().map(|backend| Lanes { backend: backend.as_ref(), count }).collect();
-        let rounds = Rounds { items: items.into_iter(), next: None, config: self.config };
+        let (spare, spare_rounds) = (&self.spare, Mutex::default());
+        let (items, config) = (items.into_iter(), self.config);
+        let rounds = Rounds { items, next: None, config, spare: &spare_rounds };
         let begin = |index: usize| {
             let member: &Member = &members[index];
-            |Round(items): &Round| member.scan(items)
+            move |round: &Round| {
+                let mut results = lock(spare).pop().unwrap_or_default();
+                member.scan(&round.items, &mut results)?;
+                Ok(results)
+            }
         };
-        lanes::run(&lanes, rounds, order, begin, |_, _, results| {
-            results?.iter().for_each(&mut on_result);
+        lanes::run(&lanes, rounds, order, begin, |_, round, results| {
+            let results = results?;
+            results.iter().for_each(&mut on_result);
+            let mut spare = lock(spare);
+            if spare.len() < members.len() * count {
+                spare.push(results);
+            }
+            lock(&spare_rounds).push(round.items);
             Ok(())
         })
     }
@@ -154,11 +171,11 @@ impl RingPool {
 
 impl Member {
     fn lock(&self) -> MutexGuard<'_, MegakernelSession> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Scans the items of a round, while other lanes have theirs in flight.
-    fn scan(&self, items: &[RingItem]) -> Result<RingResults, RingError> {
+    fn scan(&self, items: &[RingItem], results: &mut RingResults) -> Result<(), RingError> {
         // What others have published is left to them: nothing but slots is waited for.
         let mut reserved = self.lock().reserve_round(items)?;
         reserved.fill();
@@ -170,32 +187,38 @@ impl Member {
         let published = session.publish_reserved(reserved)?;
         drop(session);
         published.wait()?;
-        let mut results = RingResults::default();
-        self.lock().collect_into(published, &mut results)?;
-        Ok(results)
+        self.lock().collect_into(published, results)
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Items by rounds, as many in each as a lane's share of the ring takes.
-struct Rounds<'i, I> {
+struct Rounds<'s, 'i, I> {
     items: I,
     /// What did not fit the round before.
     next: Option<RingItem<'i>>,
     config: MegakernelSessionConfig,
+    /// Memory of rounds that have been told.
+    spare: &'s Mutex<Vec<Vec<RingItem<'i>>>>,
 }
 
-impl<'i, I: Iterator<Item = RingItem<'i>>> Iterator for Rounds<'i, I> {
+impl<'i, I: Iterator<Item = RingItem<'i>>> Iterator for Rounds<'_, 'i, I> {
     type Item = Round<'i>;
 
     fn next(&mut self) -> Option<Round<'i>> {
         let most = (self.config.share() as usize / self.config.rounds_in_flight).max(1);
-        let (mut round, mut end) = (Vec::new(), None);
-        while round.len() < most
+        let mut items = lock(self.spare).pop().unwrap_or_else(|| Vec::with_capacity(most));
+        items.clear();
+        let (mut bytes, mut end) = (0, None);
+        while items.len() < most
             && let Some(item) = self.next.take().or_else(|| self.items.next())
         {
+            let len = item.bytes.len().unwrap_or(0);
             // What is too large takes no room, for it is not scanned.
-            let len = item.bytes.len().filter(|&len| len <= self.config.most_bytes());
-            if let Some(len) = len {
+            if len <= self.config.most_bytes() {
                 let behind = place(end, len).end;
                 if packed_len(behind) > self.config.round_bytes {
                     self.next = Some(item);
@@ -203,8 +226,9 @@ impl<'i, I: Iterator<Item = RingItem<'i>>> Iterator for Rounds<'i, I> {
                 }
                 end = Some(behind);
             }
-            round.push(item);
+            bytes += len as u64;
+            items.push(item);
         }
-        (!round.is_empty()).then_some(Round(round))
+        (!items.is_empty()).then_some(Round { items, bytes })
     }
 }

@@ -315,18 +315,15 @@ impl MegakernelSession {
     ) -> Result<Reserved<'a>, RingError> {
         self.live()?;
         self.begin_call();
-        let fit = self.fitting(items);
-        if fit < items.len() {
-            return Err(RingError::TooMany { items: items.len(), fit });
-        }
         let had_recovered = self.has_recovered;
         self.forget()?;
         let mut round = self.round();
         match self.despite_loss(|session| session.reserve(items, &mut round)) {
-            Ok(()) => Ok(Reserved { round, items, had_recovered }),
-            Err(error) => {
+            Ok(()) if round.len == items.len() => Ok(Reserved { round, items, had_recovered }),
+            reserved => {
+                let (items, fit) = (items.len(), round.len);
                 self.retire(round);
-                Err(error)
+                Err(reserved.err().unwrap_or(RingError::TooMany { items, fit }))
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::BackendError;
 use crate::narrow::narrow;
-use crate::ring::batch::{self, RingBatch};
+use crate::ring::batch::RingBatch;
 use crate::ring::error::RingError;
 use crate::ring::item::{RingItem, RingItemBytes, RingItemError, RingResults, RingStats};
 use crate::ring::live::Live;
@@ -110,26 +110,6 @@ impl MegakernelSession {
             round.stats.packing += began.elapsed();
             begun
         })
-    }
-
-    /// How many of the first items fit one round of an empty ring.
-    pub(super) fn fitting(&self, items: &[RingItem]) -> usize {
-        let mut room = vec![(self.config.share(), None); self.tenants.len()];
-        let mut fits = |item: &RingItem| {
-            // What is wrong with an item takes no room.
-            if self.fault(item).is_some() {
-                return true;
-            }
-            let (slots, end) = &mut room[item.tenant as usize];
-            let place = batch::place(*end, item.bytes.len().unwrap_or(0));
-            let fits = *slots > 0 && batch::packed_len(place.end) <= self.config.round_bytes;
-            if fits {
-                *slots -= 1;
-                *end = Some(place.end);
-            }
-            fits
-        };
-        items.iter().position(|item| !fits(item)).unwrap_or(items.len())
     }
 
     /// What is wrong with an item before anybody looks at its bytes.

@@ -18,8 +18,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let (rules, haystack, bytes) = match &arguments[..] {
         [rules, items, bytes] => (fs::read_to_string(rules)?, fs::read(items)?, bytes.parse()?),
-        _ => (r"\btoken=\S+".to_owned(), b"user=1 token=abc; ".repeat(1000), 18),
+        [] => (r"\btoken=\S+".to_owned(), b"user=1 token=abc; ".repeat(1000), 18),
+        _ => return Err("give a file of rules, one of items, and their bytes; or nothing".into()),
     };
+    if bytes == 0 {
+        return Err("items have a byte or more".into());
+    }
     let rules: Vec<&str> = rules.lines().collect();
     let rules = RulePipeline::new(&rules)?;
     let items: Vec<RingItem> =
@@ -32,6 +36,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut session = made.ok_or("the device cannot run ring sessions")?;
     let mut results = RingResults::default();
     session.submit_scan_into(&items, &mut results)?;
+    for result in results.iter() {
+        result.matches.map_err(Clone::clone)?;
+    }
 
     let mut seconds = Vec::new();
     let began = Instant::now();

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow_array::ListArray;
@@ -27,14 +27,14 @@ const MOST_ITEM_BYTES: usize = ROUND_BYTES - 4;
 /// A round holds a fourth of them.
 const SLOTS: u32 = 1 << 18;
 
-/// Rows are scanned in turns, between which other threads come in: of so many bytes at first, and of as many later as take about
+/// Rows are scanned in turns, between which other threads come in and interrupts are seen: of so many bytes at first, and of as many later as take about
 /// this long.
 const FIRST_TURN_BYTES: usize = 4 << 20;
 const MOST_TURN_BYTES: usize = 1 << 30;
 const TURN: Duration = Duration::from_millis(500);
 
-/// Rows between which interrupts are seen within a turn.
-const ROWS_BETWEEN: usize = 1 << 16;
+/// Rows between which a turn looks at the time.
+const ROWS_BETWEEN: usize = 1 << 12;
 
 /// Longest row that a driver on the CPU is given at once, so that it answers in time.
 const MOST_CPU_BYTES: usize = 64 << 20;
@@ -55,6 +55,8 @@ pub struct Compiled {
     /// The device that they were opened on.
     pub device: DeviceInfo,
     bytes: OnceLock<Vec<u8>>,
+    /// Whoever is next to have the sessions: who has had them comes behind who waits.
+    next: Mutex<()>,
     /// None once the device was lost, until the next scan.
     sessions: Mutex<Option<Sessions>>,
 }
@@ -82,8 +84,8 @@ impl Compiled {
     pub fn new(rules: RulePipeline, options: Options) -> PyResult<Compiled> {
         let sessions = Sessions::open(&rules, &options)?;
         let device = sessions.backend.device_info().clone();
-        let (bytes, sessions) = (OnceLock::new(), Mutex::new(Some(sessions)));
-        Ok(Compiled { rules, options, device, bytes, sessions })
+        let (bytes, next) = (OnceLock::new(), Mutex::default());
+        Ok(Compiled { rules, options, device, bytes, next, sessions: Mutex::new(Some(sessions)) })
     }
 
     /// The rules, to be made anew elsewhere.
@@ -142,7 +144,9 @@ impl Compiled {
     /// Does something with the sessions, alone; after the loss of their device with new ones.
     fn with_sessions<T>(&self, work: impl FnOnce(&mut Sessions) -> PyResult<T>) -> PyResult<T> {
         shared::refuse_forked()?;
+        let next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let mut sessions = self.lock();
+        drop(next);
         let open = match &mut *sessions {
             Some(open) => open,
             none => none.insert(Sessions::open(&self.rules, &self.options)?),
@@ -204,11 +208,19 @@ impl Sessions {
         })
     }
 
-    /// Whether nothing can be scanned any more.
+    /// Whether something of them cannot scan any more.
     fn are_lost(&self) -> bool {
-        match &self.ring {
-            Some(ring) => ring.backends().flatten().all(|backend| backend.is_lost()),
-            None => self.backend.is_lost(),
+        let of_ring = self.ring.as_ref().and_then(|ring| ring.backends().next());
+        self.backend.is_lost() || of_ring.is_some_and(|one| one.is_none_or(|one| one.is_lost()))
+    }
+
+    /// Goes on where the ring is, which may have been made anew.
+    fn follow_ring(&mut self) {
+        if self.backend.is_lost()
+            && let Some(anew) = self.ring.as_ref().and_then(|ring| ring.backends().flatten().next())
+        {
+            self.backend = anew;
+            self.resident = None;
         }
     }
 
@@ -222,6 +234,7 @@ impl Sessions {
         built: &mut Builder,
     ) -> PyResult<usize> {
         let began = Instant::now();
+        self.follow_ring();
         let mut ring = self.ring.take();
         let has_ring = ring.is_some();
         let is_item = |bytes: &[u8]| has_ring && bytes.len() <= MOST_ITEM_BYTES;
@@ -229,7 +242,9 @@ impl Sessions {
         let (end, is_over) = (AtomicUsize::new(rows.len()), AtomicBool::new(false));
         let (most_bytes, mut bytes) = (self.turn_bytes, 0);
         let items = (first..).zip(rows.rows_from(first)).map_while(|(index, row)| {
-            if bytes >= most_bytes || is_over.load(Ordering::Relaxed) {
+            let is_late = index.is_multiple_of(ROWS_BETWEEN) && began.elapsed() > TURN;
+            if index > first && (bytes >= most_bytes || is_late || is_over.load(Ordering::Relaxed))
+            {
                 end.fetch_min(index, Ordering::Relaxed);
                 return None;
             }
@@ -249,9 +264,6 @@ impl Sessions {
             built.extend(matches?);
             built.end_row()?;
             next = index + 1;
-            if next.is_multiple_of(ROWS_BETWEEN) {
-                Python::attach(|py| py.check_signals())?;
-            }
             Ok(())
         };
         let scanned = match &mut ring {
@@ -321,10 +333,16 @@ impl Sessions {
             built.extend(&self.matches);
             return Ok(());
         }
-        let (mut reader, mut found) = (bytes, Vec::new());
-        session.scan_reader(backend, &mut reader, u32::MAX, &mut self.scratch, |one, _| {
+        // What a window takes is not kept.
+        let (mut reader, mut found, mut scratch) = (bytes, Vec::new(), ScanScratch::default());
+        session.scan_reader(backend, &mut reader, u32::MAX, &mut scratch, |one, _| {
             found.push(one);
         })?;
+        let max_matches = session.max_matches();
+        if found.len() > max_matches {
+            let found = found.len() as u64;
+            return Err(ScanError::TooManyMatches { found, at_least: false, max_matches });
+        }
         found.sort_unstable();
         for StreamMatch { pattern_id, start, end } in found {
             built.push(pattern_id, start, end);
@@ -334,13 +352,7 @@ impl Sessions {
 
     /// A session for haystacks of `len` bytes, or of as many as the device has room for.
     fn resident(&mut self, compiled: &Compiled, len: usize) -> Result<Arc<Resident>, ScanError> {
-        // The ring may have been made anew.
-        if self.backend.is_lost()
-            && let Some(anew) = self.ring.as_ref().and_then(|ring| ring.backends().flatten().next())
-        {
-            self.backend = anew;
-            self.resident = None;
-        }
+        self.follow_ring();
         let wanted = len.checked_next_power_of_two().unwrap_or(usize::MAX);
         let mut capacity = wanted.clamp(ROUND_BYTES, self.most_capacity);
         if let Some(resident) = &self.resident

@@ -92,7 +92,7 @@ impl Scanner {
     ///     haystacks: An Arrow array or stream of binary or string, or of their large or view types, or a table of one such
     ///         column: anything that speaks the Arrow PyCapsule interface. Or `bytes`, `str` or a contiguous buffer of
     ///         bytes, which is one row; or an iterable of these and None, a row each. No bytes are copied before the device
-    ///         does; a buffer is not to be written to meanwhile.
+    ///         does, but for the UTF-8 of a `str` that is not ASCII; a buffer is not to be written to meanwhile.
     ///
     /// Returns `Matches`, or `ChunkedMatches` for an Arrow stream: for each row its matches, sorted by rule, start and end, or
     /// null where the row is null. Offsets count bytes from the row's beginning; those of `str` are into its UTF-8.
@@ -144,8 +144,8 @@ impl Scanner {
     ///
     /// Args:
     ///     path: The file.
-    ///     window_bytes: Bytes that are looked through at a time, from 16 MiB to 1 GiB. A match that is not decided within so
-    ///         many bytes is an error.
+    ///     window_bytes: Bytes that are looked through at a time, from 16 MiB to 1 GiB, or fewer where the device has no room
+    ///         for so many: a driver on the CPU takes 64 MiB. A match that is not decided within so many bytes is an error.
     ///
     /// Returns a list of `Match`, sorted by rule, start and end.
     ///

@@ -4,6 +4,9 @@ import array
 import mmap
 import random
 
+import datafusion
+import duckdb
+import polars
 import pyarrow as pa
 import pytest
 
@@ -123,9 +126,6 @@ def test_rows_beyond_the_largest_session_go_through_in_windows():
 
 
 def test_engines_columns_are_rows(scanner):
-    polars = pytest.importorskip("polars")
-    duckdb = pytest.importorskip("duckdb")
-    datafusion = pytest.importorskip("datafusion")
     rows = [row for row in ROWS]
     series = polars.Series("text", rows)
     assert list(scanner.scan(series)) == expected(rows)

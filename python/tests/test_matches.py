@@ -1,5 +1,6 @@
 """What comes of a scan is a sequence, and Arrow data."""
 
+import polars
 import pyarrow as pa
 import pytest
 
@@ -41,7 +42,6 @@ def test_chunked_matches_are_an_arrow_stream(scanner):
 
 
 def test_polars_takes_matches(scanner):
-    polars = pytest.importorskip("polars")
     series = polars.Series(scanner.scan(pa.array(ROWS)))
     assert series.to_list() == told(ROWS)
     assert polars.Series(scanner.scan(polars.Series(ROWS))).to_list() == told(ROWS)

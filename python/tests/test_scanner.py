@@ -170,21 +170,20 @@ def test_threads_share_a_scanner(scanner):
 
 def test_other_threads_run_while_it_scans(scanner):
     haystack = os.urandom(1 << 20) * 4
-    done = threading.Event()
+    scans = []
     ticks = 0
 
     def scan():
         for _ in range(3):
-            scanner.scan(haystack)
-        done.set()
+            scans.append(scanner.scan(haystack))
 
     thread = threading.Thread(target=scan)
     began = time.monotonic()
     thread.start()
-    while not done.is_set():
+    while thread.is_alive():
         ticks += 1
         time.sleep(0.001)
-    thread.join()
+    assert len(scans) == 3
     # One a millisecond and a little more, had it had the processors for itself.
     assert ticks > (time.monotonic() - began) * 100
 
@@ -213,6 +212,10 @@ def test_pickled_scanners_share_what_is_open():
             one.scan("1234567890")
     first.close()
     assert second.scan("123").match_count == 1
+    with pytest.raises(vkscan.RuleError, match="not a vkscan pipeline"):
+        function, arguments = second.__reduce__()
+        function(arguments[0][:-1], *arguments[1:])
+    second.close()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for _ in range(3):
@@ -220,9 +223,6 @@ def test_pickled_scanners_share_what_is_open():
             with pickle.loads(pickled) as again:
                 assert again.scan("123").match_count == 1
     assert not caught, "it was opened anew"
-    with pytest.raises(vkscan.RuleError, match="not a vkscan pipeline"):
-        function, arguments = second.__reduce__()
-        function(arguments[0][:-1], *arguments[1:])
 
 
 def test_another_process_unpickles(tmp_path):

@@ -12,6 +12,7 @@ use crate::{Backend, BackendError, RingError, ScanError, ScanStats};
 
 /// A device, as far as lanes go.
 pub(super) struct Lanes<'p> {
+    pub(super) name: &'p str,
     /// None if it is gone for good.
     pub(super) backend: Option<&'p Backend>,
     pub(super) count: usize,
@@ -51,6 +52,10 @@ impl Fault for RingError {
     fn of_device(&self) -> Option<&BackendError> {
         match self {
             RingError::Scan(error) => error.of_device(),
+            // Another lane has seen its device lost for good, or what that has not answered for holds all slots.
+            RingError::Closed | RingError::Full { .. } | RingError::UnknownRound => {
+                Some(&BackendError::NoDevice)
+            }
             _ => None,
         }
     }
@@ -85,8 +90,7 @@ pub(super) fn run<J: Job, D: Done, E: Fault, L: FnMut(&J) -> Result<D, E>>(
     let first = [jobs.next(), jobs.next()];
     let is_single = first[1].is_none();
     let queue = Queue::new(first.into_iter().flatten().chain(jobs), AHEAD * in_flight);
-    let devices: Vec<_> =
-        lanes.iter().map(|lanes| Mutex::new(Device::new(lanes.backend))).collect();
+    let devices: Vec<_> = lanes.iter().map(|lanes| Mutex::new(Device::new(lanes))).collect();
     let (to, from) = channel();
     if is_single {
         // It takes no other thread.
@@ -108,7 +112,7 @@ pub(super) fn run<J: Job, D: Done, E: Fault, L: FnMut(&J) -> Result<D, E>>(
         let told = tell(&from, order, &queue, &mut on_done);
         drop(closing);
         for thread in threads {
-            // Only what the caller gave panics: the iterator.
+            // Only what the caller gave panics: the iterator, and what haystacks are read with.
             thread.join().unwrap_or_else(|panic| resume_unwind(panic));
         }
         told
@@ -125,13 +129,13 @@ pub(super) fn run<J: Job, D: Done, E: Fault, L: FnMut(&J) -> Result<D, E>>(
 }
 
 impl Device {
-    fn new(backend: Option<&Backend>) -> Device {
+    fn new(lanes: &Lanes) -> Device {
         let share = PoolShare {
-            device: backend.map_or_else(String::new, |one| one.device_info().name.clone()),
+            device: lanes.name.to_owned(),
             haystacks: 0,
             bytes: 0,
             busy: Duration::ZERO,
-            fault: match backend {
+            fault: match lanes.backend {
                 Some(backend) => backend.device().alive().err(),
                 None => Some(BackendError::NoDevice),
             },
@@ -162,8 +166,17 @@ fn work<J: Job, D: Done, E: Fault>(
             }
             Next::End => break,
         };
+        if lock(device).share.fault.is_some() {
+            // Another lane had it before, perhaps.
+            queue.give_back(job);
+            break;
+        }
         lock(device).began.get_or_insert_with(Instant::now);
+        // If what the caller gave panics, nobody waits for it.
+        let closing = Closing(queue);
         let done = scan(&job.item);
+        let [haystacks, bytes] = job.item.size();
+        std::mem::forget(closing);
         if let Some(fault) = done.as_ref().err().and_then(Fault::of_device) {
             let is_slow = matches!(fault, BackendError::Timeout { .. });
             // What two devices do not answer for is not their fault.
@@ -176,7 +189,6 @@ fn work<J: Job, D: Done, E: Fault>(
         }
         if let Ok(done) = &done {
             let Device { share, began } = &mut *lock(device);
-            let [haystacks, bytes] = job.item.size();
             share.haystacks += haystacks;
             share.bytes += bytes;
             share.busy = began.map_or(Duration::ZERO, |began| began.elapsed());

@@ -254,7 +254,7 @@ impl DevicePool {
             let member: &Member = &self.members[index];
             let mut scratch = ScanScratch::default();
             move |window: &windows::Window| {
-                let bytes = haystack.read(window.bytes())?;
+                let bytes = window.read(haystack)?;
                 member.scan(&bytes, window.range, &[], &mut scratch)
             }
         };
@@ -267,6 +267,7 @@ impl DevicePool {
     fn lanes(&self) -> Vec<Lanes<'_>> {
         let members = self.members.iter();
         let of_member = members.map(|Member { backend, session }| Lanes {
+            name: &backend.device_info().name,
             backend: Some(backend),
             count: session.scans_in_flight(),
         });

@@ -46,7 +46,10 @@ pub struct RingPool {
 }
 
 /// A device of a pool.
-struct Member(Mutex<MegakernelSession>);
+struct Member {
+    device: String,
+    session: Mutex<MegakernelSession>,
+}
 
 /// Items of one round, and their bytes.
 struct Round<'i> {
@@ -90,7 +93,8 @@ impl RingPool {
             let Some(session) = MegakernelSession::new(backend, rules, config)? else {
                 return Ok(None);
             };
-            members.push(Member(Mutex::new(session)));
+            let (device, session) = (backend.device_info().name.clone(), Mutex::new(session));
+            members.push(Member { device, session });
         }
         let spare = Mutex::default();
         Ok(Some(RingPool { members, config, spare }))
@@ -119,10 +123,16 @@ impl RingPool {
         let members = &self.members;
         let backends: Vec<Option<Backend>> = self.backends().collect();
         let count = self.config.rounds_in_flight;
-        let lanes: Vec<Lanes> =
-            backends.iter().map(|backend| Lanes { backend: backend.as_ref(), count }).collect();
+        let lanes = members.iter().zip(&backends);
+        let lanes: Vec<Lanes> = lanes
+            .map(|(member, backend)| Lanes {
+                name: &member.device,
+                backend: backend.as_ref(),
+                count,
+            })
+            .collect();
         let (spare, spare_rounds) = (&self.spare, Mutex::default());
-        let (items, config) = (items.into_iter(), self.config);
+        let (items, config) = (items.into_iter().fuse(), self.config);
         let rounds = Rounds { items, next: None, config, spare: &spare_rounds };
         let begin = |index: usize| {
             let member: &Member = &members[index];
@@ -157,7 +167,7 @@ impl RingPool {
     /// The first fault of a device that is not lost. What can be freed is freed all the same.
     pub fn free(self) -> Result<(), RingError> {
         let mut freed = Ok(());
-        for Member(session) in self.members {
+        for Member { session, .. } in self.members {
             let mut session = session.into_inner().unwrap_or_else(PoisonError::into_inner);
             let is_lost = session.backend().is_none_or(Backend::is_lost);
             let result = session.shutdown();
@@ -171,7 +181,7 @@ impl RingPool {
 
 impl Member {
     fn lock(&self) -> MutexGuard<'_, MegakernelSession> {
-        lock(&self.0)
+        lock(&self.session)
     }
 
     /// Scans the items of a round, while other lanes have theirs in flight.
@@ -180,9 +190,9 @@ impl Member {
         let mut reserved = self.lock().reserve_round(items)?;
         reserved.fill();
         let mut session = self.lock();
-        if session.is_full_for(&reserved) {
-            // Rounds may end in another order than they began.
-            session.flush()?;
+        // Rounds may end in another order than they began.
+        while session.is_full_for(&reserved) {
+            session.drain_oldest()?;
         }
         let published = session.publish_reserved(reserved)?;
         drop(session);

@@ -80,8 +80,16 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn bytes(&self) -> Bytes<u64> {
-        self.range.base..self.last
+    /// Its bytes.
+    pub(super) fn read<'h>(
+        &self,
+        haystack: &'h (impl WindowSource + ?Sized),
+    ) -> io::Result<Cow<'h, [u8]>> {
+        let bytes = haystack.read(self.range.base..self.last)?;
+        match bytes.len() as u64 == self.last - self.range.base {
+            true => Ok(bytes),
+            false => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
     }
 
     /// Behind the last start.
@@ -165,11 +173,13 @@ pub(super) struct Chain<'h, S: ?Sized> {
     scanned: u64,
     /// What reaches beyond it.
     carried: Vec<Carried>,
+    /// The device that answered last.
+    member: usize,
 }
 
 impl<'h, S: WindowSource + ?Sized> Chain<'h, S> {
     pub(super) fn new(haystack: &'h S, windows: Windows) -> Chain<'h, S> {
-        Chain { haystack, windows, scanned: 0, carried: Vec::new() }
+        Chain { haystack, windows, scanned: 0, carried: Vec::new(), member: 0 }
     }
 
     /// All starts before this one are done with, and told.
@@ -235,13 +245,17 @@ impl<'h, S: WindowSource + ?Sized> Chain<'h, S> {
         let mut window = self.windows.at(self.scanned);
         let end = end.min(window.end());
         window.range.end_start = narrow(end - window.range.base);
-        let (range, bytes) = (window.range, self.haystack.read(window.bytes())?);
+        let (range, bytes) = (window.range, window.read(self.haystack)?);
         let mut scanned = Err(BackendError::NoDevice.into());
-        for member in members.iter().filter(|member| !member.backend.is_lost()) {
-            scanned = member.scan(&bytes, range, &self.carried, &mut ScanScratch::default());
-            if !matches!(scanned, Err(ScanError::Backend(_))) {
-                break;
+        for _ in 0..members.len() {
+            let member = &members[self.member];
+            if !member.backend.is_lost() {
+                scanned = member.scan(&bytes, range, &self.carried, &mut ScanScratch::default());
+                if !matches!(scanned, Err(ScanError::Backend(_))) {
+                    break;
+                }
             }
+            self.member = (self.member + 1) % members.len();
         }
         let done = scanned?;
         let next = match done.undecided {

@@ -262,6 +262,48 @@ fn panics_of_the_callers_leave_nobody_waiting() {
     pool.free().unwrap();
 }
 
+/// Haystacks that are read by what the caller gave.
+struct Source<'h> {
+    bytes: &'h [u8],
+    /// What is read from here on is too short, or panics.
+    broken_from: u64,
+    panics: bool,
+}
+
+impl WindowSource for Source<'_> {
+    fn bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read(&self, range: std::ops::Range<u64>) -> std::io::Result<std::borrow::Cow<'_, [u8]>> {
+        let is_broken = range.end > self.broken_from;
+        assert!(!(is_broken && self.panics), "the caller's");
+        let end = if is_broken { range.end - 1 } else { range.end };
+        Ok(self.bytes[range.start as usize..end as usize].into())
+    }
+}
+
+#[test]
+fn what_windows_are_read_with_may_fail() {
+    let rules = RulePipeline::new(&PATTERNS).unwrap();
+    let backends = backends::<2>();
+    let mut pool = pool_for(&rules, &backends, [128, 100], 2);
+    let haystack = large(5, 4000);
+    for broken_from in [0, 2000, 3999] {
+        let source = Source { bytes: &haystack, broken_from, panics: false };
+        let error = pool.scan_large(&source, u32::MAX, |_| ()).unwrap_err();
+        assert!(matches!(error.error, ScanError::Read(_)), "{error}");
+        let source = Source { panics: true, ..source };
+        let scan = || pool.scan_large(&source, u32::MAX, |_| ());
+        assert!(catch_unwind(AssertUnwindSafe(scan)).is_err());
+    }
+    let source = Source { bytes: &haystack, broken_from: 4000, panics: true };
+    let mut count = 0;
+    pool.scan_large(&source, u32::MAX, |some| count += some.len()).unwrap();
+    assert_eq!(count, rules.reference_scan(&haystack).len());
+    pool.free().unwrap();
+}
+
 #[test]
 fn a_device_may_be_there_twice() {
     let rules = RulePipeline::new(&PATTERNS).unwrap();

@@ -273,7 +273,7 @@ impl MegakernelSession {
         Ok(())
     }
 
-    fn drain_oldest(&mut self) -> Result<(), RingError> {
+    pub(crate) fn drain_oldest(&mut self) -> Result<(), RingError> {
         let oldest = self.rounds.iter().position(|round| round.state == State::InFlight);
         let oldest = oldest.ok_or(RingError::UnknownRound)?;
         self.drain(oldest).or_else(|error| self.recover_from(error))

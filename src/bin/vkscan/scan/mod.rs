@@ -90,6 +90,7 @@ fn scan(
         trace,
         rules,
         pipeline,
+        backends: &backends,
         backend: &backends[0],
         tuning,
         session: None,
@@ -101,9 +102,9 @@ fn scan(
     };
     match &backends[..] {
         [_] => scan.all(inputs)?,
-        several => pooled::scan(&mut scan, several, inputs)?,
+        _ => pooled::scan(&mut scan, inputs)?,
     }
-    scan.finish(&backends)
+    scan.finish()
 }
 
 /// Opens all devices that are asked for.
@@ -158,6 +159,8 @@ struct Scan<'a> {
     trace: Option<&'a Trace>,
     rules: &'a RulesFile,
     pipeline: &'a RulePipeline,
+    backends: &'a [Backend],
+    /// Which of them scans what one device does alone.
     backend: &'a Backend,
     tuning: Option<Tuning>,
     /// Made when it is needed.
@@ -196,7 +199,7 @@ impl Scan<'_> {
         if large.count() > 0 {
             self.prepare_windows()?;
         }
-        self.prepared(begin, std::slice::from_ref(backend))?;
+        self.prepared(begin)?;
         // What is made for scans is not in it.
         let directory = args.capture.as_deref();
         let capture = directory.map(|directory| backend.capture(directory)).transpose()?;
@@ -215,10 +218,10 @@ impl Scan<'_> {
     }
 
     /// Takes note of what it took until scans could begin.
-    fn prepared(&mut self, begin: Instant, backends: &[Backend]) -> Result<(), BackendError> {
+    fn prepared(&mut self, begin: Instant) -> Result<(), BackendError> {
         self.summary.prepared = begin.elapsed();
         if self.args.stats {
-            for backend in backends {
+            for backend in self.backends {
                 self.summary.kernels_made +=
                     backend.kernels()?.iter().map(|kernel| kernel.made_in).sum::<Duration>();
             }
@@ -228,6 +231,12 @@ impl Scan<'_> {
     }
 
     fn prepare_windows(&mut self) -> Result<(), ScanError> {
+        // Of several devices, one that is there.
+        if self.backend.is_lost()
+            && let Some(other) = self.backends.iter().find(|other| !other.is_lost())
+        {
+            (self.backend, self.session) = (other, None);
+        }
         if self.session.is_none() {
             let session =
                 prepare(self.args, self.pipeline, self.backend, self.tuning, self.window_bytes)?;
@@ -439,6 +448,7 @@ impl Scan<'_> {
         if larger <= self.window_bytes {
             return Err(error);
         }
+        self.prepare_windows()?;
         let path = terminal::path(input.path());
         match prepare(self.args, self.pipeline, self.backend, self.tuning, larger) {
             Ok(session) => {
@@ -478,13 +488,13 @@ impl Scan<'_> {
     }
 
     /// Gives the device back and says how it went.
-    fn finish(mut self, backends: &[Backend]) -> Result<Status, Box<dyn Error>> {
+    fn finish(mut self) -> Result<Status, Box<dyn Error>> {
         self.bar.finish_and_clear();
         self.summary.window_bytes = self.window_bytes;
         self.summary.matches = self.output.get_mut().printed();
         self.session.map_or(Ok(()), |session| session.free(self.backend))?;
         if self.args.stats {
-            terminal::say(&self.summary.describe(self.rules, backends));
+            terminal::say(&self.summary.describe(self.rules, self.backends));
         }
         Ok(match (self.summary.failed, self.summary.matches) {
             (1.., _) => Status::Failed,

@@ -33,11 +33,7 @@ enum Way {
 }
 
 /// Scans all inputs on several devices.
-pub(super) fn scan(
-    scan: &mut Scan,
-    backends: &[Backend],
-    mut inputs: Vec<Input>,
-) -> Result<(), Box<dyn Error>> {
+pub(super) fn scan(scan: &mut Scan, mut inputs: Vec<Input>) -> Result<(), Box<dyn Error>> {
     let begin = Instant::now();
     let args = scan.args;
     let small_bytes = ROUND_BYTES.min(args.window_bytes as usize) / 2 - EACH;
@@ -56,9 +52,8 @@ pub(super) fn scan(
     if args.sort.is_none() {
         inputs.sort_by_key(way);
     }
-    let mut pools =
-        Pools::prepare(scan, backends, inputs.iter().any(|input| way(input) == Way::Small))?;
-    scan.prepared(begin, backends)?;
+    let mut pools = Pools::prepare(scan, inputs.iter().any(|input| way(input) == Way::Small))?;
+    scan.prepared(begin)?;
     let begin = Instant::now();
     for group in inputs.chunk_by(|one, next| way(one) == way(next)) {
         match way(&group[0]) {
@@ -69,12 +64,18 @@ pub(super) fn scan(
         }
     }
     scan.summary.scanned = begin.elapsed();
-    scan.summary.shares = pools.report.map_or(Vec::new(), |report| report.devices);
+    let Pools { sessions, rings, report } = pools;
+    scan.summary.shares = report.devices;
     for share in &scan.summary.shares {
         scan.summary.stats += share.stats;
     }
-    pools.rings.map_or(Ok(()), RingPool::free)?;
-    Ok(pools.sessions.free()?)
+    let rings = rings.map_or(Ok(()), RingPool::free);
+    let freed = sessions.free().map_err(Box::from).and(rings.map_err(Box::from));
+    freed.or_else(|error: Box<dyn Error>| {
+        // What was taken out may still not answer. All was scanned without it.
+        let was_told = scan.summary.shares.iter().any(|share| share.fault.is_some());
+        if was_told { Ok(()) } else { Err(error) }
+    })
 }
 
 /// Sessions on all devices.
@@ -82,9 +83,8 @@ struct Pools {
     sessions: DevicePool,
     /// None without small files, or where a device cannot scan them together.
     rings: Option<RingPool>,
-    devices: usize,
     /// What they have done so far.
-    report: Option<PoolReport>,
+    report: PoolReport,
 }
 
 /// A file that has been read, and how.
@@ -118,12 +118,8 @@ impl AsRef<[u8]> for Loaded<'_> {
 }
 
 impl Pools {
-    fn prepare(
-        scan: &Scan,
-        backends: &[Backend],
-        has_small: bool,
-    ) -> Result<Pools, Box<dyn Error>> {
-        let Scan { args, pipeline, tuning, window_bytes, .. } = *scan;
+    fn prepare(scan: &Scan, has_small: bool) -> Result<Pools, Box<dyn Error>> {
+        let Scan { args, pipeline, backends, tuning, window_bytes, .. } = *scan;
         let options = SessionOptions::new(window_bytes, args.max_matches).tuning(tuning);
         let sessions = DevicePool::new(pipeline, backends.to_vec(), &options)?;
         let config = MegakernelSessionConfig::default()
@@ -142,22 +138,44 @@ impl Pools {
             },
             false => None,
         };
-        Ok(Pools { sessions, rings, devices: backends.len(), report: None })
+        Ok(Pools { sessions, rings, report: PoolReport::default() })
     }
 
     /// Adds up what each device has done, and says which were taken out.
     fn add(&mut self, report: PoolReport) {
-        for share in &report.devices {
-            if let Some(fault) = &share.fault {
-                tracing::warn!("{} was taken out, and the others go on: {fault}", share.device);
-            } else if share.recovered {
-                tracing::warn!("{} was lost, and is used again", share.device);
+        for (index, share) in report.devices.iter().enumerate() {
+            let before = self.report.devices.get(index);
+            let is_out = before.is_some_and(|before| before.fault.is_some());
+            let had_recovered = before.is_some_and(|before| before.recovered);
+            match &share.fault {
+                Some(fault) if !is_out => {
+                    tracing::warn!("{} was taken out, and the others go on: {fault}", share.device);
+                }
+                None if share.recovered && !had_recovered => {
+                    tracing::warn!("{} was lost, and is used again", share.device);
+                }
+                _ => {}
             }
         }
-        match &mut self.report {
-            Some(all) => *all += report,
-            None => self.report = Some(report),
+        if self.report.devices.is_empty() {
+            self.report = report;
+        } else {
+            self.report += report;
         }
+    }
+
+    /// Scans files one by one.
+    fn one_by_one(&mut self, scan: &mut Scan, inputs: &[Input]) -> Result<(), Box<dyn Error>> {
+        let most = scan.window_bytes as u64;
+        let fits = |input: &Input| input.bytes().is_some_and(|bytes| bytes < most);
+        for group in inputs.chunk_by(|one, next| fits(one) == fits(next)) {
+            if fits(&group[0]) {
+                self.whole(scan, group)?;
+            } else {
+                group.iter().try_for_each(|input| self.windows(scan, input))?;
+            }
+        }
+        Ok(())
     }
 
     /// Scans small files, some of which are read while those before them are scanned.
@@ -165,8 +183,8 @@ impl Pools {
         /// Bytes for each device that are read ahead.
         const AHEAD: u64 = 64 << 20;
 
-        let Some(mut rings) = self.rings.take() else { return self.whole(scan, inputs) };
-        let most = AHEAD * self.devices as u64;
+        let Some(mut rings) = self.rings.take() else { return self.one_by_one(scan, inputs) };
+        let most = AHEAD * scan.backends.len() as u64;
         let mut parts = parts(inputs, most).into_iter().peekable();
         let mut loaded = parts.peek().map(|part| load_all(part));
         while let (Some(part), Some(files)) = (parts.next(), loaded.take()) {
@@ -184,13 +202,15 @@ impl Pools {
             });
             match scanned {
                 Ok(report) => self.add(report),
-                Err(RingError::Scan(ScanError::Backend(fault))) if scan.backend.is_lost() => {
+                Err(RingError::Scan(ScanError::Backend(fault)))
+                    if scan.backends.iter().all(Backend::is_lost) =>
+                {
                     return Err(fault.into());
                 }
                 Err(error) => {
                     tracing::info!("small files are scanned one by one: {error}");
                     drop(files);
-                    self.whole(scan, part)?;
+                    self.one_by_one(scan, part)?;
                     continue;
                 }
             }
@@ -241,7 +261,9 @@ impl Pools {
         };
         // Not the size when it was found: it may have grown.
         let bytes = file.metadata()?.len();
-        let opened = Opened { file, bytes, bar: &scan.bar, is_over: AtomicBool::new(false) };
+        let before = scan.bar.position();
+        let opened =
+            Opened { file, bytes, bar: &scan.bar, before, is_over: AtomicBool::new(false) };
         let output = scan.output.get_mut();
         let mut print = |matches: &[StreamMatch]| -> io::Result<()> {
             for found in matches {
@@ -311,6 +333,8 @@ struct Opened<'b> {
     file: File,
     bytes: u64,
     bar: &'b ProgressBar,
+    /// Where that was.
+    before: u64,
     /// Whether nobody will look at what is found any more.
     is_over: AtomicBool,
 }
@@ -326,7 +350,7 @@ impl WindowSource for Opened<'_> {
         }
         let mut bytes = vec![0; (range.end - range.start) as usize];
         read_at(&self.file, &mut bytes, range.start)?;
-        self.bar.set_position(self.bar.position().max(range.end));
+        self.bar.set_position(self.bar.position().max(self.before + range.end));
         Ok(bytes.into())
     }
 }

@@ -36,7 +36,7 @@ use crate::{
 /// assert_eq!(counts, [(0, Some(2)), (1, Some(0)), (2, Some(1))]);
 /// assert_eq!(report.devices[0].haystacks, 3);
 /// pool.free()?;
-/// # Ok::<(), vkscan::RingError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct RingPool {
     members: Vec<Member>,

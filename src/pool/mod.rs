@@ -170,10 +170,11 @@ impl DevicePool {
     }
 
     /// Scans all haystacks, which are numbered from 0 on, with matches of at most `max_scan_bytes` bytes, and calls `on_result`
-    /// with each and what came of it: its matches, sorted, or what was wrong with it alone, such as too many matches. Each is told once.
+    /// with each and what came of it: its matches, sorted, or what was wrong with it alone, such as too many matches. Each is
+    /// told once.
     ///
-    /// `haystacks` are asked for one at a time, when a device is free, by threads of the pool's but for the first two; the iterator is not to wait for
-    /// results. No more are asked for than four times what is in flight ahead of those that were told, or in order before the
+    /// `haystacks` are asked for one at a time, when a device is free, by threads of the pool's but for the first two; the
+    /// iterator is not to wait for results. No more are asked for than four times what is in flight ahead of those that were told, or in order before the
     /// first that was not.
     ///
     /// # Errors

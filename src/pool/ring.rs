@@ -103,8 +103,8 @@ impl RingPool {
     /// Scans all items, which are in ordinary memory, and calls `on_result` with what has come of each, as
     /// [`MegakernelSession::submit_scan`] gives it. Each is told once.
     ///
-    /// `items` are asked for when a device is free, by threads of the pool's but for the first ones; the iterator is not to wait for results. No more
-    /// rounds of them are put together than four times what is in flight ahead of what was told.
+    /// `items` are asked for when a device is free, by threads of the pool's but for the first ones; the iterator is not to wait
+    /// for results. No more rounds of them are put together than four times what is in flight ahead of what was told.
     ///
     /// # Errors
     ///

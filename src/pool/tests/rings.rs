@@ -37,10 +37,7 @@ fn check_items(
         told.push(result.id);
         meanwhile(told.len());
     });
-    let mut once = told.clone();
-    once.sort_unstable();
-    once.dedup();
-    assert_eq!(once.len(), told.len(), "each is told once");
+    assert_once(&told);
     (told, report)
 }
 

@@ -132,7 +132,8 @@ pub use ring::{
     RingPublished, RingPublishedBatch, RingResults, RingSession, RingStats,
 };
 pub use rules::{
-    Anchor, BuildError, Factor, PipelineOptions, RuleBound, RulePipeline, RulePlan, UnicodePolicy,
+    Anchor, BuildError, Captures, CapturesError, Factor, PipelineOptions, RuleBound, RulePipeline,
+    RulePlan, UnicodePolicy,
 };
 pub use scan::{
     Haystack, ImportedHaystack, MAX_HAYSTACK_BYTES, PlannedMemory, RecordOptions, RecordedScan,

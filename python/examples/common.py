@@ -37,7 +37,7 @@ def expected(rows):
         files = [Path(folder) / name for name in ("rules", "rows")]
         for file, strings in zip(files, (RULES, rows)):
             file.write_text(json.dumps(strings))
-        command = ["cargo", "run", "--quiet", "--example", "expected", "--", *files]
+        command = ["cargo", "run", "--quiet", "--features", "cli", "--example", "expected", "--", *files]
         found = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, check=True)
     return [[tuple(match) for match in json.loads(line)] for line in found.stdout.splitlines()]
 

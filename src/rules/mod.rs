@@ -10,12 +10,14 @@
 //! | `prefilter/` | what every match contains, to look for first |
 //! | `automata/` | what tells whether there is a match, and where it ends |
 //! | `tables/` | rules laid out as the buffers that kernels read, and as bytes |
+//! | `captures.rs` | the groups of matches |
 //! | `explain.rs` | how each rule is looked for, for those who write rules |
 //! | `dump.rs` | all that a rule was compiled to, as a graph |
 //! | `oracle.rs` | the same matches by definition, slowly, on the CPU |
 //! | `error.rs` | what may be wrong with a pattern |
 
 pub(crate) mod automata;
+mod captures;
 mod dump;
 mod effort;
 mod error;
@@ -30,6 +32,7 @@ pub(crate) mod tables;
 
 use rayon::prelude::*;
 
+pub use captures::{Captures, CapturesError};
 pub(crate) use effort::Spent;
 pub use error::BuildError;
 pub use explain::{Factor, RuleBound, RulePlan};
@@ -38,6 +41,7 @@ pub(crate) use rule::Rule;
 pub use split::Anchor;
 pub(crate) use split::{Run, Split};
 
+use captures::Regexes;
 use options::Room;
 use tables::pack;
 
@@ -90,6 +94,8 @@ use tables::pack;
 pub struct RulePipeline {
     options: PipelineOptions,
     rules: Vec<Rule>,
+    /// What finds the groups of their matches.
+    regexes: Regexes,
 }
 
 impl RulePipeline {
@@ -164,7 +170,11 @@ impl RulePipeline {
             })
             .collect();
         larger.into_iter().for_each(|(index, rule)| rules[index] = rule);
-        Ok(RulePipeline { options, rules })
+        Ok(RulePipeline::of(options, rules))
+    }
+
+    fn of(options: PipelineOptions, rules: Vec<Rule>) -> RulePipeline {
+        RulePipeline { options, rules, regexes: Regexes::default() }
     }
 
     /// The options that it was compiled with.

@@ -34,6 +34,12 @@ pub struct StreamMatch {
     pub end: u64,
 }
 
+impl From<&Match> for StreamMatch {
+    fn from(&Match { pattern_id, start, end }: &Match) -> StreamMatch {
+        StreamMatch { pattern_id, start: start.into(), end: end.into() }
+    }
+}
+
 impl ResidentRulePipeline {
     /// Scans all that `reader` gives, however long, in windows of the session's capacity, with matches of
     /// at most `max_scan_bytes` bytes. Calls `on_match` with every match and its bytes: sorted within a

@@ -63,7 +63,10 @@ fn several_devices_say_what_each_has_done() {
     assert_eq!(code, 0, "{stderr}");
     let shares: Vec<&str> = stderr.lines().filter(|line| line.starts_with("share ")).collect();
     assert_eq!(shares.len(), 2, "{stderr}");
-    assert!(stderr.contains("44 scanned, 1 skipped as binary, 0 failed"), "{stderr}");
+    assert!(
+        stderr.contains("44 scanned, 1 skipped as binary, 0 left out by rules, 0 failed"),
+        "{stderr}"
+    );
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn the_exit_status_is_that_of_grep() {
     assert_eq!(scan(&["hit", "miss"]).0, 0);
     assert_eq!(scan(&["miss", "empty"]).0, 1);
     let (code, output) = scan(&["missing", "hit"]);
-    assert_eq!((code, output.stdout.as_slice()), (2, b"hit:2-8: needle: needle\n".as_slice()));
+    assert_eq!((code, output.stdout.as_slice()), (2, b"hit:1:3: needle: needle\n".as_slice()));
     assert!(stderr(&output).contains("vkscan: missing: "), "{}", stderr(&output));
     assert_eq!(scan(&["--no-such-option"]).0, 2);
     assert_eq!(scan(&["--window-bytes", "1", "hit"]).0, 2);
@@ -35,7 +35,7 @@ fn the_summary_counts() {
     assert_eq!(code, 2);
     let stderr = stderr(&output);
     for line in [
-        "inputs    1 scanned, 1 skipped as binary, 1 failed\n",
+        "inputs    1 scanned, 1 skipped as binary, 0 left out by rules, 1 failed\n",
         "matches   2\n",
         "rules     1 of ",
         "device    ",
@@ -58,7 +58,7 @@ fn a_closed_pipe_ends_quietly() {
         .unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert_eq!(line, "many:0-6: needle: needle\n");
+    assert_eq!(line, "many:1:1: needle: needle\n");
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
 }
@@ -142,15 +142,16 @@ fn broken() -> Stdio {
 fn errors_that_cannot_be_written_lose_no_match() {
     let folder = Folder::new();
     folder.write("hit", "needle");
-    let toml = folder.write("rules.toml", "[[rules]]\nid = 'x'\nregex = 'needle'\nentropy = 3\n");
+    let rules = "rules:\n- id: x\n  pattern: needle\n- id: y\n  pattern: y\n  confidence: low\n";
+    let rules = folder.write("rules.yml", rules);
     let scan = |args: &[&str], stderr: Stdio| {
         let mut scan = vkscan();
-        scan.args(["scan", "--rules"]).arg(&toml).args(args).current_dir(folder.0.path());
+        scan.args(["scan", "--rules"]).arg(&rules).args(args).current_dir(folder.0.path());
         let output = scan.env_remove("RUST_LOG").stdin(Stdio::null()).stderr(stderr).output();
         let output = output.unwrap();
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     };
-    let hit = "hit:0-6: x: needle\n";
+    let hit = "hit:1:1: x: needle\n";
     for stderr in [full, broken] {
         assert_eq!(scan(&["hit"], stderr()), (Some(0), hit.to_owned()));
         assert_eq!(scan(&["--stats", "-vvv", "hit"], stderr()), (Some(0), hit.to_owned()));
@@ -167,7 +168,7 @@ fn errors_that_cannot_be_written_lose_no_match() {
         r#"exec "$0" scan --rules "$1" --stats hit 2>&-"#,
         env!("CARGO_BIN_EXE_vkscan"),
     ]);
-    let closed = closed.arg(&toml).current_dir(folder.0.path()).output().unwrap();
+    let closed = closed.arg(&rules).current_dir(folder.0.path()).output().unwrap();
     assert_eq!((closed.status.code(), &*closed.stdout), (Some(0), hit.as_bytes()));
 }
 
@@ -211,21 +212,20 @@ fn names_are_shown_without_what_does_not_print() {
     std::os::unix::fs::symlink("nowhere", folder.path(&format!("tree/link{name}"))).unwrap();
     fs::write(folder.path(&format!("{name}.toml")), "[[rules]]\nid='a(b'\nregex='('").unwrap();
     let quoted = name.replace('\x1b', "\\u001b").replace('\x07', "\\u0007").replace('\r', "\\r");
-    let toml = format!(
-        "[[rules]]\nid = \"{quoted}\"\nregex = '(?s)needle.*'\n[[rules]]\nid = \"{quoted}\"\n\
-                        \"{quoted}\" = 1\n"
-    );
-    folder.write("rules.toml", toml);
+    let toml = format!("[[rules]]\nid = \"{quoted}\"\nregex = '(?s)needle.*'\n");
+    folder.write("rules.toml", &toml);
+    folder.write("unknown.toml", format!("{toml}\"{quoted}\" = 1\n"));
     folder.write("bad.regex", format!("({name}\u{1}\n").replace('\r', ""));
     let tree = format!("tree/{name}");
     let missing = format!("missing{name}");
     let option = format!("--{name}");
     let rules = format!("{name}.toml");
     for (args, status, parts) in [
-        (&["--rules", "rules.toml", &missing][..], 2, 3),
-        (&["--rules", "rules.toml", "--follow", "tree"], 2, 4),
-        (&["--rules", "rules.toml", "--max-matches", "0", &tree], 2, 3),
-        (&["--rules", "rules.toml", "-vvv", "--stats", "--window-bytes", "1024", &tree], 0, 3),
+        (&["--rules", "rules.toml", &missing][..], 2, 1),
+        (&["--rules", "rules.toml", "--follow", "tree"], 2, 2),
+        (&["--rules", "rules.toml", "--max-matches", "0", &tree], 2, 1),
+        (&["--rules", "rules.toml", "-vvv", "--stats", "--window-bytes", "1024", &tree], 0, 1),
+        (&["--rules", "unknown.toml", "many"], 2, 1),
         (&["--rules", &missing, "many"], 2, 1),
         (&["--rules", &rules, "many"], 2, 1),
         (&["--rules", "rules.toml", &option], 2, 0),
@@ -438,7 +438,7 @@ fn pipelines_are_kept_in_a_file() {
     folder.write("hit", "a needle");
     let scan = |file: &str| {
         let (code, output) = run(folder.scan("needle").args(["--pipeline-cache", file, "hit"]));
-        assert_eq!((code, &*output.stdout), (0, &b"hit:2-8: needle: needle\n"[..]));
+        assert_eq!((code, &*output.stdout), (0, &b"hit:1:3: needle: needle\n"[..]));
         stderr(&output).lines().filter(|line| line.contains("cache")).collect::<Vec<_>>().join("\n")
     };
     for _ in 0..2 {

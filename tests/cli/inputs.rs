@@ -67,9 +67,9 @@ fn standard_input_is_scanned() {
         assert_eq!(code, 0, "{}", stderr(&output));
         String::from_utf8(output.stdout).unwrap()
     };
-    assert_eq!(stdin(&[]), "<stdin>:8-14: needle: needle\n");
-    assert_eq!(stdin(&["-"]), "<stdin>:8-14: needle: needle\n");
-    let both = "hit:0-6: needle: needle\n<stdin>:8-14: needle: needle\n";
+    assert_eq!(stdin(&[]), "<stdin>:1:9: needle: needle\n");
+    assert_eq!(stdin(&["-"]), "<stdin>:1:9: needle: needle\n");
+    let both = "hit:1:1: needle: needle\n<stdin>:1:9: needle: needle\n";
     assert_eq!(stdin(&["hit", "-"]), both);
     assert_eq!(run(&mut folder.scan("needle")).0, 1, "empty input");
 }
@@ -91,7 +91,7 @@ fn what_cannot_be_read_is_reported_and_the_rest_scanned() {
     ] {
         let (code, output) = run(folder.scan("needle").args(args));
         assert_eq!(code, 2);
-        assert_eq!(output.stdout, b"tree/hit:0-6: needle: needle\n");
+        assert_eq!(output.stdout, b"tree/hit:1:1: needle: needle\n");
         let stderr = stderr(&output);
         for complaint in complaints {
             assert!(stderr.contains(complaint), "{complaint:?} not in {stderr}");
@@ -108,7 +108,7 @@ fn paths_need_not_be_utf_8() {
     let name = OsStr::from_bytes(b"caf\xe9\n");
     fs::write(folder.0.path().join(name), "needle").unwrap();
     let text = scan_stdout(0, folder.scan("needle").arg(name));
-    assert_eq!(text, "caf\\xe9\\n:0-6: needle: needle\n");
+    assert_eq!(text, "caf\\xe9\\n:1:1: needle: needle\n");
     let json = scan_stdout(0, folder.scan("needle").args(["--format", "json"]).arg(name));
     let record = &records(json.as_bytes())[0];
     assert_eq!(record["path"], "caf\u{fffd}\n");
@@ -153,18 +153,18 @@ fn a_live_pipe_is_scanned_while_it_is_open() {
     let lines = Lines::of(child.stdout.take().unwrap());
     let mut write = |text: &str| pipe.write_all(text.as_bytes()).unwrap();
     write("a needle\n");
-    assert_eq!(lines.next().unwrap(), "<stdin>:2-8: needle: needle");
+    assert_eq!(lines.next().unwrap(), "<stdin>:1:3: needle: needle");
     write("a need");
     std::thread::sleep(std::time::Duration::from_millis(300));
     write("le and mor");
-    assert_eq!(lines.next().unwrap(), "<stdin>:11-17: needle: needle");
+    assert_eq!(lines.next().unwrap(), "<stdin>:2:3: needle: needle");
     // What may still go on waits.
     write("e");
     std::thread::sleep(std::time::Duration::from_millis(300));
     write("e\nend");
-    assert_eq!(lines.next().unwrap(), "<stdin>:22-27: m[a-z]{0,20}e: moree");
+    assert_eq!(lines.next().unwrap(), "<stdin>:2:14: m[a-z]{0,20}e: moree");
     drop(pipe);
-    assert_eq!(lines.next().unwrap(), "<stdin>:28-31: (?m)^end$: end");
+    assert_eq!(lines.next().unwrap(), "<stdin>:3:1: (?m)^end$: end");
     assert_eq!(lines.next(), None);
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
@@ -181,11 +181,11 @@ fn a_named_pipe_is_scanned_and_one_in_a_folder_passed_over() {
     let folder = Folder::new();
     folder.write("tree/hit", "needle");
     make_fifo(&folder.path("tree/fifo"));
-    let plain = "tree/hit:0-6: needle: needle\n";
+    let plain = "tree/hit:1:1: needle: needle\n";
     assert_eq!(scan_stdout(0, folder.scan("needle").arg("tree")), plain);
     let fifo = folder.path("tree/fifo");
     let writer = std::thread::spawn(move || fs::write(fifo, "a needle"));
-    let named = "tree/fifo:2-8: needle: needle\n";
+    let named = "tree/fifo:1:3: needle: needle\n";
     assert_eq!(scan_stdout(0, folder.scan("needle").arg("tree/fifo")), named);
     writer.join().unwrap().unwrap();
 }
@@ -200,12 +200,12 @@ fn an_error_half_way_says_what_was_not_scanned() {
     let mut scan = folder.scan("needle\nb[a-z]*");
     let mut child = scan.stdin(end).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let stdout = Lines::of(child.stdout.take().unwrap());
-    assert_eq!(stdout.next().unwrap(), "<stdin>:2-8: needle: needle");
+    assert_eq!(stdout.next().unwrap(), "<stdin>:1:3: needle: needle");
     terminal.write_all(b"e, needle, be").unwrap();
     drop(terminal);
     // The line's end takes two bytes there.
-    assert_eq!(stdout.next().unwrap(), "<stdin>:14-17: b[a-z]*: bee");
-    assert_eq!(stdout.next().unwrap(), "<stdin>:19-25: needle: needle");
+    assert_eq!(stdout.next().unwrap(), "<stdin>:2:5: b[a-z]*: bee");
+    assert_eq!(stdout.next().unwrap(), "<stdin>:2:10: needle: needle");
     assert_eq!(stdout.next(), None);
     let output = child.wait_with_output().unwrap();
     let stderr = stderr(&output);

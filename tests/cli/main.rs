@@ -3,8 +3,11 @@
 
 mod devices;
 mod ends;
+mod findings;
 mod inputs;
 mod matches;
+mod reference;
+mod results;
 mod rules;
 mod tune;
 

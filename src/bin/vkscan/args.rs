@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use serde::Deserialize;
 use vkscan::{
     Backend, BackendError, BackendOptions, DeviceInfo, DeviceKind, DeviceSelector,
     MAX_HAYSTACK_BYTES, MatchKind,
@@ -37,6 +38,8 @@ pub enum Command {
     /// The exit status is 0 with matches, 1 without, and 2 if anything failed; what can be scanned is
     /// scanned all the same.
     Scan(ScanArgs),
+    /// Look into rules.
+    Rules(RulesCommandArgs),
     /// Say how each rule is looked for and verified, the ones that cost most first. Needs no device.
     Explain(ExplainArgs),
     /// List the Vulkan devices, and say which one a scan would take and why.
@@ -66,12 +69,11 @@ pub struct ScanArgs {
     /// Files and folders to scan; `-`, or none at all, is standard input.
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// How matches are printed.
-    #[arg(long, default_value = "text", value_name = "FORMAT")]
-    pub format: Format,
     /// Print a summary to standard error.
     #[arg(long)]
     pub stats: bool,
+    #[command(flatten)]
+    pub results: ResultArgs,
     /// Write what host and device did when to a file, for https://ui.perfetto.dev or chrome://tracing.
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
@@ -132,6 +134,80 @@ pub struct ScanArgs {
     /// RenderDoc has to be attached: set ENABLE_VULKAN_RENDERDOC_CAPTURE=1, or start the command from RenderDoc.
     #[arg(long, value_name = "DIR", help_heading = "Device")]
     pub capture: Option<PathBuf>,
+}
+
+/// How findings are told.
+#[derive(clap::Args)]
+pub struct ResultArgs {
+    /// How they are printed.
+    #[arg(long, default_value = "text", value_name = "FORMAT", help_heading = "Results")]
+    format: ResultFormat,
+    /// The same as --format json.
+    #[arg(long, conflicts_with = "format", help_heading = "Results")]
+    json: bool,
+    /// Print how many findings each file has.
+    #[arg(short, long, group = "how", conflicts_with_all = ["json", "format"], help_heading = "Results")]
+    pub count: bool,
+    /// Print only which files have any.
+    #[arg(short = 'l', long, group = "how", conflicts_with_all = ["json", "format"], help_heading = "Results")]
+    pub files_with_matches: bool,
+    /// Print only what was found: the secret, where a rule says which part of a match that is.
+    #[arg(short, long, group = "how", conflicts_with_all = ["json", "format"], help_heading = "Results")]
+    pub only_matching: bool,
+    /// Print so many lines behind a finding's own.
+    #[arg(short = 'A', long, value_name = "N", conflicts_with_all = ["how", "json", "format"], help_heading = "Results")]
+    after_context: Option<usize>,
+    /// Print so many lines before a finding's own.
+    #[arg(short = 'B', long, value_name = "N", conflicts_with_all = ["how", "json", "format"], help_heading = "Results")]
+    before_context: Option<usize>,
+    /// Print so many lines before and behind.
+    #[arg(short = 'C', long, value_name = "N", conflicts_with_all = ["how", "json", "format"], help_heading = "Results")]
+    context: Option<usize>,
+    /// When to print colours.
+    #[arg(long, default_value = "auto", value_name = "WHEN", help_heading = "Results")]
+    pub color: Color,
+    /// Print REDACTED where secrets are.
+    #[arg(long, help_heading = "Results")]
+    pub redact: bool,
+    /// Print findings to this file, and not to standard output.
+    #[arg(long, value_name = "FILE", help_heading = "Results")]
+    pub output: Option<PathBuf>,
+    /// Leave out what is known: the findings, by rule and secret, that --write-baseline has written to this file.
+    #[arg(long, value_name = "FILE", help_heading = "Results")]
+    pub baseline: Option<PathBuf>,
+    /// Write down all findings, those of --baseline among them, as known from now on. Secrets are kept as digests.
+    #[arg(long, value_name = "FILE", help_heading = "Results")]
+    pub write_baseline: Option<PathBuf>,
+}
+
+impl ResultArgs {
+    pub fn format(&self) -> ResultFormat {
+        if self.json { ResultFormat::Json } else { self.format }
+    }
+
+    /// How many lines before and behind a finding's own are printed, if any are.
+    pub fn lines_around(&self) -> Option<[usize; 2]> {
+        let of = [self.before_context, self.after_context].map(|own| own.or(self.context));
+        of.iter().any(Option::is_some).then(|| of.map(Option::unwrap_or_default))
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ResultFormat {
+    /// path:line:column: rule: text
+    Text,
+    /// One JSON object a line.
+    Json,
+    /// A SARIF 2.1.0 document.
+    Sarif,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    Always,
+    Never,
 }
 
 /// Which tuning sessions go by.
@@ -210,28 +286,73 @@ impl std::fmt::Display for HaystackMemory {
 
 #[derive(clap::Args)]
 pub struct RulesArgs {
-    /// The rules: one regular expression a line, named by the lines of a file with the extension .ids beside it; or TOML
-    /// with [[rules]] of `id` and `regex`, as gitleaks has them.
+    /// Rules: one regular expression a line, named by the lines of a file with the extension .ids beside it; TOML as gitleaks
+    /// has it; or YAML as Nosey Parker and Kingfisher have it. Of a folder, all files; of `-`, standard input. May be given
+    /// several times.
     ///
-    /// The syntax is that of Rust's regex crate, and rules are about bytes: `.`, `\w`, `\b` and `(?i)` know ASCII alone. A
-    /// rule that asks for Unicode anywhere, as by `\p{Greek}`, goes by code points of UTF-8 as a whole; so does one
+    /// The syntax is that of Rust's regex crate, of TOML that of Go's, and rules are about bytes: `.`, `\w`, `\b` and `(?i)` know
+    /// ASCII alone. A rule that asks for Unicode anywhere, as by `\p{Greek}`, goes by code points of UTF-8 as a whole; so does one
     /// that begins with `(?u)`.
     #[arg(short, long, value_name = "FILE")]
-    pub rules: PathBuf,
+    pub rules: Vec<PathBuf>,
+    /// A rule. May be given several times.
+    #[arg(short = 'e', long = "regexp", value_name = "REGEX", allow_hyphen_values = true)]
+    pub regexps: Vec<String>,
     /// How the rules are written; by default what the file's name and its content say.
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", requires = "rules")]
     pub rules_format: Option<RulesFormat>,
+    /// The rules that `useDefault = true` extends in gitleaks' form: the config/gitleaks.toml of gitleaks. Without it the
+    /// environment variable VKSCAN_GITLEAKS_RULES, or vkscan/gitleaks.toml in the folder for configurations.
+    #[arg(long, value_name = "FILE")]
+    pub default_rules: Option<PathBuf>,
+    /// Least confidence of rules, where they tell theirs, as Kingfisher's do.
+    #[arg(long, default_value = "medium", value_name = "LEVEL")]
+    pub confidence: Confidence,
     /// Most bytes that the NFA of one rule may take.
     #[arg(long, default_value_t = SIZE_LIMIT, value_name = "N", help_heading = "Matching")]
     pub size_limit: usize,
+}
+
+impl RulesArgs {
+    pub fn are_given(&self) -> bool {
+        !self.rules.is_empty() || !self.regexps.is_empty()
+    }
+}
+
+#[derive(clap::Args)]
+pub struct RulesCommandArgs {
+    #[command(subcommand)]
+    pub command: RulesCommand,
+}
+
+#[derive(Subcommand)]
+pub enum RulesCommand {
+    /// Say whether rules find their examples, and none of their negative ones. Needs no device.
+    ///
+    /// The exit status is 0 if all are right, and 2 if any is wrong.
+    Check(RulesArgs),
+}
+
+/// How likely a rule's findings are right.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Confidence {
+    #[serde(alias = "Low")]
+    Low,
+    #[serde(alias = "Medium")]
+    Medium,
+    #[serde(alias = "High")]
+    High,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum RulesFormat {
     /// One regular expression a line, whatever they look like.
     Lines,
-    /// [[rules]] of `id` and `regex`.
+    /// Gitleaks' form.
     Toml,
+    /// Nosey Parker's and Kingfisher's form.
+    Yaml,
 }
 
 #[derive(clap::Args)]
@@ -266,8 +387,9 @@ pub struct CeilingsArgs {
 
 #[derive(clap::Args)]
 pub struct KernelsArgs {
+    /// Those of the scan; without any, some of different kinds.
     #[command(flatten)]
-    pub rules: OptionalRulesArgs,
+    pub rules: RulesArgs,
     /// How kernels are printed.
     #[arg(long, default_value = "text", value_name = "FORMAT")]
     pub format: Format,
@@ -280,27 +402,6 @@ pub struct KernelsArgs {
     pub open: OpenArgs,
     #[command(flatten)]
     pub profile: ProfileArgs,
-}
-
-#[derive(clap::Args)]
-pub struct OptionalRulesArgs {
-    /// The rules of the scan, as `vkscan scan` takes them; without them some of different kinds.
-    #[arg(short, long, value_name = "FILE")]
-    rules: Option<PathBuf>,
-    /// How the rules are written; by default what the file's name and its content say.
-    #[arg(long, value_name = "FORMAT", requires = "rules")]
-    rules_format: Option<RulesFormat>,
-    /// Most bytes that the NFA of one rule may take.
-    #[arg(long, default_value_t = SIZE_LIMIT, value_name = "N", requires = "rules")]
-    size_limit: usize,
-}
-
-impl OptionalRulesArgs {
-    /// As they are for a scan, if there are any.
-    pub fn rules(&self) -> Option<RulesArgs> {
-        let &OptionalRulesArgs { ref rules, rules_format, size_limit } = self;
-        Some(RulesArgs { rules: rules.clone()?, rules_format, size_limit })
-    }
 }
 
 #[derive(clap::Args)]

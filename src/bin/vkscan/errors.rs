@@ -4,13 +4,13 @@ use std::error::Error;
 
 use vkscan::{BackendError, BuildError, RingError, RingItemError, ScanError, StreamError};
 
-use crate::rules_file::RulesFile;
+use crate::rules::Rules;
 
 /// The least that `--window-bytes` takes.
 pub const LEAST_WINDOW: usize = 1 << 10;
 
 /// What is wrong, and what to do about it.
-pub fn describe(error: &(dyn Error + 'static), rules: &RulesFile) -> String {
+pub fn describe(error: &(dyn Error + 'static), rules: &Rules) -> String {
     if let Some(error) = error.downcast_ref::<BackendError>() {
         backend(error)
     } else if let Some(error) = error.downcast_ref::<ScanError>() {
@@ -22,7 +22,7 @@ pub fn describe(error: &(dyn Error + 'static), rules: &RulesFile) -> String {
     }
 }
 
-pub fn stream(StreamError { error, scanned }: &StreamError, rules: &RulesFile) -> String {
+pub fn stream(StreamError { error, scanned }: &StreamError, rules: &Rules) -> String {
     let error = scan(error, rules);
     match scanned {
         0 => error,
@@ -30,7 +30,7 @@ pub fn stream(StreamError { error, scanned }: &StreamError, rules: &RulesFile) -
     }
 }
 
-pub fn scan(error: &ScanError, rules: &RulesFile) -> String {
+pub fn scan(error: &ScanError, rules: &Rules) -> String {
     match error {
         ScanError::Undecided { pattern_id, start, capacity } => format!(
             "rule {} cannot be decided: {capacity} bytes after offset {start} it may still match; raise \
@@ -122,7 +122,7 @@ mod tests {
     use vkscan::Memory;
 
     use super::*;
-    use crate::args::RulesArgs;
+    use crate::args::{Confidence, RulesArgs};
 
     /// Of everything that an input, or the command as a whole, may fail with.
     #[test]
@@ -130,7 +130,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let rules = folder.path().join("rules");
         fs::write(&rules, "a\nb\n").unwrap();
-        let rules = RulesFile::read(&RulesArgs { rules, rules_format: None, size_limit: 1 });
+        let args = RulesArgs {
+            rules: vec![rules],
+            regexps: Vec::new(),
+            rules_format: None,
+            default_rules: None,
+            confidence: Confidence::Low,
+            size_limit: 1,
+        };
+        let rules = Rules::read(&args);
         let rules = rules.unwrap();
         let (bytes, capacity, found, at_least, max_matches) = (9, 9, 9, true, 9);
         let limit = |what| ScanError::Limit { what, asked: 9, limit: 8, whose: "this device has" };

@@ -8,11 +8,11 @@ use vkscan::{Anchor, MatchKind, RuleBound, RulePlan};
 
 use crate::Status;
 use crate::args::{ExplainArgs, Format};
-use crate::rules_file::RulesFile;
+use crate::rules::Rules;
 use crate::terminal;
 
 pub fn run(args: &ExplainArgs) -> Result<Status, Box<dyn Error>> {
-    let rules = RulesFile::read(&args.rules)?;
+    let rules = Rules::read(&args.rules)?;
     let compiled = rules.compile(MatchKind::default())?;
     let mut stdout = io::stdout().lock();
     if args.dump {

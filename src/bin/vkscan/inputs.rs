@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use ignore::{DirEntry, WalkBuilder, WalkState};
 
 use crate::args::{ScanArgs, Sort};
+use crate::findings;
+use crate::rules::Rules;
 use crate::terminal::{self, report};
 
 /// One thing to scan.
@@ -28,6 +30,14 @@ impl Input {
         match self {
             Input::Stdin => Path::new("<stdin>"),
             Input::File { path, .. } => path,
+        }
+    }
+
+    /// Whether no rule looks for anything in it.
+    pub fn is_left_out(&self, rules: &Rules) -> bool {
+        match self {
+            Input::Stdin => false,
+            Input::File { path, .. } => rules.leave_out(&findings::slashed(path)),
         }
     }
 

@@ -23,7 +23,7 @@ pub fn folder_of(path: &Path) -> io::Result<&Path> {
 /// Puts JSON in the place of what is there: whoever reads it meanwhile finds the one or the other.
 pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let mut file = tempfile::NamedTempFile::new_in(folder_of(path)?)?;
-    serde_json::to_writer(&mut file, value)?;
+    serde_json::to_writer_pretty(&mut file, value)?;
     file.persist(path)?;
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::Status;
 use crate::args::{Format, KernelsArgs};
 use crate::errors;
 use crate::profiles;
-use crate::rules_file::RulesFile;
+use crate::rules::Rules;
 use crate::terminal;
 
 /// Rules that are looked for in different ways, where none are given.
@@ -29,10 +29,9 @@ const MATCHES: usize = 1 << 10;
 const NOT_REPORTED: &str = "not reported by this driver";
 
 pub fn run(args: &KernelsArgs) -> Result<Status, Box<dyn Error>> {
-    let rules = args.rules.rules().map(|args| RulesFile::read(&args)).transpose()?;
-    let rules = match rules {
-        Some(rules) => rules.compile(MatchKind::default())?,
-        None => RulePipeline::new(&RULES)?,
+    let rules = match args.rules.are_given() {
+        true => Rules::read(&args.rules)?.compile(MatchKind::default())?,
+        false => RulePipeline::new(&RULES)?,
     };
     let statistics = match args.asm {
         true => KernelStatistics::Representations,

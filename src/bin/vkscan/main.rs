@@ -3,12 +3,12 @@
 //! | file | story |
 //! |---|---|
 //! | `args.rs` | what can be asked |
-//! | `rules_file.rs` | from a file of rules to a pipeline |
-//! | `rules_format.rs` | which format it is in |
+//! | `rules/` | from files of rules to a pipeline, and which matches are findings |
 //! | `inputs.rs` | which files are scanned |
-//! | `scan.rs` | `vkscan scan`: small files through a ring session, and the others through a resident one |
-//! | `small_files.rs` | many small files at a time |
-//! | `output.rs` | how a match is printed |
+//! | `scan/` | `vkscan scan`: small files through a ring session, and the others through a resident one |
+//! | `around.rs` | the lines that matches are in |
+//! | `findings.rs` | which matches are findings, and where |
+//! | `output/` | how findings are printed |
 //! | `summary.rs` | what `--stats` tells |
 //! | `trace.rs` | what `--trace` writes |
 //! | `explain.rs` | `vkscan explain` |
@@ -22,17 +22,18 @@
 //! | `terminal.rs` | messages, progress, and names that are safe to show |
 
 mod args;
+mod around;
 mod ceilings;
 mod devices;
 mod errors;
 mod explain;
+mod findings;
 mod inputs;
 mod kept;
 mod kernels;
 mod output;
 mod profiles;
-mod rules_file;
-mod rules_format;
+mod rules;
 mod scan;
 mod summary;
 mod terminal;
@@ -47,7 +48,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Args, Command};
+use args::{Args, Command, RulesCommand};
+use output::ResultsError;
 
 /// The exit statuses of grep.
 #[derive(Clone, Copy)]
@@ -71,6 +73,9 @@ fn main() -> ExitCode {
     terminal::log(args.verbose);
     let status = match &args.command {
         Command::Scan(args) => scan::run(args),
+        Command::Rules(args) => match &args.command {
+            RulesCommand::Check(args) => rules::check::run(args),
+        },
         Command::Explain(args) => explain::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Ceilings(args) => ceilings::run(args),
@@ -106,6 +111,9 @@ fn show(help: &clap::Error) -> io::Result<Status> {
 fn fail(error: &(dyn Error + 'static)) -> Status {
     match error.downcast_ref::<io::Error>() {
         Some(error) if error.kind() == io::ErrorKind::BrokenPipe => return Status::Found,
+        Some(error) if error.get_ref().is_some_and(|error| error.is::<ResultsError>()) => {
+            terminal::report(&error);
+        }
         Some(error) => terminal::report(&format_args!("standard output: {error}")),
         None => terminal::report(&error),
     }

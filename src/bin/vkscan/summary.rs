@@ -6,8 +6,7 @@ use indicatif::{DecimalBytes, HumanBytes};
 use vkscan::{Backend, PoolShare, ScanStats, StageTimes};
 
 use crate::ceilings::Kept;
-use crate::rules_file::RulesFile;
-use crate::terminal;
+use crate::rules::Rules;
 
 #[derive(Default)]
 pub struct Summary {
@@ -15,6 +14,8 @@ pub struct Summary {
     pub inputs: u64,
     /// Files passed over because they are binary.
     pub skipped_binary: u64,
+    /// Files that no rule looks for anything in.
+    pub left_out: u64,
     /// Inputs that could not be scanned.
     pub failed: u64,
     pub matches: u64,
@@ -36,20 +37,19 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub fn describe(&self, rules: &RulesFile, backends: &[Backend]) -> String {
+    pub fn describe(&self, rules: &Rules, backends: &[Backend]) -> String {
         let device = backends[0].device_info();
         let names = backends.iter().map(|backend| backend.device_info());
         let names: Vec<String> =
             names.map(|device| format!("{}, {}", device.name, device.kind)).collect();
-        let Summary { inputs, skipped_binary, failed, matches, stats, .. } = self;
-        let path = terminal::path(rules.path());
+        let Summary { inputs, skipped_binary, left_out, failed, matches, stats, .. } = self;
         let bytes_per_second = stats.bytes_up as f64 / self.scanned.as_secs_f64().max(1e-9);
         let mut text = format!(
             "device    {}, opened in {:.3?}\n\
              tuning    {}\n\
-             rules     {} of {path}, compiled in {:.3?}\n\
+             rules     {} of {}, compiled in {:.3?}\n\
              session   {} a window, prepared in {:.3?}, of which kernels {:.3?} in all threads\n\
-             inputs    {inputs} scanned, {skipped_binary} skipped as binary, {failed} failed\n\
+             inputs    {inputs} scanned, {skipped_binary} skipped as binary, {left_out} left out by rules, {failed} failed\n\
              matches   {matches}\n\
              moved     {} up, {} down, {} submissions\n\
              time      {:.3?}, {}/s; enqueue {:.3?}, wait {:.3?}\n",
@@ -57,6 +57,7 @@ impl Summary {
             self.opened,
             self.tuned_by,
             rules.len(),
+            rules.from(),
             self.compiled,
             HumanBytes(self.window_bytes as u64),
             self.prepared,

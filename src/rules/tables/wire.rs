@@ -192,7 +192,7 @@ fn read(bytes: &[u8]) -> Result<RulePipeline, String> {
     if !reader.0.is_empty() {
         return Err(format!("{} bytes follow its last rule", reader.0.len()));
     }
-    Ok(RulePipeline { options, rules })
+    Ok(RulePipeline::of(options, rules))
 }
 
 fn rule(reader: &mut Reader, line_terminator: u8) -> Result<Rule, String> {

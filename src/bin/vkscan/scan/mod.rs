@@ -8,9 +8,11 @@ use std::cell::RefCell;
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Seek};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
+use rayon::prelude::*;
 use vkscan::{
     Backend, BackendError, MAX_HAYSTACK_BYTES, Match, ResidentRulePipeline, RingError,
     RingItemError, RulePipeline, ScanError, ScanScratch, ScanStats, SessionOptions, StagedHaystack,
@@ -19,11 +21,12 @@ use vkscan::{
 
 use crate::Status;
 use crate::args::ScanArgs;
+use crate::around::{Recent, Text};
 use crate::errors;
 use crate::inputs::{self, Input, Live};
 use crate::output::Output;
 use crate::profiles::{self, Chosen};
-use crate::rules_file::RulesFile;
+use crate::rules::Rules;
 use crate::summary::Summary;
 use crate::terminal::{self, report};
 use crate::trace::TraceFile;
@@ -32,7 +35,13 @@ use small_files::{FileRead, Round, SmallFiles};
 pub fn run(args: &ScanArgs) -> Result<Status, Box<dyn Error>> {
     let begin = Instant::now();
     let trace = args.trace.as_ref().map(|_| Trace::new());
-    let rules = RulesFile::read(&args.rules)?;
+    let reads_stdin = args.paths.is_empty() || args.paths.iter().any(|path| path == Path::new("-"));
+    if reads_stdin && args.rules.rules.iter().any(|path| path == Path::new("-")) {
+        return Err(
+            "standard input is either rules or what is scanned: name files for one of them".into(),
+        );
+    }
+    let rules = Rules::read(&args.rules)?;
     let pipeline = rules.compile(args.match_kind.into())?;
     let compiled = begin.elapsed();
     note(trace.as_ref(), "compile rules", begin);
@@ -69,12 +78,18 @@ fn note(trace: Option<&Trace>, name: &'static str, began: Instant) {
 fn scan(
     args: &ScanArgs,
     trace: Option<&Trace>,
-    rules: &RulesFile,
+    rules: &Rules,
     pipeline: &RulePipeline,
     compiled: Duration,
 ) -> Result<Status, Box<dyn Error>> {
     let (inputs, failed) = inputs::find(args);
-    if inputs.is_empty() {
+    let mut output = Output::new(&args.results, rules, pipeline)?;
+    output.paths(inputs.iter())?;
+    let found = inputs.len();
+    let inputs: Vec<Input> =
+        inputs.into_par_iter().filter(|input| !input.is_left_out(rules)).collect();
+    let left_out = (found - inputs.len()) as u64;
+    if found == 0 {
         tracing::warn!("there is no file to scan; --hidden and --no-ignore may show more");
     }
     let begin = Instant::now();
@@ -96,9 +111,16 @@ fn scan(
         session: None,
         window_bytes: 0,
         scratch: ScanScratch::default(),
-        output: RefCell::new(Output::new(args.format, rules)),
+        output: RefCell::new(output),
         bar: progress_bar(&inputs),
-        summary: Summary { compiled, opened, tuned_by: from, failed, ..Summary::default() },
+        summary: Summary {
+            compiled,
+            opened,
+            tuned_by: from,
+            left_out,
+            failed,
+            ..Summary::default()
+        },
     };
     match &backends[..] {
         [_] => scan.all(inputs)?,
@@ -157,7 +179,7 @@ fn progress_bar(inputs: &[Input]) -> ProgressBar {
 struct Scan<'a> {
     args: &'a ScanArgs,
     trace: Option<&'a Trace>,
-    rules: &'a RulesFile,
+    rules: &'a Rules,
     pipeline: &'a RulePipeline,
     backends: &'a [Backend],
     /// Which of them scans what one device does alone.
@@ -311,13 +333,7 @@ impl Scan<'_> {
 
     /// Prints the matches of an input that is there as a whole.
     fn print(&mut self, input: &Input, bytes: &[u8], matches: &[Match]) -> io::Result<()> {
-        let output = self.output.get_mut();
-        for &Match { pattern_id, start, end } in matches {
-            let text = &bytes[start as usize..end as usize];
-            let found = StreamMatch { pattern_id, start: start.into(), end: end.into() };
-            output.push(input.path(), found, text);
-        }
-        output.flush()
+        self.output.get_mut().whole(input, bytes, matches.iter().map(StreamMatch::from))
     }
 
     /// Scans inputs that are not small, as many at a time as fit windows.
@@ -350,6 +366,7 @@ impl Scan<'_> {
         let mut outcomes = Vec::with_capacity(inputs.len());
         let mut matches = Vec::new();
         for (input, loaded) in inputs.iter().zip(loaded) {
+            let mut printed = Ok(());
             let outcome = loaded.and_then(|(bytes, loaded)| {
                 let ticket = match loaded {
                     Loaded::Submitted(ticket) => ticket,
@@ -361,14 +378,11 @@ impl Scan<'_> {
                 };
                 summary.stats += ticket.wait_into(&mut matches, scratch)?;
                 summary.inputs += 1;
-                for &Match { pattern_id, start, end } in &matches {
-                    let text = &bytes[start as usize..end as usize];
-                    let found = StreamMatch { pattern_id, start: start.into(), end: end.into() };
-                    output.get_mut().push(input.path(), found, text);
-                }
+                printed =
+                    output.get_mut().whole(input, bytes, matches.iter().map(StreamMatch::from));
                 Ok(true)
             });
-            output.get_mut().flush()?;
+            printed?;
             if !matches!(outcome, Ok(false)) {
                 self.bar.inc(input.bytes().unwrap_or(0));
             }
@@ -399,9 +413,8 @@ impl Scan<'_> {
     fn input(&mut self, input: &Input) -> Result<(), Box<dyn Error>> {
         self.prepare_windows()?;
         let scanned = self.try_input(input);
-        // What was found is no less true if the rest could not be scanned. Where printing is what failed,
-        // it fails here again.
-        self.output.get_mut().flush()?;
+        // Where printing is what failed, it fails here again.
+        self.output.get_mut().check()?;
         scanned.or_else(|error| self.failed(input, error))
     }
 
@@ -411,31 +424,38 @@ impl Scan<'_> {
             self.summary.skipped_binary += 1;
             return Ok(());
         };
+        self.output.get_mut().begin(input);
         if input.bytes().is_some() {
-            self.file(input, file)?;
+            self.file(input, &file)?;
         } else {
             if file.is_terminal() {
                 tracing::warn!("reading {}, which is a terminal", terminal::path(input.path()));
             }
-            self.reader(input, Live::new(file), 0)?;
+            let mut recent = Recent::new(self.window_bytes);
+            let scanned = self.reader(Live::new(file), &mut recent, 0);
+            // What was found is no less true if the rest could not be scanned.
+            self.output.get_mut().end(&recent)?;
+            scanned?;
         }
         self.summary.inputs += 1;
         Ok(())
     }
 
     /// Scans a file and, where a rule cannot be decided within a window, once more in larger ones.
-    fn file(&mut self, input: &Input, file: File) -> Result<(), InputError> {
-        match self.reader(input, &file, 0) {
+    fn file(&mut self, input: &Input, file: &File) -> Result<(), InputError> {
+        let scanned = match self.reader(file, &mut &*file, 0) {
             Err(error) => self.in_larger_windows(input, file, error),
             Ok(()) => Ok(()),
-        }
+        };
+        self.output.get_mut().end(file)?;
+        scanned
     }
 
     /// Scans a file once more in larger windows, where a rule could not be decided within one.
     fn in_larger_windows(
         &mut self,
         input: &Input,
-        mut file: File,
+        mut file: &File,
         error: InputError,
     ) -> Result<(), InputError> {
         let InputError(StreamError { error: ScanError::Undecided { start, .. }, .. }) = error
@@ -458,7 +478,7 @@ impl Scan<'_> {
                 }
                 file.rewind()?;
                 // All matches before the one that could not be told are printed.
-                self.reader(input, &file, start)
+                self.reader(file, &mut &*file, start)
             }
             Err(refused) => {
                 let refused = errors::scan(&refused, self.rules);
@@ -468,19 +488,24 @@ impl Scan<'_> {
         }
     }
 
-    /// Scans all that a reader gives and prints the matches that start at or after an offset.
-    fn reader(&mut self, input: &Input, reader: impl Read, from: u64) -> Result<(), InputError> {
+    /// Scans all that a reader gives and prints what is found at or after an offset.
+    fn reader(
+        &mut self,
+        reader: impl Read,
+        text: &mut impl Followed,
+        from: u64,
+    ) -> Result<(), InputError> {
         let output = &self.output;
-        let mut reader = Watched { reader, output, bar: &self.bar };
+        let mut reader = Watched { reader, text, output, bar: &self.bar };
         let session = self.session.as_ref().expect("prepared by `input`");
         self.summary.stats += session.scan_reader(
             self.backend,
             &mut reader,
             self.args.max_scan_bytes,
             &mut self.scratch,
-            |found, bytes| {
+            |found, _| {
                 if found.start >= from {
-                    output.borrow_mut().push(input.path(), found, bytes);
+                    output.borrow_mut().push(found);
                 }
             },
         )?;
@@ -491,7 +516,7 @@ impl Scan<'_> {
     fn finish(mut self) -> Result<Status, Box<dyn Error>> {
         self.bar.finish_and_clear();
         self.summary.window_bytes = self.window_bytes;
-        self.summary.matches = self.output.get_mut().printed();
+        self.summary.matches = self.output.get_mut().finish()?;
         self.session.map_or(Ok(()), |session| session.free(self.backend))?;
         if self.args.stats {
             terminal::say(&self.summary.describe(self.rules, self.backends));
@@ -552,18 +577,35 @@ fn load<'s>(
     Ok((staged, Loaded::Submitted(Box::new(ticket))))
 }
 
+/// What is read, to be looked at again.
+trait Followed: Text {
+    /// Takes note of what was read.
+    fn follow(&mut self, _output: &RefCell<Output>, _bytes: &[u8]) {}
+}
+
+impl Followed for &File {}
+
+impl Followed for Recent {
+    fn follow(&mut self, output: &RefCell<Output>, bytes: &[u8]) {
+        self.push(bytes);
+        output.borrow_mut().look_through(bytes);
+    }
+}
+
 /// A reader whose progress shows, and that has the matches of one window printed before the next is read:
 /// there may be no end to it.
-struct Watched<'a, 'rules, R> {
+struct Watched<'a, 'rules, R, T> {
     reader: R,
+    text: &'a mut T,
     output: &'a RefCell<Output<'rules>>,
     bar: &'a ProgressBar,
 }
 
-impl<R: Read> Read for Watched<'_, '_, R> {
+impl<R: Read, T: Followed> Read for Watched<'_, '_, R, T> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.output.borrow_mut().flush()?;
+        self.output.borrow_mut().flush(self.text)?;
         let bytes = self.reader.read(buffer)?;
+        self.text.follow(self.output, &buffer[..bytes]);
         self.bar.inc(bytes as u64);
         Ok(bytes)
     }

@@ -12,11 +12,12 @@ use indicatif::ProgressBar;
 use rayon::prelude::*;
 use vkscan::{
     Backend, DevicePool, Match, MegakernelSessionConfig, PoolOrder, PoolReport, RingError,
-    RingItem, RingItemError, RingPool, ScanError, SessionOptions, StreamMatch, WindowSource,
+    RingItem, RingItemError, RingPool, ScanError, SessionOptions, WindowSource,
 };
 
 use super::small_files::{self, EACH, FileRead, ROUND_BYTES, ROUND_FILES, ROUNDS_IN_FLIGHT};
 use super::{InputError, Scan, window_bytes};
+use crate::around::Text;
 use crate::inputs::{self, Input};
 
 /// How an input is scanned.
@@ -249,7 +250,7 @@ impl Pools {
     /// Scans a file in windows, which all devices look through.
     fn windows(&mut self, scan: &mut Scan, input: &Input) -> Result<(), Box<dyn Error>> {
         let scanned = self.try_windows(scan, input);
-        scan.output.get_mut().flush()?;
+        scan.output.get_mut().check()?;
         scanned.or_else(|error| scan.failed(input, error))
     }
 
@@ -265,24 +266,26 @@ impl Pools {
         let opened =
             Opened { file, bytes, bar: &scan.bar, before, is_over: AtomicBool::new(false) };
         let output = scan.output.get_mut();
-        let mut print = |matches: &[StreamMatch]| -> io::Result<()> {
-            for found in matches {
-                output.push(input.path(), *found, &opened.read(found.start..found.end)?);
-            }
-            output.flush()
-        };
+        output.begin(input);
         let mut printed = Ok(());
         let report = self.sessions.scan_large(&opened, scan.args.max_scan_bytes, |matches| {
             if printed.is_ok() {
-                printed = print(matches);
+                matches.iter().for_each(|found| output.push(*found));
+                printed = output.flush(&opened.file);
                 opened.is_over.store(printed.is_err(), Ordering::Relaxed);
             }
         });
         printed?;
-        match report {
-            Ok(report) => self.add(report),
-            Err(error) => scan.in_larger_windows(input, opened.file, error.into())?,
-        }
+        let Opened { file, .. } = opened;
+        let scanned = match report {
+            Ok(report) => {
+                self.add(report);
+                Ok(())
+            }
+            Err(error) => scan.in_larger_windows(input, &file, error.into()),
+        };
+        scan.output.get_mut().end(&file)?;
+        scanned?;
         scan.summary.inputs += 1;
         Ok(())
     }
@@ -348,28 +351,8 @@ impl WindowSource for Opened<'_> {
         if self.is_over.load(Ordering::Relaxed) {
             return Err(io::Error::other("what is found cannot be printed"));
         }
-        let mut bytes = vec![0; (range.end - range.start) as usize];
-        read_at(&self.file, &mut bytes, range.start)?;
+        let bytes = Text::read(&self.file, range.clone())?;
         self.bar.set_position(self.bar.position().max(self.before + range.end));
-        Ok(bytes.into())
+        Ok(bytes)
     }
-}
-
-#[cfg(unix)]
-fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
-}
-
-#[cfg(windows)]
-fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match std::os::windows::fs::FileExt::seek_read(file, bytes, offset)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            count => {
-                bytes = &mut bytes[count..];
-                offset += count as u64;
-            }
-        }
-    }
-    Ok(())
 }

@@ -33,7 +33,7 @@ use crate::args::{Format, TuneArgs};
 use crate::errors;
 use crate::kept;
 use crate::profiles;
-use crate::rules_file::RulesFile;
+use crate::rules::Rules;
 use crate::terminal;
 use landscape::Field;
 use measure::{DeviceBench, Work};
@@ -42,7 +42,7 @@ use search::{Outcome, Search};
 use statistics::Interval;
 
 pub fn run(args: &TuneArgs) -> Result<Status, Box<dyn Error>> {
-    let rules = RulesFile::read(&args.rules)?;
+    let rules = Rules::read(&args.rules)?;
     let pipeline = rules.compile(MatchKind::default())?;
     let haystack = haystack(args, &rules)?;
     let options = args.open.backend_options(args.device.device.clone());
@@ -122,7 +122,7 @@ fn describe(args: &TuneArgs, pipeline: &RulePipeline, haystack: &[u8]) -> String
     let name = |path: &Path| {
         path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     };
-    let rules = name(&args.rules.rules);
+    let rules = args.rules.rules.iter().map(|path| name(path)).collect::<Vec<_>>().join(", ");
     let of = args.haystack.as_deref().map_or("words".to_owned(), name);
     // What they were compiled to has part in the options, too.
     let [of_rules, of_haystack] = [hash(pipeline.to_bytes()), hash(haystack)];
@@ -143,7 +143,7 @@ fn hash(of: impl Hash) -> u64 {
     hasher.finish()
 }
 
-fn haystack(args: &TuneArgs, rules: &RulesFile) -> Result<Vec<u8>, String> {
+fn haystack(args: &TuneArgs, rules: &Rules) -> Result<Vec<u8>, String> {
     let bytes = args.bytes as usize;
     let Some(path) = &args.haystack else {
         return Ok(words::haystack(rules.patterns(), bytes));

@@ -29,6 +29,9 @@ pub fn of(path: &Path, text: &str) -> Result<RulesFormat, &'static str> {
     if extension == "toml" || is_toml(text) {
         return Ok(RulesFormat::Toml);
     }
+    if is_yaml_rules(text) {
+        return Ok(RulesFormat::Yaml);
+    }
     let by_name = NAMED.iter().find(|(of, _)| *of == extension).map(|&(_, what)| what);
     by_name.or_else(|| other(text)).map_or(Ok(RulesFormat::Lines), Err)
 }
@@ -41,6 +44,13 @@ fn is_toml(text: &str) -> bool {
     };
     matches(r"(?m)^\s*\[\[\s*rules\s*\]\]\s*(?:#.*)?$", text)
         || toml::from_str(text).is_ok_and(has_rules)
+}
+
+/// Whether there is a list of `rules`, each with a pattern, even if it is no YAML for another reason. Each of the lines is a
+/// regular expression, too, but all of them are nobody's.
+fn is_yaml_rules(text: &str) -> bool {
+    matches(r"(?m)^rules:\s*(?:#.*)?\n(?:\s*(?:#.*)?\n)*\s*-(?:\s|$)", text)
+        && matches(r"(?m)^\s*(?:- +|\s)pattern:(?:\s|$)", text)
 }
 
 /// Which other format a text looks like. What an ordinary list of regular expressions may look like does not count:
@@ -146,11 +156,11 @@ mod tests {
             assert_eq!(of("rules.toml.bak", text), Ok(RulesFormat::Toml), "{text}");
         }
         for (what, text) in [
-            ("YAML", "rules:\n- name: Sample\n  id: s.1\n  pattern: |\n    (?x)\n    a\n"),
+            ("YAML", "rules:\n- name: Sample\n  id: s.1\n  regex: |\n    (?x)\n    a\n"),
             ("YAML", "# c\n---\nrules:\n  - id: x\n    regex: 'a'\n"),
             ("YAML", "- id: x\n  regex: a\n- id: y\n  regex: b\n"),
             ("YAML", "- id: x\n  regex: a\n"),
-            ("YAML", "rules:\n  x:\n    pattern: a\n"),
+            ("YAML", "rules:\n  x:\n    regex: a\n"),
             ("YAML", "patterns:\n  - a+\n  - b+\n  - name: x\n"),
             ("YAML", "- a+\n- b+\n"),
             ("JSON", "{\"x\": \"a\"}\n"),
@@ -173,6 +183,9 @@ mod tests {
                 let found = of("63", &text).unwrap_err();
                 assert!(found.starts_with(what), "{found} for {text:?}");
             }
+        }
+        for text in ["rules:\n- id: s.1\n  pattern: a\n", "# c\nrules:\n  - pattern: 'a'\n"] {
+            assert_eq!(of("rules", text), Ok(RulesFormat::Yaml), "{text}");
         }
         assert_eq!(of("x.YML", "a\n"), Err("YAML"));
         assert_eq!(of("x.toml", "a\n"), Ok(RulesFormat::Toml));

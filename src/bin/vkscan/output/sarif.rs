@@ -1,0 +1,113 @@
+//! One document, in SARIF 2.1.0: <https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html>.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::baseline::Known;
+use crate::findings::Finding;
+use crate::rules::Rules;
+
+const SCHEMA: &str =
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
+
+#[derive(Default)]
+pub struct Document {
+    results: Vec<Value>,
+}
+
+impl Document {
+    pub fn push(&mut self, rules: &Rules, path: &Path, finding: &Finding, known: &Known) {
+        let name = rules.name(finding.rule);
+        let uri = json!({ "uri": uri(path) });
+        let mut location = json!({ "artifactLocation": uri });
+        if let Some([begin, last]) = finding.places {
+            let snippet = String::from_utf8_lossy(&finding.text);
+            let own = |number| finding.lines.iter().find(|line| line.number == number);
+            // Columns here are code points, and the last is behind the match (section 3.30.8).
+            let column = |number, bytes: u64| {
+                let line = own(number).map_or(&[][..], |line| &line.text);
+                let before = &line[..line.len().min(bytes as usize)];
+                String::from_utf8_lossy(before).chars().count() as u64 + 1
+            };
+            location["region"] = json!({
+                "startLine": begin.line,
+                "startColumn": column(begin.line, begin.column - 1),
+                "endLine": last.line,
+                "endColumn": column(last.line, last.column),
+                "byteOffset": finding.start,
+                "byteLength": finding.end - finding.start,
+                "snippet": { "text": snippet },
+            });
+        }
+        self.results.push(json!({
+            "ruleId": name,
+            "ruleIndex": finding.rule,
+            "level": "error",
+            "message": { "text": format!("{name} found here") },
+            "locations": [{ "physicalLocation": location }],
+            "partialFingerprints": { "ruleAndSecretSha256/v1": known.secret_sha256() },
+        }));
+    }
+
+    /// The text of all of it.
+    pub fn finish(self, rules: &Rules) -> String {
+        let described = rules.iter().map(|(id, rule)| {
+            let name = rules.name(id);
+            let mut of = json!({
+                "id": name,
+                "shortDescription": { "text": rule.description.as_deref().unwrap_or(name) },
+            });
+            if !rule.tags.is_empty() {
+                of["properties"] = json!({ "tags": rule.tags });
+            }
+            of
+        });
+        let document = json!({
+            "$schema": SCHEMA,
+            "version": "2.1.0",
+            "runs": [{
+                "tool": {
+                    "driver": {
+                        "name": "vkscan",
+                        "version": env!("CARGO_PKG_VERSION"),
+                        "semanticVersion": env!("CARGO_PKG_VERSION"),
+                        "rules": described.collect::<Vec<_>>(),
+                    },
+                },
+                "columnKind": "unicodeCodePoints",
+                "results": self.results,
+            }],
+        });
+        format!("{document:#}\n")
+    }
+}
+
+/// A path as a relative reference, or a file's absolute address (RFC 3986, section 2).
+fn uri(path: &Path) -> String {
+    let path = path.strip_prefix(".").unwrap_or(path);
+    let mut uri = String::from(if path.is_absolute() { "file://" } else { "" });
+    for &byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'\\' if cfg!(windows) => uri.push('/'),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' => {
+                uri.push(byte.into())
+            }
+            byte => uri += &format!("%{byte:02X}"),
+        }
+    }
+    uri
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_addresses() {
+        assert_eq!(uri(Path::new("./a b/ü:1")), "a%20b/%C3%BC%3A1");
+        if cfg!(unix) {
+            assert_eq!(uri(Path::new("/a/b")), "file:///a/b");
+        }
+    }
+}

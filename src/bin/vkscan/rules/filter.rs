@@ -1,0 +1,214 @@
+//! Which of a rule's matches are findings.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use regex_automata::meta::Regex;
+use vkscan::Captures;
+
+use super::allowlist::{Allowlist, Target};
+
+/// What a rule asks for besides its pattern. By default nothing.
+#[derive(Default)]
+pub struct Filter {
+    /// Words one of which has to be where it is looked for, if there are any.
+    pub keywords: Vec<String>,
+    /// The same, by their numbers among all rules'.
+    pub keyword_ids: Vec<usize>,
+    /// Of where it is looked for.
+    pub path: Option<Regex>,
+    pub secret: Secret,
+    pub entropy: Option<LeastEntropy>,
+    pub allowlists: Vec<Arc<Allowlist>>,
+    /// Rules that have to find something, too.
+    pub required: Vec<Required>,
+    /// Whether it is there for other rules alone.
+    pub is_hidden: bool,
+    pub precedence: Precedence,
+    /// Whether `gitleaks:allow` in its lines makes it none.
+    pub heeds_comments: bool,
+}
+
+/// What of a match is the secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Secret {
+    #[default]
+    Match,
+    /// A group, if it took part.
+    Group(usize),
+    /// The first group that is not empty, or the match.
+    FirstGroup,
+    /// The first group if it took part, or the match.
+    GroupOrMatch,
+}
+
+/// A bound below which a secret is no secret, in bits each.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LeastEntropy {
+    /// The least that is too little for one.
+    pub above: f64,
+    pub of: EntropyOf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntropyOf {
+    /// Code points, of which there are taken to be as many as bytes.
+    CodePoints,
+    Bytes,
+}
+
+/// A rule that has to find something near.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Required {
+    pub name: String,
+    /// Which rule that is.
+    pub rule: u32,
+    pub within_lines: Option<u64>,
+    pub within_columns: Option<u64>,
+}
+
+/// Which finding stands, where one secret has two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precedence {
+    #[default]
+    None,
+    /// Where no specific rule finds what it does.
+    Generic,
+    Specific,
+}
+
+/// Where something is looked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Source<'s> {
+    /// With slashes; none of standard input.
+    pub path: Option<&'s str>,
+    pub commit: Option<&'s str>,
+}
+
+/// What may be a finding.
+#[derive(Clone, Copy)]
+pub struct Candidate<'c> {
+    pub source: Source<'c>,
+    pub text: &'c [u8],
+    pub secret: &'c [u8],
+    /// All lines that the match is in.
+    pub lines: &'c [u8],
+}
+
+/// What makes a line's findings none.
+const COMMENT: &[u8] = b"gitleaks:allow";
+
+impl Secret {
+    /// Where it is, given the match and, if they are asked for, its groups.
+    pub fn of(
+        self,
+        found: Range<usize>,
+        groups: impl FnOnce() -> Option<Captures>,
+    ) -> Range<usize> {
+        if self == Secret::Match {
+            return found;
+        }
+        let Some(groups) = groups() else { return found };
+        match self {
+            Secret::Match => found,
+            // One that took no part is empty.
+            Secret::Group(group) => groups.get(group).unwrap_or(found.start..found.start),
+            Secret::GroupOrMatch => groups.get(1).unwrap_or(found),
+            Secret::FirstGroup => {
+                let some = groups.iter().skip(1).flatten().find(|group| !group.is_empty());
+                some.unwrap_or(found)
+            }
+        }
+    }
+}
+
+impl Filter {
+    /// Whether the rule looks here at all.
+    pub fn takes(&self, source: Source) -> bool {
+        let has_path = |path: &Regex| source.path.is_some_and(|text| path.is_match(text));
+        self.path.as_ref().is_none_or(has_path)
+    }
+
+    /// Whether the rule looks for nothing here, whatever there is.
+    pub fn leaves_out(&self, source: Source) -> bool {
+        !self.takes(source) || self.allowlists.iter().any(|list| list.allows_source(source))
+    }
+
+    /// Whether the lines of a match have a say in it.
+    pub fn looks_at_lines(&self) -> bool {
+        self.heeds_comments || self.allowlists.iter().any(|list| list.target == Target::Line)
+    }
+
+    /// Whether what other rules find has a say in it.
+    pub fn looks_at_others(&self) -> bool {
+        !self.required.is_empty() || self.precedence == Precedence::Generic
+    }
+
+    /// Whether a match is a finding, as far as the match itself tells.
+    pub fn passes(&self, candidate: &Candidate) -> bool {
+        let is_marked = || candidate.lines.windows(COMMENT.len()).any(|window| window == COMMENT);
+        self.takes(candidate.source)
+            && self.entropy.is_none_or(|least| least.of.entropy(candidate.secret) > least.above)
+            && !(self.heeds_comments && is_marked())
+            && !self.allowlists.iter().any(|list| list.allows(candidate))
+    }
+}
+
+impl EntropyOf {
+    /// Shannon's, in bits each: C. E. Shannon, *A Mathematical Theory of Communication*, 1948, section 6.
+    pub fn entropy(self, text: &[u8]) -> f64 {
+        let mut counts = HashMap::<u32, u32>::new();
+        let mut count = |of: u32| *counts.entry(of).or_default() += 1;
+        match self {
+            EntropyOf::Bytes => text.iter().for_each(|&byte| count(byte.into())),
+            EntropyOf::CodePoints => {
+                for chunk in text.utf8_chunks() {
+                    chunk.valid().chars().for_each(|char| count(char.into()));
+                    chunk.invalid().iter().for_each(|_| count(char::REPLACEMENT_CHARACTER.into()));
+                }
+            }
+        }
+        let shares = counts.into_values().map(|count| f64::from(count) / text.len() as f64);
+        // In one order, for one sum.
+        let mut terms: Vec<f64> = shares.map(|share| -share * share.log2()).collect();
+        terms.sort_by(f64::total_cmp);
+        terms.iter().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::allowlist::any_of;
+
+    #[test]
+    fn entropy_is_shannons() {
+        for (text, bits) in [("", 0.0), ("aaaa", 0.0), ("abab", 1.0), ("abcdefgh", 3.0)] {
+            for of in [EntropyOf::Bytes, EntropyOf::CodePoints] {
+                assert!((of.entropy(text.as_bytes()) - bits).abs() < 1e-12, "{text}");
+            }
+        }
+        // Two bytes of one kind each, against one code point of two bytes.
+        assert!((EntropyOf::Bytes.entropy("é".as_bytes()) - 1.0).abs() < 1e-12);
+        assert!((EntropyOf::CodePoints.entropy("é".as_bytes()) - 0.5).abs() < 1e-12);
+        assert!((EntropyOf::CodePoints.entropy(b"\xff\xfe") - 0.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn each_condition_counts() {
+        let pass = |filter: &Filter, path, secret: &[u8], lines: &[u8]| {
+            let source = Source { path, commit: None };
+            filter.passes(&Candidate { source, text: secret, secret, lines })
+        };
+        assert!(pass(&Filter::default(), None, b"", b"x gitleaks:allow"));
+        let of_path = Filter { path: Some(any_of(&["^a/"]).unwrap()), ..Filter::default() };
+        assert!(pass(&of_path, Some("a/b"), b"", b"") && !pass(&of_path, None, b"", b""));
+        let least = LeastEntropy { above: 1.0, of: EntropyOf::Bytes };
+        let random = Filter { entropy: Some(least), ..Filter::default() };
+        assert!(pass(&random, None, b"abc", b"") && !pass(&random, None, b"ab", b""));
+        let heeding = Filter { heeds_comments: true, ..Filter::default() };
+        assert!(heeding.looks_at_lines() && pass(&heeding, None, b"", b"gitleaks: allow"));
+        assert!(!pass(&heeding, None, b"", b"x // gitleaks:allow"));
+    }
+}

@@ -494,13 +494,26 @@ fn gitleaks_finds_the_same() {
     };
     let folder = Folder::new();
     let reference = Rules::new(&fs::read_to_string(&rules).unwrap());
-    let mut expected = BTreeMap::new();
+    fs::create_dir(folder.path("tree")).unwrap();
+    // Examples in kernel sources, as benchmarks scan them.
+    let planted = Command::new("python3")
+        .arg(data.join("haystacks/make_planted.py"))
+        .args([folder.path("tree/planted"), folder.path("index")])
+        .arg((16 << 20).to_string())
+        .status();
+    assert!(planted.is_ok_and(|status| status.success()), "make_planted.py makes a haystack");
+    let mut texts =
+        vec![("tree/planted".to_owned(), fs::read(folder.path("tree/planted")).unwrap())];
     for (index, example) in records(examples.as_bytes()).iter().enumerate() {
         // One of all, for rules that are about what their paths are.
         let path = format!("tree/{index}.{}", ["txt", "py", "env", "lock"][index % 4]);
-        let text = example["text"].as_str().unwrap();
-        folder.write(&path, text);
-        let found = reference.find(&path, text.as_bytes());
+        let text = example["text"].as_str().unwrap().as_bytes().to_vec();
+        folder.write(&path, &text);
+        texts.push((path, text));
+    }
+    let mut expected = BTreeMap::new();
+    for (path, text) in texts {
+        let found = reference.find(&path, &text);
         if !found.is_empty() {
             expected.insert(shown(&path), found);
         }

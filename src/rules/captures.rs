@@ -95,10 +95,10 @@ impl RulePipeline {
             return Err(CapturesError::OutOfBounds { start, end, bytes: haystack.len() });
         }
         // Of tables that were read, texts may be anything.
-        let regex = self
-            .regexes
-            .get(pattern_id as usize, rules, || capturing(&rule.pattern, &self.options));
-        let regex = regex.ok_or_else(|| not_a_match.clone())?;
+        let regex = self.regexes.0[pattern_id as usize]
+            .get_or_init(|| capturing(&rule.pattern, &self.options))
+            .as_ref()
+            .ok_or_else(|| not_a_match.clone())?;
         // No path that is preferred ends within the match, or it would be the match.
         let input = Input::new(haystack).span(range).anchored(Anchored::Yes);
         let mut captures = regex.create_captures();
@@ -142,19 +142,13 @@ impl Captures {
     }
 }
 
-/// Regular expressions with groups, each made when it is asked for first.
-#[derive(Clone, Default)]
-pub(super) struct Regexes(Arc<OnceLock<Box<[OnceLock<Option<meta::Regex>>]>>>);
+/// A regular expression with groups for each rule, made when it is asked for first; none if its text is none.
+#[derive(Clone)]
+pub(super) struct Regexes(Arc<[OnceLock<Option<meta::Regex>>]>);
 
 impl Regexes {
-    fn get(
-        &self,
-        index: usize,
-        count: usize,
-        make: impl FnOnce() -> Option<meta::Regex>,
-    ) -> Option<&meta::Regex> {
-        let all = self.0.get_or_init(|| (0..count).map(|_| OnceLock::new()).collect());
-        all[index].get_or_init(make).as_ref()
+    pub(super) fn new(rules: usize) -> Regexes {
+        Regexes((0..rules).map(|_| OnceLock::new()).collect())
     }
 }
 

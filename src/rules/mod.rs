@@ -174,7 +174,8 @@ impl RulePipeline {
     }
 
     fn of(options: PipelineOptions, rules: Vec<Rule>) -> RulePipeline {
-        RulePipeline { options, rules, regexes: Regexes::default() }
+        let regexes = Regexes::new(rules.len());
+        RulePipeline { options, rules, regexes }
     }
 
     /// The options that it was compiled with.

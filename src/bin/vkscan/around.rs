@@ -88,21 +88,22 @@ impl Position {
     pub fn lines(&self, text: &dyn Text, range: Range<u64>) -> io::Result<Vec<u8>> {
         let mut lines = text.read(self.line_start..range.end)?.into_owned();
         // A line feed that ends the range ends its last line.
-        let ends = range.end > range.start && lines.last() == Some(&b'\n');
+        if range.end > range.start && lines.last() == Some(&b'\n') {
+            return Ok(lines);
+        }
         let mut at = range.end;
-        while !ends {
+        loop {
             let block = text.read(at..at + NEAR)?;
             match memchr::memchr(b'\n', &block) {
                 Some(end) => {
                     lines.extend_from_slice(&block[..end]);
-                    break;
+                    return Ok(lines);
                 }
-                None if block.is_empty() => break,
+                None if block.is_empty() => return Ok(lines),
                 None => lines.extend_from_slice(&block),
             }
             at += block.len() as u64;
         }
-        Ok(lines)
     }
 
     /// The last lines before this one, as far as they are near.

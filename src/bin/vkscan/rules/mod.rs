@@ -290,8 +290,11 @@ fn read_file(path: &Path, args: &RulesArgs) -> Result<Vec<Rule>, RulesError> {
 
 /// The syntax tree of a pattern, about bytes or, where it has to be, about code points, as pipelines take it.
 fn parse(pattern: &str) -> Result<Hir, Box<regex_syntax::Error>> {
-    let parse = |unicode| ParserBuilder::new().utf8(false).unicode(unicode).build().parse(pattern);
-    parse(false).or_else(|_| parse(true)).map_err(Box::new)
+    let parse = |unicode| {
+        let parser = ParserBuilder::new().utf8(false).unicode(unicode).build().parse(pattern);
+        parser.map_err(Box::new)
+    };
+    parse(false).or_else(|_| parse(true))
 }
 
 impl Text<'_> {

@@ -118,7 +118,8 @@ fn tree(folder: &Folder) -> BTreeMap<String, Vec<u8>> {
         let folder_name = ["src", "vendor/x", "docs", "a/vendor"][next(4)];
         let extension = ["rs", "env", "lock", "PEM", "md"][next(5)];
         let mut bytes = Vec::new();
-        for _ in 0..next(60) {
+        // Some of them take several windows.
+        for _ in 0..next(if index % 16 == 0 { 4000 } else { 60 }) {
             bytes.extend_from_slice(WORDS[next(WORDS.len())].as_bytes());
             if next(40) == 0 {
                 bytes.push(0xff);
@@ -249,6 +250,10 @@ fn files_extend_others() {
     }
     for (config, what) in [
         (
+            "[extend]\npath = 'base.toml'\n[[rules]]\nid = 'a'\nsecretGroup = 1\n",
+            "rule a has secretGroup = 1, and a regex of 0 groups",
+        ),
+        (
             "[extend]\nuseDefault = true\n",
             "own.toml:1: extend.useDefault takes the rules that gitleaks comes with",
         ),
@@ -289,7 +294,7 @@ fn what_is_not_honoured_is_refused_by_name() {
         (
             "x.toml",
             "[[rules]]\nid = 'x'\nregex = 'x(y)'\nsecretGroup = 2\n",
-            "x.toml:4: secretGroup is 2, and the regex has 1 groups",
+            "x.toml:3: rule x has secretGroup = 2, and a regex of 1 groups",
         ),
         (
             "x.toml",
@@ -474,6 +479,108 @@ fn rules_come_from_many_places() {
     let empty =
         scan_error(vkscan().args(["scan", "-r", "empty", "input"]).current_dir(folder.0.path()));
     assert!(empty.contains("empty: there is no file in this folder"), "{empty}");
+}
+
+/// What a line says in its end counts for its beginning, however it comes.
+#[cfg(unix)]
+#[test]
+fn lines_are_looked_at_when_they_have_come() {
+    let folder = Folder::new();
+    let rules = folder.write("rules.toml", "[[rules]]\nid = 'token'\nregex = 'tok_[a-z]+'\n");
+    let mut scan = vkscan();
+    scan.args(["scan", "--rules"]).arg(&rules).current_dir(folder.0.path());
+    let mut child = scan.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    for part in ["tok_a ", "# gitleaks:allow\ntok_b", " x\ntok_c "] {
+        pipe.write_all(part.as_bytes()).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(400));
+    }
+    drop(pipe);
+    let output = child.wait_with_output().unwrap();
+    let expected = "<stdin>:2:1: token: tok_b\n<stdin>:3:1: token: tok_c\n";
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+    // A line that goes over windows.
+    let long = format!("tok_a {}# gitleaks:allow\n", "y ".repeat(1500));
+    let mut scan = vkscan();
+    scan.args(["scan", "--window-bytes", "2048", "--rules"]).arg(&rules);
+    assert_eq!(run_with(&mut scan, long.as_bytes()).0, 1);
+    // Longer than anything is kept.
+    let endless = format!("tok_a {}", "y ".repeat(200_000));
+    let (code, output) = run_with(&mut scan, endless.as_bytes());
+    assert_eq!(code, 2);
+    assert!(stderr(&output).contains("raise --window-bytes"), "{}", stderr(&output));
+}
+
+#[test]
+fn what_is_scanned_after_larger_windows_is_kept_long_enough() {
+    let folder = Folder::new();
+    folder.write("large", format!("a{}b", "x".repeat(20_000)));
+    let text = format!("{}needle", "y ".repeat(5000));
+    let mut scan = folder.scan("needle\na[a-z]*b");
+    scan.args(["--window-bytes", "2048", "--sort", "path", "-c", "large", "-"]);
+    let (code, output) = run_with(&mut scan, text.as_bytes());
+    let found = String::from_utf8(output.stdout.clone()).unwrap();
+    assert_eq!((code, &*found), (0, "large:1\n<stdin>:1\n"), "{}", stderr(&output));
+}
+
+#[test]
+fn rules_depend_on_what_others_find() {
+    let folder = Folder::new();
+    let scan = |rules: &str| {
+        let rules = folder.write("rules.toml", rules);
+        let mut scan = vkscan();
+        scan.args(["scan", "-o", "input.env", "--rules"]).arg(&rules);
+        let (_, output) = run(scan.env("RUST_LOG", "error").current_dir(folder.0.path()));
+        assert_eq!(stderr(&output), "");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    folder.write("input.env", "key_abcd\nother_1\n");
+    let generic = "[[rules]]\nid = 'generic'\nregex = 'y_([a-z]+)'\n";
+    let key = "[[rules]]\nid = 'key'\nregex = 'key_([a-z]+)'\n";
+    let other = "[[rules]]\nid = 'other'\nregex = 'other_([0-9])'\nskipReport = true\n";
+    let file = "[[rules]]\nid = 'other'\npath = 'env$'\nskipReport = true\n";
+    let absent = "[[rules]]\nid = 'other'\nregex = 'absent'\n";
+    let needs = "[[rules.required]]\nid = 'other'\n";
+    for (rules, found) in [
+        (format!("{generic}{key}"), "abcd\n"),
+        (generic.to_owned(), "abcd\n"),
+        (format!("{key}{needs}{other}"), "abcd\n"),
+        (format!("{key}{needs}{file}"), "abcd\n"),
+        (format!("{key}{needs}{absent}"), ""),
+        // What is no finding silences none.
+        (format!("{generic}{key}{needs}{absent}"), "abcd\n"),
+        (format!("{key}{needs}withinLines = 0\n{other}"), ""),
+        (format!("{key}{needs}withinLines = 1\nwithinColumns = 0\n{other}"), "abcd\n"),
+    ] {
+        assert_eq!(scan(&rules), found, "{rules}");
+    }
+    folder.write("input.env", "key_abcd  other_1\n");
+    assert_eq!(scan(&format!("{key}{needs}withinColumns = 10\n{other}")), "abcd\n");
+    assert_eq!(scan(&format!("{key}{needs}withinColumns = 9\n{other}")), "");
+}
+
+#[cfg(unix)]
+#[test]
+fn all_files_of_a_folder_are_rules() {
+    let folder = Folder::new();
+    folder.write("rules/a.regex", "a\n");
+    folder.write("rules/b.regex", "b\n");
+    folder.write("rules/.ignore", "b.regex\n");
+    std::os::unix::fs::symlink("../c", folder.path("rules/c.regex")).unwrap();
+    folder.write("c", "c\n");
+    folder.write("input", "a b c");
+    let mut scan = vkscan();
+    scan.args(["scan", "-o", "-r", "rules", "input"]).current_dir(folder.0.path());
+    assert_eq!(scan_stdout(0, &mut scan), "a\nb\nc\n");
+}
+
+#[test]
+fn all_matches_have_no_secrets() {
+    let folder = Folder::new();
+    let rules = folder.write("rules.toml", "[[rules]]\nid = 'x'\nregex = 'x(y+)'\n");
+    let mut scan = vkscan();
+    let stderr = scan_error(scan.args(["scan", "--match-kind", "all", "--rules"]).arg(rules));
+    assert!(stderr.contains("--match-kind all has no groups"), "{stderr}");
 }
 
 /// Gitleaks' own rules over the examples of other scanners' rules, where somebody has both.

@@ -277,6 +277,53 @@ fn no_rule_goes_without_a_name() {
 }
 
 #[test]
+fn what_rules_are_compiled_to_is_kept() {
+    let folder = Folder::new();
+    folder.write("hay", "a needle");
+    let cache = folder.path("cache");
+    let scan = |args: &[&str]| {
+        let mut scan = folder.scan("ne+dle");
+        let (code, output) = run(scan.args(args).arg("hay").env("XDG_CACHE_HOME", &cache));
+        assert_eq!((code, &*output.stdout), (0, &b"hay:1:3: ne+dle: needle\n"[..]));
+        stderr(&output)
+    };
+    let kept = || {
+        let files = fs::read_dir(cache.join("vkscan")).into_iter().flatten();
+        let paths = files.map(|file| file.unwrap().path());
+        let is_rules =
+            |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("rules-");
+        paths.filter(is_rules).collect::<Vec<PathBuf>>()
+    };
+    scan(&["--no-cache"]);
+    assert_eq!(kept(), [PathBuf::new(); 0]);
+    scan(&[]);
+    let files = kept();
+    assert_eq!(files.len(), 1);
+    let bytes = fs::read(&files[0]).unwrap();
+    assert!(!scan(&[]).contains("compile"));
+    // What is damaged, or of other rules, is compiled again.
+    let other = RulePipeline::new(&["other"]).unwrap().to_bytes();
+    for (bad, what) in [
+        (&bytes[..bytes.len() - 1], "not a vkscan pipeline"),
+        (&b"x"[..], "not a vkscan pipeline"),
+        (&other, "these are other rules"),
+    ] {
+        fs::write(&files[0], bad).unwrap();
+        assert!(scan(&[]).contains(what), "{what}");
+        assert_eq!(fs::read(&files[0]).unwrap(), bytes);
+    }
+    // Those that were used last are kept.
+    for index in 0..20 {
+        folder.write(&format!("cache/vkscan/rules-{index}"), "old");
+    }
+    scan(&["--match-kind", "all"]);
+    assert_eq!(kept().len(), 16);
+    // Where nothing can be kept, nothing is.
+    let mut scan = folder.scan("ne+dle");
+    scan_stdout(0, scan.arg("hay").env("XDG_CACHE_HOME", folder.path("hay")));
+}
+
+#[test]
 fn help_says_what_rules_are_about() {
     let help = scan_stdout(0, vkscan().args(["scan", "--help"]));
     for part in ["about bytes", r"\p{Greek}", "--rules-format", "--size-limit", "--wait-timeout"] {

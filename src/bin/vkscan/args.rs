@@ -166,8 +166,8 @@ pub struct ResultArgs {
     /// When to print colours.
     #[arg(long, default_value = "auto", value_name = "WHEN", help_heading = "Results")]
     pub color: Color,
-    /// Print REDACTED where secrets are.
-    #[arg(long, help_heading = "Results")]
+    /// Print REDACTED where secrets are. The lines around may have others, and are not printed then.
+    #[arg(long, conflicts_with_all = ["after_context", "before_context", "context"], help_heading = "Results")]
     pub redact: bool,
     /// Print findings to this file, and not to standard output.
     #[arg(long, value_name = "FILE", help_heading = "Results")]
@@ -311,6 +311,9 @@ pub struct RulesArgs {
     /// Most bytes that the NFA of one rule may take.
     #[arg(long, default_value_t = SIZE_LIMIT, value_name = "N", help_heading = "Matching")]
     pub size_limit: usize,
+    /// Neither take nor keep what rules and kernels are compiled to, which is kept in the folder for caches otherwise.
+    #[arg(long)]
+    pub no_cache: bool,
 }
 
 impl RulesArgs {
@@ -479,8 +482,8 @@ pub struct OpenArgs {
         help_heading = "Device"
     )]
     pub wait_timeout: u64,
-    /// Keep what the driver makes of the kernels in this file, so that the next run begins sooner. It is made if it is
-    /// not there, and ignored with a warning where it cannot be used.
+    /// Keep what the driver makes of the kernels in this file, and not where scans find it by themselves. It is made if it is not
+    /// there, and ignored with a warning where it cannot be used.
     #[arg(long, value_name = "FILE", help_heading = "Device")]
     pub pipeline_cache: Option<PathBuf>,
     /// Have the device write down which stages it begins and ends, so that the error of a lost device says where it was.
@@ -511,7 +514,7 @@ pub enum Sort {
     Path,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
     /// What the `regex` crate finds: no two matches of a rule overlap.
     LeftmostFirst,

@@ -8,8 +8,11 @@ use std::ops::Range;
 /// Bytes that are read at a time to count lines in.
 const BLOCK: u64 = 1 << 20;
 
-/// Bytes that are looked through for lines before or behind a match's own.
+/// Bytes that are read at a time to look for a line's end in, or for lines around a match.
 const NEAR: u64 = 64 << 10;
+
+/// Bytes of a line that are kept to be shown.
+const SHOWN: usize = 1 << 10;
 
 /// What is scanned, to be looked at again.
 pub trait Text {
@@ -21,9 +24,14 @@ pub trait Text {
         Position::default()
     }
 
+    /// Up to where its lines are known, if that is not its end: behind the last line feed that has come so far.
+    fn lines_end(&self) -> Option<u64> {
+        None
+    }
+
     /// Whether all of it can be read, and not only what has come so far.
     fn is_whole(&self) -> bool {
-        true
+        self.lines_end().is_none()
     }
 }
 
@@ -33,13 +41,18 @@ pub struct Position {
     offset: u64,
     lines_before: u64,
     line_start: u64,
+    /// Code points of its line before it; what is no UTF-8 counts as it comes.
+    line_chars: u64,
 }
 
-/// A line and a column, both counted from 1; columns are bytes.
+/// A line and a column, both counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     pub line: u64,
+    /// In bytes.
     pub column: u64,
+    /// In code points.
+    pub character: u64,
 }
 
 /// A line, with its number.
@@ -52,10 +65,15 @@ pub struct Line {
 impl Position {
     /// Goes on behind these bytes.
     pub fn advance(&mut self, bytes: &[u8]) {
-        self.lines_before += memchr::memchr_iter(b'\n', bytes).count() as u64;
+        let is_first = |byte: &&u8| **byte & 0xC0 != 0x80;
+        let mut of_line = bytes;
         if let Some(last) = memchr::memrchr(b'\n', bytes) {
+            self.lines_before += memchr::memchr_iter(b'\n', bytes).count() as u64;
             self.line_start = self.offset + last as u64 + 1;
+            self.line_chars = 0;
+            of_line = &bytes[last + 1..];
         }
+        self.line_chars += of_line.iter().filter(is_first).count() as u64;
         self.offset += bytes.len() as u64;
     }
 
@@ -64,6 +82,9 @@ impl Position {
         let known = text.known_from();
         if offset < self.offset || self.offset < known.offset {
             *self = known;
+        }
+        if offset < self.offset {
+            return Err(forgotten());
         }
         while self.offset < offset {
             let block = text.read(self.offset..offset.min(self.offset + BLOCK))?;
@@ -75,72 +96,120 @@ impl Position {
         Ok(())
     }
 
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// Where its line begins.
     pub fn line_start(&self) -> u64 {
         self.line_start
     }
 
     pub fn place(&self) -> Place {
-        Place { line: self.lines_before + 1, column: self.offset - self.line_start + 1 }
+        let [line, column] =
+            [self.lines_before, self.offset - self.line_start].map(|before| before + 1);
+        Place { line, column, character: self.line_chars + 1 }
     }
 
-    /// All bytes of the lines that `range`, which begins here, is in.
-    pub fn lines(&self, text: &dyn Text, range: Range<u64>) -> io::Result<Vec<u8>> {
+    /// All bytes of the lines that `range`, which begins here, is in, and where they end.
+    pub fn lines(&self, text: &dyn Text, range: Range<u64>) -> io::Result<(Vec<u8>, u64)> {
+        if self.line_start < text.known_from().offset {
+            return Err(forgotten());
+        }
         let mut lines = text.read(self.line_start..range.end)?.into_owned();
         // A line feed that ends the range ends its last line.
-        if range.end > range.start && lines.last() == Some(&b'\n') {
-            return Ok(lines);
+        let is_ended = range.end > range.start && lines.last() == Some(&b'\n');
+        if is_ended {
+            lines.pop();
         }
         let mut at = range.end;
-        loop {
+        while !is_ended {
             let block = text.read(at..at + NEAR)?;
-            match memchr::memchr(b'\n', &block) {
-                Some(end) => {
-                    lines.extend_from_slice(&block[..end]);
-                    return Ok(lines);
-                }
-                None if block.is_empty() => return Ok(lines),
-                None => lines.extend_from_slice(&block),
+            if let Some(end) = memchr::memchr(b'\n', &block) {
+                lines.extend_from_slice(&block[..end]);
+                break;
             }
+            if block.is_empty() {
+                break;
+            }
+            lines.extend_from_slice(&block);
             at += block.len() as u64;
         }
+        let end = self.line_start + lines.len() as u64;
+        Ok((lines, end))
     }
 
-    /// The last lines before this one, as far as they are near.
+    /// The last lines before this one.
     pub fn lines_before(&self, text: &dyn Text, most: usize) -> io::Result<Vec<Line>> {
-        let from = self.line_start.saturating_sub(NEAR).max(text.known_from().offset);
-        let before = text.read(from..self.line_start)?;
-        let Some(before) = before.strip_suffix(b"\n").filter(|_| most > 0) else {
-            return Ok(Vec::new());
-        };
+        let most = most.min(usize::try_from(self.lines_before).unwrap_or(usize::MAX));
+        let known = text.known_from().offset;
+        // The last byte is the line feed of the last of them.
+        let (mut from, mut bytes) = (self.line_start, Vec::new());
+        let count = |bytes: &[u8]| memchr::memchr_iter(b'\n', bytes).count();
+        let mut feeds = 0;
+        while most > 0 && from > 0 && feeds <= most {
+            let begin = from.saturating_sub(NEAR);
+            if begin < known && from == known {
+                return Err(forgotten());
+            }
+            let block = text.read(begin.max(known)..from)?.into_owned();
+            from = begin.max(known);
+            feeds += count(&block);
+            bytes.splice(..0, block);
+        }
+        let Some(before) = bytes.strip_suffix(b"\n") else { return Ok(Vec::new()) };
         let lines = before.rsplit(|&byte| byte == b'\n').take(most);
         let numbers = (1..=self.lines_before).rev();
         let mut lines: Vec<Line> =
-            numbers.zip(lines).map(|(number, line)| Line { number, text: line.to_vec() }).collect();
+            numbers.zip(lines).map(|(number, line)| Line::new(number, line)).collect();
         lines.reverse();
         Ok(lines)
     }
 
-    /// The first lines behind `line_end`, where the line of this place ends, as far as they are near.
+    /// The first lines behind `line_end`, where the line of this place ends, as many as there are.
     pub fn lines_behind(
         &self,
         text: &dyn Text,
         line_end: u64,
         most: usize,
     ) -> io::Result<Vec<Line>> {
-        let behind = text.read(line_end..line_end + NEAR)?;
-        let Some(behind) = behind.strip_prefix(b"\n").filter(|_| most > 0) else {
-            return Ok(Vec::new());
-        };
-        // What is cut is no line, and neither is nothing.
-        let is_cut = behind.len() as u64 == NEAR - 1;
-        let mut lines: Vec<&[u8]> = behind.split(|&byte| byte == b'\n').collect();
-        if is_cut || lines.last().is_some_and(|last| last.is_empty()) {
-            lines.pop();
+        let mut lines = Vec::new();
+        let mut at = line_end + 1;
+        let mut line = Vec::new();
+        while lines.len() < most {
+            let block = text.read(at..at + NEAR)?;
+            if block.is_empty() {
+                break;
+            }
+            at += block.len() as u64;
+            for part in block.split_inclusive(|&byte| byte == b'\n').take(most - lines.len()) {
+                let room = SHOWN.saturating_sub(line.len());
+                line.extend_from_slice(&part[..part.len().min(room)]);
+                if part.ends_with(b"\n") {
+                    let number = self.lines_before + 2 + lines.len() as u64;
+                    lines.push(Line::new(number, line.strip_suffix(b"\n").unwrap_or(&line)));
+                    line.clear();
+                }
+            }
         }
-        let numbers = self.lines_before + 2..;
-        let lines = numbers.zip(lines).take(most);
-        Ok(lines.map(|(number, line)| Line { number, text: line.to_vec() }).collect())
+        if lines.len() < most && !line.is_empty() {
+            lines.push(Line::new(self.lines_before + 2 + lines.len() as u64, &line));
+        }
+        Ok(lines)
+    }
+}
+
+/// What comes of asking for what is not kept any more.
+fn forgotten() -> io::Error {
+    io::Error::other(
+        "a line goes on for longer than is kept of what is read once: raise --window-bytes",
+    )
+}
+
+impl Line {
+    /// As much of it as is shown.
+    pub fn new(number: u64, text: &[u8]) -> Line {
+        Line { number, text: text[..text.len().min(SHOWN)].to_vec() }
     }
 }
 
@@ -153,8 +222,8 @@ impl<T: Text + ?Sized> Text for &T {
         (**self).known_from()
     }
 
-    fn is_whole(&self) -> bool {
-        (**self).is_whole()
+    fn lines_end(&self) -> Option<u64> {
+        (**self).lines_end()
     }
 }
 
@@ -198,12 +267,15 @@ pub struct Recent {
     bytes: Vec<u8>,
     from: Position,
     keep: usize,
+    lines_end: u64,
+    has_ended: bool,
 }
 
 impl Recent {
     /// Keeps so many bytes at least, and those of some lines before them.
     pub fn new(keep: usize) -> Recent {
-        Recent { bytes: Vec::new(), from: Position::default(), keep: keep + NEAR as usize }
+        let (bytes, from, keep) = (Vec::new(), Position::default(), keep + NEAR as usize);
+        Recent { bytes, from, keep, lines_end: 0, has_ended: false }
     }
 
     pub fn push(&mut self, bytes: &[u8]) {
@@ -213,18 +285,33 @@ impl Recent {
             self.from.advance(&self.bytes[..forgotten]);
             self.bytes.drain(..forgotten);
         }
+        if let Some(last) = memchr::memrchr(b'\n', bytes) {
+            self.lines_end = self.from.offset + (self.bytes.len() + last) as u64 + 1;
+        }
         self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Nothing follows.
+    pub fn end(&mut self) {
+        self.has_ended = true;
     }
 }
 
 impl Text for Recent {
     fn read(&self, range: Range<u64>) -> io::Result<Cow<'_, [u8]>> {
+        if range.start < self.from.offset {
+            return Err(forgotten());
+        }
         let within = |at: u64| at.saturating_sub(self.from.offset);
         self.bytes.as_slice().read(within(range.start)..within(range.end))
     }
 
     fn known_from(&self) -> Position {
         self.from
+    }
+
+    fn lines_end(&self) -> Option<u64> {
+        (!self.has_ended).then_some(self.lines_end)
     }
 
     fn is_whole(&self) -> bool {
@@ -255,7 +342,11 @@ mod tests {
                     let start =
                         before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
                     let column = (before.len() - start) as u64 + 1;
-                    assert_eq!(position.place(), Place { line, column }, "{offset}");
+                    assert_eq!(
+                        position.place(),
+                        Place { line, column, character: column },
+                        "{offset}"
+                    );
                 }
             }
             assert!(Position::default().go_to(text, 18).is_err());
@@ -271,9 +362,9 @@ mod tests {
         let text: &dyn Text = &TEXT;
         let mut at = Position::default();
         at.go_to(text, 11).unwrap();
-        assert_eq!(at.lines(text, 11..12).unwrap(), b"three 3");
-        assert_eq!(at.lines(text, 11..13).unwrap(), b"three 3\n");
-        assert_eq!(at.lines(text, 11..14).unwrap(), b"three 3\nfour");
+        assert_eq!(at.lines(text, 11..12).unwrap(), (b"three 3".to_vec(), 12));
+        assert_eq!(at.lines(text, 11..13).unwrap(), (b"three 3".to_vec(), 12));
+        assert_eq!(at.lines(text, 11..14).unwrap(), (b"three 3\nfour".to_vec(), 17));
         assert_eq!(lines(&at.lines_before(text, 1).unwrap()), [(2, &b""[..])]);
         assert_eq!(lines(&at.lines_before(text, 9).unwrap()), [(1, &b"one"[..]), (2, b"")]);
         assert_eq!(lines(&at.lines_behind(text, 12, 9).unwrap()), [(4, &b"four"[..])]);
@@ -284,6 +375,17 @@ mod tests {
         let ended: &dyn Text = &&b"a\nb\n"[..];
         at.go_to(ended, 2).unwrap();
         assert_eq!(lines(&at.lines_behind(ended, 3, 2).unwrap()), []);
+        // However far they are away.
+        let much = [&b"a\n".repeat(100_000)[..], &b"x".repeat(200_000), b"\n"].concat();
+        let text: &dyn Text = &&much[..];
+        at.go_to(text, 0).unwrap();
+        let behind = at.lines_behind(text, 1, 1 << 20).unwrap();
+        assert_eq!((behind.len(), behind[99_999].number), (100_000, 100_001));
+        assert_eq!(behind[99_999].text.len(), SHOWN);
+        at.go_to(text, much.len() as u64).unwrap();
+        let before = at.lines_before(text, 1 << 20).unwrap();
+        assert_eq!((before.len(), before[0].number, before[100_000].number), (100_001, 1, 100_001));
+        assert_eq!(lines(&at.lines_before(text, 1).unwrap()), [(100_001, &b"x".repeat(SHOWN)[..])]);
     }
 
     #[test]
@@ -297,10 +399,13 @@ mod tests {
             // Not every time: what lies between is counted all the same.
             if block % 3 == 0 {
                 position.go_to(&recent, offset).unwrap();
-                assert_eq!(position.place(), Place { line: (block + 1) << 12, column: 6 });
-                assert_eq!(position.lines(&recent, offset..offset + 1).unwrap(), b"0123456");
+                let place = Place { line: (block + 1) << 12, column: 6, character: 6 };
+                assert_eq!(position.place(), place);
+                assert_eq!(position.lines(&recent, offset..offset + 1).unwrap().0, b"0123456");
             }
         }
         assert!(recent.bytes.len() < 8 << 15 && recent.from.offset > 0);
+        assert_eq!(recent.lines_end(), Some(32 * line.len() as u64));
+        assert!(position.go_to(&recent, 0).is_err());
     }
 }

@@ -137,6 +137,7 @@ mod tests {
             default_rules: None,
             confidence: Confidence::Low,
             size_limit: 1,
+            no_cache: true,
         };
         let rules = Rules::read(&args);
         let rules = rules.unwrap();

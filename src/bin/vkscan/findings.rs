@@ -1,21 +1,28 @@
 //! Which matches are findings, and where these are.
 //!
-//! Most are told at once. What waits for the end of its input: a match of a rule whose keywords were not seen yet, where what
-//! is behind is not known, and one that depends on what other rules find.
+//! Most are told at once. What waits: in what is read once, a match whose lines have not come as a whole, if they have a say in
+//! it; one of a rule whose keywords were not seen yet; and one that depends on what other rules find, until its line, or all of
+//! the input, was looked through.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::ops::Range;
 use std::path::Path;
+use std::rc::Rc;
 
-use vkscan::{Captures, Match, RulePipeline, StreamMatch};
+use aho_corasick::AhoCorasick;
+use vkscan::{Captures, Match, MatchKind, RulePipeline, StreamMatch};
 
 use crate::around::{Line, Place, Position, Text};
-use crate::rules::filter::{Precedence, Required};
+use crate::rules::filter::{Filter, Lines, Precedence, Required};
 use crate::rules::keywords::Seen;
 use crate::rules::{Candidate, Rules, Source};
 
 /// Bytes before and behind a match that tell its groups.
 const CONTEXT: u64 = 4;
+
+/// Findings of one input that may wait, and what they may wait for.
+const MOST_HELD: usize = 1 << 22;
 
 /// A finding.
 pub struct Finding {
@@ -56,8 +63,10 @@ pub struct Judge<'r> {
     rules: &'r Rules,
     pipeline: &'r RulePipeline,
     wanted: Wanted,
-    /// Whether a rule depends on others.
-    has_dependents: bool,
+    /// Whether there is a rule that yields to others.
+    has_generic: bool,
+    /// Rules that others require.
+    required: HashSet<u32>,
     input: OfInput,
 }
 
@@ -67,30 +76,49 @@ struct OfInput {
     path: Option<String>,
     seen: Seen,
     position: Position,
+    /// The lines that were looked at last.
+    lines: Option<(Range<u64>, Rc<Lines>)>,
     held: Vec<Finding>,
-    /// What other rules may depend on.
-    others: Vec<Other>,
+    others: Others,
 }
 
-/// What a rule has found.
-struct Other {
-    rule: u32,
-    place: Place,
-    secret: Vec<u8>,
-    has_keyword: bool,
+/// What findings may depend on.
+#[derive(Default)]
+struct Others {
+    /// The secrets that specific rules find, by line.
+    specific: HashMap<u64, HashSet<Vec<u8>>>,
+    /// Where rules that others require find something, by line and column.
+    required: BTreeMap<u32, BTreeSet<(u64, u64)>>,
+    /// Those of these that take the file as a whole.
+    whole: BTreeSet<u32>,
 }
 
 impl<'r> Judge<'r> {
     pub fn new(rules: &'r Rules, pipeline: &'r RulePipeline, wanted: Wanted) -> Judge<'r> {
-        let has_dependents = rules.iter().any(|(_, rule)| rule.filter.looks_at_others());
-        Judge { rules, pipeline, wanted, has_dependents, input: OfInput::default() }
+        let is_generic = |filter: &Filter| filter.precedence == Precedence::Generic;
+        let of_rule = rules.iter().flat_map(|(_, rule)| &rule.filter.required);
+        Judge {
+            rules,
+            pipeline,
+            wanted,
+            has_generic: rules.iter().any(|(_, rule)| is_generic(&rule.filter)),
+            required: of_rule.map(|required| required.rule).collect(),
+            input: OfInput::default(),
+        }
     }
 
     /// Begins with an input; standard input has no path.
     pub fn begin(&mut self, path: Option<&Path>) {
         let path = path.map(slashed);
-        self.input =
-            OfInput { path, seen: self.rules.keywords().none_seen(), ..OfInput::default() };
+        let mut others = Others::default();
+        if let Some(path) = &path
+            && !self.required.is_empty()
+        {
+            let taken = self.rules_of_path(path);
+            others.whole = taken.filter(|rule| self.required.contains(rule)).collect();
+        }
+        let seen = self.rules.keywords().none_seen();
+        self.input = OfInput { path, seen, others, ..OfInput::default() };
     }
 
     /// Takes note of what has come of an input that is read once.
@@ -98,15 +126,44 @@ impl<'r> Judge<'r> {
         self.input.seen.look_through(self.rules.keywords(), bytes);
     }
 
+    /// Rules about paths alone that take this one.
+    fn rules_of_path(&self, path: &str) -> impl Iterator<Item = u32> {
+        let source = Source { path: Some(path), commit: None };
+        let candidate = Candidate { source, text: b"", secret: b"" };
+        let takes = move |filter: &Filter| {
+            filter.passes(&candidate) && filter.passes_lines(&candidate, &Lines::new(Vec::new()))
+        };
+        let taken = self.rules.of_paths().filter(move |(_, rule)| takes(&rule.filter));
+        taken.map(|(id, _)| id)
+    }
+
     /// Files as a whole that are findings.
     pub fn of_path(&self, path: &Path) -> Vec<Finding> {
         let path = slashed(path);
-        let source = Source { path: Some(&path), commit: None };
-        let candidate = Candidate { source, text: b"", secret: b"", lines: b"" };
-        let of_paths = self.rules.of_paths();
-        let found =
-            of_paths.filter(|(_, rule)| !rule.filter.is_hidden && rule.filter.passes(&candidate));
-        found.map(|(rule, _)| Finding::whole(rule)).collect()
+        let told = self.rules_of_path(&path).filter(|&id| !self.rules.get(id).filter.is_hidden);
+        told.map(Finding::whole).collect()
+    }
+
+    /// Whether there is anything that waits.
+    pub fn is_waiting(&self) -> bool {
+        !self.input.held.is_empty() || !self.input.others.specific.is_empty()
+    }
+
+    /// Whether all that has a say in a match has come.
+    pub fn is_ready(&self, found: &StreamMatch, text: &dyn Text) -> io::Result<bool> {
+        let Some(lines_end) = text.lines_end() else { return Ok(true) };
+        let behind = self.wanted.lines.map_or(0, |[_, behind]| behind);
+        let looks = behind > 0
+            || self.wanted.lines.is_some()
+            || self.rules.get(found.pattern_id).filter.looks_at_lines();
+        if !looks || lines_end < found.end {
+            return Ok(!looks);
+        }
+        let feeds = match behind {
+            0 => 1,
+            _ => memchr::memchr_iter(b'\n', &text.read(found.end - 1..lines_end)?).count(),
+        };
+        Ok(feeds > behind)
     }
 
     /// A match as a finding, if it is one for certain.
@@ -114,43 +171,45 @@ impl<'r> Judge<'r> {
         let StreamMatch { pattern_id, start, end } = found;
         let rule = self.rules.get(pattern_id);
         let filter = &rule.filter;
-        let from = start.saturating_sub(CONTEXT);
+        let from = start.saturating_sub(CONTEXT).max(text.known_from().offset().min(start));
         let around = text.read(from..end.saturating_add(CONTEXT))?;
         let within = (start - from) as usize..(end - from) as usize;
-        let bytes = around.get(within.clone()).ok_or(io::ErrorKind::UnexpectedEof)?;
-        let groups = || -> Option<Captures> {
-            let [start, end] = [within.start, within.end].map(|at| at as u32);
-            self.pipeline.captures(&around, &Match { pattern_id, start, end }).ok()
+        let bytes = around.get(within.clone()).ok_or_else(changed)?;
+        let groups = match rule.has_groups && self.has_preferred_matches() {
+            true => {
+                let [start, end] = [within.start, within.end].map(|at| at as u32);
+                let found = Match { pattern_id, start, end };
+                let groups = self.pipeline.captures(&around, &found);
+                // What is there is not what was scanned.
+                Some(groups.map_err(|_| changed())?)
+            }
+            false => None,
         };
-        let groups = rule.has_groups.then(groups).flatten();
         let secret = filter.secret.of(within.clone(), || groups.clone());
-        let position = &mut self.input.position;
-        position.go_to(text, start)?;
-        let place = position.place();
-        let lines = match filter.looks_at_lines() {
-            true => position.lines(text, start..end)?,
-            false => Vec::new(),
-        };
-        let source = Source { path: self.input.path.as_deref(), commit: None };
         let secret_text = &around[secret.clone()];
-        if !filter.passes(&Candidate { source, text: bytes, secret: secret_text, lines: &lines }) {
+        let path = self.input.path.clone();
+        let source = Source { path: path.as_deref(), commit: None };
+        let candidate = Candidate { source, text: bytes, secret: secret_text };
+        if !filter.passes(&candidate) {
             return Ok(None);
         }
-        let ids = &filter.keyword_ids;
-        let keywords = self.rules.keywords();
-        let has_keyword = ids.is_empty() || keywords.has_any(ids, bytes) || {
-            look_through_all(&mut self.input.seen, self.rules, text)?;
-            self.input.seen.has_any(ids)
-        };
-        if self.has_dependents {
-            let secret = secret_text.to_vec();
-            self.input.others.push(Other { rule: pattern_id, place, secret, has_keyword });
+        self.input.position.go_to(text, start)?;
+        let begin = self.input.position;
+        let place = begin.place();
+        if filter.looks_at_lines()
+            && !filter.passes_lines(&candidate, &*self.lines(text, start..end)?)
+        {
+            return Ok(None);
+        }
+        let has_keyword = self.has_keyword(filter, bytes, text)?;
+        if self.required.contains(&pattern_id) {
+            self.input.others.require(pattern_id, place)?;
         }
         if filter.is_hidden || (!has_keyword && text.is_whole()) {
             return Ok(None);
         }
         let shift = |range: Range<usize>| range.start - within.start..range.end - within.start;
-        let mut last = self.input.position;
+        let mut last = begin;
         last.advance(&bytes[..bytes.len() - 1]);
         let finding = Finding {
             rule: pattern_id,
@@ -165,44 +224,166 @@ impl<'r> Judge<'r> {
                 None => Vec::new(),
             },
             lines: match self.wanted.lines {
-                Some(around) => lines_around(&self.input.position, text, start..end, around)?,
+                Some(around) => lines_around(&begin, text, start..end, around)?,
                 None => Vec::new(),
             },
             has_keyword,
         };
-        if !has_keyword || filter.looks_at_others() {
-            self.input.held.push(finding);
-            return Ok(None);
+        let is_certain = has_keyword && filter.required.is_empty();
+        if is_certain && self.has_generic && filter.precedence == Precedence::Specific {
+            self.input.others.tell(&finding, place);
         }
-        Ok(Some(finding))
+        if is_certain && filter.precedence != Precedence::Generic {
+            return Ok(Some(finding));
+        }
+        if self.input.held.len() == MOST_HELD {
+            return Err(too_many());
+        }
+        self.input.held.push(finding);
+        Ok(None)
     }
 
-    /// What else is a finding, now that all of the input is known.
-    pub fn end(&mut self) -> Vec<Finding> {
-        let OfInput { held, others, seen, .. } = std::mem::take(&mut self.input);
-        let has_keyword =
-            |rule: u32, had: bool| had || seen.has_any(&self.rules.get(rule).filter.keyword_ids);
-        let stands = |finding: &Finding| {
-            let filter = &self.rules.get(finding.rule).filter;
-            let Some([place, _]) = finding.places else { return true };
-            let yields_to = |other: &Other| {
-                let of_other = &self.rules.get(other.rule).filter;
-                of_other.precedence == Precedence::Specific
-                    && !of_other.is_hidden
-                    && other.place.line == place.line
-                    && contains(&other.secret, &finding.text[finding.secret.clone()])
-                    && has_keyword(other.rule, other.has_keyword)
-            };
-            let is_near = |required: &Required| {
-                others.iter().any(|other| {
-                    other.rule == required.rule && is_within(place, other.place, required)
-                })
-            };
-            has_keyword(finding.rule, finding.has_keyword)
-                && !(filter.precedence == Precedence::Generic && others.iter().any(yields_to))
-                && filter.required.iter().all(is_near)
+    /// Whether matches are those that patterns prefer, which have groups.
+    fn has_preferred_matches(&self) -> bool {
+        self.pipeline.options().match_kind == MatchKind::LeftmostFirst
+    }
+
+    /// The lines of a match, which begins where the input was looked at last.
+    fn lines(&mut self, text: &dyn Text, range: Range<u64>) -> io::Result<Rc<Lines>> {
+        let OfInput { position, lines, .. } = &mut self.input;
+        if let Some((of, lines)) = lines
+            && of.start == position.line_start()
+            && range.end <= of.end
+        {
+            return Ok(lines.clone());
+        }
+        let (bytes, end) = position.lines(text, range)?;
+        let new = Rc::new(Lines::new(bytes));
+        *lines = Some((position.line_start()..end, new.clone()));
+        Ok(new)
+    }
+
+    /// Whether one of a rule's keywords was seen.
+    fn has_keyword(&mut self, filter: &Filter, bytes: &[u8], text: &dyn Text) -> io::Result<bool> {
+        let ids = &filter.keyword_ids;
+        let seen = &mut self.input.seen;
+        if ids.is_empty() || seen.has_any(ids) || self.rules.keywords().has_any(ids, bytes) {
+            return Ok(true);
+        }
+        look_through_all(seen, self.rules, text)?;
+        Ok(seen.has_any(ids))
+    }
+
+    /// What else is a finding: of lines before the last match's, or of all of the input if it is over.
+    pub fn settle(&mut self, is_over: bool) -> Vec<Finding> {
+        let line = if is_over { u64::MAX } else { self.input.position.place().line };
+        let is_generic = |finding: &Finding| {
+            self.rules.get(finding.rule).filter.precedence == Precedence::Generic
         };
-        held.into_iter().filter(stands).collect()
+        let held = std::mem::take(&mut self.input.held);
+        let (generic, others): (Vec<Finding>, Vec<Finding>) =
+            held.into_iter().partition(is_generic);
+        let (mut settled, mut left) = (Vec::new(), Vec::new());
+        // Those first that generic ones may yield to.
+        for finding in others {
+            if !is_over {
+                left.push(finding);
+            } else if self.stands(&finding) {
+                if let (true, Some([place, _])) = (self.has_generic, finding.places) {
+                    self.input.others.tell(&finding, place);
+                }
+                settled.push(finding);
+            }
+        }
+        let doubtful: HashSet<u64> = left.iter().filter_map(Finding::line).collect();
+        let mut by_line: BTreeMap<u64, Vec<Finding>> = BTreeMap::new();
+        for finding in generic {
+            let of_line = finding.line().unwrap_or(0);
+            let waits = of_line >= line || doubtful.contains(&of_line);
+            let is_simple =
+                self.rules.get(finding.rule).filter.required.is_empty() && finding.has_keyword;
+            if !is_over && (waits || !is_simple) {
+                left.push(finding);
+            } else if self.stands(&finding) {
+                by_line.entry(of_line).or_default().push(finding);
+            }
+        }
+        for (line, generic) in by_line {
+            settled.extend(self.input.others.without_known(line, generic));
+        }
+        let waiting: HashSet<u64> = left.iter().filter_map(Finding::line).collect();
+        self.input.others.specific.retain(|of, _| *of >= line || waiting.contains(of));
+        self.input.held = left;
+        settled
+    }
+
+    /// Whether what a finding waited for has come.
+    fn stands(&self, finding: &Finding) -> bool {
+        let filter = &self.rules.get(finding.rule).filter;
+        let Some([place, _]) = finding.places else { return true };
+        let has_keyword = finding.has_keyword || self.input.seen.has_any(&filter.keyword_ids);
+        has_keyword
+            && filter.required.iter().all(|required| self.input.others.has_near(place, required))
+    }
+}
+
+impl Others {
+    /// Takes note of what a specific rule has found.
+    fn tell(&mut self, finding: &Finding, place: Place) {
+        let secret = finding.text[finding.secret.clone()].to_vec();
+        self.specific.entry(place.line).or_default().insert(secret);
+    }
+
+    /// Takes note of where a rule that others require has found something.
+    fn require(&mut self, rule: u32, place: Place) -> io::Result<()> {
+        let places = self.required.entry(rule).or_default();
+        places.insert((place.line, place.column));
+        if places.len() > MOST_HELD { Err(too_many()) } else { Ok(()) }
+    }
+
+    /// Findings of generic rules in a line whose secrets no specific rule has found there, too, or more of them.
+    fn without_known(&self, line: u64, generic: Vec<Finding>) -> Vec<Finding> {
+        let Some(specific) = self.specific.get(&line) else { return generic };
+        let secrets = generic.iter().map(|finding| &finding.text[finding.secret.clone()]);
+        let search =
+            AhoCorasick::new(secrets).expect("they are fewer and shorter than is possible");
+        let mut is_known = vec![false; generic.len()];
+        for secret in specific {
+            for found in search.find_overlapping_iter(secret) {
+                is_known[found.pattern().as_usize()] = true;
+            }
+        }
+        let known = is_known.into_iter();
+        generic
+            .into_iter()
+            .zip(known)
+            .filter(|(_, is_known)| !is_known)
+            .map(|(finding, _)| finding)
+            .collect()
+    }
+
+    /// Whether a rule has found something near enough.
+    fn has_near(&self, place: Place, required: &Required) -> bool {
+        let Required { rule, within_lines, within_columns, .. } = required;
+        if self.whole.contains(rule) {
+            return true;
+        }
+        let Some(places) = self.required.get(rule) else { return false };
+        let range = |at: u64, within: Option<u64>| {
+            let within = within.unwrap_or(u64::MAX);
+            (at.saturating_sub(within), at.saturating_add(within))
+        };
+        let (first, last) = range(place.line, *within_lines);
+        let columns = range(place.column, *within_columns);
+        // From line to line, to where the columns begin in each.
+        let mut from = (first, columns.0);
+        while let Some(&(line, column)) = places.range(from..=(last, u64::MAX)).next() {
+            if (columns.0..=columns.1).contains(&column) {
+                return true;
+            }
+            from = if column < columns.0 { (line, columns.0) } else { (line + 1, columns.0) };
+        }
+        false
     }
 }
 
@@ -244,26 +425,26 @@ fn lines_around(
     range: Range<u64>,
     [before, behind]: [usize; 2],
 ) -> io::Result<Vec<Line>> {
-    let own = begin.lines(text, range)?;
-    let first = begin.place();
+    let (own, line_end) = begin.lines(text, range)?;
     let mut lines = begin.lines_before(text, before)?;
+    let numbers = begin.place().line..;
+    let own = own.split(|&byte| byte == b'\n');
+    lines.extend(numbers.zip(own).map(|(number, line)| Line::new(number, line)));
     let mut end = *begin;
-    let line_end = begin.line_start() + own.len() as u64 - u64::from(own.last() == Some(&b'\n'));
     end.go_to(text, line_end)?;
-    let own = own.strip_suffix(b"\n").unwrap_or(&own).split(|&byte| byte == b'\n');
-    lines
-        .extend((first.line..).zip(own).map(|(number, line)| Line { number, text: line.to_vec() }));
     lines.extend(end.lines_behind(text, line_end, behind)?);
     Ok(lines)
 }
 
-fn is_within(one: Place, other: Place, required: &Required) -> bool {
-    required.within_lines.is_none_or(|most| one.line.abs_diff(other.line) <= most)
-        && required.within_columns.is_none_or(|most| one.column.abs_diff(other.column) <= most)
+/// What comes of a file that is not what it was when it was scanned.
+fn changed() -> io::Error {
+    io::Error::other("it was changed while it was scanned")
 }
 
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    part.is_empty() || text.windows(part.len()).any(|window| window == part)
+fn too_many() -> io::Error {
+    io::Error::other(format!(
+        "more than {MOST_HELD} findings wait for what other rules find, or for keywords: give less at a time"
+    ))
 }
 
 impl Finding {
@@ -281,5 +462,10 @@ impl Finding {
             lines: Vec::new(),
             has_keyword: true,
         }
+    }
+
+    /// The line that it begins in.
+    fn line(&self) -> Option<u64> {
+        self.places.map(|[begin, _]| begin.line)
     }
 }

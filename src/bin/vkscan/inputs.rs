@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use ignore::{DirEntry, WalkBuilder, WalkState};
 
-use crate::args::{ScanArgs, Sort};
+use crate::args::{ResultArgs, ScanArgs, Sort};
 use crate::findings;
 use crate::rules::Rules;
 use crate::terminal::{self, report};
@@ -22,6 +22,9 @@ pub enum Input {
         bytes: Option<u64>,
         /// Whether it is passed over if it turns out to be binary.
         skip_binary: bool,
+        /// Whether it was asked for by its name.
+        is_named: bool,
+        id: FileId,
     },
 }
 
@@ -121,7 +124,55 @@ fn input(entry: Result<DirEntry, ignore::Error>, binary: bool) -> Result<Option<
         return Ok(None);
     }
     let bytes = metadata.is_file().then_some(metadata.len());
-    Ok(Some(Input::File { path, bytes, skip_binary: !binary && !is_named }))
+    let (skip_binary, id) = (!binary && !is_named, file_id(&metadata));
+    Ok(Some(Input::File { path, bytes, skip_binary, is_named, id }))
+}
+
+/// Which file it is, whatever it is called; where systems do not tell, nobody knows.
+type FileId = Option<(u64, u64)>;
+
+#[cfg(unix)]
+fn file_id(metadata: &fs::Metadata) -> FileId {
+    use std::os::unix::fs::MetadataExt;
+    metadata.is_file().then(|| (metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn file_id(_: &fs::Metadata) -> FileId {
+    None
+}
+
+/// Files that are about a scan.
+pub struct OwnFiles {
+    /// What findings are printed to, which would have no end.
+    outputs: Vec<FileId>,
+    /// What is known of them, and rules, which have examples of what they find: not scanned unless they are named.
+    others: Vec<FileId>,
+}
+
+impl OwnFiles {
+    pub fn of(args: &ScanArgs, rules: &Rules) -> OwnFiles {
+        let ResultArgs { output, baseline, write_baseline, .. } = &args.results;
+        let of = |path: &PathBuf| fs::metadata(path).ok().and_then(|metadata| file_id(&metadata));
+        let stdout = stdout().and_then(|stdout| stdout.metadata());
+        let stdout = stdout.ok().and_then(|metadata| file_id(&metadata));
+        let outputs = output.iter().map(of).chain([stdout]).filter(Option::is_some).collect();
+        let others = baseline.iter().chain(write_baseline).chain(rules.own_files());
+        OwnFiles { outputs, others: others.map(of).filter(Option::is_some).collect() }
+    }
+
+    /// Whether an input is one of these that is not scanned.
+    pub fn have(&self, input: &Input) -> bool {
+        let Input::File { path, is_named, id, .. } = input else { return false };
+        if self.outputs.contains(id) {
+            tracing::warn!(
+                "{}: findings are printed to it, and it is not scanned",
+                terminal::path(path)
+            );
+            return true;
+        }
+        !is_named && self.others.contains(id)
+    }
 }
 
 /// Opens an input: standard input without its buffer, which would have what comes wait.
@@ -153,6 +204,18 @@ pub fn open_text(input: &Input) -> io::Result<Option<File>> {
     let skip_binary = matches!(input, Input::File { skip_binary: true, .. });
     let is_skipped = skip_binary && begins_as_binary(&mut file)?;
     Ok((!is_skipped).then_some(file))
+}
+
+#[cfg(unix)]
+fn stdout() -> io::Result<File> {
+    use std::os::fd::AsFd;
+    Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
+}
+
+#[cfg(windows)]
+fn stdout() -> io::Result<File> {
+    use std::os::windows::io::AsHandle;
+    Ok(io::stdout().as_handle().try_clone_to_owned()?.into())
 }
 
 #[cfg(unix)]
@@ -263,7 +326,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         fs::write(&path, "needle").unwrap();
-        let input = Input::File { path: path.clone(), bytes: Some(6), skip_binary: true };
+        let input = Input::File {
+            path: path.clone(),
+            bytes: Some(6),
+            skip_binary: true,
+            is_named: true,
+            id: None,
+        };
         assert!(open_text(&input).unwrap().is_some());
         fs::remove_file(&path).unwrap();
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());

@@ -12,12 +12,14 @@ mod json;
 mod sarif;
 mod text;
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use vkscan::{RulePipeline, StreamMatch};
+use vkscan::{Match, RulePipeline, StreamMatch};
 
 use crate::args::{Color, ResultArgs, ResultFormat};
 use crate::around::Text;
@@ -41,6 +43,8 @@ pub struct Output<'a> {
     /// What there is to be written down as known.
     found: Option<Baseline>,
     path: PathBuf,
+    /// What files as a whole are found to be, until they are told.
+    whole: HashMap<PathBuf, Vec<Finding>>,
     /// Matches that were found and not looked at.
     pending: Vec<StreamMatch>,
     /// Findings that are not printed.
@@ -50,6 +54,8 @@ pub struct Output<'a> {
     printed: u64,
     /// What has kept anything from being printed.
     broken: Option<io::Error>,
+    /// Whether nobody reads what is printed, and all goes on for what is to be kept.
+    is_closed: bool,
 }
 
 enum Form {
@@ -92,6 +98,8 @@ impl<'a> Output<'a> {
         rules: &'a Rules,
         pipeline: &'a RulePipeline,
     ) -> Result<Output<'a>, ResultsError> {
+        // Before it is written to, if it is the same file.
+        let known = args.baseline.as_deref().map(Baseline::read).transpose()?;
         let to = match &args.output {
             None => Target::Stdout,
             Some(path) => {
@@ -109,7 +117,6 @@ impl<'a> Output<'a> {
         };
         let lines = match form {
             Form::Text { .. } => args.lines_around(),
-            Form::Sarif(_) => Some([0, 0]),
             _ => None,
         };
         let wanted = Wanted { groups: matches!(form, Form::Json), lines };
@@ -119,25 +126,33 @@ impl<'a> Output<'a> {
             judge: Judge::new(rules, pipeline, wanted),
             form,
             to,
-            known: args.baseline.as_deref().map(Baseline::read).transpose()?,
+            known,
             found: args.write_baseline.is_some().then(Baseline::default),
             path: PathBuf::new(),
+            whole: HashMap::new(),
             pending: Vec::new(),
             ready: Vec::new(),
             of_input: 0,
             printed: 0,
             broken: None,
+            is_closed: false,
         })
     }
 
     /// Begins with an input.
     pub fn begin(&mut self, input: &Input) {
-        self.path = input.path().to_owned();
+        match input {
+            Input::Stdin => self.begin_at(input.path(), None),
+            Input::File { path, .. } => self.begin_at(path, Some(path)),
+        }
+    }
+
+    fn begin_at(&mut self, shown: &Path, path: Option<&Path>) {
+        shown.clone_into(&mut self.path);
         self.of_input = 0;
-        self.judge.begin(match input {
-            Input::Stdin => None,
-            Input::File { path, .. } => Some(path),
-        });
+        self.pending.clear();
+        self.ready = self.whole.remove(shown).unwrap_or_default();
+        self.judge.begin(path);
     }
 
     /// Takes note of what has come of an input that is read once.
@@ -150,16 +165,20 @@ impl<'a> Output<'a> {
         self.pending.push(found);
     }
 
-    /// Prints which of the matches so far are findings. After an error in reading, the others are no less so.
+    /// Prints which of the matches so far are findings, as far as that is certain.
     pub fn flush(&mut self, text: &dyn Text) -> io::Result<()> {
-        self.look_at_pending(text)?;
-        self.print()
+        let looked_at = self.look_at_pending(text);
+        if self.judge.is_waiting() {
+            self.ready.extend(self.judge.settle(false));
+        }
+        self.print()?;
+        looked_at
     }
 
-    /// Ends an input.
+    /// Ends an input. What was found is no less true after an error in reading the rest.
     pub fn end(&mut self, text: &dyn Text) -> io::Result<()> {
         let looked_at = self.look_at_pending(text);
-        self.ready.extend(self.judge.end());
+        self.ready.extend(self.judge.settle(true));
         self.print()?;
         if matches!(self.form, Form::Counts) && self.of_input > 0 {
             let line = text::count(&self.path, self.of_input);
@@ -169,33 +188,42 @@ impl<'a> Output<'a> {
     }
 
     /// Prints the findings of an input that is there as a whole.
-    pub fn whole(
-        &mut self,
-        input: &Input,
-        bytes: &[u8],
-        matches: impl Iterator<Item = StreamMatch>,
-    ) -> io::Result<()> {
+    pub fn whole(&mut self, input: &Input, bytes: &[u8], matches: &[Match]) -> io::Result<()> {
+        // As most have none.
+        if matches.is_empty() && !self.whole.contains_key(input.path()) {
+            return Ok(());
+        }
         self.begin(input);
-        self.pending.extend(matches);
+        self.pending.extend(matches.iter().map(StreamMatch::from));
         self.end(&bytes)
     }
 
-    /// Prints which files are findings as a whole.
-    pub fn paths<'i>(&mut self, inputs: impl Iterator<Item = &'i Input>) -> io::Result<()> {
+    /// Prints what there is to tell of an input that is not looked into.
+    pub fn skipped(&mut self, input: &Input) -> io::Result<()> {
+        self.whole(input, b"", &[])
+    }
+
+    /// Takes note of which files are findings as a whole.
+    pub fn look_at_paths<'i>(&mut self, inputs: impl Iterator<Item = &'i Input>) {
         for input in inputs {
             if let Input::File { path, .. } = input {
-                self.ready = self.judge.of_path(path);
-                if !self.ready.is_empty() {
-                    self.begin(input);
-                    self.print()?;
+                let found = self.judge.of_path(path);
+                if !found.is_empty() {
+                    self.whole.insert(path.clone(), found);
                 }
             }
         }
-        Ok(())
     }
 
     /// Ends all, and says how many findings were printed.
     pub fn finish(&mut self) -> Result<u64, Box<dyn Error>> {
+        // Of inputs that were left out.
+        let mut rest: Vec<PathBuf> = self.whole.keys().cloned().collect();
+        rest.sort();
+        for path in rest {
+            self.begin_at(&path, Some(&path));
+            self.end(&&b""[..])?;
+        }
         if let Form::Sarif(document) = &mut self.form {
             let text = std::mem::take(document).finish(self.rules);
             self.write(text.as_bytes())?;
@@ -210,8 +238,15 @@ impl<'a> Output<'a> {
     }
 
     fn look_at_pending(&mut self, text: &dyn Text) -> io::Result<()> {
-        self.pending.sort_unstable_by_key(|found| (found.start, found.end, found.pattern_id));
-        for found in self.pending.drain(..) {
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.sort_unstable_by_key(|found| (found.start, found.end, found.pattern_id));
+        let mut rest = pending.into_iter();
+        while let Some(found) = rest.next() {
+            if !self.judge.is_ready(&found, text)? {
+                // In order: those behind it wait, too.
+                self.pending = [found].into_iter().chain(rest).collect();
+                break;
+            }
             self.ready.extend(self.judge.judge(found, text)?);
         }
         Ok(())
@@ -224,13 +259,22 @@ impl<'a> Output<'a> {
         let mut findings = std::mem::take(&mut self.ready);
         findings.sort_by_key(|finding| (finding.start, finding.end, finding.rule));
         let mut lines = Vec::new();
+        let asks_for_digests =
+            self.found.is_some() || self.known.is_some() || matches!(self.form, Form::Sarif(_));
         for mut finding in findings.drain(..) {
-            let secret = &finding.text[finding.secret.clone()];
-            let known = Known::new(self.rules.name(finding.rule), secret, &self.path);
-            if let Some(found) = &mut self.found {
+            let known = asks_for_digests.then(|| {
+                Known::new(
+                    self.rules.name(finding.rule),
+                    identity(&finding, &self.path),
+                    &self.path,
+                )
+            });
+            if let (Some(found), Some(known)) = (&mut self.found, &known) {
                 found.insert(known.clone());
             }
-            if self.known.as_ref().is_some_and(|baseline| baseline.contains(&known)) {
+            if let (Some(baseline), Some(known)) = (&self.known, &known)
+                && baseline.contains(known)
+            {
                 continue;
             }
             let is_first = self.of_input == 0;
@@ -243,14 +287,17 @@ impl<'a> Output<'a> {
                 Form::Text { has_color } => {
                     text::finding(&mut lines, self.rules, &self.path, &finding, *has_color);
                 }
-                Form::Only => text::only(&mut lines, &finding),
+                Form::Only => text::only(&mut lines, &self.path, &finding),
                 Form::Names if is_first => text::name(&mut lines, &self.path),
                 Form::Counts | Form::Names => {}
                 Form::Json => {
                     let line = json::finding(self.rules, &self.path, &finding);
                     lines.extend_from_slice(line.as_bytes());
                 }
-                Form::Sarif(document) => document.push(self.rules, &self.path, &finding, &known),
+                Form::Sarif(document) => {
+                    let digest = known.as_ref().map_or("", Known::secret_sha256);
+                    document.push(self.rules, &self.path, &finding, digest);
+                }
             }
         }
         // Its memory is used again.
@@ -264,6 +311,9 @@ impl<'a> Output<'a> {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.is_closed {
+            return Ok(());
+        }
         let written = match &mut self.to {
             Target::Stdout => terminal::print(|| {
                 let mut stdout = io::stdout().lock();
@@ -274,6 +324,12 @@ impl<'a> Output<'a> {
                 .write_all(bytes)
                 .map_err(|reason| io::Error::other(ResultsError::new(path, reason))),
         };
+        // Who has seen enough has asked for the rest to be kept all the same.
+        self.is_closed = self.found.is_some()
+            && written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+        if self.is_closed {
+            return Ok(());
+        }
         written.map_err(|error| {
             let again = io::Error::new(error.kind(), error.to_string());
             self.broken = Some(error);
@@ -292,33 +348,47 @@ fn has_color(asked: Color, to: &Target) -> bool {
     }
 }
 
-impl Finding {
-    /// Replaces the secret wherever it is.
-    fn redact(&mut self) {
-        let secret = self.text[self.secret.clone()].to_vec();
-        for line in &mut self.lines {
-            line.text = without(&line.text, &secret);
-        }
-        // They are of the text that it was.
-        self.groups.clear();
-        self.text.splice(self.secret.clone(), REDACTED.iter().copied());
-        self.secret.end = self.secret.start + REDACTED.len();
+/// What makes a finding of a rule's the same as another: the secret, or else the match, or the file.
+fn identity<'f>(finding: &'f Finding, path: &'f Path) -> &'f [u8] {
+    let secret = &finding.text[finding.secret.clone()];
+    match (finding.places, secret) {
+        (None, _) => path.as_os_str().as_encoded_bytes(),
+        (Some(_), []) => &finding.text,
+        (Some(_), secret) => secret,
     }
 }
 
-/// A line without a secret, nor what of it the line has.
-fn without(line: &[u8], secret: &[u8]) -> Vec<u8> {
-    let mut redacted = line.to_vec();
-    // It may go over several lines.
-    for part in secret.split(|&byte| byte == b'\n').filter(|part| !part.is_empty()) {
-        let mut rest = std::mem::take(&mut redacted);
-        while let Some(at) = memchr::memmem::find(&rest, part) {
-            redacted.extend_from_slice(&rest[..at]);
-            redacted.extend_from_slice(REDACTED);
-            rest.drain(..at + part.len());
+impl Finding {
+    /// Replaces the secret wherever it is in the match; all of that where a rule's secret is nothing.
+    fn redact(&mut self) {
+        if self.places.is_none() {
+            return;
         }
-        redacted.extend(rest);
+        let Range { start, end } = match self.secret.is_empty() {
+            true => 0..self.text.len(),
+            false => self.secret.clone(),
+        };
+        let secret = self.text[start..end].to_vec();
+        let mut text = without(&self.text[..start], &secret);
+        self.secret = text.len()..text.len() + REDACTED.len();
+        text.extend_from_slice(REDACTED);
+        text.extend(without(&self.text[end..], &secret));
+        self.text = text;
+        // They are of the text that it was.
+        self.groups.clear();
     }
+}
+
+/// A text without a secret.
+fn without(text: &[u8], secret: &[u8]) -> Vec<u8> {
+    let mut redacted = Vec::with_capacity(text.len());
+    let mut at = 0;
+    for found in memchr::memmem::find_iter(text, secret) {
+        redacted.extend_from_slice(&text[at..found]);
+        redacted.extend_from_slice(REDACTED);
+        at = found + secret.len();
+    }
+    redacted.extend_from_slice(&text[at..]);
     redacted
 }
 
@@ -327,10 +397,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_part_of_a_secret_is_left() {
+    fn no_secret_is_left() {
         assert_eq!(without(b"a=1234; b=1234", b"1234"), b"a=REDACTED; b=REDACTED");
-        assert_eq!(without(b"x 12", b"12\n34"), b"x REDACTED");
-        assert_eq!(without(b"34 y", b"12\n34"), b"REDACTED y");
-        assert_eq!(without(b"x", b""), b"x");
+        assert_eq!(without(b"aaaaa", b"aa"), b"REDACTEDREDACTEDa");
+        assert_eq!(without(b"x", b"ED"), b"x");
     }
 }

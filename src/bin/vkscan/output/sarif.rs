@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::baseline::Known;
 use crate::findings::Finding;
 use crate::rules::Rules;
+use crate::terminal;
 
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -17,27 +17,20 @@ pub struct Document {
 }
 
 impl Document {
-    pub fn push(&mut self, rules: &Rules, path: &Path, finding: &Finding, known: &Known) {
+    pub fn push(&mut self, rules: &Rules, path: &Path, finding: &Finding, digest: &str) {
         let name = rules.name(finding.rule);
         let uri = json!({ "uri": uri(path) });
         let mut location = json!({ "artifactLocation": uri });
         if let Some([begin, last]) = finding.places {
-            let snippet = String::from_utf8_lossy(&finding.text);
-            let own = |number| finding.lines.iter().find(|line| line.number == number);
             // Columns here are code points, and the last is behind the match (section 3.30.8).
-            let column = |number, bytes: u64| {
-                let line = own(number).map_or(&[][..], |line| &line.text);
-                let before = &line[..line.len().min(bytes as usize)];
-                String::from_utf8_lossy(before).chars().count() as u64 + 1
-            };
             location["region"] = json!({
                 "startLine": begin.line,
-                "startColumn": column(begin.line, begin.column - 1),
+                "startColumn": begin.character,
                 "endLine": last.line,
-                "endColumn": column(last.line, last.column),
+                "endColumn": last.character + 1,
                 "byteOffset": finding.start,
                 "byteLength": finding.end - finding.start,
-                "snippet": { "text": snippet },
+                "snippet": { "text": String::from_utf8_lossy(&finding.text) },
             });
         }
         self.results.push(json!({
@@ -46,7 +39,7 @@ impl Document {
             "level": "error",
             "message": { "text": format!("{name} found here") },
             "locations": [{ "physicalLocation": location }],
-            "partialFingerprints": { "ruleAndSecretSha256/v1": known.secret_sha256() },
+            "partialFingerprints": { "ruleAndSecretSha256/v1": digest },
         }));
     }
 
@@ -79,7 +72,7 @@ impl Document {
                 "results": self.results,
             }],
         });
-        format!("{document:#}\n")
+        terminal::json(&document)
     }
 }
 

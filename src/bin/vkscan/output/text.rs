@@ -54,12 +54,13 @@ pub fn finding(to: &mut Vec<u8>, rules: &Rules, path: &Path, finding: &Finding, 
 }
 
 /// The secret, or the file as a whole.
-pub fn only(to: &mut Vec<u8>, finding: &Finding) {
-    if finding.places.is_some() {
-        let secret = terminal::shown(&finding.text[finding.secret.clone()]);
-        to.extend_from_slice(secret.as_bytes());
-        to.push(b'\n');
-    }
+pub fn only(to: &mut Vec<u8>, path: &Path, finding: &Finding) {
+    let secret = match finding.places {
+        Some(_) => terminal::shown(&finding.text[finding.secret.clone()]),
+        None => terminal::path(path),
+    };
+    to.extend_from_slice(secret.as_bytes());
+    to.push(b'\n');
 }
 
 pub fn name(to: &mut Vec<u8>, path: &Path) {

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use aho_corasick::AhoCorasick;
 use regex_automata::meta::{self, Regex};
 
+use super::filter::Lines;
 use super::{Candidate, Source, parse};
 
 /// Checks, one or all of which have to hold.
@@ -34,22 +35,23 @@ impl Allowlist {
     pub fn allows_source(&self, source: Source) -> bool {
         let is_about_texts = self.regexes.is_some() || self.stopwords.is_some();
         let is_decided = !self.all || !is_about_texts;
-        is_decided && self.allows(&Candidate { source, text: b"", secret: b"", lines: b"" })
+        is_decided && self.allows(&Candidate { source, text: b"", secret: b"" }, None)
     }
 
-    pub fn allows(&self, candidate: &Candidate) -> bool {
-        let Candidate { source, text, secret, lines } = *candidate;
-        let target = match self.target {
-            Target::Secret => secret,
-            Target::Match => text,
-            Target::Line => lines,
+    /// Whether a match is no finding; `lines` are those that it is in, for lists that look at them.
+    pub fn allows(&self, candidate: &Candidate, lines: Option<&Lines>) -> bool {
+        let Candidate { source, text, secret } = *candidate;
+        let has = |regexes: &Regex| match (self.target, lines) {
+            (Target::Secret, _) => !secret.is_empty() && regexes.is_match(secret),
+            (Target::Match, _) => !text.is_empty() && regexes.is_match(text),
+            (Target::Line, lines) => lines.is_some_and(|lines| lines.are_matched_by(regexes)),
         };
         let commit = source.commit.map(str::to_ascii_lowercase);
         let has_commit = commit.is_some_and(|commit| self.commits.contains(&commit));
         let checks = [
             (!self.commits.is_empty()).then_some(has_commit),
             self.paths.as_ref().map(|paths| source.path.is_some_and(|path| paths.is_match(path))),
-            self.regexes.as_ref().map(|regexes| !target.is_empty() && regexes.is_match(target)),
+            self.regexes.as_ref().map(has),
             self.stopwords.as_ref().map(|words| !secret.is_empty() && words.is_match(secret)),
         ];
         let mut checks = checks.into_iter().flatten();
@@ -85,27 +87,30 @@ mod tests {
                 AhoCorasick::builder().ascii_case_insensitive(true).build(["stop"]).unwrap(),
             ),
         };
-        let candidate = |commit, path, secret, lines| Candidate {
+        let candidate = |commit, path, secret| Candidate {
             source: Source { path, commit },
             text: b"text",
             secret,
-            lines,
         };
-        let all = candidate(Some("ABC"), Some("xa"), b"tSTOP", b"");
         for (candidate, any_holds, all_hold) in [
-            (candidate(None, None, b"a", b"t"), false, false),
-            (candidate(Some("abd"), Some("Y"), b"", b""), false, false),
-            (candidate(Some("ABC"), None, b"a", b""), true, false),
-            (candidate(None, Some("/y"), b"a", b""), true, false),
-            (candidate(None, None, b"t", b""), true, false),
-            (candidate(None, None, b"a sTop", b""), true, false),
-            (all, true, true),
+            (candidate(None, None, b"a"), false, false),
+            (candidate(Some("abd"), Some("Y"), b""), false, false),
+            (candidate(Some("ABC"), None, b"a"), true, false),
+            (candidate(None, Some("/y"), b"a"), true, false),
+            (candidate(None, None, b"t"), true, false),
+            (candidate(None, None, b"a sTop"), true, false),
+            (candidate(Some("ABC"), Some("xa"), b"tSTOP"), true, true),
         ] {
-            assert_eq!(list(false, Target::Secret).allows(&candidate), any_holds);
-            assert_eq!(list(true, Target::Secret).allows(&candidate), all_hold);
+            assert_eq!(list(false, Target::Secret).allows(&candidate, None), any_holds);
+            assert_eq!(list(true, Target::Secret).allows(&candidate, None), all_hold);
         }
-        assert!(list(false, Target::Match).allows(&candidate(None, None, b"a", b"")));
-        assert!(list(false, Target::Line).allows(&candidate(None, None, b"a", b"t")));
+        let plain = candidate(None, None, b"a");
+        assert!(list(false, Target::Match).allows(&plain, None));
+        let by_line = list(false, Target::Line);
+        for (text, is_allowed) in [("x t", true), ("x", false), ("", false)] {
+            let lines = Lines::new(text.into());
+            assert_eq!([(); 2].map(|()| by_line.allows(&plain, Some(&lines))), [is_allowed; 2]);
+        }
         assert!(any_of(&["a", "("]).is_err());
     }
 
@@ -120,9 +125,9 @@ mod tests {
             stopwords: None,
         };
         let source = Source { path: Some("x"), commit: None };
-        let candidate = Candidate { source, text: b"", secret: b"", lines: b"" };
-        assert!(list.allows(&candidate));
+        let candidate = Candidate { source, text: b"", secret: b"" };
+        assert!(list.allows(&candidate, None) && list.allows_source(source));
         list.commits.insert("abc".to_owned());
-        assert!(!list.allows(&candidate));
+        assert!(!list.allows(&candidate, None) && !list.allows_source(source));
     }
 }

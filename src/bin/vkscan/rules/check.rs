@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use vkscan::{Match, MatchKind, RulePipeline};
 
+use super::filter::Lines;
 use super::{Candidate, Rule, Rules, Source};
 use crate::Status;
 use crate::args::RulesArgs;
@@ -69,9 +70,10 @@ fn outcome(rule: &Rule, alone: &RulePipeline, text: &[u8]) -> Outcome {
         let range = found.start as usize..found.end as usize;
         let secret = rule.filter.secret.of(range.clone(), || alone.captures(text, &found).ok());
         let source = Source::default();
-        let candidate =
-            Candidate { source, text: &text[range], secret: &text[secret], lines: text };
-        if rule.filter.passes(&candidate) { Outcome::Found } else { Outcome::NoFinding }
+        let candidate = Candidate { source, text: &text[range], secret: &text[secret] };
+        let lines = Lines::new(text.to_vec());
+        let passes = rule.filter.passes(&candidate) && rule.filter.passes_lines(&candidate, &lines);
+        if passes { Outcome::Found } else { Outcome::NoFinding }
     };
     let outcomes = alone.reference_scan(text).into_iter().map(of);
     outcomes.max().unwrap_or(Outcome::NoMatch)

@@ -1,9 +1,11 @@
 //! Which of a rule's matches are findings.
 
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use memchr::memmem;
 use regex_automata::meta::Regex;
 use vkscan::Captures;
 
@@ -92,12 +94,32 @@ pub struct Candidate<'c> {
     pub source: Source<'c>,
     pub text: &'c [u8],
     pub secret: &'c [u8],
-    /// All lines that the match is in.
-    pub lines: &'c [u8],
 }
 
-/// What makes a line's findings none.
-const COMMENT: &[u8] = b"gitleaks:allow";
+/// The lines that a match is in, of which there is more to tell than once.
+pub struct Lines {
+    text: Vec<u8>,
+    /// Whether they have what makes their findings none.
+    is_marked: OnceCell<bool>,
+    /// Which regular expressions match them, by where these are.
+    verdicts: RefCell<HashMap<*const Regex, bool>>,
+}
+
+impl Lines {
+    pub fn new(text: Vec<u8>) -> Lines {
+        Lines { text, is_marked: OnceCell::new(), verdicts: RefCell::default() }
+    }
+
+    fn is_marked(&self) -> bool {
+        const COMMENT: &[u8] = b"gitleaks:allow";
+        *self.is_marked.get_or_init(|| memmem::find(&self.text, COMMENT).is_some())
+    }
+
+    pub(super) fn are_matched_by(&self, regex: &Regex) -> bool {
+        let matches = || !self.text.is_empty() && regex.is_match(&self.text);
+        *self.verdicts.borrow_mut().entry(regex).or_insert_with(matches)
+    }
+}
 
 impl Secret {
     /// Where it is, given the match and, if they are asked for, its groups.
@@ -140,18 +162,19 @@ impl Filter {
         self.heeds_comments || self.allowlists.iter().any(|list| list.target == Target::Line)
     }
 
-    /// Whether what other rules find has a say in it.
-    pub fn looks_at_others(&self) -> bool {
-        !self.required.is_empty() || self.precedence == Precedence::Generic
-    }
-
     /// Whether a match is a finding, as far as the match itself tells.
     pub fn passes(&self, candidate: &Candidate) -> bool {
-        let is_marked = || candidate.lines.windows(COMMENT.len()).any(|window| window == COMMENT);
+        let mut lists = self.allowlists.iter().filter(|list| list.target != Target::Line);
         self.takes(candidate.source)
             && self.entropy.is_none_or(|least| least.of.entropy(candidate.secret) > least.above)
-            && !(self.heeds_comments && is_marked())
-            && !self.allowlists.iter().any(|list| list.allows(candidate))
+            && !lists.any(|list| list.allows(candidate, None))
+    }
+
+    /// Whether it is, as far as its lines tell.
+    pub fn passes_lines(&self, candidate: &Candidate, lines: &Lines) -> bool {
+        let mut lists = self.allowlists.iter().filter(|list| list.target == Target::Line);
+        !(self.heeds_comments && lines.is_marked())
+            && !lists.any(|list| list.allows(candidate, Some(lines)))
     }
 }
 
@@ -199,7 +222,9 @@ mod tests {
     fn each_condition_counts() {
         let pass = |filter: &Filter, path, secret: &[u8], lines: &[u8]| {
             let source = Source { path, commit: None };
-            filter.passes(&Candidate { source, text: secret, secret, lines })
+            let candidate = Candidate { source, text: secret, secret };
+            filter.passes(&candidate)
+                && filter.passes_lines(&candidate, &Lines::new(lines.to_vec()))
         };
         assert!(pass(&Filter::default(), None, b"", b"x gitleaks:allow"));
         let of_path = Filter { path: Some(any_of(&["^a/"]).unwrap()), ..Filter::default() };

@@ -1,6 +1,7 @@
 //! Rules in gitleaks' form: <https://github.com/gitleaks/gitleaks#configuration>. Keys count in upper and lower case, as they do
 //! there. What is read is honoured, and a key that is not read is an error.
 
+use std::collections::HashSet;
 use std::env;
 use std::fmt;
 use std::mem;
@@ -14,7 +15,7 @@ use toml::de::{DeTable, DeValue, Deserializer};
 
 use super::allowlist::{Allowlist, Target, any_of};
 use super::filter::{EntropyOf, LeastEntropy, Precedence, Required, Secret};
-use super::{Rule, RulesError, Text, go, name_by_index, parse, read_text, shown};
+use super::{Rule, RulesError, Text, go, name_by_index, parse, shown};
 use crate::terminal;
 
 /// Where the rules are that `useDefault` is for, beside what is said on the command line.
@@ -127,10 +128,23 @@ pub fn rules(file: &Text, default_rules: Option<&Path>) -> Result<Vec<Rule>, Rul
         Reader { default_rules, extended: Vec::new() }.config(file)?;
     for rule in &mut rules {
         rule.filter.allowlists.splice(..0, allowlists.iter().cloned());
+        let name = rule.name.as_deref().map_or("without an id".to_owned(), shown);
+        let error = |reason: String| file.error(rule.origin.line, format!("rule {name} {reason}"));
+        if let (Secret::Group(group), Some(pattern)) = (rule.filter.secret, &rule.pattern)
+            && let Ok(hir) = parse(pattern)
+        {
+            let groups = hir.properties().explicit_captures_len();
+            if group > groups {
+                return Err(error(format!(
+                    "has secretGroup = {group}, and a regex of {groups} groups"
+                )));
+            }
+        }
+        if rule.pattern.is_none() && !rule.filter.keywords.is_empty() {
+            return Err(error("is about paths alone, and has keywords".to_owned()));
+        }
         if rule.pattern.is_none() && rule.filter.path.is_none() {
-            let name = rule.name.as_deref().map_or("without an id".to_owned(), shown);
-            let reason = format!("rule {name} has neither a regex nor a path");
-            return Err(file.error(None, reason));
+            return Err(error("has neither a regex nor a path".to_owned()));
         }
     }
     Ok(rules)
@@ -230,7 +244,7 @@ impl Reader<'_> {
             return Err(error(format!("{} extends itself", terminal::path(&path))));
         }
         self.extended.push(whole);
-        let base = self.config(&Text { path: &path, text: read_text(&path)? })?;
+        let base = self.config(&Text::read(&path)?)?;
         self.extended.pop();
         for id in &disabledrules {
             if !base.rules.iter().any(|rule| rule.name() == id) {
@@ -246,7 +260,8 @@ impl Reader<'_> {
             if disabledrules.iter().any(|id| id == rule.name()) {
                 continue;
             }
-            match config.rules.iter_mut().find(|own| own.name() == rule.name()) {
+            let is_same = |own: &&mut Rule| own.is_named && rule.is_named && own.name == rule.name;
+            match config.rules.iter_mut().find(is_same) {
                 Some(own) => merge(own, rule),
                 None => config.rules.push(rule),
             }
@@ -301,10 +316,14 @@ fn merge(own: &mut Rule, mut base: Rule) {
 fn read_rule(file: &Text, rule: Spanned<FileRule>, index: usize) -> Result<Rule, RulesError> {
     let line = file.line_at(rule.span().start);
     let rule = rule.into_inner();
+    let mut is_blank = false;
     let name = match rule.id {
         None => None,
         Some(id) => match id.get_ref() {
-            toml::Value::String(id) if id.trim().is_empty() => Some(name_by_index(index)),
+            toml::Value::String(id) if id.trim().is_empty() => {
+                is_blank = true;
+                Some(name_by_index(index))
+            }
             toml::Value::String(id) => Some(id.clone()),
             toml::Value::Integer(id) => Some(id.to_string()),
             other => {
@@ -317,10 +336,10 @@ fn read_rule(file: &Text, rule: Spanned<FileRule>, index: usize) -> Result<Rule,
     // An empty one is as good as none.
     let pattern = rule.regex.map(Spanned::into_inner).filter(|regex| !regex.is_empty());
     let pattern = pattern.map(|regex| go::to_rust(&regex));
-    let groups = pattern.as_deref().and_then(|pattern| parse(pattern).ok());
-    let groups = groups.map_or(usize::MAX, |hir| hir.properties().explicit_captures_len());
     let is_generic = name.as_deref().is_some_and(|name| name.to_lowercase().contains("generic"));
+    let is_named = name.is_some() && !is_blank;
     let mut read = Rule::new(name, pattern, file.origin(line));
+    read.is_named = is_named;
     read.description = rule.description.filter(|text| !text.is_empty());
     read.tags = rule.tags;
 
@@ -329,12 +348,6 @@ fn read_rule(file: &Text, rule: Spanned<FileRule>, index: usize) -> Result<Rule,
     filter.is_hidden = rule.skipreport;
     filter.precedence = if is_generic { Precedence::Generic } else { Precedence::Specific };
     filter.secret = match rule.secretgroup {
-        Some(group) if *group.get_ref() > groups => {
-            let line = file.line_at(group.span().start);
-            let reason =
-                format!("secretGroup is {}, and the regex has {groups} groups", group.get_ref());
-            return Err(file.error(Some(line), reason));
-        }
         Some(group) if *group.get_ref() > 0 => Secret::Group(group.into_inner()),
         _ => Secret::FirstGroup,
     };
@@ -498,11 +511,12 @@ fn from_toml<'t, T: Deserialize<'t>>(file: &'t Text) -> Result<T, RulesError> {
 
 /// Has all keys in lower case.
 fn lower_keys(file: &Text, table: &mut DeTable) -> Result<(), RulesError> {
+    let mut keys = HashSet::new();
     for (mut key, mut value) in mem::take(table) {
         lower_values(file, value.get_mut())?;
         let lower = key.get_ref().to_ascii_lowercase();
         let line = file.line_at(key.span().start);
-        if table.keys().any(|other| *other.get_ref() == lower) {
+        if !keys.insert(lower.clone()) {
             return Err(
                 file.error(Some(line), format!("there are two of {}", shown(key.get_ref())))
             );

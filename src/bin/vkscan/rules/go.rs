@@ -8,18 +8,16 @@ use std::str::Chars;
 
 use regex_syntax::escape_into;
 
+/// What Go takes for white space: all but the vertical tab.
+const SPACE: &str = r"\t\n\f\r ";
+
 /// The same expression for the `regex` crate. What does not parse in Go, it leaves for that to find out.
 pub fn to_rust(pattern: &str) -> String {
     let mut rust = String::with_capacity(pattern.len());
     let mut rest = pattern.chars().peekable();
     while let Some(char) = rest.next() {
         match char {
-            '\\' if rest.peek() == Some(&'Q') => {
-                let quoted: String = rest.by_ref().skip(1).collect();
-                let (quoted, behind) = quoted.split_once(r"\E").unwrap_or((&quoted, ""));
-                escape_into(quoted, &mut rust);
-                return rust + &to_rust(behind);
-            }
+            '\\' if rest.next_if_eq(&'Q').is_some() => quoted(&mut rest, &mut rust),
             '\\' => escaped(&mut rest, &mut rust),
             '[' => class(&mut rest, &mut rust),
             '{' if !is_repetition(rest.clone()) => rust.push_str(r"\{"),
@@ -27,6 +25,16 @@ pub fn to_rust(pattern: &str) -> String {
         }
     }
     rust
+}
+
+/// What is behind `\Q`, up to `\E`.
+fn quoted(rest: &mut Peekable<Chars>, rust: &mut String) {
+    while let Some(char) = rest.next() {
+        if char == '\\' && rest.next_if_eq(&'E').is_some() {
+            return;
+        }
+        escape_into(char.encode_utf8(&mut [0; 4]), rust);
+    }
 }
 
 /// Whether `N}`, `N,}` or `N,M}` follows.
@@ -47,11 +55,13 @@ fn is_repetition(mut rest: Peekable<Chars>) -> bool {
     rest.next() == Some('}')
 }
 
-/// What is behind a backslash.
+/// What is behind a backslash, in a class or elsewhere.
 fn escaped(rest: &mut Peekable<Chars>, rust: &mut String) {
     match rest.next() {
         // Of words, in the `regex` crate.
         Some(char @ ('<' | '>')) => rust.push(char),
+        Some('s') => *rust += &format!("[{SPACE}]"),
+        Some('S') => *rust += &format!("[^{SPACE}]"),
         Some(char) => rust.extend(['\\', char]),
         None => rust.push('\\'),
     }
@@ -112,6 +122,8 @@ mod tests {
             ("a{2}b{2,}c{2,3}d{,3}e{x}", r"a{2}b{2,}c{2,3}d\{,3}e\{x}"),
             (r"\<a\>\\<", r"<a>\\<"),
             (r"\Qa.b\E.\Q*", r"a\.b.\*"),
+            (r"[\s\S-]{64,}?", r"[[\t\n\f\r ][^\t\n\f\r ]\-]{64,}?"),
+            (r"\s[^\S\w]", r"[\t\n\f\r ][^[^\t\n\f\r ]\w]"),
             ("[[a]", r"[\[a]"),
             ("[^[:alpha:][:^digit:][:x]", r"[^[:alpha:][:^digit:]\[:x]"),
             ("[]a]", r"[\]a]"),
@@ -130,13 +142,21 @@ mod tests {
     /// What both take as it is stays what it is.
     #[test]
     fn what_is_the_same_means_the_same() {
+        let long = to_rust(&r"\Q\E".repeat(100_000));
+        assert_eq!(long, "");
         for pattern in [
             r"(?i)\b[a-z0-9_.,-]{0,25}(?:key)(?:[ \t\w.-]{0,20})[\s'\x22]{0,3}(?:=|>|:{1,3}=|\|\||:|=>|\?=|,)",
             r"\b([0-9]{15,25}-[a-zA-Z0-9]{20,40})(?:[\x60'\x22\s;]|\\[nr]|$)",
             r"[[:word:]]+@[^\s@]+",
-            r"-----BEGIN[ A-Z0-9_-]{0,100}PRIVATE KEY(?: BLOCK)?-----[\s\S-]{64,}?KEY-----",
+            r"-----BEGIN[ A-Z0-9_-]{0,100}PRIVATE KEY(?: BLOCK)?-----",
         ] {
-            let hir = |pattern: &str| regex_syntax::parse(pattern).unwrap();
+            // White space is the one thing that means less.
+            let hir = |pattern: &str| {
+                regex_syntax::parse(
+                    &pattern.replace(r"\s", " ").replace(&format!("[{SPACE}]"), " "),
+                )
+                .unwrap()
+            };
             assert_eq!(hir(&to_rust(pattern)), hir(pattern), "{pattern}");
         }
     }

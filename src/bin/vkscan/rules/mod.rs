@@ -10,10 +10,12 @@
 //! | `filter.rs` | which of a rule's matches are findings |
 //! | `allowlist.rs` | what is no finding after all |
 //! | `keywords.rs` | words without which a rule finds nothing |
+//! | `compiled.rs` | compiled rules, kept from one run to the next |
 //! | `check.rs` | `vkscan rules check` |
 
 mod allowlist;
 pub mod check;
+mod compiled;
 pub mod filter;
 mod format;
 mod gitleaks;
@@ -35,7 +37,7 @@ use vkscan::{BuildError, MatchKind, PipelineOptions, RulePipeline};
 
 use crate::args::{RulesArgs, RulesFormat};
 use crate::{errors, terminal};
-pub use filter::{Candidate, Filter, Source};
+pub use filter::{Candidate, Filter, Secret, Source};
 use keywords::Keywords;
 
 /// All rules that are asked for. Those with a pattern come first, in order of their pattern ids; behind them those that are
@@ -44,6 +46,10 @@ pub struct Rules {
     rules: Vec<Rule>,
     patterns: usize,
     size_limit: usize,
+    /// Whether what they are compiled to is kept.
+    keeps: bool,
+    all_parse: bool,
+    own_files: Vec<PathBuf>,
     /// Where they are from, as it is shown.
     from: String,
     keywords: Keywords,
@@ -52,6 +58,8 @@ pub struct Rules {
 pub struct Rule {
     /// None if it is called by its pattern.
     name: Option<String>,
+    /// Whether its author has called it so.
+    is_named: bool,
     /// None if it is about paths alone.
     pattern: Option<String>,
     origin: Origin,
@@ -79,6 +87,7 @@ impl Rule {
     /// One without anything but a pattern.
     fn new(name: Option<String>, pattern: Option<String>, origin: Origin) -> Rule {
         Rule {
+            is_named: name.is_some(),
             name,
             pattern,
             origin,
@@ -108,13 +117,20 @@ pub struct RulesError {
 struct Text<'p> {
     path: &'p Path,
     text: String,
+    /// Where its lines end.
+    line_feeds: Vec<usize>,
 }
 
 impl Rules {
     pub fn read(args: &RulesArgs) -> Result<Rules, RulesError> {
         let mut rules = Vec::new();
+        let mut own_files = Vec::new();
         for (set, path) in files(&args.rules)?.iter().enumerate() {
-            let read = read_file(path, args)?;
+            let (format, read) = read_file(path, args)?;
+            // As for gitleaks; its rules have examples of what they find.
+            if format == RulesFormat::Toml {
+                own_files.push(path.clone());
+            }
             rules.extend(read.into_iter().map(|rule| Rule { set, ..rule }));
         }
         for pattern in &args.regexps {
@@ -128,9 +144,14 @@ impl Rules {
         }
         // A stable sort.
         rules.sort_by_key(|rule| rule.pattern.is_none());
+        let mut all_parse = true;
         for rule in &mut rules {
-            let hir = rule.pattern.as_deref().and_then(|pattern| parse(pattern).ok());
-            rule.has_groups = hir.is_some_and(|hir| hir.properties().explicit_captures_len() > 0);
+            let Some(pattern) = &rule.pattern else { continue };
+            match parse(pattern) {
+                Ok(hir) => rule.has_groups = hir.properties().explicit_captures_len() > 0,
+                // Compiling tells what is wrong with it.
+                Err(_) => all_parse = false,
+            }
         }
         resolve_required(&mut rules);
         let keywords = Keywords::new(rules.iter_mut().map(|rule| &mut rule.filter));
@@ -138,6 +159,9 @@ impl Rules {
             patterns: rules.iter().filter(|rule| rule.pattern.is_some()).count(),
             rules,
             size_limit: args.size_limit,
+            keeps: !args.no_cache,
+            all_parse,
+            own_files,
             from: described(args),
             keywords,
         })
@@ -150,7 +174,10 @@ impl Rules {
             1 => "compiling 1 rule".to_owned(),
             count => format!("compiling {count} rules"),
         };
-        let compiled = terminal::working(message, || RulePipeline::compile(&patterns, options));
+        let compiled = terminal::working(message, || match self.keeps {
+            true => compiled::compile(&patterns, &options),
+            false => RulePipeline::compile(&patterns, options),
+        });
         compiled.map_err(|errors| RulesError {
             faults: errors.iter().map(|error| self.fault(error)).collect(),
         })
@@ -170,6 +197,21 @@ impl Rules {
             None => format!("the rule {}", errors::build(error)),
         };
         fault(&rule.origin.file, rule.origin.line, reason)
+    }
+
+    /// Whether a rule tells more of its matches than where they are.
+    pub fn has_secrets(&self) -> bool {
+        self.rules.iter().any(|rule| rule.has_groups && rule.filter.secret != Secret::Match)
+    }
+
+    /// Files that are about scans, and not to be scanned.
+    pub fn own_files(&self) -> &[PathBuf] {
+        &self.own_files
+    }
+
+    /// Whether all patterns are regular expressions.
+    pub fn all_parse(&self) -> bool {
+        self.all_parse
     }
 
     /// The texts of all rules that have one.
@@ -252,7 +294,8 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, RulesError> {
         }
         let before = files.len();
         let mut walk = WalkBuilder::new(path);
-        for entry in walk.git_ignore(false).git_global(false).sort_by_file_path(Path::cmp).build() {
+        walk.standard_filters(false).hidden(true).follow_links(true);
+        for entry in walk.sort_by_file_path(Path::cmp).build() {
             let entry = entry.map_err(|reason| error(path, None, reason))?;
             let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
             // They name the rules of the file beside them.
@@ -267,13 +310,11 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, RulesError> {
     Ok(files)
 }
 
-fn read_file(path: &Path, args: &RulesArgs) -> Result<Vec<Rule>, RulesError> {
-    let file = Text { path, text: read_text(path)? };
+fn read_file(path: &Path, args: &RulesArgs) -> Result<(RulesFormat, Vec<Rule>), RulesError> {
+    let file = Text::read(path)?;
     let format = args.rules_format.map_or_else(|| format::of(path, &file.text), Ok);
-    let rules = match format {
-        Ok(RulesFormat::Lines) => lines::rules(&file)?,
-        Ok(RulesFormat::Toml) => gitleaks::rules(&file, args.default_rules.as_deref())?,
-        Ok(RulesFormat::Yaml) => yaml::rules(&file, args.confidence)?,
+    let format = match format {
+        Ok(format) => format,
         Err(other) => {
             let reason = format!(
                 "this looks like {other}, which is not read: give one regular expression a line, TOML with [[rules]] of `id` and \
@@ -282,9 +323,14 @@ fn read_file(path: &Path, args: &RulesArgs) -> Result<Vec<Rule>, RulesError> {
             return Err(error(path, None, reason));
         }
     };
+    let rules = match format {
+        RulesFormat::Lines => lines::rules(&file)?,
+        RulesFormat::Toml => gitleaks::rules(&file, args.default_rules.as_deref())?,
+        RulesFormat::Yaml => yaml::rules(&file, args.confidence)?,
+    };
     match rules.is_empty() {
         true => Err(error(path, None, "there is no rule in it")),
-        false => Ok(rules),
+        false => Ok((format, rules)),
     }
 }
 
@@ -298,6 +344,12 @@ fn parse(pattern: &str) -> Result<Hir, Box<regex_syntax::Error>> {
 }
 
 impl Text<'_> {
+    fn read(path: &Path) -> Result<Text<'_>, RulesError> {
+        let text = read_text(path)?;
+        let line_feeds = memchr::memchr_iter(b'\n', text.as_bytes()).collect();
+        Ok(Text { path, text, line_feeds })
+    }
+
     /// Where a rule stands.
     fn origin(&self, line: usize) -> Origin {
         Origin { file: terminal::path(self.path).into(), line: Some(line) }
@@ -305,7 +357,7 @@ impl Text<'_> {
 
     /// The line, counted from 1, of a byte.
     fn line_at(&self, offset: usize) -> usize {
-        self.text[..offset].matches('\n').count() + 1
+        self.line_feeds.partition_point(|&feed| feed < offset) + 1
     }
 
     fn error(&self, line: Option<usize>, reason: impl fmt::Display) -> RulesError {

@@ -8,32 +8,33 @@ use std::cell::RefCell;
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Seek};
-use std::path::Path;
+use std::panic::resume_unwind;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 use vkscan::{
-    Backend, BackendError, MAX_HAYSTACK_BYTES, Match, ResidentRulePipeline, RingError,
-    RingItemError, RulePipeline, ScanError, ScanScratch, ScanStats, SessionOptions, StagedHaystack,
-    StreamError, StreamMatch, Ticket, Trace, Tuning,
+    Backend, BackendError, DeviceSelector, MAX_HAYSTACK_BYTES, Match, ResidentRulePipeline,
+    RingError, RingItemError, RulePipeline, ScanError, ScanScratch, ScanStats, SessionOptions,
+    StagedHaystack, StreamError, Ticket, Trace, Tuning,
 };
 
 use crate::Status;
-use crate::args::ScanArgs;
+use crate::args::{Kind, ScanArgs};
 use crate::around::{Recent, Text};
 use crate::errors;
-use crate::inputs::{self, Input, Live};
+use crate::inputs::{self, Input, Live, OwnFiles};
+use crate::kept;
 use crate::output::Output;
 use crate::profiles::{self, Chosen};
-use crate::rules::Rules;
+use crate::rules::{Rules, RulesError};
 use crate::summary::Summary;
 use crate::terminal::{self, report};
 use crate::trace::TraceFile;
 use small_files::{FileRead, Round, SmallFiles};
 
 pub fn run(args: &ScanArgs) -> Result<Status, Box<dyn Error>> {
-    let begin = Instant::now();
     let trace = args.trace.as_ref().map(|_| Trace::new());
     let reads_stdin = args.paths.is_empty() || args.paths.iter().any(|path| path == Path::new("-"));
     if reads_stdin && args.rules.rules.iter().any(|path| path == Path::new("-")) {
@@ -42,11 +43,13 @@ pub fn run(args: &ScanArgs) -> Result<Status, Box<dyn Error>> {
         );
     }
     let rules = Rules::read(&args.rules)?;
-    let pipeline = rules.compile(args.match_kind.into())?;
-    let compiled = begin.elapsed();
-    note(trace.as_ref(), "compile rules", begin);
+    if args.match_kind == Kind::All && rules.has_secrets() {
+        let reason = "--match-kind all has no groups, and some of the rules say that a secret is one: leave it out";
+        return Err(reason.into());
+    }
+    let ready = get_ready(args, trace.as_ref(), &rules)?;
     let trace_file = args.trace.as_deref().map(TraceFile::create).transpose()?;
-    let status = scan(args, trace.as_ref(), &rules, &pipeline, compiled).map_err(|error| {
+    let status = scan(args, trace.as_ref(), &rules, ready).map_err(|error| {
         match error.is::<io::Error>() {
             // The caller tells what it means.
             true => error,
@@ -75,30 +78,70 @@ fn note(trace: Option<&Trace>, name: &'static str, began: Instant) {
     }
 }
 
+/// What a scan takes, and how long that took.
+struct Ready {
+    pipeline: RulePipeline,
+    compiled: Duration,
+    backends: Result<Vec<Backend>, BackendError>,
+    opened: Duration,
+    inputs: Vec<Input>,
+    /// Inputs that could not be looked at.
+    failed: u64,
+}
+
+/// Compiles rules while devices are opened and inputs looked for; after that, if what is wrong with the rules is to be said first.
+fn get_ready(args: &ScanArgs, trace: Option<&Trace>, rules: &Rules) -> Result<Ready, RulesError> {
+    let compile = || {
+        let begin = Instant::now();
+        let pipeline = rules.compile(args.match_kind.into());
+        note(trace, "compile rules", begin);
+        pipeline.map(|pipeline| (pipeline, begin.elapsed()))
+    };
+    let open = || {
+        let begin = Instant::now();
+        let backends = open(args, trace);
+        note(trace, "open device", begin);
+        (backends, begin.elapsed())
+    };
+    let is_sound = rules.all_parse();
+    let early = if is_sound { None } else { Some(compile()?) };
+    let (compiled, opened, found) = std::thread::scope(|scope| {
+        let opening = scope.spawn(open);
+        let finding = scope.spawn(|| inputs::find(args));
+        let compiled = early.map_or_else(compile, Ok);
+        let opened = opening.join().unwrap_or_else(|panic| resume_unwind(panic));
+        let found = finding.join().unwrap_or_else(|panic| resume_unwind(panic));
+        (compiled, opened, found)
+    });
+    let (pipeline, compiled) = compiled?;
+    let ((backends, opened), (inputs, failed)) = (opened, found);
+    Ok(Ready { pipeline, compiled, backends, opened, inputs, failed })
+}
+
 fn scan(
     args: &ScanArgs,
     trace: Option<&Trace>,
     rules: &Rules,
-    pipeline: &RulePipeline,
-    compiled: Duration,
+    ready: Ready,
 ) -> Result<Status, Box<dyn Error>> {
-    let (inputs, failed) = inputs::find(args);
+    let Ready { pipeline, compiled, backends, opened, inputs, failed } = ready;
+    let pipeline = &pipeline;
+    let backends = backends?;
     let mut output = Output::new(&args.results, rules, pipeline)?;
-    output.paths(inputs.iter())?;
+    output.look_at_paths(inputs.iter());
     let found = inputs.len();
-    let inputs: Vec<Input> =
-        inputs.into_par_iter().filter(|input| !input.is_left_out(rules)).collect();
+    let own_files = OwnFiles::of(args, rules);
+    let inputs: Vec<Input> = inputs
+        .into_par_iter()
+        .filter(|input| !input.is_left_out(rules) && !own_files.have(input))
+        .collect();
     let left_out = (found - inputs.len()) as u64;
     if found == 0 {
         tracing::warn!("there is no file to scan; --hidden and --no-ignore may show more");
     }
-    let begin = Instant::now();
-    let backends = open(args, trace)?;
     if backends.len() > 1 && args.capture.is_some() {
         return Err("--capture is of one device: name it with --device".into());
     }
-    note(trace, "open device", begin);
-    let opened = begin.elapsed();
     let Chosen { tuning, from } = profiles::choose_for(&args.profile, &backends)?;
     let mut scan = Scan {
         args,
@@ -136,8 +179,22 @@ fn open(args: &ScanArgs, trace: Option<&Trace>) -> Result<Vec<Backend>, BackendE
         // What keeps any from being opened.
         selectors.push(None);
     }
-    let options = |device| args.open.backend_options(device).trace(trace.cloned());
+    let options = |device: Option<DeviceSelector>| {
+        let file = args.open.pipeline_cache.clone().or_else(|| kept_kernels(args, device.as_ref()));
+        args.open.backend_options(device).pipeline_cache(file).trace(trace.cloned())
+    };
     selectors.into_iter().map(|device| Backend::new(&options(device))).collect()
+}
+
+/// Where what the driver makes of kernels is kept, by how the device is asked for.
+fn kept_kernels(args: &ScanArgs, device: Option<&DeviceSelector>) -> Option<PathBuf> {
+    if args.rules.no_cache {
+        return None;
+    }
+    let of_environment = || std::env::var("VKSCAN_DEVICE").unwrap_or_else(|_| "default".to_owned());
+    let name = device.map_or_else(of_environment, DeviceSelector::to_string);
+    let name = name.replace(|char: char| !char.is_ascii_alphanumeric(), "-");
+    Some(kept::folder().ok()?.join(format!("kernels-{name}.bin")))
 }
 
 /// As much as is allowed, but no more than the largest input takes: a session's capacity costs device
@@ -317,7 +374,10 @@ impl Scan<'_> {
         match (read, matches) {
             (Err(error), _) => self.failed(input, error.into())?,
             (Ok(FileRead::Grown), _) => return self.input(input),
-            (Ok(FileRead::Binary), _) => self.summary.skipped_binary += 1,
+            (Ok(FileRead::Binary), _) => {
+                self.summary.skipped_binary += 1;
+                self.output.get_mut().skipped(input)?;
+            }
             (Ok(FileRead::Whole(_)), Ok(matches)) => {
                 self.summary.inputs += 1;
                 self.print(input, bytes, matches)?;
@@ -333,7 +393,7 @@ impl Scan<'_> {
 
     /// Prints the matches of an input that is there as a whole.
     fn print(&mut self, input: &Input, bytes: &[u8], matches: &[Match]) -> io::Result<()> {
-        self.output.get_mut().whole(input, bytes, matches.iter().map(StreamMatch::from))
+        self.output.get_mut().whole(input, bytes, matches)
     }
 
     /// Scans inputs that are not small, as many at a time as fit windows.
@@ -372,14 +432,14 @@ impl Scan<'_> {
                     Loaded::Submitted(ticket) => ticket,
                     Loaded::Binary => {
                         summary.skipped_binary += 1;
+                        printed = output.get_mut().skipped(input);
                         return Ok(true);
                     }
                     Loaded::Grown => return Ok(false),
                 };
                 summary.stats += ticket.wait_into(&mut matches, scratch)?;
                 summary.inputs += 1;
-                printed =
-                    output.get_mut().whole(input, bytes, matches.iter().map(StreamMatch::from));
+                printed = output.get_mut().whole(input, bytes, &matches);
                 Ok(true)
             });
             printed?;
@@ -422,6 +482,7 @@ impl Scan<'_> {
         let Some(file) = inputs::open_text(input)? else {
             self.bar.inc(input.bytes().unwrap_or(0));
             self.summary.skipped_binary += 1;
+            self.output.get_mut().skipped(input)?;
             return Ok(());
         };
         self.output.get_mut().begin(input);
@@ -431,11 +492,13 @@ impl Scan<'_> {
             if file.is_terminal() {
                 tracing::warn!("reading {}, which is a terminal", terminal::path(input.path()));
             }
-            let mut recent = Recent::new(self.window_bytes);
+            let mut recent = Recent::new(self.session().haystack_capacity());
             let scanned = self.reader(Live::new(file), &mut recent, 0);
             // What was found is no less true if the rest could not be scanned.
-            self.output.get_mut().end(&recent)?;
+            recent.end();
+            let ended = self.output.get_mut().end(&recent);
             scanned?;
+            ended?;
         }
         self.summary.inputs += 1;
         Ok(())
@@ -447,8 +510,9 @@ impl Scan<'_> {
             Err(error) => self.in_larger_windows(input, file, error),
             Ok(()) => Ok(()),
         };
-        self.output.get_mut().end(file)?;
-        scanned
+        let ended = self.output.get_mut().end(file);
+        scanned?;
+        Ok(ended?)
     }
 
     /// Scans a file once more in larger windows, where a rule could not be decided within one.

@@ -258,6 +258,7 @@ impl Pools {
         let Some(file) = inputs::open_text(input)? else {
             scan.bar.inc(input.bytes().unwrap_or(0));
             scan.summary.skipped_binary += 1;
+            scan.output.get_mut().skipped(input)?;
             return Ok(());
         };
         // Not the size when it was found: it may have grown.
@@ -275,17 +276,19 @@ impl Pools {
                 opened.is_over.store(printed.is_err(), Ordering::Relaxed);
             }
         });
-        printed?;
         let Opened { file, .. } = opened;
         let scanned = match report {
             Ok(report) => {
                 self.add(report);
                 Ok(())
             }
+            // It is why no more was read.
+            Err(_) if printed.is_err() => Ok(()),
             Err(error) => scan.in_larger_windows(input, &file, error.into()),
         };
-        scan.output.get_mut().end(&file)?;
+        let ended = scan.output.get_mut().end(&file);
         scanned?;
+        printed.and(ended)?;
         scan.summary.inputs += 1;
         Ok(())
     }
@@ -304,7 +307,10 @@ fn one(
         }
         (Ok(FileRead::Whole(_)), Err(error)) => scan.failed(file.input, error.into())?,
         (Ok(FileRead::Grown), _) => return scan.input(file.input),
-        (Ok(FileRead::Binary), _) => scan.summary.skipped_binary += 1,
+        (Ok(FileRead::Binary), _) => {
+            scan.summary.skipped_binary += 1;
+            scan.output.get_mut().skipped(file.input)?;
+        }
         (Err(_), _) => {
             let Err(error) = file.read else { unreachable!("it was an error") };
             scan.failed(file.input, error.into())?;

@@ -295,7 +295,7 @@ fn what_rules_are_compiled_to_is_kept() {
         paths.filter(is_rules).collect::<Vec<PathBuf>>()
     };
     scan(&["--no-cache"]);
-    assert_eq!(kept(), [PathBuf::new(); 0]);
+    assert!(kept().is_empty());
     scan(&[]);
     let files = kept();
     assert_eq!(files.len(), 1);

@@ -118,25 +118,29 @@ impl Position {
         }
         let mut lines = text.read(self.line_start..range.end)?.into_owned();
         // A line feed that ends the range ends its last line.
-        let is_ended = range.end > range.start && lines.last() == Some(&b'\n');
-        if is_ended {
+        if range.end > range.start && lines.last() == Some(&b'\n') {
             lines.pop();
-        }
-        let mut at = range.end;
-        while !is_ended {
-            let block = text.read(at..at + NEAR)?;
-            if let Some(end) = memchr::memchr(b'\n', &block) {
-                lines.extend_from_slice(&block[..end]);
-                break;
-            }
-            if block.is_empty() {
-                break;
-            }
-            lines.extend_from_slice(&block);
-            at += block.len() as u64;
+        } else {
+            Position::finish_line(text, range.end, &mut lines)?;
         }
         let end = self.line_start + lines.len() as u64;
         Ok((lines, end))
+    }
+
+    /// Adds what there is of a line from `at` on.
+    fn finish_line(text: &dyn Text, mut at: u64, line: &mut Vec<u8>) -> io::Result<()> {
+        loop {
+            let block = text.read(at..at + NEAR)?;
+            if let Some(end) = memchr::memchr(b'\n', &block) {
+                line.extend_from_slice(&block[..end]);
+                return Ok(());
+            }
+            if block.is_empty() {
+                return Ok(());
+            }
+            line.extend_from_slice(&block);
+            at += block.len() as u64;
+        }
     }
 
     /// The last lines before this one.

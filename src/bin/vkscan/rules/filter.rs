@@ -173,8 +173,8 @@ impl Filter {
     /// Whether it is, as far as its lines tell.
     pub fn passes_lines(&self, candidate: &Candidate, lines: &Lines) -> bool {
         let mut lists = self.allowlists.iter().filter(|list| list.target == Target::Line);
-        !(self.heeds_comments && lines.is_marked())
-            && !lists.any(|list| list.allows(candidate, Some(lines)))
+        let is_marked = self.heeds_comments && lines.is_marked();
+        !is_marked && !lists.any(|list| list.allows(candidate, Some(lines)))
     }
 }
 

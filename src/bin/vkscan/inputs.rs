@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use ignore::{DirEntry, WalkBuilder, WalkState};
 
 use crate::args::{ResultArgs, ScanArgs, Sort};
+use crate::around;
 use crate::findings;
 use crate::rules::Rules;
 use crate::terminal::{self, report};
@@ -201,6 +202,9 @@ pub fn open(input: &Input) -> io::Result<File> {
 /// As [`open`]; none if it is binary and to be passed over then.
 pub fn open_text(input: &Input) -> io::Result<Option<File>> {
     let mut file = open(input)?;
+    if input.bytes().is_some() {
+        warn_of_utf16(input.path(), &around::Text::read(&file, 0..2)?);
+    }
     let skip_binary = matches!(input, Input::File { skip_binary: true, .. });
     let is_skipped = skip_binary && begins_as_binary(&mut file)?;
     Ok((!is_skipped).then_some(file))
@@ -306,6 +310,16 @@ const TELLING_BYTES: usize = 8 << 10;
 /// Whether there is a NUL byte in the first 8 KiB, by which git and ripgrep tell binary files too.
 pub fn is_binary(bytes: &[u8]) -> bool {
     bytes[..bytes.len().min(TELLING_BYTES)].contains(&0)
+}
+
+/// Says that a file is text that is not looked through as such.
+pub fn warn_of_utf16(path: &Path, begin: &[u8]) {
+    if let [0xff, 0xfe, ..] | [0xfe, 0xff, ..] = begin {
+        tracing::warn!(
+            "{}: this begins as UTF-16 does, which is not decoded: its text is not searched",
+            terminal::path(path)
+        );
+    }
 }
 
 /// Whether a file is binary. Leaves it at its start.

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::error::Error;
 use std::io;
+use std::panic::resume_unwind;
 
 use rayon::prelude::*;
 use vkscan::{
@@ -58,6 +59,32 @@ struct InFlight {
     read: Vec<io::Result<FileRead>>,
 }
 
+/// Files that were read, so many from `first` on.
+struct Filled {
+    batch: RingBatch,
+    first: usize,
+    read: Vec<io::Result<FileRead>>,
+}
+
+impl Filled {
+    /// Reads files from `first` on, as many as fit.
+    fn read(mut batch: RingBatch, inputs: &[Input], first: usize) -> Filled {
+        let mut reserve = |input: &&Input| {
+            // A byte more, to see that there is none.
+            let room = input.bytes().unwrap_or(0) as usize + 1;
+            batch.len() < ROUND_FILES && batch.reserve(0, room, u32::MAX)
+        };
+        let count = inputs[first..].iter().take_while(&mut reserve).count();
+        let files = inputs[first..first + count].par_iter().zip(batch.parts());
+        let read: Vec<_> = files.map(|(input, place)| load(input, place)).collect();
+        for (index, read) in read.iter().enumerate() {
+            let len = if let Ok(FileRead::Whole(len)) = read { *len } else { 0 };
+            batch.truncate(index, len);
+        }
+        Filled { batch, first, read }
+    }
+}
+
 impl SmallFiles {
     /// None if there are none, or the device cannot scan them together.
     pub fn prepare(
@@ -102,35 +129,64 @@ impl SmallFiles {
         input.bytes().is_some_and(|bytes| bytes <= self.most_bytes as u64)
     }
 
-    /// Scans files, all of them small, and hands on what has come of them, in their order.
+    /// Scans files, all of them small, and hands on what has come of them, in their order: while the next ones are read.
     pub fn scan(
         &mut self,
         inputs: &[Input],
         mut on_round: impl FnMut(Round) -> Result<(), Box<dyn Error>>,
     ) -> Result<(), Box<dyn Error>> {
         let mut in_flight: VecDeque<InFlight> = VecDeque::new();
+        let mut ahead: Option<Filled> = None;
         let mut next = 0;
         self.done = 0;
-        while next < inputs.len() || !in_flight.is_empty() {
-            if next < inputs.len() && in_flight.len() < self.rounds_in_flight {
-                if let Some(round) = self.publish(inputs, next)? {
-                    next += round.read.len();
-                    in_flight.push_back(round);
+        loop {
+            if ahead.is_none() && in_flight.len() < self.rounds_in_flight && next < inputs.len() {
+                let filled = Filled::read(self.session.lend(0)?, inputs, next);
+                next += filled.read.len();
+                ahead = Some(filled);
+            }
+            if in_flight.len() < self.rounds_in_flight
+                && let Some(filled) = ahead.take()
+            {
+                let first = filled.first;
+                match self.publish(filled)? {
+                    Some(round) => in_flight.push_back(round),
+                    None => (in_flight, next) = (VecDeque::new(), self.done.min(first)),
                 }
                 continue;
             }
             let Some(InFlight { published, first, read }) = in_flight.pop_front() else { break };
             match self.session.collect_batch(published, &mut self.results) {
                 Ok(batch) => {
+                    let lent = match ahead.is_none() && next < inputs.len() {
+                        true => Some(self.session.lend(0)?),
+                        false => None,
+                    };
                     let count = read.len();
-                    let inputs = &inputs[first..first + count];
-                    on_round(Round { inputs, read, batch: &batch, results: &self.results })?;
+                    let files = &inputs[first..first + count];
+                    let round =
+                        Round { inputs: files, read, batch: &batch, results: &self.results };
+                    let told = std::thread::scope(|scope| {
+                        let reading = lent
+                            .map(|batch| scope.spawn(move || Filled::read(batch, inputs, next)));
+                        let told = on_round(round);
+                        let read = reading.map(|thread| {
+                            thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+                        });
+                        if let Some(filled) = read {
+                            next += filled.read.len();
+                            ahead = Some(filled);
+                        }
+                        told
+                    });
                     self.session.give_back(batch);
                     self.done = first + count;
+                    told?;
                 }
                 // So are those behind: all are read again.
                 Err(RingError::BatchLost) => {
                     in_flight.clear();
+                    ahead = None;
                     next = first;
                 }
                 Err(error) => return Err(error.into()),
@@ -144,22 +200,9 @@ impl SmallFiles {
         self.done
     }
 
-    /// Reads files from `first` on and submits their scan. None if they went with a lost device, after which they can
-    /// be read again.
-    fn publish(&mut self, inputs: &[Input], first: usize) -> Result<Option<InFlight>, RingError> {
-        let mut batch = self.session.lend(0)?;
-        let mut reserve = |input: &&Input| {
-            // A byte more, to see that there is none.
-            let room = input.bytes().unwrap_or(0) as usize + 1;
-            batch.len() < ROUND_FILES && batch.reserve(0, room, u32::MAX)
-        };
-        let count = inputs[first..].iter().take_while(&mut reserve).count();
-        let files = inputs[first..first + count].par_iter().zip(batch.parts());
-        let read: Vec<_> = files.map(|(input, place)| load(input, place)).collect();
-        for (index, read) in read.iter().enumerate() {
-            let len = if let Ok(FileRead::Whole(len)) = read { *len } else { 0 };
-            batch.truncate(index, len);
-        }
+    /// Submits the scan of files. None if they went with a lost device, after which they can be read again.
+    fn publish(&mut self, filled: Filled) -> Result<Option<InFlight>, RingError> {
+        let Filled { batch, first, read } = filled;
         match self.session.publish_batch(batch) {
             Ok(published) => Ok(Some(InFlight { published, first, read })),
             Err(failed) => match failed.error {
@@ -179,6 +222,7 @@ impl SmallFiles {
 pub fn load(input: &Input, place: &mut [u8]) -> io::Result<FileRead> {
     // Whether it is binary shows when it has been read.
     let len = inputs::read(&mut inputs::open(input)?, place)?;
+    inputs::warn_of_utf16(input.path(), &place[..len]);
     Ok(match input {
         _ if len == place.len() => FileRead::Grown,
         Input::File { skip_binary: true, .. } if inputs::is_binary(&place[..len]) => {

@@ -187,8 +187,8 @@ impl Member {
     /// Scans the items of a round, while other lanes have theirs in flight.
     fn scan(&self, items: &[RingItem], results: &mut RingResults) -> Result<(), RingError> {
         // What others have published is left to them: nothing but slots is waited for.
-        let mut reserved = self.lock().reserve_round(items)?;
-        reserved.fill();
+        let lent = self.lock().lend_round(items)?;
+        let reserved = lent.fill()?;
         let mut session = self.lock();
         // Rounds may end in another order than they began.
         while session.is_full_for(&reserved) {

@@ -8,13 +8,14 @@ use rayon::prelude::*;
 
 use super::batch::{PIECE_BYTES, Packed, Piece, RingBatch};
 use super::error::RingError;
-use super::item::{Outcome, RingItem, RingItemError, RingResults, RingStats};
+use super::item::{Outcome, RingItem, RingItemBytes, RingItemError, RingResults, RingStats};
 use crate::narrow::narrow;
 use crate::parallel::{self, share_out};
 use crate::scan::sort::MANY;
 use crate::scan::{Scan, Sink};
 use crate::shaders::layout::{self, Hit};
 use crate::vulkan::deadline::Deadline;
+use crate::vulkan::device::Device;
 use crate::vulkan::timeline::Milestone;
 use crate::{BackendError, Match, ResidentRulePipeline, ScanError, ScanScratch, ScanStats};
 
@@ -134,6 +135,8 @@ pub(super) struct Round {
     /// Slots that it holds until it has been waited for.
     pub(super) held: Vec<Held>,
     pub(super) parts: Vec<Part>,
+    /// Of each tenant, how many parts there are up to its own; 0 if it has none.
+    part_of: Vec<usize>,
     /// What is wrong with items that take no slot, by their places.
     pub(super) faults: Vec<(u32, u64, RingItemError)>,
     /// What has come of the items, once that is known before somebody asks.
@@ -178,13 +181,80 @@ pub(super) struct Part {
     pub(super) stats: ScanStats,
 }
 
+/// Which items a session takes.
+pub(super) struct Admission {
+    /// Whether each tenant has rules.
+    pub(super) tenants: Vec<bool>,
+    pub(super) device: Option<Arc<Device>>,
+    /// Most bytes of an item.
+    pub(super) capacity: usize,
+}
+
+impl Admission {
+    /// What is wrong with an item before anybody looks at its bytes.
+    fn fault(&self, item: &RingItem) -> Option<RingItemError> {
+        if self.tenants.get(item.tenant as usize) != Some(&true) {
+            return Some(RingItemError::NoPipeline { tenant: item.tenant });
+        }
+        if let RingItemBytes::Resident { haystack, range } = &item.bytes {
+            if self.device.as_ref().is_some_and(|device| !haystack.is_on(device)) {
+                return Some(RingItemError::WrongBackend);
+            }
+            if item.bytes.len().is_none() {
+                return Some(RingItemError::OutOfRange {
+                    range: range.clone(),
+                    len: haystack.len(),
+                });
+            }
+        }
+        let (bytes, capacity) = (item.bytes.len().unwrap_or(0), self.capacity);
+        (bytes > capacity).then_some(RingItemError::TooLarge { bytes, capacity })
+    }
+}
+
 impl Round {
+    /// Makes room for as many items as fit a round, each tenant's in memory of its own, which `lend` gives.
+    pub(super) fn reserve(
+        &mut self,
+        items: &[RingItem],
+        admission: &Admission,
+        mut lend: impl FnMut(u32) -> Result<RingBatch, RingError>,
+    ) -> Result<(), RingError> {
+        let began = Instant::now();
+        self.faults.clear();
+        self.parts.clear();
+        self.len = 0;
+        self.part_of.clear();
+        self.part_of.resize(admission.tenants.len(), 0);
+        for (place, item) in items.iter().enumerate() {
+            if let Some(error) = admission.fault(item) {
+                self.faults.push((narrow(place), item.id, error));
+            } else {
+                let part_of = &mut self.part_of[item.tenant as usize];
+                if *part_of == 0 {
+                    self.parts.push(Part::new(lend(item.tenant)?));
+                    *part_of = self.parts.len();
+                }
+                let part = &mut self.parts[*part_of - 1];
+                if !part.batch.reserve(item.id, item.bytes.len().unwrap_or(0), item.max_matches) {
+                    break;
+                }
+                part.place_last(place);
+                part.has_resident |= matches!(item.bytes, RingItemBytes::Resident { .. });
+            }
+            self.len += 1;
+        }
+        self.stats.packing += began.elapsed();
+        Ok(())
+    }
+
     pub(super) fn new() -> Round {
         Round {
             name: Arc::default(),
             len: 0,
             held: Vec::new(),
             parts: Vec::new(),
+            part_of: Vec::new(),
             faults: Vec::new(),
             results: RingResults::default(),
             stats: RingStats { rounds: 1, ..RingStats::default() },

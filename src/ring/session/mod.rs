@@ -10,7 +10,7 @@ use crate::ring::error::{RingError, RingNotPublished};
 use crate::ring::item::{RingItem, RingItemMatches, RingResults};
 use crate::ring::live::Live;
 use crate::ring::round::{
-    Part, RingPublished, RingPublishedBatch, RingScratch, Round, RoundId, State,
+    Admission, Part, RingPublished, RingPublishedBatch, RingScratch, Round, RoundId, State,
 };
 use crate::ring::tally::{Counters, RingObservable};
 use crate::vulkan::deadline::Deadline;
@@ -110,8 +110,6 @@ pub struct MegakernelSession {
     spare_rounds: Vec<Round>,
     /// Until when the call that is under way waits for the device.
     deadline: Deadline,
-    /// Of each tenant its part of the round that is being packed, and one more; 0 while there is none.
-    part_of: Vec<usize>,
     /// Rounds of one call, and which of its items they hold.
     under_way: VecDeque<(RoundId, Range<usize>)>,
     scratch: RingScratch,
@@ -136,8 +134,33 @@ pub(crate) struct Reserved<'a> {
 
 impl Reserved<'_> {
     /// Copies the items to staging memory. Nobody needs the session for it.
-    pub(crate) fn fill(&mut self) {
+    fn fill(&mut self) {
         self.round.fill(self.items, || ());
+    }
+
+    fn check_fit(&self) -> Result<(), RingError> {
+        let (items, fit) = (self.items.len(), self.round.len);
+        if fit == items { Ok(()) } else { Err(RingError::TooMany { items, fit }) }
+    }
+}
+
+/// Items of the first tenant's, and the memory that they are to be in.
+pub(crate) struct Lent<'a> {
+    reserved: Reserved<'a>,
+    admission: Admission,
+    batch: RingBatch,
+}
+
+impl<'a> Lent<'a> {
+    /// Packs the items, and copies them to staging memory. Nobody needs the session for it.
+    pub(crate) fn fill(self) -> Result<Reserved<'a>, RingError> {
+        let Lent { mut reserved, admission, batch } = self;
+        let mut batch = Some(batch);
+        let lend = |_| batch.take().ok_or(RingError::BatchLost);
+        reserved.round.reserve(reserved.items, &admission, lend)?;
+        reserved.check_fit()?;
+        reserved.fill();
+        Ok(reserved)
     }
 }
 
@@ -168,7 +191,6 @@ impl MegakernelSession {
             spare_batches: Vec::new(),
             spare_rounds: Vec::new(),
             deadline: backend.device().deadline(),
-            part_of: Vec::new(),
             under_way: VecDeque::new(),
             scratch: RingScratch::default(),
         };
@@ -299,7 +321,12 @@ impl MegakernelSession {
         &mut self,
         items: &'a [RingItem<'a>],
     ) -> Result<RingPublished<'a>, RingError> {
-        let mut reserved = self.reserve_round(items)?;
+        let mut reserved = self.begin_round(items)?;
+        let made_room = self.despite_loss(|session| session.reserve(items, &mut reserved.round));
+        if let Err(error) = made_room.and_then(|()| reserved.check_fit()) {
+            self.retire(reserved.round);
+            return Err(error);
+        }
         if let Err(error) = reserved.round.parts.iter().try_for_each(|part| self.check_room(part)) {
             self.retire(reserved.round);
             return Err(error);
@@ -308,24 +335,25 @@ impl MegakernelSession {
         self.publish_reserved(reserved)
     }
 
-    /// Makes room in staging memory for items of one round.
-    pub(crate) fn reserve_round<'a>(
-        &mut self,
-        items: &'a [RingItem<'a>],
-    ) -> Result<Reserved<'a>, RingError> {
+    /// A round for items that there is no room for yet.
+    fn begin_round<'a>(&mut self, items: &'a [RingItem<'a>]) -> Result<Reserved<'a>, RingError> {
         self.live()?;
         self.begin_call();
         let had_recovered = self.has_recovered;
         self.forget()?;
-        let mut round = self.round();
-        match self.despite_loss(|session| session.reserve(items, &mut round)) {
-            Ok(()) if round.len == items.len() => Ok(Reserved { round, items, had_recovered }),
-            reserved => {
-                let (items, fit) = (items.len(), round.len);
-                self.retire(round);
-                Err(reserved.err().unwrap_or(RingError::TooMany { items, fit }))
-            }
-        }
+        Ok(Reserved { round: self.round(), items, had_recovered })
+    }
+
+    /// What a round of the first tenant's items takes: memory, for as many as fit.
+    pub(crate) fn lend_round<'a>(
+        &mut self,
+        items: &'a [RingItem<'a>],
+    ) -> Result<Lent<'a>, RingError> {
+        let reserved = self.begin_round(items)?;
+        let batch = self.despite_loss(|session| session.lend_once(0))?;
+        let mut admission = self.admission();
+        admission.tenants.truncate(1);
+        Ok(Lent { reserved, admission, batch })
     }
 
     /// Whether what is in flight leaves no room for a round, so far.

@@ -8,9 +8,9 @@ use crate::BackendError;
 use crate::narrow::narrow;
 use crate::ring::batch::RingBatch;
 use crate::ring::error::RingError;
-use crate::ring::item::{RingItem, RingItemBytes, RingItemError, RingResults, RingStats};
+use crate::ring::item::{RingItem, RingResults, RingStats};
 use crate::ring::live::Live;
-use crate::ring::round::{Held, Part, Round, RoundId, State};
+use crate::ring::round::{Admission, Held, Part, Round, RoundId, State};
 use crate::ring::tally::Counters;
 use crate::scan::Scan;
 
@@ -112,25 +112,13 @@ impl MegakernelSession {
         })
     }
 
-    /// What is wrong with an item before anybody looks at its bytes.
-    pub(super) fn fault(&self, item: &RingItem) -> Option<RingItemError> {
-        if self.tenants.get(item.tenant as usize).is_none_or(Option::is_none) {
-            return Some(RingItemError::NoPipeline { tenant: item.tenant });
+    /// What tells which items it takes.
+    pub(super) fn admission(&self) -> Admission {
+        Admission {
+            tenants: self.tenants.iter().map(Option::is_some).collect(),
+            device: self.live.as_ref().map(|live| live.backend.device().clone()),
+            capacity: self.config.most_bytes(),
         }
-        if let RingItemBytes::Resident { haystack, range } = &item.bytes {
-            let device = self.live.as_ref().map(|live| live.backend.device());
-            if device.is_some_and(|device| !haystack.is_on(device)) {
-                return Some(RingItemError::WrongBackend);
-            }
-            if item.bytes.len().is_none() {
-                return Some(RingItemError::OutOfRange {
-                    range: range.clone(),
-                    len: haystack.len(),
-                });
-            }
-        }
-        let (bytes, capacity) = (item.bytes.len().unwrap_or(0), self.config.most_bytes());
-        (bytes > capacity).then_some(RingItemError::TooLarge { bytes, capacity })
     }
 
     pub(super) fn round(&mut self) -> Round {
@@ -153,31 +141,8 @@ impl MegakernelSession {
         items: &[RingItem],
         round: &mut Round,
     ) -> Result<(), RingError> {
-        let began = Instant::now();
-        round.faults.clear();
-        round.parts.clear();
-        round.len = 0;
-        self.part_of.clear();
-        self.part_of.resize(self.tenants.len(), 0);
-        for (place, item) in items.iter().enumerate() {
-            if let Some(error) = self.fault(item) {
-                round.faults.push((narrow(place), item.id, error));
-            } else {
-                if self.part_of[item.tenant as usize] == 0 {
-                    round.parts.push(Part::new(self.lend_once(item.tenant)?));
-                    self.part_of[item.tenant as usize] = round.parts.len();
-                }
-                let part = &mut round.parts[self.part_of[item.tenant as usize] - 1];
-                if !part.batch.reserve(item.id, item.bytes.len().unwrap_or(0), item.max_matches) {
-                    break;
-                }
-                part.place_last(place);
-                part.has_resident |= matches!(item.bytes, RingItemBytes::Resident { .. });
-            }
-            round.len += 1;
-        }
-        round.stats.packing += began.elapsed();
-        Ok(())
+        let admission = self.admission();
+        round.reserve(items, &admission, |tenant| self.lend_once(tenant))
     }
 
     /// Whether there is room for a part beside what is in flight of its tenant.

@@ -556,6 +556,7 @@ fn rules_depend_on_what_others_find() {
     }
     folder.write("input.env", "key_abcd  other_1\n");
     assert_eq!(scan(&format!("{key}{needs}withinColumns = 10\n{other}")), "abcd\n");
+    assert_eq!(scan(&format!("{key}{needs}withinLines = 0\nwithinColumns = 3\n{other}")), "");
     assert_eq!(scan(&format!("{key}{needs}withinColumns = 9\n{other}")), "");
 }
 

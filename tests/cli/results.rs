@@ -378,3 +378,56 @@ fn files_that_are_findings_count_like_others() {
     folder.write("tree/d.pem", "");
     assert_eq!(scan(&["--baseline", "known"]), (0, "tree/d.pem: pem\n".to_owned()));
 }
+
+#[test]
+fn columns_of_documents_are_code_points() {
+    let folder = Folder::new();
+    folder.write("input", "ab \u{e9}\u{e9} x\n");
+    for (pattern, columns) in
+        [("\u{e9}", "4 5"), ("\u{e9}{2}", "4 6"), (" x\\n", "6 9"), ("b", "2 3")]
+    {
+        let mut scan = vkscan();
+        scan.args(["scan", "--format", "sarif", "input", "-e", pattern]);
+        let stdout = scan_stdout(0, scan.current_dir(folder.0.path()));
+        let document: Value = serde_json::from_str(&stdout).unwrap();
+        let location = &document["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
+        let region = &location["region"];
+        assert_eq!(
+            format!("{} {}", region["startColumn"], region["endColumn"]),
+            columns,
+            "{pattern}"
+        );
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_read_is_not_written_to() {
+    let folder = Folder::new();
+    let path = folder.write("file", "needle\n".repeat(3000));
+    let output = fs::OpenOptions::new().append(true).open(&path).unwrap();
+    let mut scan = folder.scan("needle");
+    scan.args(["--window-bytes", "8192", "-"]).stdin(fs::File::open(&path).unwrap());
+    let output =
+        scan.stdout(output).stderr(Stdio::piped()).env_remove("RUST_LOG").output().unwrap();
+    assert!(stderr(&output).contains("<stdin>: findings are printed to it"), "{}", stderr(&output));
+    assert_eq!(fs::metadata(&path).unwrap().len(), 21_000);
+}
+
+#[cfg(unix)]
+#[test]
+fn baselines_are_files_of_their_owners() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = Folder::new();
+    folder.write("hit", "needle");
+    let known = folder.write("known", "");
+    fs::set_permissions(&known, fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("known", folder.path("link")).unwrap();
+    scan_stdout(0, folder.scan("needle").args(["--write-baseline", "link", "hit"]));
+    assert!(fs::symlink_metadata(folder.path("link")).unwrap().is_symlink());
+    assert_eq!(fs::metadata(&known).unwrap().permissions().mode() & 0o777, 0o640);
+    assert!(fs::read_to_string(&known).unwrap().contains("needle"));
+    // What is no file stays what it is.
+    scan_stdout(0, folder.scan("needle").args(["--write-baseline", "/dev/null", "hit"]));
+    assert!(!fs::metadata("/dev/null").unwrap().is_file());
+}

@@ -35,7 +35,7 @@ pub enum Command {
     /// .ignore name, without binary files and without following symbolic links. A file named on the
     /// command line is always scanned. Of a pipe, what has come is scanned when no more comes for a moment.
     ///
-    /// The exit status is 0 with matches, 1 without, and 2 if anything failed; what can be scanned is
+    /// The exit status is 0 with findings, 1 without, and 2 if anything failed; what can be scanned is
     /// scanned all the same.
     Scan(ScanArgs),
     /// Look into rules.

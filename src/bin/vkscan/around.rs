@@ -169,44 +169,48 @@ impl Position {
         lines.reverse();
         Ok(lines)
     }
+}
 
-    /// The first lines behind `line_end`, where the line of this place ends, as many as there are.
-    pub fn lines_behind(
-        &self,
-        text: &dyn Text,
-        line_end: u64,
-        most: usize,
-    ) -> io::Result<Vec<Line>> {
-        let mut lines = Vec::new();
-        let mut at = line_end + 1;
-        let mut line = Vec::new();
-        while lines.len() < most {
-            let block = text.read(at..at + NEAR)?;
-            if block.is_empty() {
+/// The first lines behind `line_end`, which a line ends at, as many as there are, numbered from `number` on.
+pub fn lines_behind(
+    text: &dyn Text,
+    line_end: u64,
+    number: u64,
+    most: usize,
+) -> io::Result<Vec<Line>> {
+    let mut lines = Vec::new();
+    let mut at = line_end + 1;
+    let mut line = Vec::new();
+    while lines.len() < most {
+        let block = text.read(at..at + NEAR)?;
+        if block.is_empty() {
+            break;
+        }
+        at += block.len() as u64;
+        for part in block.split_inclusive(|&byte| byte == b'\n') {
+            if lines.len() == most {
                 break;
             }
-            at += block.len() as u64;
-            for part in block.split_inclusive(|&byte| byte == b'\n').take(most - lines.len()) {
-                let room = SHOWN.saturating_sub(line.len());
-                line.extend_from_slice(&part[..part.len().min(room)]);
-                if part.ends_with(b"\n") {
-                    let number = self.lines_before + 2 + lines.len() as u64;
-                    lines.push(Line::new(number, line.strip_suffix(b"\n").unwrap_or(&line)));
-                    line.clear();
-                }
+            let room = SHOWN.saturating_sub(line.len());
+            line.extend_from_slice(&part[..part.len().min(room)]);
+            if part.ends_with(b"\n") {
+                let number = number + lines.len() as u64;
+                lines.push(Line::new(number, line.strip_suffix(b"\n").unwrap_or(&line)));
+                line.clear();
             }
         }
-        if lines.len() < most && !line.is_empty() {
-            lines.push(Line::new(self.lines_before + 2 + lines.len() as u64, &line));
-        }
-        Ok(lines)
     }
+    if lines.len() < most && !line.is_empty() {
+        lines.push(Line::new(number + lines.len() as u64, &line));
+    }
+    Ok(lines)
 }
 
 /// What comes of asking for what is not kept any more.
 fn forgotten() -> io::Error {
     io::Error::other(
-        "a line goes on for longer than is kept of what is read once: raise --window-bytes",
+        "a line goes on for longer than is kept of what is read once, or too many are asked for around a match: raise \
+         --window-bytes",
     )
 }
 
@@ -263,7 +267,12 @@ fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
 
 #[cfg(windows)]
 fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-    std::os::windows::fs::FileExt::seek_read(file, bytes, offset)
+    use std::io::{Seek, SeekFrom};
+    // It moves to where the file is read next.
+    let next = (&mut &*file).stream_position()?;
+    let count = std::os::windows::fs::FileExt::seek_read(file, bytes, offset)?;
+    (&mut &*file).seek(SeekFrom::Start(next))?;
+    Ok(count)
 }
 
 /// The last bytes of what is read once.
@@ -371,19 +380,19 @@ mod tests {
         assert_eq!(at.lines(text, 11..14).unwrap(), (b"three 3\nfour".to_vec(), 17));
         assert_eq!(lines(&at.lines_before(text, 1).unwrap()), [(2, &b""[..])]);
         assert_eq!(lines(&at.lines_before(text, 9).unwrap()), [(1, &b"one"[..]), (2, b"")]);
-        assert_eq!(lines(&at.lines_behind(text, 12, 9).unwrap()), [(4, &b"four"[..])]);
+        assert_eq!(lines(&lines_behind(text, 12, 4, 9).unwrap()), [(4, &b"four"[..])]);
         at.go_to(text, 0).unwrap();
         assert_eq!(lines(&at.lines_before(text, 2).unwrap()), []);
-        assert_eq!(lines(&at.lines_behind(text, 3, 2).unwrap()), [(2, &b""[..]), (3, b"three 3")]);
-        assert_eq!(lines(&at.lines_behind(text, 3, 0).unwrap()), []);
+        assert_eq!(lines(&lines_behind(text, 3, 2, 2).unwrap()), [(2, &b""[..]), (3, b"three 3")]);
+        assert_eq!(lines(&lines_behind(text, 3, 2, 0).unwrap()), []);
         let ended: &dyn Text = &&b"a\nb\n"[..];
         at.go_to(ended, 2).unwrap();
-        assert_eq!(lines(&at.lines_behind(ended, 3, 2).unwrap()), []);
+        assert_eq!(lines(&lines_behind(ended, 3, 3, 2).unwrap()), []);
         // However far they are away.
         let much = [&b"a\n".repeat(100_000)[..], &b"x".repeat(200_000), b"\n"].concat();
         let text: &dyn Text = &&much[..];
         at.go_to(text, 0).unwrap();
-        let behind = at.lines_behind(text, 1, 1 << 20).unwrap();
+        let behind = lines_behind(text, 1, 2, 1 << 20).unwrap();
         assert_eq!((behind.len(), behind[99_999].number), (100_000, 100_001));
         assert_eq!(behind[99_999].text.len(), SHOWN);
         at.go_to(text, much.len() as u64).unwrap();

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use aho_corasick::AhoCorasick;
 use vkscan::{Captures, Match, MatchKind, RulePipeline, StreamMatch};
 
-use crate::around::{Line, Place, Position, Text};
+use crate::around::{self, Line, Place, Position, Text};
 use crate::rules::filter::{Filter, Lines, Precedence, Required};
 use crate::rules::keywords::Seen;
 use crate::rules::{Candidate, Rules, Source};
@@ -25,6 +25,7 @@ const CONTEXT: u64 = 4;
 const MOST_HELD: usize = 1 << 22;
 
 /// A finding.
+#[derive(Clone)]
 pub struct Finding {
     pub rule: u32,
     pub start: u64,
@@ -44,6 +45,7 @@ pub struct Finding {
 }
 
 /// A group of the rule's pattern.
+#[derive(Clone)]
 pub struct Group {
     pub name: Option<String>,
     /// Within the finding's text; none if it took no part.
@@ -77,9 +79,20 @@ struct OfInput {
     seen: Seen,
     position: Position,
     /// The lines that were looked at last.
-    lines: Option<(Range<u64>, Rc<Lines>)>,
+    lines: Option<Rc<OfLines>>,
+    /// How many keywords were not seen yet when findings were settled last.
+    unseen: usize,
     held: Vec<Finding>,
     others: Others,
+}
+
+/// Lines of matches.
+struct OfLines {
+    /// Where they are.
+    range: Range<u64>,
+    lines: Lines,
+    /// What is shown of them, and of those around them, if it is.
+    shown: Vec<Line>,
 }
 
 /// What findings may depend on.
@@ -144,9 +157,9 @@ impl<'r> Judge<'r> {
         told.map(Finding::whole).collect()
     }
 
-    /// Whether there is anything that waits.
-    pub fn is_waiting(&self) -> bool {
-        !self.input.held.is_empty() || !self.input.others.specific.is_empty()
+    /// Whether keywords were seen since findings were settled last, and there are findings that may wait for them.
+    pub fn has_news(&self) -> bool {
+        !self.input.held.is_empty() && self.input.seen.left() < self.input.unseen
     }
 
     /// Whether all that has a say in a match has come.
@@ -161,7 +174,10 @@ impl<'r> Judge<'r> {
         }
         let feeds = match behind {
             0 => 1,
-            _ => memchr::memchr_iter(b'\n', &text.read(found.end - 1..lines_end)?).count(),
+            _ => {
+                let block = text.read(found.end - 1..lines_end)?;
+                memchr::memchr_iter(b'\n', &block).take(behind + 1).count()
+            }
         };
         Ok(feeds > behind)
     }
@@ -196,10 +212,11 @@ impl<'r> Judge<'r> {
         self.input.position.go_to(text, start)?;
         let begin = self.input.position;
         let place = begin.place();
-        if filter.looks_at_lines()
-            && !filter.passes_lines(&candidate, &*self.lines(text, start..end)?)
-        {
-            return Ok(None);
+        if filter.looks_at_lines() {
+            let of = self.lines(text, start..end)?;
+            if !filter.passes_lines(&candidate, &of.lines) {
+                return Ok(None);
+            }
         }
         let has_keyword = self.has_keyword(filter, bytes, text)?;
         if self.required.contains(&pattern_id) {
@@ -211,11 +228,14 @@ impl<'r> Judge<'r> {
         let shift = |range: Range<usize>| range.start - within.start..range.end - within.start;
         let mut last = begin;
         last.advance(&bytes[..bytes.len() - 1]);
+        let mut last = last.place();
+        // It is of the code point that it ends.
+        last.character -= u64::from(bytes[bytes.len() - 1] & 0xC0 == 0x80);
         let finding = Finding {
             rule: pattern_id,
             start,
             end,
-            places: Some([place, last.place()]),
+            places: Some([place, last]),
             text: bytes.to_vec(),
             secret_at: from + secret.start as u64..from + secret.end as u64,
             secret: shift(secret),
@@ -224,7 +244,7 @@ impl<'r> Judge<'r> {
                 None => Vec::new(),
             },
             lines: match self.wanted.lines {
-                Some(around) => lines_around(&begin, text, start..end, around)?,
+                Some(_) => self.lines(text, start..end)?.shown.clone(),
                 None => Vec::new(),
             },
             has_keyword,
@@ -249,18 +269,28 @@ impl<'r> Judge<'r> {
     }
 
     /// The lines of a match, which begins where the input was looked at last.
-    fn lines(&mut self, text: &dyn Text, range: Range<u64>) -> io::Result<Rc<Lines>> {
+    fn lines(&mut self, text: &dyn Text, range: Range<u64>) -> io::Result<Rc<OfLines>> {
         let OfInput { position, lines, .. } = &mut self.input;
-        if let Some((of, lines)) = lines
-            && of.start == position.line_start()
-            && range.end <= of.end
+        if let Some(of) = lines
+            && of.range.start == position.line_start()
+            && range.end <= of.range.end
         {
-            return Ok(lines.clone());
+            return Ok(of.clone());
         }
-        let (bytes, end) = position.lines(text, range)?;
-        let new = Rc::new(Lines::new(bytes));
-        *lines = Some((position.line_start()..end, new.clone()));
-        Ok(new)
+        let (own, end) = position.lines(text, range)?;
+        let mut shown = Vec::new();
+        if let Some([before, behind]) = self.wanted.lines {
+            shown = position.lines_before(text, before)?;
+            let mut number = position.place().line;
+            for line in own.split(|&byte| byte == b'\n') {
+                shown.push(Line::new(number, line));
+                number += 1;
+            }
+            shown.extend(around::lines_behind(text, end, number, behind)?);
+        }
+        let range = position.line_start()..end;
+        let of = Rc::new(OfLines { range, lines: Lines::new(own), shown });
+        Ok(lines.insert(of).clone())
     }
 
     /// Whether one of a rule's keywords was seen.
@@ -276,6 +306,7 @@ impl<'r> Judge<'r> {
 
     /// What else is a finding: of lines before the last match's, or of all of the input if it is over.
     pub fn settle(&mut self, is_over: bool) -> Vec<Finding> {
+        self.input.unseen = self.input.seen.left();
         let line = if is_over { u64::MAX } else { self.input.position.place().line };
         let is_generic = |finding: &Finding| {
             self.rules.get(finding.rule).filter.precedence == Precedence::Generic
@@ -286,7 +317,10 @@ impl<'r> Judge<'r> {
         let (mut settled, mut left) = (Vec::new(), Vec::new());
         // Those first that generic ones may yield to.
         for finding in others {
-            if !is_over {
+            let filter = &self.rules.get(finding.rule).filter;
+            let has_come =
+                filter.required.is_empty() && self.input.seen.has_any(&filter.keyword_ids);
+            if !is_over && !has_come {
                 left.push(finding);
             } else if self.stands(&finding) {
                 if let (true, Some([place, _])) = (self.has_generic, finding.places) {
@@ -381,7 +415,11 @@ impl Others {
             if (columns.0..=columns.1).contains(&column) {
                 return true;
             }
-            from = if column < columns.0 { (line, columns.0) } else { (line + 1, columns.0) };
+            from = match column < columns.0 {
+                true => (line, columns.0),
+                false if line == last => return false,
+                false => (line + 1, columns.0),
+            };
         }
         false
     }
@@ -416,24 +454,6 @@ fn all_groups(groups: &Captures, shift: impl Fn(Range<usize>) -> Range<usize>) -
         range: range.map(&shift),
     };
     named.map(of).collect()
-}
-
-/// The lines that a match is in, and some before and behind them.
-fn lines_around(
-    begin: &Position,
-    text: &dyn Text,
-    range: Range<u64>,
-    [before, behind]: [usize; 2],
-) -> io::Result<Vec<Line>> {
-    let (own, line_end) = begin.lines(text, range)?;
-    let mut lines = begin.lines_before(text, before)?;
-    let numbers = begin.place().line..;
-    let own = own.split(|&byte| byte == b'\n');
-    lines.extend(numbers.zip(own).map(|(number, line)| Line::new(number, line)));
-    let mut end = *begin;
-    end.go_to(text, line_end)?;
-    lines.extend(end.lines_behind(text, line_end, behind)?);
-    Ok(lines)
 }
 
 /// What comes of a file that is not what it was when it was scanned.

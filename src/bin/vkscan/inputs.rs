@@ -164,15 +164,21 @@ impl OwnFiles {
 
     /// Whether an input is one of these that is not scanned.
     pub fn have(&self, input: &Input) -> bool {
-        let Input::File { path, is_named, id, .. } = input else { return false };
-        if self.outputs.contains(id) {
+        let (id, is_named) = match input {
+            Input::Stdin => {
+                let metadata = stdin().and_then(|stdin| stdin.metadata());
+                (metadata.ok().and_then(|metadata| file_id(&metadata)), true)
+            }
+            Input::File { is_named, id, .. } => (*id, *is_named),
+        };
+        if self.outputs.contains(&id) {
             tracing::warn!(
                 "{}: findings are printed to it, and it is not scanned",
-                terminal::path(path)
+                terminal::path(input.path())
             );
             return true;
         }
-        !is_named && self.others.contains(id)
+        !is_named && self.others.contains(&id)
     }
 }
 

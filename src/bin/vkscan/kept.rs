@@ -1,6 +1,6 @@
 //! Files that are kept from one run to the next, beside those of other programs' caches.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -20,10 +20,28 @@ pub fn folder_of(path: &Path) -> io::Result<&Path> {
     Ok(folder)
 }
 
-/// Puts JSON in the place of what is there: whoever reads it meanwhile finds the one or the other.
+/// Puts JSON in the place of what is there: whoever reads it meanwhile finds the one or the other. What is there and no file, as
+/// a pipe, is written to.
 pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    let mut file = tempfile::NamedTempFile::new_in(folder_of(path)?)?;
-    serde_json::to_writer_pretty(&mut file, value)?;
+    let mut text = serde_json::to_vec_pretty(value)?;
+    text.push(b'\n');
+    let before = std::fs::metadata(path).ok();
+    if before.as_ref().is_some_and(|metadata| !metadata.is_file()) {
+        return std::fs::write(path, text);
+    }
+    // Where a link leads to.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut builder = tempfile::Builder::new();
+    // Of temporary files they would be for nobody else.
+    #[cfg(unix)]
+    let all = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    #[cfg(unix)]
+    builder.permissions(all);
+    let mut file = builder.tempfile_in(folder_of(&path)?)?;
+    file.write_all(&text)?;
+    if let Some(before) = before {
+        file.as_file().set_permissions(before.permissions())?;
+    }
     file.persist(path)?;
     Ok(())
 }

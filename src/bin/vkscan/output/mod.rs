@@ -43,8 +43,8 @@ pub struct Output<'a> {
     /// What there is to be written down as known.
     found: Option<Baseline>,
     path: PathBuf,
-    /// What files as a whole are found to be, until they are told.
-    whole: HashMap<PathBuf, Vec<Finding>>,
+    /// What files as a whole are found to be, and whether that was told.
+    whole: HashMap<PathBuf, (Vec<Finding>, bool)>,
     /// Matches that were found and not looked at.
     pending: Vec<StreamMatch>,
     /// Findings that are not printed.
@@ -151,7 +151,11 @@ impl<'a> Output<'a> {
         shown.clone_into(&mut self.path);
         self.of_input = 0;
         self.pending.clear();
-        self.ready = self.whole.remove(shown).unwrap_or_default();
+        self.ready.clear();
+        if let Some((found, is_told)) = path.and_then(|path| self.whole.get_mut(path)) {
+            self.ready.clone_from(found);
+            *is_told = true;
+        }
         self.judge.begin(path);
     }
 
@@ -167,8 +171,9 @@ impl<'a> Output<'a> {
 
     /// Prints which of the matches so far are findings, as far as that is certain.
     pub fn flush(&mut self, text: &dyn Text) -> io::Result<()> {
+        let had_pending = !self.pending.is_empty();
         let looked_at = self.look_at_pending(text);
-        if self.judge.is_waiting() {
+        if had_pending || self.judge.has_news() {
             self.ready.extend(self.judge.settle(false));
         }
         self.print()?;
@@ -205,11 +210,14 @@ impl<'a> Output<'a> {
 
     /// Takes note of which files are findings as a whole.
     pub fn look_at_paths<'i>(&mut self, inputs: impl Iterator<Item = &'i Input>) {
+        if self.rules.of_paths().next().is_none() {
+            return;
+        }
         for input in inputs {
             if let Input::File { path, .. } = input {
                 let found = self.judge.of_path(path);
                 if !found.is_empty() {
-                    self.whole.insert(path.clone(), found);
+                    self.whole.insert(path.clone(), (found, false));
                 }
             }
         }
@@ -218,7 +226,8 @@ impl<'a> Output<'a> {
     /// Ends all, and says how many findings were printed.
     pub fn finish(&mut self) -> Result<u64, Box<dyn Error>> {
         // Of inputs that were left out.
-        let mut rest: Vec<PathBuf> = self.whole.keys().cloned().collect();
+        let untold = self.whole.iter().filter(|(_, (_, is_told))| !is_told);
+        let mut rest: Vec<PathBuf> = untold.map(|(path, _)| path.clone()).collect();
         rest.sort();
         for path in rest {
             self.begin_at(&path, Some(&path));

@@ -1,5 +1,6 @@
 //! Compiled rules, kept from one run to the next in the folder for caches: by what they were compiled from, and with.
 
+use std::env;
 use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -41,6 +42,10 @@ pub fn compile(
 fn key(patterns: &[&str], options: &PipelineOptions) -> String {
     let mut hash = Sha256::new();
     hash.update(env!("CARGO_PKG_VERSION"));
+    // Another build may compile them otherwise.
+    if let Ok(metadata) = env::current_exe().and_then(fs::metadata) {
+        hash.update(format!("{} {:?}", metadata.len(), metadata.modified().ok()));
+    }
     hash.update(format!("{options:?}"));
     for pattern in patterns {
         hash.update((pattern.len() as u64).to_le_bytes());

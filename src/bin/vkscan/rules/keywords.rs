@@ -101,6 +101,11 @@ impl Seen {
         ids.iter().any(|&id| self.seen[id])
     }
 
+    /// How many words were not seen yet.
+    pub fn left(&self) -> usize {
+        self.left
+    }
+
     /// Bytes that were looked through.
     pub fn bytes(&self) -> u64 {
         self.bytes

@@ -128,13 +128,12 @@ fn scan(
     let pipeline = &pipeline;
     let backends = backends?;
     let mut output = Output::new(&args.results, rules, pipeline)?;
-    output.look_at_paths(inputs.iter());
     let found = inputs.len();
     let own_files = OwnFiles::of(args, rules);
-    let inputs: Vec<Input> = inputs
-        .into_par_iter()
-        .filter(|input| !input.is_left_out(rules) && !own_files.have(input))
-        .collect();
+    let inputs: Vec<Input> = inputs.into_iter().filter(|input| !own_files.have(input)).collect();
+    output.look_at_paths(inputs.iter());
+    let inputs: Vec<Input> =
+        inputs.into_par_iter().filter(|input| !input.is_left_out(rules)).collect();
     let left_out = (found - inputs.len()) as u64;
     if found == 0 {
         tracing::warn!("there is no file to scan; --hidden and --no-ignore may show more");
@@ -194,7 +193,9 @@ fn kept_kernels(args: &ScanArgs, device: Option<&DeviceSelector>) -> Option<Path
     let of_environment = || std::env::var("VKSCAN_DEVICE").unwrap_or_else(|_| "default".to_owned());
     let name = device.map_or_else(of_environment, DeviceSelector::to_string);
     let name = name.replace(|char: char| !char.is_ascii_alphanumeric(), "-");
-    Some(kept::folder().ok()?.join(format!("kernels-{name}.bin")))
+    let folder = kept::folder().ok()?;
+    std::fs::create_dir_all(&folder).ok()?;
+    Some(folder.join(format!("kernels-{name}.bin")))
 }
 
 /// As much as is allowed, but no more than the largest input takes: a session's capacity costs device

@@ -22,7 +22,11 @@ pub fn run(bytes: &[u8], command: &OsStr) -> usize {
 pub fn check(command: &OsStr, extension: &str, file: &[u8]) -> usize {
     let path = std::env::temp_dir().join(format!("vkscan-fuzz-{}.{extension}", std::process::id()));
     fs::write(&path, file).unwrap();
-    let output = Command::new(command).arg("explain").arg("--rules").arg(&path).output().unwrap();
+    let output = Command::new(command)
+        .args(["explain", "--no-cache", "--rules"])
+        .arg(&path)
+        .output()
+        .unwrap();
     fs::remove_file(&path).unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     let what = format!("{extension} \"{}\": {}, {said}", file.escape_ascii(), output.status);
@@ -32,7 +36,8 @@ pub fn check(command: &OsStr, extension: &str, file: &[u8]) -> usize {
             // What is plain lines in whatever reading has to compile as such.
             let text = String::from_utf8_lossy(file);
             let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
-            let is_compiled = extension == "toml" || RulePipeline::new(&lines).is_ok();
+            let has_fields = ["toml", "yml"].contains(&extension);
+            let is_compiled = has_fields || RulePipeline::new(&lines).is_ok();
             assert!(
                 is_compiled || file.starts_with(b"\xEF\xBB\xBF") || file.contains(&b'\r'),
                 "{what}"

@@ -182,6 +182,7 @@ pub(super) struct Part {
 }
 
 /// Which items a session takes.
+#[derive(Default)]
 pub(super) struct Admission {
     /// Whether each tenant has rules.
     pub(super) tenants: Vec<bool>,

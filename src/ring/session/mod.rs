@@ -110,6 +110,8 @@ pub struct MegakernelSession {
     spare_rounds: Vec<Round>,
     /// Until when the call that is under way waits for the device.
     deadline: Deadline,
+    /// Its memory is used again.
+    admission: Admission,
     /// Rounds of one call, and which of its items they hold.
     under_way: VecDeque<(RoundId, Range<usize>)>,
     scratch: RingScratch,
@@ -191,6 +193,7 @@ impl MegakernelSession {
             spare_batches: Vec::new(),
             spare_rounds: Vec::new(),
             deadline: backend.device().deadline(),
+            admission: Admission::default(),
             under_way: VecDeque::new(),
             scratch: RingScratch::default(),
         };
@@ -351,7 +354,8 @@ impl MegakernelSession {
     ) -> Result<Lent<'a>, RingError> {
         let reserved = self.begin_round(items)?;
         let batch = self.despite_loss(|session| session.lend_once(0))?;
-        let mut admission = self.admission();
+        let mut admission = Admission::default();
+        self.admit(&mut admission);
         admission.tenants.truncate(1);
         Ok(Lent { reserved, admission, batch })
     }

@@ -112,13 +112,12 @@ impl MegakernelSession {
         })
     }
 
-    /// What tells which items it takes.
-    pub(super) fn admission(&self) -> Admission {
-        Admission {
-            tenants: self.tenants.iter().map(Option::is_some).collect(),
-            device: self.live.as_ref().map(|live| live.backend.device().clone()),
-            capacity: self.config.most_bytes(),
-        }
+    /// Writes down which items it takes now.
+    pub(super) fn admit(&self, admission: &mut Admission) {
+        admission.tenants.clear();
+        admission.tenants.extend(self.tenants.iter().map(Option::is_some));
+        admission.device = self.live.as_ref().map(|live| live.backend.device().clone());
+        admission.capacity = self.config.most_bytes();
     }
 
     pub(super) fn round(&mut self) -> Round {
@@ -141,8 +140,11 @@ impl MegakernelSession {
         items: &[RingItem],
         round: &mut Round,
     ) -> Result<(), RingError> {
-        let admission = self.admission();
-        round.reserve(items, &admission, |tenant| self.lend_once(tenant))
+        let mut admission = std::mem::take(&mut self.admission);
+        self.admit(&mut admission);
+        let reserved = round.reserve(items, &admission, |tenant| self.lend_once(tenant));
+        self.admission = admission;
+        reserved
     }
 
     /// Whether there is room for a part beside what is in flight of its tenant.

@@ -7,11 +7,12 @@ from datafusion import SessionContext, udf
 
 rows = texts()
 context = SessionContext()
-context.from_pydict({"text": rows}, name="texts")
+context.from_pydict({"id": list(range(len(rows))), "text": rows}, name="texts")
 
 with vkscan.Scanner(RULES) as scanner:
     of_none = pa.array(scanner.scan([]))
     scan = udf(lambda text: pa.array(scanner.scan(text)), [pa.string()], of_none.type, "stable", name="scan")
     context.register_udf(scan)
-    found = context.sql("SELECT scan(text) AS matches FROM texts")
+    # Batches are scanned in parallel, and come in any order.
+    found = context.sql("SELECT scan(text) AS matches FROM texts ORDER BY id")
     check("DataFusion", rows, lambda: found.to_pydict()["matches"])

@@ -143,6 +143,8 @@ impl MegakernelSession {
         let mut admission = std::mem::take(&mut self.admission);
         self.admit(&mut admission);
         let reserved = round.reserve(items, &admission, |tenant| self.lend_once(tenant));
+        // A session that was shut down holds on to no device.
+        admission.device = None;
         self.admission = admission;
         reserved
     }

@@ -342,6 +342,11 @@ fn what_is_not_honoured_is_refused_by_name() {
             "[[rules]]\nid = 'x'\nregex = 'x'\nkeywords = ['']\n",
             "x.toml:4: a keyword is empty",
         ),
+        (
+            "x.toml",
+            "[[rules]]\nid = 'x'\nregex = 'x'\n[[rules.allowlists]]\ntargetRules = ['x']\nstopwords = ['a']\n",
+            "x.toml:5: unknown field `targetrules`",
+        ),
         ("x.yml", "rules:\n- id: x\n  pattern: x\n  severity: high\n", "unknown field `severity`"),
         ("x.yml", "rules:\n- id: x\n  pattern: x\n- id: y\n", "missing field `pattern`"),
         (

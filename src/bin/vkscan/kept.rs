@@ -20,14 +20,19 @@ pub fn folder_of(path: &Path) -> io::Result<&Path> {
     Ok(folder)
 }
 
-/// Puts JSON in the place of what is there: whoever reads it meanwhile finds the one or the other. What is there and no file, as
-/// a pipe, is written to.
+/// Puts JSON in the place of what is there, as [`replace`] does.
 pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let mut text = serde_json::to_vec_pretty(value)?;
     text.push(b'\n');
+    replace(path, &text)
+}
+
+/// Puts a file in the place of what is there: whoever reads it meanwhile finds the one or the other. What is there and no file,
+/// as a pipe, is written to.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let before = std::fs::metadata(path).ok();
     if before.as_ref().is_some_and(|metadata| !metadata.is_file()) {
-        return std::fs::write(path, text);
+        return std::fs::write(path, bytes);
     }
     // Where a link leads to.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -38,7 +43,7 @@ pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     #[cfg(unix)]
     builder.permissions(all);
     let mut file = builder.tempfile_in(folder_of(&path)?)?;
-    file.write_all(&text)?;
+    file.write_all(bytes)?;
     if let Some(before) = before {
         file.as_file().set_permissions(before.permissions())?;
     }

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -90,10 +90,8 @@ fn read(path: &Path, patterns: &[&str], options: &PipelineOptions) -> Option<Rul
 
 /// Puts a file in the place of what is there, and leaves out those that were used longest ago.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    kept::replace(path, bytes)?;
     let folder = kept::folder_of(path)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.persist(path)?;
     let mut files: Vec<(SystemTime, PathBuf)> = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 use std::env;
-use std::fmt;
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,9 +33,9 @@ struct File {
     #[serde(default)]
     rules: Vec<Spanned<FileRule>>,
     /// The older form of one.
-    allowlist: Option<Spanned<GlobalAllowlist>>,
+    allowlist: Option<Spanned<FileAllowlist>>,
     #[serde(default)]
-    allowlists: Vec<Spanned<GlobalAllowlist>>,
+    allowlists: Vec<Spanned<FileAllowlist>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -76,23 +75,7 @@ struct FileRule {
 #[serde(deny_unknown_fields, rename_all = "lowercase")]
 #[expect(dead_code, reason = "what describes a list is taken note of, or it would be an error")]
 struct FileAllowlist {
-    description: Option<String>,
-    condition: Option<Spanned<String>>,
-    #[serde(default)]
-    commits: Vec<String>,
-    #[serde(default)]
-    paths: Vec<Spanned<String>>,
-    regextarget: Option<Spanned<String>>,
-    #[serde(default)]
-    regexes: Vec<Spanned<String>>,
-    #[serde(default)]
-    stopwords: Vec<Spanned<String>>,
-}
-
-/// With the rules that it is for, if not for all. (`flatten` would lose where things stand.)
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "lowercase")]
-struct GlobalAllowlist {
+    /// Of a file's lists alone: the rules that it is for, if not for all.
     #[serde(default)]
     targetrules: Vec<Spanned<String>>,
     description: Option<String>,
@@ -175,7 +158,8 @@ impl Reader<'_> {
         let old = parsed.allowlist.into_iter();
         for list in old.chain(parsed.allowlists) {
             let line = file.line_at(list.span().start);
-            let (target_rules, list) = list.into_inner().split();
+            let mut list = list.into_inner();
+            let target_rules = mem::take(&mut list.targetrules);
             let list = Arc::new(read_allowlist(file, line, list)?);
             match target_rules.is_empty() {
                 true => config.allowlists.push(list),
@@ -386,34 +370,14 @@ fn read_rule(file: &Text, rule: Spanned<FileRule>, index: usize) -> Result<Rule,
     Ok(read)
 }
 
-impl GlobalAllowlist {
-    fn split(self) -> (Vec<Spanned<String>>, FileAllowlist) {
-        let GlobalAllowlist {
-            targetrules,
-            description,
-            condition,
-            commits,
-            paths,
-            regextarget,
-            regexes,
-            stopwords,
-        } = self;
-        (
-            targetrules,
-            FileAllowlist {
-                description,
-                condition,
-                commits,
-                paths,
-                regextarget,
-                regexes,
-                stopwords,
-            },
-        )
-    }
-}
-
 fn read_allowlist(file: &Text, line: usize, list: FileAllowlist) -> Result<Allowlist, RulesError> {
+    if let Some(target) = list.targetrules.first() {
+        let line = file.line_at(target.span().start);
+        return Err(file.error(
+            Some(line),
+            "unknown field `targetrules` of a rule's list: it is for lists of the file",
+        ));
+    }
     let of = |value: &Option<Spanned<String>>| {
         let text = value.as_ref().map_or("", |value| value.get_ref()).to_ascii_lowercase();
         (text, value.as_ref().map_or(line, |value| file.line_at(value.span().start)))
@@ -534,11 +498,5 @@ fn lower_values(file: &Text, value: &mut DeValue) -> Result<(), RulesError> {
             array.iter_mut().try_for_each(|value| lower_values(file, value.get_mut()))
         }
         _ => Ok(()),
-    }
-}
-
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config").field("rules", &self.rules.len()).finish_non_exhaustive()
     }
 }

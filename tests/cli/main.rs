@@ -4,11 +4,14 @@
 mod devices;
 mod ends;
 mod findings;
+#[cfg(unix)]
+mod history;
 mod inputs;
 mod matches;
 mod reference;
 mod results;
 mod rules;
+mod sources;
 mod tune;
 
 use std::fs;

@@ -92,6 +92,24 @@ pub struct ScanArgs {
     )]
     pub max_scan_bytes: u32,
 
+    /// Scan what is in compressed files (gzip, bzip2, xz, Zstandard, LZ4) and archives (tar, zip), and in those that are in them,
+    /// whatever they are called. Offsets and lines are those of what is in them, which is called `archive!path`.
+    #[arg(short = 'z', long, help_heading = "Sources")]
+    pub search_zip: bool,
+    /// Most bytes that are decoded from one file, with all that is in it.
+    #[arg(long, default_value_t = 8 << 30, value_name = "N", requires = "search_zip", help_heading = "Sources")]
+    pub max_decoded_bytes: u64,
+    /// Scan the history of the git repository at PATH, or around the working directory: each blob once, with the first commit
+    /// that has it. All of what HEAD and references lead to, or a RANGE as git takes it: `main`, `v1.0..main`, `HEAD~3..`.
+    #[arg(
+        long,
+        value_name = "RANGE",
+        num_args = 0..=1,
+        conflicts_with_all = ["hidden", "no_ignore", "follow", "sort"],
+        help_heading = "Sources"
+    )]
+    pub git: Option<Option<String>>,
+
     /// Scan hidden files and folders too.
     #[arg(long, help_heading = "Walking folders")]
     pub hidden: bool,

@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 
+use crate::inputs::utf16::{UNIT, units};
+
 /// Bytes that are read at a time to count lines in.
 const BLOCK: u64 = 1 << 20;
 
@@ -19,7 +21,7 @@ pub trait Text {
     /// The bytes of a range, as far as there are and they are known.
     fn read(&self, range: Range<u64>) -> io::Result<Cow<'_, [u8]>>;
 
-    /// From where on they are known.
+    /// From where on they are known. Whether they were decoded from UTF-16 tells this, too.
     fn known_from(&self) -> Position {
         Position::default()
     }
@@ -43,6 +45,8 @@ pub struct Position {
     line_start: u64,
     /// Code points of its line before it; what is no UTF-8 counts as it comes.
     line_chars: u64,
+    /// Units of UTF-16 before it, if they are counted.
+    units: Option<u64>,
 }
 
 /// A line and a column, both counted from 1.
@@ -63,6 +67,25 @@ pub struct Line {
 }
 
 impl Position {
+    /// The start of text that was decoded from UTF-16.
+    pub fn of_utf16() -> Position {
+        Position { units: Some(0), ..Position::default() }
+    }
+
+    /// Where it is in what the text was decoded from, if it was: behind the mark.
+    pub fn encoded(&self) -> u64 {
+        self.units.map_or(self.offset, |units| UNIT * (1 + units))
+    }
+
+    /// The same of what is behind these bytes, too.
+    pub fn encoded_behind(&self, bytes: &[u8]) -> u64 {
+        let before = self.encoded();
+        match self.units {
+            Some(_) => before + UNIT * units(bytes),
+            None => before + bytes.len() as u64,
+        }
+    }
+
     /// Goes on behind these bytes.
     pub fn advance(&mut self, bytes: &[u8]) {
         let is_first = |byte: &&u8| **byte & 0xC0 != 0x80;
@@ -74,13 +97,17 @@ impl Position {
             of_line = &bytes[last + 1..];
         }
         self.line_chars += of_line.iter().filter(is_first).count() as u64;
+        if let Some(before) = &mut self.units {
+            *before += units(bytes);
+        }
         self.offset += bytes.len() as u64;
     }
 
     /// Goes on to an offset, or back to one.
     pub fn go_to(&mut self, text: &dyn Text, offset: u64) -> io::Result<()> {
         let known = text.known_from();
-        if offset < self.offset || self.offset < known.offset {
+        let is_of_another = self.units.is_some() != known.units.is_some();
+        if offset < self.offset || self.offset < known.offset || is_of_another {
             *self = known;
         }
         if offset < self.offset {
@@ -242,6 +269,19 @@ impl Text for [u8] {
     }
 }
 
+/// What was decoded from UTF-16.
+pub struct Decoded<'t>(pub &'t [u8]);
+
+impl Text for Decoded<'_> {
+    fn read(&self, range: Range<u64>) -> io::Result<Cow<'_, [u8]>> {
+        self.0.read(range)
+    }
+
+    fn known_from(&self) -> Position {
+        Position::of_utf16()
+    }
+}
+
 /// A file, which may be read at any place.
 impl Text for File {
     fn read(&self, range: Range<u64>) -> io::Result<Cow<'_, [u8]>> {
@@ -286,8 +326,9 @@ pub struct Recent {
 
 impl Recent {
     /// Keeps so many bytes at least, and those of some lines before them.
-    pub fn new(keep: usize) -> Recent {
-        let (bytes, from, keep) = (Vec::new(), Position::default(), keep + NEAR as usize);
+    pub fn new(keep: usize, is_utf16: bool) -> Recent {
+        let from = if is_utf16 { Position::of_utf16() } else { Position::default() };
+        let (bytes, keep) = (Vec::new(), keep + NEAR as usize);
         Recent { bytes, from, keep, lines_end: 0, has_ended: false }
     }
 
@@ -403,7 +444,7 @@ mod tests {
 
     #[test]
     fn what_was_forgotten_is_counted() {
-        let mut recent = Recent::new(8);
+        let mut recent = Recent::new(8, false);
         let line = b"0123456\n".repeat(1 << 12);
         let mut position = Position::default();
         for block in 0..32 {

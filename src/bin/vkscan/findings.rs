@@ -9,11 +9,13 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use aho_corasick::AhoCorasick;
 use vkscan::{Captures, Match, MatchKind, RulePipeline, StreamMatch};
 
 use crate::around::{self, Line, Place, Position, Text};
+use crate::inputs::{Commit, Origin};
 use crate::rules::filter::{Filter, Lines, Precedence, Required};
 use crate::rules::keywords::Seen;
 use crate::rules::{Candidate, Rules, Source};
@@ -28,6 +30,7 @@ const MOST_HELD: usize = 1 << 22;
 #[derive(Clone)]
 pub struct Finding {
     pub rule: u32,
+    /// Where it is in the input: of text in UTF-16, before that was decoded.
     pub start: u64,
     pub end: u64,
     /// Where it begins, and where its last byte is; none of a file as a whole.
@@ -41,6 +44,8 @@ pub struct Finding {
     pub groups: Vec<Group>,
     /// Its own lines, and those around them.
     pub lines: Vec<Line>,
+    /// Of its lines, where it is in a history, which tells versions of them apart.
+    pub line_digest: u64,
     has_keyword: bool,
 }
 
@@ -50,6 +55,8 @@ pub struct Group {
     pub name: Option<String>,
     /// Within the finding's text; none if it took no part.
     pub range: Option<Range<usize>>,
+    /// Where it is in the input.
+    pub at: Range<u64>,
 }
 
 /// What is to be told of findings.
@@ -76,6 +83,8 @@ pub struct Judge<'r> {
 #[derive(Default)]
 struct OfInput {
     path: Option<String>,
+    commit: Option<Arc<Commit>>,
+    is_in_history: bool,
     seen: Seen,
     position: Position,
     /// The lines that were looked at last.
@@ -120,18 +129,20 @@ impl<'r> Judge<'r> {
         }
     }
 
-    /// Begins with an input; standard input has no path.
-    pub fn begin(&mut self, path: Option<&Path>) {
-        let path = path.map(slashed);
+    /// Begins with an input.
+    pub fn begin(&mut self, origin: &Origin) {
+        let path = origin.rules_path();
+        let commit = origin.commit.clone();
         let mut others = Others::default();
         if let Some(path) = &path
             && !self.required.is_empty()
         {
-            let taken = self.rules_of_path(path);
+            let taken = self.rules_of_path(Source { path: Some(path), commit: origin.commit_id() });
             others.whole = taken.filter(|rule| self.required.contains(rule)).collect();
         }
         let seen = self.rules.keywords().none_seen();
-        self.input = OfInput { path, seen, others, ..OfInput::default() };
+        let is_in_history = origin.turn.is_some();
+        self.input = OfInput { path, commit, is_in_history, seen, others, ..OfInput::default() };
     }
 
     /// Takes note of what has come of an input that is read once.
@@ -140,8 +151,7 @@ impl<'r> Judge<'r> {
     }
 
     /// Rules about paths alone that take this one.
-    fn rules_of_path(&self, path: &str) -> impl Iterator<Item = u32> {
-        let source = Source { path: Some(path), commit: None };
+    fn rules_of_path(&self, source: Source) -> impl Iterator<Item = u32> {
         let candidate = Candidate { source, text: b"", secret: b"" };
         let takes = move |filter: &Filter| {
             filter.passes(&candidate) && filter.passes_lines(&candidate, &Lines::new(Vec::new()))
@@ -151,9 +161,10 @@ impl<'r> Judge<'r> {
     }
 
     /// Files as a whole that are findings.
-    pub fn of_path(&self, path: &Path) -> Vec<Finding> {
-        let path = slashed(path);
-        let told = self.rules_of_path(&path).filter(|&id| !self.rules.get(id).filter.is_hidden);
+    pub fn of_path(&self, origin: &Origin) -> Vec<Finding> {
+        let Some(path) = origin.rules_path() else { return Vec::new() };
+        let source = Source { path: Some(&path), commit: origin.commit_id() };
+        let told = self.rules_of_path(source).filter(|&id| !self.rules.get(id).filter.is_hidden);
         told.map(Finding::whole).collect()
     }
 
@@ -203,8 +214,9 @@ impl<'r> Judge<'r> {
         };
         let secret = filter.secret.of(within.clone(), || groups.clone());
         let secret_text = &around[secret.clone()];
-        let path = self.input.path.clone();
-        let source = Source { path: path.as_deref(), commit: None };
+        let (path, commit) = (self.input.path.clone(), self.input.commit.clone());
+        let commit = commit.as_ref().map(|commit| commit.id.as_str());
+        let source = Source { path: path.as_deref(), commit };
         let candidate = Candidate { source, text: bytes, secret: secret_text };
         if !filter.passes(&candidate) {
             return Ok(None);
@@ -231,21 +243,30 @@ impl<'r> Judge<'r> {
         let mut last = last.place();
         // It is of the code point that it ends.
         last.character -= u64::from(bytes[bytes.len() - 1] & 0xC0 == 0x80);
+        let secret = shift(secret);
+        // Where a part of the match is in the input.
+        let at = |range: &Range<usize>| {
+            begin.encoded_behind(&bytes[..range.start])..begin.encoded_behind(&bytes[..range.end])
+        };
         let finding = Finding {
             rule: pattern_id,
-            start,
-            end,
+            start: begin.encoded(),
+            end: begin.encoded_behind(bytes),
             places: Some([place, last]),
             text: bytes.to_vec(),
-            secret_at: from + secret.start as u64..from + secret.end as u64,
-            secret: shift(secret),
+            secret_at: at(&secret),
+            secret,
             groups: match groups.filter(|_| self.wanted.groups) {
-                Some(groups) => all_groups(&groups, shift),
+                Some(groups) => all_groups(&groups, shift, at),
                 None => Vec::new(),
             },
             lines: match self.wanted.lines {
                 Some(_) => self.lines(text, start..end)?.shown.clone(),
                 None => Vec::new(),
+            },
+            line_digest: match self.input.is_in_history {
+                true => self.lines(text, start..end)?.lines.digest(),
+                false => 0,
             },
             has_keyword,
         };
@@ -447,11 +468,16 @@ fn look_through_all(seen: &mut Seen, rules: &Rules, text: &dyn Text) -> io::Resu
     }
 }
 
-fn all_groups(groups: &Captures, shift: impl Fn(Range<usize>) -> Range<usize>) -> Vec<Group> {
+fn all_groups(
+    groups: &Captures,
+    shift: impl Fn(Range<usize>) -> Range<usize>,
+    at: impl Fn(&Range<usize>) -> Range<u64>,
+) -> Vec<Group> {
     let named = groups.names().zip(groups.iter()).skip(1);
-    let of = |(name, range): (Option<&str>, Option<Range<usize>>)| Group {
-        name: name.map(str::to_owned),
-        range: range.map(&shift),
+    let of = |(name, range): (Option<&str>, Option<Range<usize>>)| {
+        let range = range.map(&shift);
+        let at = range.as_ref().map(&at).unwrap_or_default();
+        Group { name: name.map(str::to_owned), range, at }
     };
     named.map(of).collect()
 }
@@ -480,6 +506,7 @@ impl Finding {
             secret_at: 0..0,
             groups: Vec::new(),
             lines: Vec::new(),
+            line_digest: 0,
             has_keyword: true,
         }
     }

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::path::Path;
 
 use serde::Serialize;
 
 use crate::findings::{Finding, Group};
+use crate::inputs::{Commit, Origin};
 use crate::rules::Rules;
 use crate::terminal;
 
@@ -16,10 +16,21 @@ struct Record<'a> {
     /// The path as it is, where it is not UTF-8 and `path` only comes near it.
     #[serde(skip_serializing_if = "Option::is_none")]
     path_bytes: Option<&'a [u8]>,
+    #[serde(flatten)]
+    commit: Option<InCommit<'a>>,
     pattern: u32,
     rule: &'a str,
     #[serde(flatten)]
     at: Option<At<'a>>,
+}
+
+/// The commit that something is in first.
+#[derive(Serialize)]
+struct InCommit<'a> {
+    commit: &'a str,
+    author: &'a str,
+    email: &'a str,
+    date: &'a str,
 }
 
 /// All but what a file as a whole has.
@@ -70,16 +81,14 @@ impl<'a> Part<'a> {
         Part { name, start: at.start, end: at.end, text: Bytes::new(text) }
     }
 
-    /// A group of what begins at `start`.
-    fn of_group(group: &'a Group, start: u64, text: &'a [u8]) -> Option<Part<'a>> {
+    fn of_group(group: &'a Group, text: &'a [u8]) -> Option<Part<'a>> {
         let range = group.range.clone()?;
-        let at = start + range.start as u64..start + range.end as u64;
-        Some(Part::new(group.name.as_deref(), at, &text[range]))
+        Some(Part::new(group.name.as_deref(), group.at.clone(), &text[range]))
     }
 }
 
-pub fn finding(rules: &Rules, path: &Path, finding: &Finding) -> String {
-    let os = path.as_os_str();
+pub fn finding(rules: &Rules, origin: &Origin, finding: &Finding) -> String {
+    let os = origin.path.as_os_str();
     let path_bytes = os.to_str().is_none().then_some(os.as_encoded_bytes());
     let Finding { rule, start, end, places, text, secret, secret_at, groups, .. } = finding;
     let at = places.map(|[begin, last]| At {
@@ -91,8 +100,21 @@ pub fn finding(rules: &Rules, path: &Path, finding: &Finding) -> String {
         end_column: last.column,
         text: Bytes::new(text),
         secret: Part::new(None, secret_at.clone(), &text[secret.clone()]),
-        groups: groups.iter().map(|group| Part::of_group(group, *start, text)).collect(),
+        groups: groups.iter().map(|group| Part::of_group(group, text)).collect(),
     });
     let path = os.to_string_lossy();
-    terminal::json(&Record { path, path_bytes, pattern: *rule, rule: rules.name(*rule), at })
+    let commit = origin.commit.as_deref().map(|Commit { id, author, email, date }| InCommit {
+        commit: id,
+        author,
+        email,
+        date,
+    });
+    terminal::json(&Record {
+        path,
+        path_bytes,
+        commit,
+        pattern: *rule,
+        rule: rules.name(*rule),
+        at,
+    })
 }

@@ -6,8 +6,10 @@
 //! | `json.rs` | one object a line |
 //! | `sarif.rs` | one document, in SARIF 2.1.0 |
 //! | `baseline.rs` | findings that are known already |
+//! | `first_seen.rs` | in a history, which findings are new |
 
 mod baseline;
+mod first_seen;
 mod json;
 mod sarif;
 mod text;
@@ -22,12 +24,14 @@ use std::path::{Path, PathBuf};
 use vkscan::{Match, RulePipeline, StreamMatch};
 
 use crate::args::{Color, ResultArgs, ResultFormat};
-use crate::around::Text;
+use crate::around::{Decoded, Text};
 use crate::findings::{Finding, Judge, Wanted};
-use crate::inputs::Input;
+use crate::inputs::history::History;
+use crate::inputs::{Input, Origin};
 use crate::rules::Rules;
 use crate::terminal;
 use baseline::{Baseline, Known};
+use first_seen::FirstSeen;
 
 /// What a secret is replaced by.
 const REDACTED: &[u8] = b"REDACTED";
@@ -42,9 +46,11 @@ pub struct Output<'a> {
     known: Option<Baseline>,
     /// What there is to be written down as known.
     found: Option<Baseline>,
-    path: PathBuf,
-    /// What files as a whole are found to be, and whether that was told.
-    whole: HashMap<PathBuf, (Vec<Finding>, bool)>,
+    origin: Origin,
+    /// What files as a whole are found to be.
+    whole: HashMap<PathBuf, Whole>,
+    /// What is new, in a history.
+    first_seen: Option<FirstSeen<'a>>,
     /// Matches that were found and not looked at.
     pending: Vec<StreamMatch>,
     /// Findings that are not printed.
@@ -56,6 +62,14 @@ pub struct Output<'a> {
     broken: Option<io::Error>,
     /// Whether nobody reads what is printed, and all goes on for what is to be kept.
     is_closed: bool,
+}
+
+/// What a file as a whole is found to be.
+struct Whole {
+    /// Where it is, first.
+    origin: Origin,
+    findings: Vec<Finding>,
+    is_told: bool,
 }
 
 enum Form {
@@ -97,6 +111,7 @@ impl<'a> Output<'a> {
         args: &'a ResultArgs,
         rules: &'a Rules,
         pipeline: &'a RulePipeline,
+        history: Option<&'a History>,
     ) -> Result<Output<'a>, ResultsError> {
         // Before it is written to, if it is the same file.
         let known = args.baseline.as_deref().map(Baseline::read).transpose()?;
@@ -128,8 +143,9 @@ impl<'a> Output<'a> {
             to,
             known,
             found: args.write_baseline.is_some().then(Baseline::default),
-            path: PathBuf::new(),
+            origin: Origin::of_path(PathBuf::new()),
             whole: HashMap::new(),
+            first_seen: history.map(FirstSeen::new),
             pending: Vec::new(),
             ready: Vec::new(),
             of_input: 0,
@@ -140,23 +156,17 @@ impl<'a> Output<'a> {
     }
 
     /// Begins with an input.
-    pub fn begin(&mut self, input: &Input) {
-        match input {
-            Input::Stdin => self.begin_at(input.path(), None),
-            Input::File { path, .. } => self.begin_at(path, Some(path)),
-        }
-    }
-
-    fn begin_at(&mut self, shown: &Path, path: Option<&Path>) {
-        shown.clone_into(&mut self.path);
+    pub fn begin(&mut self, origin: &Origin) {
+        self.origin.clone_from(origin);
         self.of_input = 0;
         self.pending.clear();
         self.ready.clear();
-        if let Some((found, is_told)) = path.and_then(|path| self.whole.get_mut(path)) {
-            self.ready.clone_from(found);
-            *is_told = true;
+        if let Some(whole) = self.whole.get_mut(&origin.path)
+            && !std::mem::replace(&mut whole.is_told, true)
+        {
+            self.ready.clone_from(&whole.findings);
         }
-        self.judge.begin(path);
+        self.judge.begin(origin);
     }
 
     /// Takes note of what has come of an input that is read once.
@@ -185,27 +195,36 @@ impl<'a> Output<'a> {
         let looked_at = self.look_at_pending(text);
         self.ready.extend(self.judge.settle(true));
         self.print()?;
-        if matches!(self.form, Form::Counts) && self.of_input > 0 {
-            let line = text::count(&self.path, self.of_input);
-            self.write(line.as_bytes())?;
-        }
+        self.print_count()?;
         looked_at
     }
 
-    /// Prints the findings of an input that is there as a whole.
-    pub fn whole(&mut self, input: &Input, bytes: &[u8], matches: &[Match]) -> io::Result<()> {
-        // As most have none.
-        if matches.is_empty() && !self.whole.contains_key(input.path()) {
-            return Ok(());
+    /// Prints the findings of an input that is there as a whole, which may be decoded from UTF-16.
+    pub fn whole(
+        &mut self,
+        input: &Input,
+        bytes: &[u8],
+        is_utf16: bool,
+        matches: &[Match],
+    ) -> io::Result<()> {
+        for origin in input.origins() {
+            // As most have none.
+            if matches.is_empty() && !self.whole.contains_key(&origin.path) {
+                continue;
+            }
+            self.begin(origin);
+            self.pending.extend(matches.iter().map(StreamMatch::from));
+            match is_utf16 {
+                true => self.end(&Decoded(bytes))?,
+                false => self.end(&bytes)?,
+            }
         }
-        self.begin(input);
-        self.pending.extend(matches.iter().map(StreamMatch::from));
-        self.end(&bytes)
+        Ok(())
     }
 
     /// Prints what there is to tell of an input that is not looked into.
     pub fn skipped(&mut self, input: &Input) -> io::Result<()> {
-        self.whole(input, b"", &[])
+        self.whole(input, b"", false, &[])
     }
 
     /// Takes note of which files are findings as a whole.
@@ -213,12 +232,14 @@ impl<'a> Output<'a> {
         if self.rules.of_paths().next().is_none() {
             return;
         }
-        for input in inputs {
-            if let Input::File { path, .. } = input {
-                let found = self.judge.of_path(path);
-                if !found.is_empty() {
-                    self.whole.insert(path.clone(), (found, false));
-                }
+        for origin in inputs.flat_map(Input::origins) {
+            if self.whole.contains_key(&origin.path) {
+                continue;
+            }
+            let findings = self.judge.of_path(origin);
+            if !findings.is_empty() {
+                let whole = Whole { origin: origin.clone(), findings, is_told: false };
+                self.whole.insert(origin.path.clone(), whole);
             }
         }
     }
@@ -226,13 +247,14 @@ impl<'a> Output<'a> {
     /// Ends all, and says how many findings were printed.
     pub fn finish(&mut self) -> Result<u64, Box<dyn Error>> {
         // Of inputs that were left out.
-        let untold = self.whole.iter().filter(|(_, (_, is_told))| !is_told);
-        let mut rest: Vec<PathBuf> = untold.map(|(path, _)| path.clone()).collect();
-        rest.sort();
-        for path in rest {
-            self.begin_at(&path, Some(&path));
+        let untold = self.whole.values().filter(|whole| !whole.is_told);
+        let mut rest: Vec<Origin> = untold.map(|whole| whole.origin.clone()).collect();
+        rest.sort_by(|one, next| one.path.cmp(&next.path));
+        for origin in rest {
+            self.begin(&origin);
             self.end(&&b""[..])?;
         }
+        self.catch_up(None)?;
         if let Form::Sarif(document) = &mut self.form {
             let text = std::mem::take(document).finish(self.rules);
             self.write(text.as_bytes())?;
@@ -261,8 +283,33 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
+    /// Prints what is new in a history, of all that comes before an input, or of all.
+    pub fn catch_up(&mut self, next: Option<&Input>) -> io::Result<()> {
+        let next = next.and_then(|input| input.origin.turn).map(|turn| turn.order);
+        let Some(mut first_seen) = self.first_seen.take() else { return Ok(()) };
+        for (origin, findings) in first_seen.take(next) {
+            (self.origin, self.ready, self.of_input) = (origin, findings, 0);
+            self.print()?;
+            self.print_count()?;
+        }
+        self.first_seen = Some(first_seen);
+        Ok(())
+    }
+
+    fn print_count(&mut self) -> io::Result<()> {
+        if !matches!(self.form, Form::Counts) || self.of_input == 0 {
+            return Ok(());
+        }
+        let line = text::count(&self.origin, self.of_input);
+        self.write(line.as_bytes())
+    }
+
     fn print(&mut self) -> io::Result<()> {
         if self.ready.is_empty() {
+            return Ok(());
+        }
+        if let Some(first_seen) = &mut self.first_seen {
+            first_seen.hold(&self.origin, std::mem::take(&mut self.ready));
             return Ok(());
         }
         let mut findings = std::mem::take(&mut self.ready);
@@ -274,8 +321,8 @@ impl<'a> Output<'a> {
             let known = asks_for_digests.then(|| {
                 Known::new(
                     self.rules.name(finding.rule),
-                    identity(&finding, &self.path),
-                    &self.path,
+                    identity(&finding, &self.origin.path),
+                    &self.origin.path,
                 )
             });
             if let (Some(found), Some(known)) = (&mut self.found, &known) {
@@ -294,18 +341,18 @@ impl<'a> Output<'a> {
             }
             match &mut self.form {
                 Form::Text { has_color } => {
-                    text::finding(&mut lines, self.rules, &self.path, &finding, *has_color);
+                    text::finding(&mut lines, self.rules, &self.origin, &finding, *has_color);
                 }
-                Form::Only => text::only(&mut lines, &self.path, &finding),
-                Form::Names if is_first => text::name(&mut lines, &self.path),
+                Form::Only => text::only(&mut lines, &self.origin, &finding),
+                Form::Names if is_first => text::name(&mut lines, &self.origin),
                 Form::Counts | Form::Names => {}
                 Form::Json => {
-                    let line = json::finding(self.rules, &self.path, &finding);
+                    let line = json::finding(self.rules, &self.origin, &finding);
                     lines.extend_from_slice(line.as_bytes());
                 }
                 Form::Sarif(document) => {
                     let digest = known.as_ref().map_or("", Known::secret_sha256);
-                    document.push(self.rules, &self.path, &finding, digest);
+                    document.push(self.rules, &self.origin, &finding, digest);
                 }
             }
         }

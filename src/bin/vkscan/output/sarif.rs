@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::findings::Finding;
+use crate::inputs::{Commit, Origin};
 use crate::rules::Rules;
 use crate::terminal;
 
@@ -17,9 +18,9 @@ pub struct Document {
 }
 
 impl Document {
-    pub fn push(&mut self, rules: &Rules, path: &Path, finding: &Finding, digest: &str) {
+    pub fn push(&mut self, rules: &Rules, origin: &Origin, finding: &Finding, digest: &str) {
         let name = rules.name(finding.rule);
-        let uri = json!({ "uri": uri(path) });
+        let uri = json!({ "uri": uri(&origin.path) });
         let mut location = json!({ "artifactLocation": uri });
         if let Some([begin, last]) = finding.places {
             // Columns here are code points, and the last is behind the match (section 3.30.8).
@@ -33,14 +34,20 @@ impl Document {
                 "snippet": { "text": String::from_utf8_lossy(&finding.text) },
             });
         }
-        self.results.push(json!({
+        let mut result = json!({
             "ruleId": name,
             "ruleIndex": finding.rule,
             "level": "error",
             "message": { "text": format!("{name} found here") },
             "locations": [{ "physicalLocation": location }],
             "partialFingerprints": { "ruleAndSecretSha256/v1": digest },
-        }));
+        });
+        if let Some(commit) = &origin.commit {
+            let Commit { id, author, email, date } = &**commit;
+            result["properties"] =
+                json!({ "commit": id, "author": author, "email": email, "date": date });
+        }
+        self.results.push(result);
     }
 
     /// The text of all of it.

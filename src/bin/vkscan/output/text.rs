@@ -1,10 +1,9 @@
-//! Lines for people: `path:line:column: rule: text`.
-
-use std::path::Path;
+//! Lines for people: `path:line:column: rule: text`, and for what comes from a history `date commit:path:...`.
 
 use anstyle::{AnsiColor, Style};
 
 use crate::findings::Finding;
+use crate::inputs::Origin;
 use crate::rules::Rules;
 use crate::terminal::{self, TEXT_CHARS};
 
@@ -17,8 +16,17 @@ fn styled(text: &str, style: Style, has_color: bool) -> String {
     if has_color && !text.is_empty() { format!("{style}{text}{style:#}") } else { text.to_owned() }
 }
 
-pub fn finding(to: &mut Vec<u8>, rules: &Rules, path: &Path, finding: &Finding, has_color: bool) {
-    let name = styled(&terminal::path(path), PATH, has_color);
+pub fn finding(
+    to: &mut Vec<u8>,
+    rules: &Rules,
+    origin: &Origin,
+    finding: &Finding,
+    has_color: bool,
+) {
+    let name = styled(&origin.to_string(), PATH, has_color);
+    // Of what comes from a history it is good to know how old it is.
+    let day = origin.commit.as_ref().map(|commit| format!("{} ", commit.day())).unwrap_or_default();
+    let name = day + &name;
     let rule = styled(&rules.shown_name(finding.rule), RULE, has_color);
     let Some([begin, end]) = finding.places else {
         to.extend_from_slice(format!("{name}: {rule}\n").as_bytes());
@@ -54,20 +62,20 @@ pub fn finding(to: &mut Vec<u8>, rules: &Rules, path: &Path, finding: &Finding, 
 }
 
 /// The secret, or the file as a whole.
-pub fn only(to: &mut Vec<u8>, path: &Path, finding: &Finding) {
+pub fn only(to: &mut Vec<u8>, origin: &Origin, finding: &Finding) {
     let secret = match finding.places {
         Some(_) => terminal::shown(&finding.text[finding.secret.clone()]),
-        None => terminal::path(path),
+        None => origin.to_string(),
     };
     to.extend_from_slice(secret.as_bytes());
     to.push(b'\n');
 }
 
-pub fn name(to: &mut Vec<u8>, path: &Path) {
-    to.extend_from_slice(terminal::path(path).as_bytes());
+pub fn name(to: &mut Vec<u8>, origin: &Origin) {
+    to.extend_from_slice(origin.to_string().as_bytes());
     to.push(b'\n');
 }
 
-pub fn count(path: &Path, count: u64) -> String {
-    format!("{}:{count}\n", terminal::path(path))
+pub fn count(origin: &Origin, count: u64) -> String {
+    format!("{origin}:{count}\n")
 }

@@ -2,6 +2,7 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -108,6 +109,13 @@ pub struct Lines {
 impl Lines {
     pub fn new(text: Vec<u8>) -> Lines {
         Lines { text, is_marked: OnceCell::new(), verdicts: RefCell::default() }
+    }
+
+    /// What tells them from others.
+    pub fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&self.text);
+        hasher.finish()
     }
 
     fn is_marked(&self) -> bool {

@@ -224,9 +224,8 @@ impl Rules {
         (0..).zip(&self.rules)
     }
 
-    /// Whether none of them looks for anything in a file.
-    pub fn leave_out(&self, path: &str) -> bool {
-        let source = Source { path: Some(path), commit: None };
+    /// Whether none of them looks for anything in what comes from there.
+    pub fn leave_out(&self, source: Source) -> bool {
         self.rules.iter().all(|rule| rule.filter.leaves_out(source))
     }
 

@@ -1,13 +1,13 @@
-//! `vkscan scan`: small files through a ring session, and the others through a resident one; or through pools of these, where
+//! `vkscan scan`: what is small through a ring session, and the rest through a resident one; or through pools of these, where
 //! there are several devices.
 
 mod pooled;
 mod small_files;
+mod windows;
 
 use std::cell::RefCell;
 use std::error::Error;
-use std::fs::File;
-use std::io::{self, IsTerminal, Read, Seek};
+use std::io;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,16 +15,17 @@ use std::time::{Duration, Instant};
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 use vkscan::{
-    Backend, BackendError, DeviceSelector, MAX_HAYSTACK_BYTES, Match, ResidentRulePipeline,
-    RingError, RingItemError, RulePipeline, ScanError, ScanScratch, ScanStats, SessionOptions,
-    StagedHaystack, StreamError, Ticket, Trace, Tuning,
+    Backend, BackendError, DeviceSelector, Match, ResidentRulePipeline, RingError, RingItemError,
+    RulePipeline, ScanScratch, ScanStats, Trace, Tuning,
 };
 
 use crate::Status;
 use crate::args::{Kind, ScanArgs};
-use crate::around::{Recent, Text};
 use crate::errors;
-use crate::inputs::{self, Input, Live, OwnFiles};
+use crate::inputs::feed::{self, Fed, Feed};
+use crate::inputs::history::History;
+use crate::inputs::walk::{self, OwnFiles};
+use crate::inputs::{Input, Loaded, packed};
 use crate::kept;
 use crate::output::Output;
 use crate::profiles::{self, Chosen};
@@ -32,16 +33,18 @@ use crate::rules::{Rules, RulesError};
 use crate::summary::Summary;
 use crate::terminal::{self, report};
 use crate::trace::TraceFile;
-use small_files::{FileRead, Round, SmallFiles};
+use small_files::{Round, SmallFiles};
 
 pub fn run(args: &ScanArgs) -> Result<Status, Box<dyn Error>> {
     let trace = args.trace.as_ref().map(|_| Trace::new());
-    let reads_stdin = args.paths.is_empty() || args.paths.iter().any(|path| path == Path::new("-"));
+    let reads_stdin = args.git.is_none()
+        && (args.paths.is_empty() || args.paths.iter().any(|path| path == Path::new("-")));
     if reads_stdin && args.rules.rules.iter().any(|path| path == Path::new("-")) {
         return Err(
             "standard input is either rules or what is scanned: name files for one of them".into(),
         );
     }
+    let history = history(args)?;
     let rules = Rules::read(&args.rules)?;
     if args.match_kind == Kind::All && rules.has_secrets() {
         let reason = "--match-kind all has no groups, and some of the rules say that a secret is one: leave it out";
@@ -49,7 +52,8 @@ pub fn run(args: &ScanArgs) -> Result<Status, Box<dyn Error>> {
     }
     let ready = get_ready(args, trace.as_ref(), &rules)?;
     let trace_file = args.trace.as_deref().map(TraceFile::create).transpose()?;
-    let status = scan(args, trace.as_ref(), &rules, ready).map_err(|error| {
+    let scanned = scan(args, trace.as_ref(), &rules, ready, history.as_ref());
+    let status = scanned.map_err(|error| {
         match error.is::<io::Error>() {
             // The caller tells what it means.
             true => error,
@@ -70,6 +74,18 @@ pub fn run(args: &ScanArgs) -> Result<Status, Box<dyn Error>> {
             Err(error)
         }
     }
+}
+
+/// The history that is asked for.
+fn history(args: &ScanArgs) -> Result<Option<History>, Box<dyn Error>> {
+    let Some(range) = &args.git else { return Ok(None) };
+    let path = match &args.paths[..] {
+        [] => Path::new("."),
+        [path] => path,
+        _ => return Err("--git is about one repository at a time".into()),
+    };
+    let unpack_bytes = args.search_zip.then_some(args.max_decoded_bytes);
+    Ok(Some(History::open(path, range.as_deref(), unpack_bytes)?))
 }
 
 fn note(trace: Option<&Trace>, name: &'static str, began: Instant) {
@@ -107,7 +123,10 @@ fn get_ready(args: &ScanArgs, trace: Option<&Trace>, rules: &Rules) -> Result<Re
     let early = if is_sound { None } else { Some(compile()?) };
     let (compiled, opened, found) = std::thread::scope(|scope| {
         let opening = scope.spawn(open);
-        let finding = scope.spawn(|| inputs::find(args));
+        let finding = scope.spawn(|| match args.git {
+            Some(_) => (Vec::new(), 0),
+            None => walk::find(args),
+        });
         let compiled = early.map_or_else(compile, Ok);
         let opened = opening.join().unwrap_or_else(|panic| resume_unwind(panic));
         let found = finding.join().unwrap_or_else(|panic| resume_unwind(panic));
@@ -123,11 +142,12 @@ fn scan(
     trace: Option<&Trace>,
     rules: &Rules,
     ready: Ready,
+    history: Option<&History>,
 ) -> Result<Status, Box<dyn Error>> {
     let Ready { pipeline, compiled, backends, opened, inputs, failed } = ready;
     let pipeline = &pipeline;
     let backends = backends?;
-    let mut output = Output::new(&args.results, rules, pipeline)?;
+    let mut output = Output::new(&args.results, rules, pipeline, history)?;
     let found = inputs.len();
     let own_files = OwnFiles::of(args, rules);
     let inputs: Vec<Input> = inputs.into_iter().filter(|input| !own_files.have(input)).collect();
@@ -135,7 +155,7 @@ fn scan(
     let inputs: Vec<Input> =
         inputs.into_par_iter().filter(|input| !input.is_left_out(rules)).collect();
     let left_out = (found - inputs.len()) as u64;
-    if found == 0 {
+    if found == 0 && history.is_none() {
         tracing::warn!("there is no file to scan; --hidden and --no-ignore may show more");
     }
     if backends.len() > 1 && args.capture.is_some() {
@@ -154,7 +174,9 @@ fn scan(
         window_bytes: 0,
         scratch: ScanScratch::default(),
         output: RefCell::new(output),
-        bar: progress_bar(&inputs),
+        history,
+        more_come: history.is_some() || inputs.iter().any(Input::is_packed),
+        bar: ProgressBar::hidden(),
         summary: Summary {
             compiled,
             opened,
@@ -164,6 +186,7 @@ fn scan(
             ..Summary::default()
         },
     };
+    scan.bar = progress_bar(&inputs, scan.more_come);
     match &backends[..] {
         [_] => scan.all(inputs)?,
         _ => pooled::scan(&mut scan, inputs)?,
@@ -200,34 +223,28 @@ fn kept_kernels(args: &ScanArgs, device: Option<&DeviceSelector>) -> Option<Path
 
 /// As much as is allowed, but no more than the largest input takes: a session's capacity costs device
 /// memory.
-fn window_bytes<'i>(args: &ScanArgs, inputs: impl Iterator<Item = &'i Input>) -> usize {
+fn window_bytes<'i>(
+    args: &ScanArgs,
+    inputs: impl Iterator<Item = &'i Input>,
+    more_come: bool,
+) -> usize {
     /// Small files cost little, and may have grown or give no size at all.
     const LEAST: usize = 64 << 10;
 
     let largest = inputs.map(|input| input.bytes().unwrap_or(u64::MAX)).max().unwrap_or(0);
+    let largest = if more_come { u64::MAX } else { largest };
     let most = args.window_bytes as usize;
     // A byte more tells that there is none.
     usize::try_from(largest).unwrap_or(most).saturating_add(1).max(LEAST).min(most)
 }
 
-fn prepare(
-    args: &ScanArgs,
-    pipeline: &RulePipeline,
-    backend: &Backend,
-    tuning: Option<Tuning>,
-    window_bytes: usize,
-) -> Result<ResidentRulePipeline, ScanError> {
-    let options = SessionOptions::new(window_bytes, args.max_matches).tuning(tuning);
-    pipeline.prepare_resident_with(backend, &options)
-}
-
-fn progress_bar(inputs: &[Input]) -> ProgressBar {
+fn progress_bar(inputs: &[Input], more_come: bool) -> ProgressBar {
     match inputs.iter().map(Input::bytes).sum::<Option<u64>>() {
-        Some(bytes) => terminal::progress(
+        Some(bytes) if !more_come => terminal::progress(
             ProgressBar::new(bytes),
             "{wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}",
         ),
-        None => terminal::progress(
+        _ => terminal::progress(
             ProgressBar::new_spinner(),
             "{spinner} {decimal_bytes} {decimal_bytes_per_sec}",
         ),
@@ -248,34 +265,45 @@ struct Scan<'a> {
     window_bytes: usize,
     scratch: ScanScratch,
     output: RefCell<Output<'a>>,
+    history: Option<&'a History>,
+    /// Whether there is more to scan than the inputs that were found.
+    more_come: bool,
     bar: ProgressBar,
     summary: Summary,
 }
 
-/// A file whose scan is in flight, or why it is not.
-enum Loaded<'s> {
-    Submitted(Box<Ticket<'s>>),
-    Binary,
-    /// There was more to read than when it was found.
-    Grown,
+/// How an input is scanned.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Way {
+    /// With many others.
+    Small,
+    /// By itself.
+    Large,
+    /// As what is in it.
+    Packed,
 }
 
 impl Scan<'_> {
     /// Scans all inputs on one device.
     fn all(&mut self, mut inputs: Vec<Input>) -> Result<(), Box<dyn Error>> {
         let begin = Instant::now();
-        let Scan { args, pipeline, backend, tuning, .. } = *self;
-        let mut small_files = SmallFiles::prepare(args, pipeline, backend, tuning, &inputs)?;
-        let is_small = |input: &Input| small_files.as_ref().is_some_and(|files| files.takes(input));
+        let Scan { args, pipeline, backend, tuning, more_come, .. } = *self;
+        let mut small_files =
+            SmallFiles::prepare(args, pipeline, backend, tuning, &inputs, more_come)?;
+        let way = |input: &Input| match &small_files {
+            _ if input.is_packed() => Way::Packed,
+            Some(files) if files.takes(input) => Way::Small,
+            _ => Way::Large,
+        };
         if args.sort.is_none() {
-            inputs.sort_by_key(|input| !is_small(input));
+            inputs.sort_by_key(way);
         }
         // In turns, if they have to be scanned in order.
-        let groups = inputs.chunk_by(|one, next| is_small(one) == is_small(next));
-        let groups: Vec<(bool, &[Input])> =
-            groups.map(|group| (is_small(&group[0]), group)).collect();
-        let large = groups.iter().filter(|(is_small, _)| !is_small).flat_map(|(_, group)| *group);
-        self.window_bytes = window_bytes(args, large.clone());
+        let groups = inputs.chunk_by(|one, next| way(one) == way(next));
+        let groups: Vec<(Way, &[Input])> = groups.map(|group| (way(&group[0]), group)).collect();
+        let is_large = |(way, _): &&(Way, &[Input])| *way == Way::Large;
+        let large = groups.iter().filter(is_large).flat_map(|(_, group)| *group);
+        self.window_bytes = window_bytes(args, large.clone(), more_come);
         if large.count() > 0 {
             self.prepare_windows()?;
         }
@@ -284,17 +312,82 @@ impl Scan<'_> {
         let directory = args.capture.as_deref();
         let capture = directory.map(|directory| backend.capture(directory)).transpose()?;
         let begin = Instant::now();
-        for (is_small, group) in groups {
-            match &mut small_files {
-                Some(files) if is_small => self.small(files, group)?,
+        for (way, group) in groups {
+            match (way, &mut small_files) {
+                (Way::Packed, _) => {
+                    self.packed(group, |scan, fed| scan.small_and_large(&mut small_files, fed))?
+                }
+                (Way::Small, Some(files)) => self.small(files, group)?,
                 _ => self.large(group)?,
             }
         }
+        self.of_history(|scan, fed| scan.small_and_large(&mut small_files, fed))?;
         self.summary.scanned = begin.elapsed();
         if let Some(capture) = capture {
             terminal::say(&format!("captured to {}\n", terminal::path(&capture.end()?)));
         }
         Ok(small_files.map_or(Ok(()), SmallFiles::free)?)
+    }
+
+    /// Scans what is in packed files.
+    fn packed(
+        &mut self,
+        inputs: &[Input],
+        scan: impl FnMut(&mut Self, Vec<Input>) -> Result<(), Box<dyn Error>>,
+    ) -> Result<(), Box<dyn Error>> {
+        let (most, in_order) = (self.args.max_decoded_bytes, self.args.sort.is_some());
+        self.fed(|feed| packed::unpack(inputs, most, in_order, feed), scan)
+    }
+
+    /// Scans the history that is asked for, if any is.
+    fn of_history(
+        &mut self,
+        scan: impl FnMut(&mut Self, Vec<Input>) -> Result<(), Box<dyn Error>>,
+    ) -> Result<(), Box<dyn Error>> {
+        let Some(history) = self.history else { return Ok(()) };
+        self.fed(|feed| history.read(feed), scan)
+    }
+
+    /// Scans what another thread reads out of something else.
+    fn fed(
+        &mut self,
+        read: impl FnOnce(Feed) + Send,
+        mut scan: impl FnMut(&mut Self, Vec<Input>) -> Result<(), Box<dyn Error>>,
+    ) -> Result<(), Box<dyn Error>> {
+        let (feed, fed) = feed::feed(!self.args.binary);
+        std::thread::scope(|scope| {
+            scope.spawn(move || read(feed));
+            // What is left of it goes when this ends, so that nobody waits for it to be taken.
+            fed.into_iter().try_for_each(|fed| match fed {
+                Fed::Inputs(mut inputs) => {
+                    let (found, output) = (inputs.len(), self.output.get_mut());
+                    output.catch_up(inputs.first())?;
+                    output.look_at_paths(inputs.iter());
+                    inputs.retain(|input| !input.is_left_out(self.rules));
+                    self.summary.left_out += (found - inputs.len()) as u64;
+                    scan(self, inputs)
+                }
+                Fed::Failed(error) => {
+                    self.summary.failed += 1;
+                    report(&error);
+                    Ok(())
+                }
+            })
+        })
+    }
+
+    /// Scans inputs on one device.
+    fn small_and_large(
+        &mut self,
+        small_files: &mut Option<SmallFiles>,
+        inputs: Vec<Input>,
+    ) -> Result<(), Box<dyn Error>> {
+        let is_small = |input: &Input| small_files.as_ref().is_some_and(|files| files.takes(input));
+        let (small, large): (Vec<Input>, Vec<Input>) = inputs.into_iter().partition(is_small);
+        if let Some(files) = small_files {
+            self.small(files, &small)?;
+        }
+        if large.is_empty() { Ok(()) } else { self.large(&large) }
     }
 
     /// Takes note of what it took until scans could begin.
@@ -308,32 +401,6 @@ impl Scan<'_> {
         }
         note(self.trace, "prepare session", begin);
         Ok(())
-    }
-
-    fn prepare_windows(&mut self) -> Result<(), ScanError> {
-        // Of several devices, one that is there.
-        if self.backend.is_lost()
-            && let Some(other) = self.backends.iter().find(|other| !other.is_lost())
-        {
-            (self.backend, self.session) = (other, None);
-        }
-        if self.session.is_none() {
-            let session =
-                prepare(self.args, self.pipeline, self.backend, self.tuning, self.window_bytes)?;
-            self.session = Some(session);
-        }
-        Ok(())
-    }
-
-    /// The session that windows are scanned through.
-    fn session(&self) -> &ResidentRulePipeline {
-        self.session.as_ref().expect("prepared before there is anything for it")
-    }
-
-    /// Whether a file was found to fit a window as a whole.
-    fn fits(&self, input: &Input) -> bool {
-        let most = self.session().haystack_capacity() as u64;
-        input.bytes().is_some_and(|bytes| bytes < most)
     }
 
     /// Scans files that are small.
@@ -368,22 +435,19 @@ impl Scan<'_> {
     fn small_file(
         &mut self,
         input: &Input,
-        read: io::Result<FileRead>,
+        read: io::Result<Loaded>,
         bytes: &[u8],
         matches: Result<&[Match], &RingItemError>,
     ) -> Result<(), Box<dyn Error>> {
         match (read, matches) {
             (Err(error), _) => self.failed(input, error.into())?,
-            (Ok(FileRead::Grown), _) => return self.input(input),
-            (Ok(FileRead::Binary), _) => {
-                self.summary.skipped_binary += 1;
-                self.output.get_mut().skipped(input)?;
-            }
-            (Ok(FileRead::Whole(_)), Ok(matches)) => {
+            (Ok(Loaded::Grown), _) => return self.input(input),
+            (Ok(Loaded::Binary), _) => self.binary(input)?,
+            (Ok(Loaded::Whole { is_utf16, .. }), Ok(matches)) => {
                 self.summary.inputs += 1;
-                self.print(input, bytes, matches)?;
+                self.output.get_mut().whole(input, bytes, is_utf16, matches)?;
             }
-            (Ok(FileRead::Whole(_)), Err(error)) => {
+            (Ok(Loaded::Whole { .. }), Err(error)) => {
                 self.summary.failed += 1;
                 report_input(input, &errors::item(error, bytes.len()));
             }
@@ -392,189 +456,10 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// Prints the matches of an input that is there as a whole.
-    fn print(&mut self, input: &Input, bytes: &[u8], matches: &[Match]) -> io::Result<()> {
-        self.output.get_mut().whole(input, bytes, matches)
-    }
-
-    /// Scans inputs that are not small, as many at a time as fit windows.
-    fn large(&mut self, inputs: &[Input]) -> Result<(), Box<dyn Error>> {
-        self.prepare_windows()?;
-        let mut rest = inputs;
-        while !rest.is_empty() {
-            let fits = |input: &&Input| self.fits(input);
-            let most = self.session().scans_in_flight();
-            let count = rest.iter().take(most).take_while(fits).count();
-            if count == 0 {
-                self.input(&rest[0])?;
-            } else {
-                self.files(&rest[..count])?;
-            }
-            rest = &rest[count.max(1)..];
-        }
-        Ok(())
-    }
-
-    /// Scans files that fit: each is read straight into staging memory while those before it are looked through.
-    fn files(&mut self, inputs: &[Input]) -> Result<(), Box<dyn Error>> {
-        let Scan { args, backend, session, scratch, output, summary, .. } = self;
-        let session = session.as_ref().expect("prepared by `large`");
-        let mut staged: Vec<Option<StagedHaystack>> = inputs.iter().map(|_| None).collect();
-        let mut loaded = Vec::with_capacity(inputs.len());
-        for (input, staged) in inputs.iter().zip(&mut staged) {
-            loaded.push(load(session, backend, args.max_scan_bytes, input, staged));
-        }
-        let mut outcomes = Vec::with_capacity(inputs.len());
-        let mut matches = Vec::new();
-        for (input, loaded) in inputs.iter().zip(loaded) {
-            let mut printed = Ok(());
-            let outcome = loaded.and_then(|(bytes, loaded)| {
-                let ticket = match loaded {
-                    Loaded::Submitted(ticket) => ticket,
-                    Loaded::Binary => {
-                        summary.skipped_binary += 1;
-                        printed = output.get_mut().skipped(input);
-                        return Ok(true);
-                    }
-                    Loaded::Grown => return Ok(false),
-                };
-                summary.stats += ticket.wait_into(&mut matches, scratch)?;
-                summary.inputs += 1;
-                printed = output.get_mut().whole(input, bytes, &matches);
-                Ok(true)
-            });
-            printed?;
-            if !matches!(outcome, Ok(false)) {
-                self.bar.inc(input.bytes().unwrap_or(0));
-            }
-            outcomes.push(outcome);
-        }
-        drop(staged);
-        for (input, outcome) in inputs.iter().zip(outcomes) {
-            match outcome {
-                Ok(true) => {}
-                Ok(false) => self.input(input)?,
-                Err(error) => self.failed(input, error.into())?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Reports what is wrong with an input; fails if no other could fare better.
-    fn failed(&mut self, input: &Input, error: InputError) -> Result<(), Box<dyn Error>> {
-        if let ScanError::Backend(BackendError::DeviceLost { .. }) = error.0.error {
-            return Err(error.0.error.into());
-        }
-        self.summary.failed += 1;
-        report_input(input, &errors::stream(&error.0, self.rules));
-        Ok(())
-    }
-
-    /// Scans one input. Reports what is wrong with it alone; fails if no other could fare better.
-    fn input(&mut self, input: &Input) -> Result<(), Box<dyn Error>> {
-        self.prepare_windows()?;
-        let scanned = self.try_input(input);
-        // Where printing is what failed, it fails here again.
-        self.output.get_mut().check()?;
-        scanned.or_else(|error| self.failed(input, error))
-    }
-
-    fn try_input(&mut self, input: &Input) -> Result<(), InputError> {
-        let Some(file) = inputs::open_text(input)? else {
-            self.bar.inc(input.bytes().unwrap_or(0));
-            self.summary.skipped_binary += 1;
-            self.output.get_mut().skipped(input)?;
-            return Ok(());
-        };
-        self.output.get_mut().begin(input);
-        if input.bytes().is_some() {
-            self.file(input, &file)?;
-        } else {
-            if file.is_terminal() {
-                tracing::warn!("reading {}, which is a terminal", terminal::path(input.path()));
-            }
-            let mut recent = Recent::new(self.session().haystack_capacity());
-            let scanned = self.reader(Live::new(file), &mut recent, 0);
-            // What was found is no less true if the rest could not be scanned.
-            recent.end();
-            let ended = self.output.get_mut().end(&recent);
-            scanned?;
-            ended?;
-        }
-        self.summary.inputs += 1;
-        Ok(())
-    }
-
-    /// Scans a file and, where a rule cannot be decided within a window, once more in larger ones.
-    fn file(&mut self, input: &Input, file: &File) -> Result<(), InputError> {
-        let scanned = match self.reader(file, &mut &*file, 0) {
-            Err(error) => self.in_larger_windows(input, file, error),
-            Ok(()) => Ok(()),
-        };
-        let ended = self.output.get_mut().end(file);
-        scanned?;
-        Ok(ended?)
-    }
-
-    /// Scans a file once more in larger windows, where a rule could not be decided within one.
-    fn in_larger_windows(
-        &mut self,
-        input: &Input,
-        mut file: &File,
-        error: InputError,
-    ) -> Result<(), InputError> {
-        let InputError(StreamError { error: ScanError::Undecided { start, .. }, .. }) = error
-        else {
-            return Err(error);
-        };
-        // Not the size when it was found: it may have grown.
-        let bytes = file.metadata()?.len();
-        let larger = usize::try_from(bytes).unwrap_or(usize::MAX).min(MAX_HAYSTACK_BYTES);
-        if larger <= self.window_bytes {
-            return Err(error);
-        }
-        self.prepare_windows()?;
-        let path = terminal::path(input.path());
-        match prepare(self.args, self.pipeline, self.backend, self.tuning, larger) {
-            Ok(session) => {
-                tracing::info!("{path}: once more in windows of {larger} bytes");
-                if let Some(before) = self.session.replace(session) {
-                    before.free(self.backend)?;
-                }
-                file.rewind()?;
-                // All matches before the one that could not be told are printed.
-                self.reader(file, &mut &*file, start)
-            }
-            Err(refused) => {
-                let refused = errors::scan(&refused, self.rules);
-                tracing::warn!("{path}: no windows of {larger} bytes: {refused}");
-                Err(error)
-            }
-        }
-    }
-
-    /// Scans all that a reader gives and prints what is found at or after an offset.
-    fn reader(
-        &mut self,
-        reader: impl Read,
-        text: &mut impl Followed,
-        from: u64,
-    ) -> Result<(), InputError> {
-        let output = &self.output;
-        let mut reader = Watched { reader, text, output, bar: &self.bar };
-        let session = self.session.as_ref().expect("prepared by `input`");
-        self.summary.stats += session.scan_reader(
-            self.backend,
-            &mut reader,
-            self.args.max_scan_bytes,
-            &mut self.scratch,
-            |found, _| {
-                if found.start >= from {
-                    output.borrow_mut().push(found);
-                }
-            },
-        )?;
-        Ok(())
+    /// Passes over an input that is binary.
+    fn binary(&mut self, input: &Input) -> io::Result<()> {
+        self.summary.skipped_binary += 1;
+        self.output.get_mut().skipped(input)
     }
 
     /// Gives the device back and says how it went.
@@ -594,84 +479,6 @@ impl Scan<'_> {
     }
 }
 
-/// What keeps an input from being scanned, and from where on.
-struct InputError(StreamError);
-
-impl From<StreamError> for InputError {
-    fn from(error: StreamError) -> InputError {
-        InputError(error)
-    }
-}
-
-impl From<ScanError> for InputError {
-    fn from(error: ScanError) -> InputError {
-        InputError(StreamError { error, scanned: 0 })
-    }
-}
-
-impl From<io::Error> for InputError {
-    fn from(error: io::Error) -> InputError {
-        ScanError::Read(error).into()
-    }
-}
-
 fn report_input(input: &Input, error: &str) {
-    report(&format_args!("{}: {error}", terminal::path(input.path())));
-}
-
-/// Reads a file into staging memory and submits its scan. Gives the bytes, too.
-fn load<'s>(
-    session: &'s ResidentRulePipeline,
-    backend: &Backend,
-    max_scan_bytes: u32,
-    input: &Input,
-    staged: &'s mut Option<StagedHaystack>,
-) -> Result<(&'s [u8], Loaded<'s>), ScanError> {
-    let Some(bytes) = input.bytes() else { return Ok((&[], Loaded::Grown)) };
-    let Some(mut file) = inputs::open_text(input)? else {
-        return Ok((&[], Loaded::Binary));
-    };
-    // A byte more, to see that there is none.
-    let staged = staged.insert(session.staging(backend, bytes as usize + 1)?);
-    let len = inputs::read(&mut file, staged)?;
-    if len == staged.len() {
-        return Ok((&[], Loaded::Grown));
-    }
-    staged.truncate(len);
-    let ticket = session.submit_bounded(backend, &*staged, max_scan_bytes)?;
-    Ok((staged, Loaded::Submitted(Box::new(ticket))))
-}
-
-/// What is read, to be looked at again.
-trait Followed: Text {
-    /// Takes note of what was read.
-    fn follow(&mut self, _output: &RefCell<Output>, _bytes: &[u8]) {}
-}
-
-impl Followed for &File {}
-
-impl Followed for Recent {
-    fn follow(&mut self, output: &RefCell<Output>, bytes: &[u8]) {
-        self.push(bytes);
-        output.borrow_mut().look_through(bytes);
-    }
-}
-
-/// A reader whose progress shows, and that has the matches of one window printed before the next is read:
-/// there may be no end to it.
-struct Watched<'a, 'rules, R, T> {
-    reader: R,
-    text: &'a mut T,
-    output: &'a RefCell<Output<'rules>>,
-    bar: &'a ProgressBar,
-}
-
-impl<R: Read, T: Followed> Read for Watched<'_, '_, R, T> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.output.borrow_mut().flush(self.text)?;
-        let bytes = self.reader.read(buffer)?;
-        self.text.follow(self.output, &buffer[..bytes]);
-        self.bar.inc(bytes as u64);
-        Ok(bytes)
-    }
+    report(&format_args!("{}: {error}", input.origin));
 }

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::error::Error;
-use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,10 +14,11 @@ use vkscan::{
     RingItem, RingItemError, RingPool, ScanError, SessionOptions, WindowSource,
 };
 
-use super::small_files::{self, EACH, FileRead, ROUND_BYTES, ROUND_FILES, ROUNDS_IN_FLIGHT};
-use super::{InputError, Scan, window_bytes};
+use super::small_files::{EACH, ROUND_BYTES, ROUND_FILES, ROUNDS_IN_FLIGHT};
+use super::windows::InputError;
+use super::{Scan, window_bytes};
 use crate::around::Text;
-use crate::inputs::{self, Input};
+use crate::inputs::{Content, Input, Loaded, Opened};
 
 /// How an input is scanned.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,10 +31,12 @@ enum Way {
     Windows,
     /// As it comes, on one device.
     Stream,
+    /// As what is in it.
+    Packed,
 }
 
 /// Scans all inputs on several devices.
-pub(super) fn scan(scan: &mut Scan, mut inputs: Vec<Input>) -> Result<(), Box<dyn Error>> {
+pub(super) fn scan(scan: &mut Scan, inputs: Vec<Input>) -> Result<(), Box<dyn Error>> {
     let begin = Instant::now();
     let args = scan.args;
     let small_bytes = ROUND_BYTES.min(args.window_bytes as usize) / 2 - EACH;
@@ -42,28 +44,47 @@ pub(super) fn scan(scan: &mut Scan, mut inputs: Vec<Input>) -> Result<(), Box<dy
     let has_rings = args.max_scan_bytes == u32::MAX;
     let is_small = |bytes: u64| has_rings && bytes <= small_bytes as u64;
     let others = inputs.iter().filter(|input| !input.bytes().is_some_and(is_small));
-    scan.window_bytes = window_bytes(args, others);
+    scan.window_bytes = window_bytes(args, others, scan.more_come);
     let most = scan.window_bytes as u64;
     let way = |input: &Input| match input.bytes() {
+        _ if input.is_packed() => Way::Packed,
         Some(bytes) if is_small(bytes) => Way::Small,
         Some(bytes) if bytes < most => Way::Whole,
         Some(_) => Way::Windows,
         None => Way::Stream,
     };
-    if args.sort.is_none() {
-        inputs.sort_by_key(way);
-    }
-    let mut pools = Pools::prepare(scan, inputs.iter().any(|input| way(input) == Way::Small))?;
+    let by_way = |mut inputs: Vec<Input>| {
+        if args.sort.is_none() {
+            inputs.sort_by_key(way);
+        }
+        inputs
+    };
+    let inputs = by_way(inputs);
+    let has_small = has_rings && scan.more_come;
+    let has_small = has_small || inputs.iter().any(|input| way(input) == Way::Small);
+    let mut pools = Pools::prepare(scan, has_small)?;
     scan.prepared(begin)?;
     let begin = Instant::now();
+    let mut all = |scan: &mut Scan, inputs: &[Input]| -> Result<(), Box<dyn Error>> {
+        for group in inputs.chunk_by(|one, next| way(one) == way(next)) {
+            match way(&group[0]) {
+                Way::Small => pools.small(scan, group)?,
+                Way::Whole => pools.whole(scan, group)?,
+                Way::Windows => group.iter().try_for_each(|input| pools.windows(scan, input))?,
+                Way::Stream | Way::Packed => {
+                    group.iter().try_for_each(|input| scan.input(input))?;
+                }
+            }
+        }
+        Ok(())
+    };
     for group in inputs.chunk_by(|one, next| way(one) == way(next)) {
         match way(&group[0]) {
-            Way::Small => pools.small(scan, group)?,
-            Way::Whole => pools.whole(scan, group)?,
-            Way::Windows => group.iter().try_for_each(|input| pools.windows(scan, input))?,
-            Way::Stream => group.iter().try_for_each(|input| scan.input(input))?,
+            Way::Packed => scan.packed(group, |scan, inputs| all(scan, &by_way(inputs)))?,
+            _ => all(scan, group)?,
         }
     }
+    scan.of_history(|scan, inputs| all(scan, &by_way(inputs)))?;
     scan.summary.scanned = begin.elapsed();
     let Pools { sessions, rings, report } = pools;
     scan.summary.shares = report.devices;
@@ -89,30 +110,30 @@ struct Pools {
 }
 
 /// A file that has been read, and how.
-struct Loaded<'i> {
+struct Read<'i> {
     input: &'i Input,
-    read: io::Result<FileRead>,
+    read: io::Result<Loaded>,
     memory: Vec<u8>,
 }
 
-impl Loaded<'_> {
-    fn new(input: &Input) -> Loaded<'_> {
+impl Read<'_> {
+    fn new(input: &Input) -> Read<'_> {
         // A byte more tells that there is none.
         let mut memory = vec![0; input.bytes().unwrap_or(0) as usize + 1];
-        Loaded { input, read: small_files::load(input, &mut memory), memory }
+        Read { input, read: input.load(&mut memory), memory }
     }
 }
 
 /// Reads files by several threads.
-fn load_all(inputs: &[Input]) -> Vec<Loaded<'_>> {
-    inputs.par_iter().map(Loaded::new).collect()
+fn load_all(inputs: &[Input]) -> Vec<Read<'_>> {
+    inputs.par_iter().map(Read::new).collect()
 }
 
-impl AsRef<[u8]> for Loaded<'_> {
+impl AsRef<[u8]> for Read<'_> {
     /// What is to be scanned.
     fn as_ref(&self) -> &[u8] {
         match self.read {
-            Ok(FileRead::Whole(len)) => &self.memory[..len],
+            Ok(Loaded::Whole { len, .. }) => &self.memory[..len],
             _ => &[],
         }
     }
@@ -215,8 +236,8 @@ impl Pools {
                     continue;
                 }
             }
-            for (Loaded { input, read, memory }, found) in files.into_iter().zip(found) {
-                let len = if let Ok(FileRead::Whole(len)) = read { len } else { 0 };
+            for (Read { input, read, memory }, found) in files.into_iter().zip(found) {
+                let len = if let Ok(Loaded::Whole { len, .. }) = read { len } else { 0 };
                 let found = found.expect("each item is told");
                 let matches = found.as_deref();
                 scan.small_file(input, read, &memory[..len], matches)?;
@@ -233,7 +254,7 @@ impl Pools {
             None => PoolOrder::AsFinished,
         };
         let is_over = AtomicBool::new(false);
-        let files = inputs.iter().take_while(|_| !is_over.load(Ordering::Relaxed)).map(Loaded::new);
+        let files = inputs.iter().take_while(|_| !is_over.load(Ordering::Relaxed)).map(Read::new);
         let mut printed = Ok(());
         let report =
             self.sessions.scan(files, scan.args.max_scan_bytes, order, |_, file, matches| {
@@ -255,28 +276,31 @@ impl Pools {
     }
 
     fn try_windows(&mut self, scan: &mut Scan, input: &Input) -> Result<(), InputError> {
-        let Some(file) = inputs::open_text(input)? else {
+        let Some(opened) = input.open_text()? else {
             scan.bar.inc(input.bytes().unwrap_or(0));
-            scan.summary.skipped_binary += 1;
-            scan.output.get_mut().skipped(input)?;
-            return Ok(());
+            return Ok(scan.binary(input)?);
+        };
+        let content = match opened {
+            Opened::Whole(content) if input.others.is_empty() => content,
+            // From the start, on one device.
+            _ => return scan.try_input(input),
         };
         // Not the size when it was found: it may have grown.
-        let bytes = file.metadata()?.len();
+        let bytes = content.len()?;
         let before = scan.bar.position();
         let opened =
-            Opened { file, bytes, bar: &scan.bar, before, is_over: AtomicBool::new(false) };
+            Windowed { content, bytes, bar: &scan.bar, before, is_over: AtomicBool::new(false) };
         let output = scan.output.get_mut();
-        output.begin(input);
+        output.begin(&input.origin);
         let mut printed = Ok(());
         let report = self.sessions.scan_large(&opened, scan.args.max_scan_bytes, |matches| {
             if printed.is_ok() {
                 matches.iter().for_each(|found| output.push(*found));
-                printed = output.flush(&opened.file);
+                printed = output.flush(&opened.content);
                 opened.is_over.store(printed.is_err(), Ordering::Relaxed);
             }
         });
-        let Opened { file, .. } = opened;
+        let Windowed { content, .. } = opened;
         let scanned = match report {
             Ok(report) => {
                 self.add(report);
@@ -284,9 +308,9 @@ impl Pools {
             }
             // It is why no more was read.
             Err(_) if printed.is_err() => Ok(()),
-            Err(error) => scan.in_larger_windows(input, &file, error.into()),
+            Err(error) => scan.in_larger_windows(input, &content, error.into()),
         };
-        let ended = scan.output.get_mut().end(&file);
+        let ended = scan.output.get_mut().end(&content);
         scanned?;
         printed.and(ended)?;
         scan.summary.inputs += 1;
@@ -297,20 +321,17 @@ impl Pools {
 /// Prints what has come of a file that was scanned as one haystack.
 fn one(
     scan: &mut Scan,
-    file: Loaded,
+    file: Read,
     matches: Result<&[Match], ScanError>,
 ) -> Result<(), Box<dyn Error>> {
     match (&file.read, matches) {
-        (Ok(FileRead::Whole(_)), Ok(matches)) => {
+        (&Ok(Loaded::Whole { is_utf16, .. }), Ok(matches)) => {
             scan.summary.inputs += 1;
-            scan.print(file.input, file.as_ref(), matches)?;
+            scan.output.get_mut().whole(file.input, file.as_ref(), is_utf16, matches)?;
         }
-        (Ok(FileRead::Whole(_)), Err(error)) => scan.failed(file.input, error.into())?,
-        (Ok(FileRead::Grown), _) => return scan.input(file.input),
-        (Ok(FileRead::Binary), _) => {
-            scan.summary.skipped_binary += 1;
-            scan.output.get_mut().skipped(file.input)?;
-        }
+        (Ok(Loaded::Whole { .. }), Err(error)) => scan.failed(file.input, error.into())?,
+        (Ok(Loaded::Grown), _) => return scan.input(file.input),
+        (Ok(Loaded::Binary), _) => scan.binary(file.input)?,
         (Err(_), _) => {
             let Err(error) = file.read else { unreachable!("it was an error") };
             scan.failed(file.input, error.into())?;
@@ -338,8 +359,8 @@ fn parts(mut inputs: &[Input], most: u64) -> Vec<&[Input]> {
 }
 
 /// A file as long as it was when it was opened.
-struct Opened<'b> {
-    file: File,
+struct Windowed<'b, 'i> {
+    content: Content<'i>,
     bytes: u64,
     bar: &'b ProgressBar,
     /// Where that was.
@@ -348,7 +369,7 @@ struct Opened<'b> {
     is_over: AtomicBool,
 }
 
-impl WindowSource for Opened<'_> {
+impl WindowSource for Windowed<'_, '_> {
     fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -357,7 +378,7 @@ impl WindowSource for Opened<'_> {
         if self.is_over.load(Ordering::Relaxed) {
             return Err(io::Error::other("what is found cannot be printed"));
         }
-        let bytes = Text::read(&self.file, range.clone())?;
+        let bytes = self.content.read(range.clone())?;
         self.bar.set_position(self.bar.position().max(self.before + range.end));
         Ok(bytes)
     }

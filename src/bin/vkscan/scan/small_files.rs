@@ -13,7 +13,7 @@ use vkscan::{
 };
 
 use crate::args::ScanArgs;
-use crate::inputs::{self, Input};
+use crate::inputs::{Input, Loaded};
 
 /// Bytes of all files of a round, at most, and how many files.
 pub const ROUND_BYTES: usize = 16 << 20;
@@ -35,19 +35,10 @@ pub struct SmallFiles {
     done: usize,
 }
 
-/// How a file was read into its place.
-#[derive(Clone, Copy)]
-pub enum FileRead {
-    Whole(usize),
-    Binary,
-    /// There was more to read than when it was found.
-    Grown,
-}
-
 /// What has come of some files.
 pub struct Round<'r> {
     pub inputs: &'r [Input],
-    pub read: Vec<io::Result<FileRead>>,
+    pub read: Vec<io::Result<Loaded>>,
     pub batch: &'r RingBatch,
     pub results: &'r RingResults,
 }
@@ -56,14 +47,14 @@ pub struct Round<'r> {
 struct InFlight {
     published: RingPublishedBatch,
     first: usize,
-    read: Vec<io::Result<FileRead>>,
+    read: Vec<io::Result<Loaded>>,
 }
 
 /// Files that were read, so many from `first` on.
 struct Filled {
     batch: RingBatch,
     first: usize,
-    read: Vec<io::Result<FileRead>>,
+    read: Vec<io::Result<Loaded>>,
 }
 
 impl Filled {
@@ -76,9 +67,9 @@ impl Filled {
         };
         let count = inputs[first..].iter().take_while(&mut reserve).count();
         let files = inputs[first..first + count].par_iter().zip(batch.parts());
-        let read: Vec<_> = files.map(|(input, place)| load(input, place)).collect();
+        let read: Vec<_> = files.map(|(input, place)| input.load(place)).collect();
         for (index, read) in read.iter().enumerate() {
-            let len = if let Ok(FileRead::Whole(len)) = read { *len } else { 0 };
+            let len = if let Ok(Loaded::Whole { len, .. }) = read { *len } else { 0 };
             batch.truncate(index, len);
         }
         Filled { batch, first, read }
@@ -86,20 +77,24 @@ impl Filled {
 }
 
 impl SmallFiles {
-    /// None if there are none, or the device cannot scan them together.
+    /// None if there are none and none come, or the device cannot scan them together.
     pub fn prepare(
         args: &ScanArgs,
         pipeline: &RulePipeline,
         backend: &Backend,
         tuning: Option<Tuning>,
         inputs: &[Input],
+        more_come: bool,
     ) -> Result<Option<SmallFiles>, RingError> {
         let round_bytes = ROUND_BYTES.min(args.window_bytes as usize);
         let most_bytes = round_bytes / 2 - EACH;
         let small =
             inputs.iter().filter_map(Input::bytes).filter(|&bytes| bytes <= most_bytes as u64);
         let count = small.clone().count();
-        let bytes: usize = small.map(|bytes| bytes as usize + EACH).sum();
+        let bytes: usize = match more_come {
+            true => round_bytes * ROUNDS_IN_FLIGHT,
+            false => small.map(|bytes| bytes as usize + EACH).sum(),
+        };
         // Matches longer than a bound are for windows to leave out.
         if bytes == 0 || args.max_scan_bytes != u32::MAX {
             return Ok(None);
@@ -216,18 +211,4 @@ impl SmallFiles {
     pub fn free(mut self) -> Result<(), RingError> {
         self.session.shutdown()
     }
-}
-
-/// Reads a file into its place, which has a byte more than it was found to have.
-pub fn load(input: &Input, place: &mut [u8]) -> io::Result<FileRead> {
-    // Whether it is binary shows when it has been read.
-    let len = inputs::read(&mut inputs::open(input)?, place)?;
-    inputs::warn_of_utf16(input.path(), &place[..len]);
-    Ok(match input {
-        _ if len == place.len() => FileRead::Grown,
-        Input::File { skip_binary: true, .. } if inputs::is_binary(&place[..len]) => {
-            FileRead::Binary
-        }
-        _ => FileRead::Whole(len),
-    })
 }

@@ -136,11 +136,11 @@ pub use rules::{
     RulePlan, UnicodePolicy,
 };
 pub use scan::{
-    Haystack, ImportedHaystack, MAX_HAYSTACK_BYTES, PlannedMemory, RecordOptions, RecordedScan,
-    RecordedState, Recording, RecordingOptions, ResidentHaystack, ResidentRulePipeline, ScanError,
-    ScanScratch, ScanStats, SessionOptions, SessionPlan, StageTimes, StagedHaystack, StreamError,
-    StreamMatch, Ticket, Tuning, TuningError, TuningParameter, TuningProfile, hits_bytes,
-    read_hits,
+    Haystack, ImportedHaystack, LaidOutTables, MAX_HAYSTACK_BYTES, PlannedMemory, RecordOptions,
+    RecordedScan, RecordedState, Recording, RecordingOptions, ResidentHaystack,
+    ResidentRulePipeline, ScanError, ScanScratch, ScanStats, SessionOptions, SessionPlan,
+    StageTimes, StagedHaystack, StreamError, StreamMatch, TableLayout, Ticket, Tuning, TuningError,
+    TuningParameter, TuningProfile, hits_bytes, read_hits,
 };
 pub use trace::{Trace, TraceCounter, TraceEvent, TraceSpan, TraceTrack};
 pub use vulkan::{

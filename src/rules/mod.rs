@@ -45,6 +45,8 @@ use captures::Regexes;
 use options::Room;
 use tables::pack;
 
+use crate::scan::tables::KeptTables;
+
 /// Rules compiled to automaton tables, ready to be made resident on a device.
 ///
 /// # Examples
@@ -96,6 +98,7 @@ pub struct RulePipeline {
     rules: Vec<Rule>,
     /// What finds the groups of their matches.
     regexes: Regexes,
+    tables: KeptTables,
 }
 
 impl RulePipeline {
@@ -175,7 +178,12 @@ impl RulePipeline {
 
     fn of(options: PipelineOptions, rules: Vec<Rule>) -> RulePipeline {
         let regexes = Regexes::new(rules.len());
-        RulePipeline { options, rules, regexes }
+        RulePipeline { options, rules, regexes, tables: KeptTables::default() }
+    }
+
+    /// Tables that were laid out for sessions.
+    pub(crate) fn kept_tables(&self) -> &KeptTables {
+        &self.tables
     }
 
     /// The options that it was compiled with.

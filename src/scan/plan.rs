@@ -1,6 +1,7 @@
 //! What a session will be: all that can be worked out on the host, before anything is made on a device.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::frame::FrameShape;
 use super::frame::pipelines::Specialisation;
@@ -45,7 +46,7 @@ pub struct SessionPlan {
     device: ([u8; 16], String, String),
     pub(super) haystack_capacity: usize,
     pub(super) max_matches: usize,
-    pub(super) passes: Vec<Pass>,
+    pub(super) passes: Arc<Vec<Pass>>,
     /// Bytes from a match's start within which what its rule is looked for by lies, if its prefixes are bounded; none if no
     /// rule is looked for so.
     pub(super) reach: Option<u32>,
@@ -140,12 +141,8 @@ impl SessionPlan {
             layout::MOST_PATTERNS as usize,
             "vkscan sorts matches by",
         )?;
-        let grams =
-            pack::Grams { bitmap_log2: tuning.bitmap_log2, most_stride: tuning.gram_stride };
-        let passes = pack::pack(pipeline.rules(), match_kind, tuning.pass_bytes, grams);
-        let passes = passes.map_err(|pack::RuleTooLarge { pattern_id, bytes }| {
-            ScanError::RuleTooLarge { pattern_id, bytes, limit: tuning.pass_bytes }
-        })?;
+        let tables = pipeline.lay_out(tuning.table_layout())?;
+        let passes = tables.passes().clone();
         // The prefilter reads whole units.
         let unit = u64::from(layout::PREFILTER_BYTES);
         let haystack_bytes = (haystack_capacity_bytes.max(1) as u64).next_multiple_of(unit);

@@ -4,12 +4,20 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use vkscan::DeviceSelector;
 
 /// The folder that they are in, unless they are asked for elsewhere.
 pub fn folder() -> io::Result<PathBuf> {
     let caches =
         dirs::cache_dir().ok_or_else(|| io::Error::other("there is no folder for caches"))?;
     Ok(caches.join("vkscan"))
+}
+
+/// What a device is called in the names of files, by how it is asked for.
+pub fn of_device(device: Option<&DeviceSelector>) -> String {
+    let of_environment = || std::env::var("VKSCAN_DEVICE").unwrap_or_else(|_| "default".to_owned());
+    let name = device.map_or_else(of_environment, DeviceSelector::to_string);
+    name.replace(|char: char| !char.is_ascii_alphanumeric(), "-")
 }
 
 /// The folder that a file is in, which is made if it is not there.

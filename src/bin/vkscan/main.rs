@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `args.rs` | what can be asked |
 //! | `rules/` | from files of rules to a pipeline, and which matches are findings |
-//! | `inputs.rs` | which files are scanned |
+//! | `inputs/` | what is scanned: files, what is in archives, a git repository's history |
 //! | `scan/` | `vkscan scan`: small files through a ring session, and the others through a resident one |
 //! | `around.rs` | the lines that matches are in |
 //! | `findings.rs` | which matches are findings, and where |

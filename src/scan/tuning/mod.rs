@@ -313,13 +313,14 @@ fn parameter(name: &str) -> Option<&'static TuningParameter> {
     PARAMETERS.iter().find(|parameter| parameter.name == name)
 }
 
-const LEAST_BITMAP_LOG2: u32 = 10;
+pub(crate) const LEAST_BITMAP_LOG2: u32 = 10;
+pub(crate) const MOST_BITMAP_LOG2: u32 = 13;
 
 /// The largest bitmap, as words and a power of two, that fits beside the survivors.
 fn bitmap_log2(shared_memory_bytes: u32) -> u32 {
     let survivors = layout::PREFILTER_LANES * layout::PREFILTER_LANE_WORDS;
     let words = (shared_memory_bytes / 4).saturating_sub(survivors);
-    words.max(1).ilog2().clamp(LEAST_BITMAP_LOG2, 13)
+    words.max(1).ilog2().clamp(LEAST_BITMAP_LOG2, MOST_BITMAP_LOG2)
 }
 
 /// As many invocations as have their subgroups count digits at the same time.

@@ -1,6 +1,7 @@
 //! `vkscan scan`: what is small through a ring session, and the rest through a resident one; or through pools of these, where
 //! there are several devices.
 
+mod ahead;
 mod pooled;
 mod small_files;
 mod windows;
@@ -15,8 +16,8 @@ use std::time::{Duration, Instant};
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 use vkscan::{
-    Backend, BackendError, DeviceSelector, Match, ResidentRulePipeline, RingError, RingItemError,
-    RulePipeline, ScanScratch, ScanStats, Trace, Tuning,
+    Backend, BackendError, DeviceSelector, LaidOutTables, Match, ResidentRulePipeline, RingError,
+    RingItemError, RulePipeline, ScanScratch, ScanStats, Trace, Tuning,
 };
 
 use crate::Status;
@@ -97,6 +98,8 @@ fn note(trace: Option<&Trace>, name: &'static str, began: Instant) {
 /// What a scan takes, and how long that took.
 struct Ready {
     pipeline: RulePipeline,
+    /// Kept until sessions have taken them.
+    tables: Vec<LaidOutTables>,
     compiled: Duration,
     backends: Result<Vec<Backend>, BackendError>,
     opened: Duration,
@@ -127,14 +130,19 @@ fn get_ready(args: &ScanArgs, trace: Option<&Trace>, rules: &Rules) -> Result<Re
             Some(_) => (Vec::new(), 0),
             None => walk::find(args),
         });
-        let compiled = early.map_or_else(compile, Ok);
+        let compiled = early.map_or_else(compile, Ok).map(|(pipeline, compiled)| {
+            let begin = Instant::now();
+            let tables = ahead::lay_out(args, &pipeline);
+            note(trace, "lay out tables", begin);
+            (pipeline, compiled, tables)
+        });
         let opened = opening.join().unwrap_or_else(|panic| resume_unwind(panic));
         let found = finding.join().unwrap_or_else(|panic| resume_unwind(panic));
         (compiled, opened, found)
     });
-    let (pipeline, compiled) = compiled?;
+    let (pipeline, compiled, tables) = compiled?;
     let ((backends, opened), (inputs, failed)) = (opened, found);
-    Ok(Ready { pipeline, compiled, backends, opened, inputs, failed })
+    Ok(Ready { pipeline, tables, compiled, backends, opened, inputs, failed })
 }
 
 fn scan(
@@ -144,7 +152,7 @@ fn scan(
     ready: Ready,
     history: Option<&History>,
 ) -> Result<Status, Box<dyn Error>> {
-    let Ready { pipeline, compiled, backends, opened, inputs, failed } = ready;
+    let Ready { pipeline, tables, compiled, backends, opened, inputs, failed } = ready;
     let pipeline = &pipeline;
     let backends = backends?;
     let mut output = Output::new(&args.results, rules, pipeline, history)?;
@@ -162,6 +170,7 @@ fn scan(
         return Err("--capture is of one device: name it with --device".into());
     }
     let Chosen { tuning, from } = profiles::choose_for(&args.profile, &backends)?;
+    ahead::remember(args, &backends, tuning);
     let mut scan = Scan {
         args,
         trace,
@@ -174,6 +183,7 @@ fn scan(
         window_bytes: 0,
         scratch: ScanScratch::default(),
         output: RefCell::new(output),
+        _tables: tables,
         history,
         more_come: history.is_some() || inputs.iter().any(Input::is_packed),
         bar: ProgressBar::hidden(),
@@ -213,9 +223,7 @@ fn kept_kernels(args: &ScanArgs, device: Option<&DeviceSelector>) -> Option<Path
     if args.rules.no_cache {
         return None;
     }
-    let of_environment = || std::env::var("VKSCAN_DEVICE").unwrap_or_else(|_| "default".to_owned());
-    let name = device.map_or_else(of_environment, DeviceSelector::to_string);
-    let name = name.replace(|char: char| !char.is_ascii_alphanumeric(), "-");
+    let name = kept::of_device(device);
     let folder = kept::folder().ok()?;
     std::fs::create_dir_all(&folder).ok()?;
     Some(folder.join(format!("kernels-{name}.bin")))
@@ -265,6 +273,8 @@ struct Scan<'a> {
     window_bytes: usize,
     scratch: ScanScratch,
     output: RefCell<Output<'a>>,
+    /// What sessions take that are prepared.
+    _tables: Vec<LaidOutTables>,
     history: Option<&'a History>,
     /// Whether there is more to scan than the inputs that were found.
     more_come: bool,

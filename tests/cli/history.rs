@@ -246,6 +246,89 @@ fn rules_look_at_paths_and_commits() {
     assert_eq!(told.collect::<Vec<_>>(), expected);
 }
 
+/// What a rule does not look at, or a commit leaves out, is no less known for that; and a rule that looks at it where it is then
+/// finds it anew.
+#[test]
+fn what_is_known_depends_on_rules() {
+    let mut repository = Repository::new();
+    repository.write("a.txt", "key_aaaaaaaa\n");
+    repository.write("test/fixture", "key_ffffffff\n");
+    repository.write("x/.empty", "");
+    let allowed = repository.commit();
+    // Only another line of it.
+    repository.write("a.txt", "line\nkey_aaaaaaaa\n");
+    let edited = repository.commit();
+    // On one branch it moves, on the other it is edited.
+    repository.git(&["checkout", "-q", "-b", "side"]);
+    repository.git(&["mv", "a.txt", "b.txt"]);
+    repository.commit();
+    repository.git(&["checkout", "-q", "main"]);
+    repository.write("a.txt", "line\nline\nkey_aaaaaaaa\n");
+    repository.commit();
+    repository.write("src/copied", "key_ffffffff\n");
+    repository.write("y/.empty", "");
+    let copied = repository.commit();
+    let rules = Folder::new();
+    let rules = rules.write(
+        "rules.toml",
+        format!(
+            "[[rules]]\nid = 'any'\nregex = '{SECRET}'\n[[rules.allowlists]]\ncommits = ['{allowed}']\n\
+             [[rules.allowlists]]\npaths = ['^test/']\n[[rules]]\nid = 'empty'\npath = '\\.empty$'\n"
+        ),
+    );
+    let scan = |range: &str| {
+        let mut scan = vkscan();
+        scan.args(["scan", "--json", "-r"]).arg(&rules).args(["--git", range]);
+        let (_, output) = run(scan.current_dir(repository.folder.0.path()));
+        let text = |record: &Value, key: &str| record[key].as_str().unwrap_or_default().to_owned();
+        let of = |record: &Value| ["commit", "path", "rule"].map(|key| text(record, key));
+        records(&output.stdout).iter().map(of).collect::<Vec<_>>()
+    };
+    let own = |of: &[[&str; 3]]| -> Vec<[String; 3]> {
+        of.iter().map(|of| of.map(str::to_owned)).collect()
+    };
+    let new = [[&copied, "src/copied", "any"], [&copied, "y/.empty", "empty"]];
+    let all = [&[[&*allowed, "x/.empty", "empty"]][..], &new].concat();
+    assert_eq!(scan("main"), own(&all));
+    assert_eq!(scan("side"), own(&all[..1]));
+    assert_eq!(scan(&format!("{edited}..main")), own(&new));
+    assert_eq!(scan(&format!("{allowed}..main")), own(&new));
+}
+
+#[test]
+fn archives_have_a_history_too() {
+    let mut repository = Repository::new();
+    let archive = |members: &[(&str, &str)]| {
+        let members: Vec<(&str, &[u8])> =
+            members.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
+        sources::zip(&members)
+    };
+    let [a, b] = ["key_aaaaaaaa\n", "key_bbbbbbbb\n"];
+    repository.write("one.zip", archive(&[("x/.env", a), ("y/.env", b)]));
+    let first = repository.commit();
+    // Moved as it is, and then changed; and moved and changed at once.
+    repository.git(&["mv", "one.zip", "two.zip"]);
+    repository.commit();
+    repository.write("two.zip", archive(&[("more", "text"), ("x/.env", a), ("y/.env", b)]));
+    repository.commit();
+    repository.git(&["mv", "two.zip", "three.zip"]);
+    repository.write("three.zip", archive(&[("x/.env", a), ("y/.env", b), ("z", a)]));
+    let last = repository.commit();
+    let expected = [
+        finding(&first, "one.zip!x/.env", 1, a.trim_end()),
+        finding(&first, "one.zip!y/.env", 1, b.trim_end()),
+        finding(&last, "three.zip!z", 1, a.trim_end()),
+    ];
+    assert_eq!(repository.found(&["--git", "-z"]), expected);
+    assert_eq!(scan_stdout(1, &mut repository.scan(&["--git"])), "");
+    let mut of_path = vkscan();
+    let rules = Folder::new();
+    let rules = rules.write("rules.toml", "[[rules]]\nid = 'zip'\npath = '\\.zip$'\n");
+    of_path.args(["scan", "--json", "-z", "-r"]).arg(rules).arg("--git");
+    let stdout = scan_stdout(0, of_path.current_dir(repository.folder.0.path()));
+    assert_eq!(stdout.lines().count(), 3, "{stdout}");
+}
+
 #[test]
 fn what_is_missing_is_told_and_the_rest_is_scanned() {
     let mut repository = Repository::new();
@@ -307,11 +390,19 @@ fn what_is_missing_is_told_and_the_rest_is_scanned() {
     back(commit);
     // A reference that leads nowhere, and one to no commit.
     repository.write(".git/refs/heads/broken", format!("{}\n", "1".repeat(40)));
-    repository.git(&["tag", "tree", "HEAD^{tree}"]);
     let (found, told) = scan();
     assert_eq!(found.len(), 3);
     assert!(told.contains("refs/heads/broken leads nowhere: "), "{told}");
-    assert!(told.contains("refs/tags/tree leads to a tree"), "{told}");
+    let (code, output) = run(&mut repository.scan(&["--git", "^HEAD"]));
+    assert!(code == 2 && stderr(&output).contains("refs/heads/broken"), "{}", stderr(&output));
+    fs::remove_file(repository.folder.path(".git/refs/heads/broken")).unwrap();
+    // What a remote called its main branch may be gone.
+    repository.write(".git/refs/remotes/origin/HEAD", "ref: refs/remotes/origin/gone\n");
+    assert_eq!(repository.found(&["--git"]).len(), 3);
+    repository.write(".git/HEAD", format!("{}\n", "1".repeat(40)));
+    let (_, told) = scan();
+    assert!(told.contains("HEAD leads nowhere: "), "{told}");
+    repository.write(".git/HEAD", "ref: refs/heads/main\n");
 
     let empty = Folder::new();
     let path = empty.0.path().to_str().unwrap();
@@ -338,6 +429,36 @@ fn a_shallow_clone_ends_where_it_was_cut_off() {
     repository.git(&["clone", "-q", "--depth", "1", &from, path]);
     let expected = [finding(&last, "a", 1, "key_aaaaaaaa"), finding(&last, "b", 1, "key_bbbbbbbb")];
     assert_eq!(repository.found(&["--git", "--", path]), expected);
+    assert_eq!(repository.found(&["--git", "HEAD^!", "--", path]), expected);
+}
+
+/// Tags may lead to what no commit has, and what is replaced is what others get.
+#[test]
+fn what_only_references_lead_to_is_scanned() {
+    let mut repository = Repository::new();
+    repository.write("a", "key_aaaaaaaa\n");
+    let first = repository.commit();
+    repository.write("tree", "key_bbbbbbbb\n");
+    repository.git(&["add", "-A"]);
+    let tree = repository.git(&["write-tree"]);
+    repository.git(&["tag", "tree", &tree]);
+    repository.write("blob", "key_cccccccc\n");
+    let blob = repository.git(&["hash-object", "-w", "blob"]);
+    repository.git(&["tag", "blob", &blob]);
+    repository.write("clean", "nothing\n");
+    let clean = repository.git(&["hash-object", "-w", "clean"]);
+    repository.git(&["replace", "HEAD:a", &clean]);
+    let stdout = scan_stdout(0, &mut repository.scan(&["--git"]));
+    let text = |record: &Value, key: &str| record[key].as_str().unwrap_or_default().to_owned();
+    let told = records(stdout.as_bytes());
+    let told: Vec<_> =
+        told.iter().map(|record| ["commit", "path", "text"].map(|key| text(record, key))).collect();
+    let expected = [
+        [&*first, "a", "key_aaaaaaaa"],
+        ["", "refs/tags/blob", "key_cccccccc"],
+        ["", "tree", "key_bbbbbbbb"],
+    ];
+    assert_eq!(told, expected.map(|of| of.map(str::to_owned)));
 }
 
 /// By what git itself says of this repository.

@@ -214,22 +214,3 @@ fn an_error_half_way_says_what_was_not_scanned() {
     assert!(stderr.contains(part), "{part:?} not in {stderr}");
     assert_eq!(output.status.code(), Some(2));
 }
-
-#[test]
-fn text_that_is_not_decoded_is_told() {
-    let folder = Folder::new();
-    let utf16: Vec<u8> = "\u{feff}needle".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    folder.write("tree/utf16", &utf16);
-    folder.write("tree/hit", "needle");
-    folder.write("tree/binary", "\0needle");
-    for args in [
-        &["tree"][..],
-        &["tree/utf16", "tree/hit"],
-        &["--window-bytes", "1024", "--max-scan-bytes", "9", "tree"],
-    ] {
-        let (code, output) = run(folder.scan("needle").args(args).env_remove("RUST_LOG"));
-        assert_eq!((code, &*output.stdout), (0, &b"tree/hit:1:1: needle: needle\n"[..]));
-        let stderr = stderr(&output);
-        assert_eq!(stderr.matches("tree/utf16: this begins as UTF-16 does").count(), 1, "{stderr}");
-    }
-}

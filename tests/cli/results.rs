@@ -178,7 +178,11 @@ fn findings_go_to_a_file() {
 /// The schema as its authors publish it, which the crate that is made of it comes with.
 fn sarif_schema() -> Value {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let args = ["metadata", "--format-version", "1", "--offline"];
+    // Packages of other platforms need not be there.
+    let platform = Command::new("rustc").arg("-vV").output().unwrap().stdout;
+    let platform = String::from_utf8(platform).unwrap();
+    let platform = platform.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+    let args = ["metadata", "--format-version", "1", "--offline", "--filter-platform", platform];
     let output =
         Command::new(cargo).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
     let metadata: Value =

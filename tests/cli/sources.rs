@@ -50,7 +50,7 @@ fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
     to.into_inner().unwrap()
 }
 
-fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
+pub fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut to = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (index, (name, bytes)) in members.iter().enumerate() {
         let method = [zip::CompressionMethod::Deflated, zip::CompressionMethod::Stored][index % 2];
@@ -242,6 +242,92 @@ fn what_cannot_be_unpacked_is_told_and_the_rest_is_scanned() {
     assert_eq!(code, 2);
     assert!(String::from_utf8_lossy(&output.stdout).contains("key_aaa"));
     assert!(stderr(&output).contains("crc.zip!b: "), "{}", stderr(&output));
+}
+
+/// One that cannot be read keeps no other from being scanned, wherever it is.
+#[test]
+fn what_is_beside_what_is_wrong_is_scanned() {
+    let folder = Folder::new();
+    let bad = &gzip(&text("bad"))[..20];
+    folder.write("a.tar", tar(&[("bad.gz", bad), ("good", &text("goo"))]));
+    folder.write("b.zip", zip(&[("bad.gz", bad), ("good", &text("goz"))]));
+    // Two archives, and what tapes have behind them.
+    let two = [tar(&[("one", &text("one"))]), tar(&[("two", &text("two"))])].concat();
+    folder.write("c.tar.gz", [gzip(&two), vec![0; 1000]].concat());
+    folder.write("d.7z", b"7z\xbc\xaf\x27\x1c and more");
+    // What only looks packed.
+    folder.write("e", "BZh is no word\n.. key_bzh\n");
+    let mut wrong = gzip(&tar(&[("sum", &text("sum"))]));
+    let at = wrong.len() - 8;
+    wrong[at] ^= 1;
+    folder.write("f.tar.gz", wrong);
+    let expected = [
+        finding("a.tar!good", "goo"),
+        finding("b.zip!good", "goz"),
+        finding("c.tar.gz!one", "one"),
+        finding("c.tar.gz!two", "two"),
+        ("e".to_owned(), 2, 18, "key_bzh".to_owned()),
+        finding("f.tar.gz!sum", "sum"),
+    ];
+    let (code, output) = run(&mut scan(&folder, &["--sort", "path", "."]));
+    let stdout = String::from_utf8(output.stdout.clone()).unwrap().replace("\"./", "\"");
+    let stderr = stderr(&output);
+    assert_eq!((code, of(stdout.as_bytes())), (2, expected.to_vec()), "{stderr}");
+    for fault in [
+        "./a.tar!bad.gz: it ends too early",
+        "./b.zip!bad.gz: it ends too early",
+        "./d.7z: it is packed by 7z, which is not read",
+        "./f.tar.gz: ",
+    ] {
+        assert!(stderr.contains(fault), "{fault}: {stderr}");
+    }
+    assert_eq!(stderr.matches("vkscan: ").count(), 4, "{stderr}");
+}
+
+#[test]
+fn rules_look_at_paths_in_archives() {
+    let folder = Folder::new();
+    let archive =
+        zip(&[("prod/.env", &text("env")), ("prod/other", &text("oth")), ("id_rsa", b"")]);
+    folder.write("a.zip", &archive);
+    let rules = folder.write(
+        "rules.toml",
+        format!("[[rules]]\nid = 'env'\nregex = '{SECRET}'\npath = '\\.env$'\n[[rules]]\nid = 'rsa'\npath = 'id_rsa$'\n"),
+    );
+    let mut scan = vkscan();
+    scan.args(["scan", "-z", "-r"]).arg(rules).arg("a.zip").current_dir(folder.0.path());
+    let mut told: Vec<String> = scan_stdout(0, &mut scan).lines().map(str::to_owned).collect();
+    told.sort();
+    assert_eq!(told, ["a.zip!id_rsa: rsa", "a.zip!prod/.env:2:4: env: key_env"]);
+}
+
+/// What comes by a pipe and is not packed is scanned as without -z: as it comes, whatever it is.
+#[test]
+fn pipes_are_looked_into_too() {
+    let folder = Folder::new();
+    let (code, output) = run_with(&mut scan(&folder, &["-"]), b"\0key_nul");
+    assert_eq!((code, records(&output.stdout).len()), (0, 1));
+    let mut child =
+        scan(&folder, &[]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for name in ["one", "two"] {
+        stdin.write_all(format!("key_{name}\n").as_bytes()).unwrap();
+        assert!(lines.next().unwrap().unwrap().contains(&format!("key_{name}")));
+    }
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
+    #[cfg(target_os = "linux")]
+    {
+        let pipe = folder.path("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let bytes = gzip(&text("abc"));
+        std::thread::scope(|scope| {
+            scope.spawn(|| fs::write(&pipe, bytes).unwrap());
+            let stdout = scan_stdout(0, &mut scan(&folder, &["pipe"]));
+            assert_eq!(of(stdout.as_bytes()), [finding("pipe!pipe", "abc")]);
+        });
+    }
 }
 
 #[test]

@@ -46,6 +46,8 @@ pub struct Finding {
     pub lines: Vec<Line>,
     /// Of its lines, where it is in a history, which tells versions of them apart.
     pub line_digest: u64,
+    /// Whether it is none because of its commit: from there on it is known.
+    pub is_allowed: bool,
     has_keyword: bool,
 }
 
@@ -163,9 +165,10 @@ impl<'r> Judge<'r> {
     /// Files as a whole that are findings.
     pub fn of_path(&self, origin: &Origin) -> Vec<Finding> {
         let Some(path) = origin.rules_path() else { return Vec::new() };
-        let source = Source { path: Some(&path), commit: origin.commit_id() };
-        let told = self.rules_of_path(source).filter(|&id| !self.rules.get(id).filter.is_hidden);
-        told.map(Finding::whole).collect()
+        let of = |commit| self.rules_of_path(Source { path: Some(&path), commit });
+        let taken: HashSet<u32> = of(origin.commit_id()).collect();
+        let told = of(None).filter(|&id| !self.rules.get(id).filter.is_hidden);
+        told.map(|id| Finding { is_allowed: !taken.contains(&id), ..Finding::whole(id) }).collect()
     }
 
     /// Whether keywords were seen since findings were settled last, and there are findings that may wait for them.
@@ -215,9 +218,11 @@ impl<'r> Judge<'r> {
         let secret = filter.secret.of(within.clone(), || groups.clone());
         let secret_text = &around[secret.clone()];
         let (path, commit) = (self.input.path.clone(), self.input.commit.clone());
-        let commit = commit.as_ref().map(|commit| commit.id.as_str());
-        let source = Source { path: path.as_deref(), commit };
+        let source = Source { path: path.as_deref(), commit: None };
         let candidate = Candidate { source, text: bytes, secret: secret_text };
+        let commit = commit.as_ref().map(|commit| commit.id.as_str());
+        let in_commit = Candidate { source: Source { commit, ..source }, ..candidate };
+        let mut is_allowed = commit.is_some() && !filter.passes(&in_commit);
         if !filter.passes(&candidate) {
             return Ok(None);
         }
@@ -229,6 +234,7 @@ impl<'r> Judge<'r> {
             if !filter.passes_lines(&candidate, &of.lines) {
                 return Ok(None);
             }
+            is_allowed |= commit.is_some() && !filter.passes_lines(&in_commit, &of.lines);
         }
         let has_keyword = self.has_keyword(filter, bytes, text)?;
         if self.required.contains(&pattern_id) {
@@ -268,6 +274,7 @@ impl<'r> Judge<'r> {
                 true => self.lines(text, start..end)?.lines.digest(),
                 false => 0,
             },
+            is_allowed,
             has_keyword,
         };
         let is_certain = has_keyword && filter.required.is_empty();
@@ -507,6 +514,7 @@ impl Finding {
             groups: Vec::new(),
             lines: Vec::new(),
             line_digest: 0,
+            is_allowed: false,
             has_keyword: true,
         }
     }

@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use super::{From, Input, Origin};
 
 /// Bytes up to which something is held as a whole.
-const HELD_BYTES: usize = 4 << 20;
+const HELD_BYTES: u64 = 4 << 20;
 
 /// Bytes, and inputs, that are handed on together.
 const BATCH_BYTES: usize = 32 << 20;
@@ -31,8 +31,11 @@ pub struct Feed {
     to: SyncSender<Fed>,
     batch: Vec<Input>,
     batch_bytes: usize,
+    most_bytes: usize,
     /// Whether what is binary is passed over.
     skip_binary: bool,
+    /// Whether paths are told of by themselves, with nothing in them.
+    tells_paths: bool,
 }
 
 /// That nobody listens any more.
@@ -53,43 +56,47 @@ impl std::convert::From<Closed> for FeedError {
 }
 
 /// A feed, and where it leads to.
-pub fn feed(skip_binary: bool) -> (Feed, Receiver<Fed>) {
+pub fn feed(skip_binary: bool, tells_paths: bool) -> (Feed, Receiver<Fed>) {
     let (to, from) = mpsc::sync_channel(WAITING);
-    (Feed { to, batch: Vec::new(), batch_bytes: 0, skip_binary }, from)
+    let (batch, batch_bytes, most_bytes) = (Vec::new(), 0, BATCH_BYTES);
+    (Feed { to, batch, batch_bytes, most_bytes, skip_binary, tells_paths }, from)
 }
 
 impl Feed {
-    /// Another one to the same place.
-    pub fn another(&self) -> Feed {
-        let (to, skip_binary) = (self.to.clone(), self.skip_binary);
-        Feed { to, batch: Vec::new(), batch_bytes: 0, skip_binary }
+    /// One of so many to the same place.
+    pub fn one_of(&self, count: usize) -> Feed {
+        let (batch, batch_bytes, most_bytes) = (Vec::new(), 0, self.most_bytes / count.max(1));
+        Feed { to: self.to.clone(), batch, batch_bytes, most_bytes, ..*self }
     }
 
     /// Hands on what is there as a whole.
-    pub fn held(
-        &mut self,
-        origin: Origin,
-        others: Vec<Origin>,
-        bytes: Vec<u8>,
-    ) -> Result<(), Closed> {
+    pub fn held(&mut self, origins: Vec<Origin>, bytes: Vec<u8>) -> Result<(), Closed> {
+        let mut others = origins.into_iter();
+        let Some(origin) = others.next() else { return Ok(()) };
         self.batch_bytes += bytes.len();
-        let skip_binary = self.skip_binary;
+        let (others, skip_binary) = (others.collect(), self.skip_binary);
         self.batch.push(Input { origin, others, from: From::Held(bytes), skip_binary });
-        match self.batch_bytes >= BATCH_BYTES || self.batch.len() >= BATCH_INPUTS {
+        match self.batch_bytes >= self.most_bytes || self.batch.len() >= BATCH_INPUTS {
             true => self.flush(),
             false => Ok(()),
         }
     }
 
-    /// Hands on what is read: as a whole, if it is little. What was read before an error is not lost.
-    pub fn read(&mut self, origin: Origin, reader: &mut dyn Read) -> Result<(), FeedError> {
+    /// Hands on a path by itself, for rules about these.
+    pub fn path(&mut self, origins: Vec<Origin>) -> Result<(), Closed> {
+        if self.tells_paths { self.held(origins, Vec::new()) } else { Ok(()) }
+    }
+
+    /// Hands on what is read: as a whole, if it is little, or in several places. What was read before an error is not lost.
+    pub fn read(&mut self, origins: Vec<Origin>, reader: &mut dyn Read) -> Result<(), FeedError> {
+        let most = if origins.len() > 1 { u64::MAX } else { HELD_BYTES };
         let mut bytes = Vec::new();
-        let read = reader.take(HELD_BYTES as u64 + 1).read_to_end(&mut bytes);
-        if read.is_ok() && bytes.len() > HELD_BYTES {
-            return self.stream(origin, Cursor::new(bytes).chain(reader));
-        }
-        if !bytes.is_empty() {
-            self.held(origin, Vec::new(), bytes)?;
+        let read = reader.take(most.saturating_add(1)).read_to_end(&mut bytes);
+        match origins.first() {
+            Some(origin) if read.is_ok() && bytes.len() as u64 > most => {
+                return self.stream(origin.clone(), Cursor::new(bytes).chain(reader));
+            }
+            _ => self.held(origins, bytes)?,
         }
         read.map(drop).map_err(FeedError::Read)
     }
@@ -97,7 +104,7 @@ impl Feed {
     /// Hands on what is read block by block.
     fn stream(&mut self, origin: Origin, mut reader: impl Read) -> Result<(), FeedError> {
         let (to, blocks) = mpsc::sync_channel(WAITING);
-        self.live(origin, Box::new(Blocks { blocks, block: Cursor::default() }))?;
+        self.once(origin, Box::new(Blocks { blocks, block: Cursor::default() }), self.skip_binary)?;
         loop {
             let mut block = Vec::new();
             let read = (&mut reader).take(BLOCK_BYTES as u64).read_to_end(&mut block);
@@ -116,10 +123,14 @@ impl Feed {
     }
 
     /// Hands on what is read by whoever scans it.
-    pub fn live(&mut self, origin: Origin, reader: Box<dyn Read + Send>) -> Result<(), Closed> {
+    pub fn once(
+        &mut self,
+        origin: Origin,
+        reader: Box<dyn Read + Send>,
+        skip_binary: bool,
+    ) -> Result<(), Closed> {
         self.flush()?;
         let from = From::Stream(Mutex::new(Some(reader)));
-        let skip_binary = self.skip_binary;
         let input = Input { origin, others: Vec::new(), from, skip_binary };
         self.to.send(Fed::Inputs(vec![input])).map_err(|_| Closed)
     }

@@ -24,6 +24,12 @@ impl Live {
         Live { file, has_come: false, said: None, moment: Live::MOMENT }
     }
 
+    /// Has it say so once for what it has given before.
+    pub fn wake(&mut self) {
+        self.has_come = true;
+        self.said = None;
+    }
+
     /// Waits a moment for bytes, or their end. Says whether there are any.
     #[cfg(unix)]
     fn wait(&self) -> io::Result<bool> {

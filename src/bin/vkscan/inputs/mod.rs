@@ -48,6 +48,8 @@ pub struct Origin {
     pub commit: Option<Arc<Commit>>,
     /// None outside of a history.
     pub turn: Option<Turn>,
+    /// What it is in, if that is an archive or compressed.
+    pub container: Option<PathBuf>,
 }
 
 /// When something comes in a history.
@@ -96,12 +98,19 @@ pub type FileId = Option<(u64, u64)>;
 
 impl Origin {
     pub fn of_path(path: PathBuf) -> Origin {
-        Origin { path, commit: None, turn: None }
+        Origin { path, commit: None, turn: None, container: None }
     }
 
     /// As rules look at it; standard input has no path.
     pub fn rules_path(&self) -> Option<String> {
         (self.path.as_os_str() != STDIN).then(|| findings::slashed(&self.path))
+    }
+
+    /// What is behind the path of its container, if it is in one.
+    pub fn within_container(&self) -> &[u8] {
+        let before = self.container.as_ref().map_or(0, |container| container.as_os_str().len());
+        let path = self.path.as_os_str().as_encoded_bytes();
+        if before > 0 { &path[before..] } else { b"" }
     }
 
     pub fn commit_id(&self) -> Option<&str> {
@@ -148,13 +157,11 @@ impl Input {
         [&self.origin].into_iter().chain(&self.others)
     }
 
-    /// Whether no rule looks for anything in it.
+    /// Whether no rule looks for anything in it. What is in something packed has a path of its own; and what a commit leaves out
+    /// is known from there on.
     pub fn is_left_out(&self, rules: &Rules) -> bool {
-        self.origins().all(|origin| {
-            origin.rules_path().is_some_and(|path| {
-                rules.leave_out(Source { path: Some(&path), commit: origin.commit_id() })
-            })
-        })
+        let leave_out = |path: String| rules.leave_out(Source { path: Some(&path), commit: None });
+        !self.is_packed() && self.origins().all(|origin| origin.rules_path().is_some_and(leave_out))
     }
 
     /// How many bytes it has, if that is known.
@@ -177,10 +184,7 @@ impl Input {
             From::File { bytes: Some(_), .. } => {
                 Opened::Whole(Content::File(open_file(&self.origin.path)?))
             }
-            From::File { .. } => {
-                let file = File::open(&self.origin.path)?;
-                Opened::Once(Once::live(file, &[]))
-            }
+            From::File { .. } => Opened::Once(Once::live(File::open(&self.origin.path)?)),
             From::Held(bytes) => Opened::Whole(Content::Bytes(bytes)),
             From::Stream(reader) => {
                 let reader = reader.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -325,14 +329,12 @@ impl<'i> Once<'i> {
     }
 
     fn stdin() -> io::Result<Once<'i>> {
-        Ok(Once::live(stdin()?, &[]))
+        Ok(Once::live(stdin()?))
     }
 
-    /// A file that may give bytes now and then, behind what it has given.
-    fn live(file: File, head: &[u8]) -> Once<'i> {
-        let is_terminal = file.is_terminal();
-        let reader = Cursor::new(head.to_vec()).chain(Live::new(file));
-        Once { is_terminal, ..Once::new(Box::new(reader)) }
+    /// A file that may give bytes now and then.
+    fn live(file: File) -> Once<'i> {
+        Once { is_terminal: file.is_terminal(), ..Once::new(Box::new(Live::new(file))) }
     }
 
     /// As text.
@@ -398,6 +400,18 @@ fn file_id(metadata: &fs::Metadata) -> FileId {
 #[cfg(not(unix))]
 fn file_id(_: &fs::Metadata) -> FileId {
     None
+}
+
+/// A path as somebody else has it.
+#[cfg(unix)]
+pub fn path_of(name: &[u8]) -> PathBuf {
+    let name: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(name);
+    name.into()
+}
+
+#[cfg(not(unix))]
+pub fn path_of(name: &[u8]) -> PathBuf {
+    String::from_utf8_lossy(name).into_owned().into()
 }
 
 /// Reads all there is, or as much as fits, and says how much that was.

@@ -1,7 +1,7 @@
 //! Text in UTF-16 that begins with a byte order mark: it is scanned as UTF-8. Places in it are told as they are in UTF-16, which
 //! they can be by themselves: whatever is no character is decoded to U+FFFD, which stands for one unit, too.
 
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
 
 use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
 use encoding_rs_io::DecodeReaderBytesBuilder;
@@ -35,7 +35,30 @@ pub fn decode(place: &mut [u8], len: usize) -> Option<usize> {
 /// Decodes text that begins with the mark.
 pub fn decoder<'r>(reader: impl Read + Send + 'r) -> Box<dyn Read + Send + 'r> {
     // The mark tells it which.
-    Box::new(DecodeReaderBytesBuilder::new().build(reader))
+    let reader = DecodeReaderBytesBuilder::new().build(reader);
+    Box::new(Decoder { reader, has_given: false })
+}
+
+/// What is decoded as it comes.
+struct Decoder<R> {
+    reader: R,
+    /// Whether it has given anything since it last said that it waits.
+    has_given: bool,
+}
+
+impl<R: Read> Read for Decoder<R> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.reader.read(to) {
+                // What has come is a part of a character.
+                Err(error) if error.kind() == ErrorKind::WouldBlock && !self.has_given => {}
+                read => {
+                    self.has_given = read.as_ref().is_ok_and(|&count| count > 0);
+                    return read;
+                }
+            }
+        }
+    }
 }
 
 /// Units that text in UTF-8 takes in UTF-16.

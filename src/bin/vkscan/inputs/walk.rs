@@ -86,7 +86,8 @@ fn input(entry: Result<DirEntry, ignore::Error>, args: &ScanArgs) -> Result<Opti
         return Ok(None);
     }
     let bytes = metadata.is_file().then_some(metadata.len());
-    let is_packed = args.search_zip && bytes.is_some() && is_packed(&path);
+    // What comes by a pipe tells when it is read.
+    let is_packed = args.search_zip && (bytes.is_none() || is_packed(&path));
     let from = From::File { bytes, is_named, id: file_id(&metadata), is_packed };
     let skip_binary = !args.binary && !is_named;
     Ok(Some(Input { skip_binary, ..Input::new(Origin::of_path(path), from) }))

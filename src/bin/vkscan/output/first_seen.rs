@@ -9,21 +9,25 @@ use std::sync::Arc;
 
 use crate::findings::Finding;
 use crate::inputs::history::History;
-use crate::inputs::{Commit, Origin};
+use crate::inputs::{Commit, Origin, path_of};
 
 /// What is found, by the rule and the text that it matches.
 type Text = (u32, Vec<u8>);
+
+/// How often it is in each line, by what tells lines apart.
+type Lines = HashMap<u64, usize>;
 
 pub struct FirstSeen<'h> {
     history: &'h History,
     /// What was found and is not looked at, in the order of the history.
     held: BTreeMap<(i64, PathBuf), (Origin, Vec<Finding>)>,
-    /// What was looked at, by blob, rule and place.
-    decided: HashSet<(usize, u32, u64, u64)>,
-    /// How often each text was found in the versions of a path, with the lines around.
-    known: HashMap<Text, HashMap<PathBuf, Vec<u64>>>,
+    /// What was looked at: by blob, what it is called within that, rule and place.
+    decided: HashSet<(usize, Vec<u8>, u32, u64, u64)>,
+    /// In which lines each text was found in the versions of a path.
+    known: HashMap<Text, HashMap<PathBuf, Lines>>,
     /// What a commit has removed, of the last that was asked for.
-    removed: Option<(Arc<Commit>, HashSet<PathBuf>)>,
+    removed: Option<(Arc<Commit>, Vec<PathBuf>)>,
+    faults: Vec<String>,
 }
 
 impl<'h> FirstSeen<'h> {
@@ -34,6 +38,7 @@ impl<'h> FirstSeen<'h> {
             decided: HashSet::new(),
             known: HashMap::new(),
             removed: None,
+            faults: Vec::new(),
         }
     }
 
@@ -58,6 +63,11 @@ impl<'h> FirstSeen<'h> {
         new.filter(|(_, findings)| !findings.is_empty()).collect()
     }
 
+    /// What could not be read to tell what is new.
+    pub fn take_faults(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.faults)
+    }
+
     fn new_of(&mut self, origin: &Origin, findings: Vec<Finding>) -> Vec<Finding> {
         let mut by_text: HashMap<Text, Vec<Finding>> = HashMap::new();
         for finding in findings {
@@ -67,50 +77,65 @@ impl<'h> FirstSeen<'h> {
         for (text, findings) in by_text {
             new.extend(self.new_of_text(origin, text, findings));
         }
+        new.retain(|finding| !finding.is_allowed);
         new
     }
 
     fn new_of_text(&mut self, origin: &Origin, text: Text, found: Vec<Finding>) -> Vec<Finding> {
+        let Some(turn) = origin.turn else { return Vec::new() };
+        // Of a file as a whole its path is what is found.
+        let is_whole = found.iter().any(|finding| finding.places.is_none());
         let before = match self.known.get(&text) {
             Some(paths) if paths.contains_key(&origin.path) => Some(origin.path.clone()),
             // Of a path that is new it may be another's.
-            Some(paths) => {
-                let paths: Vec<PathBuf> = paths.keys().cloned().collect();
-                self.removed_for(origin, &paths)
+            Some(_) if !is_whole => {
+                let removed = self.removed_for(origin);
+                let paths = &self.known[&text];
+                removed.into_iter().find(|path| paths.contains_key(path))
             }
-            None => None,
+            _ => None,
         };
         let paths = self.known.entry(text).or_default();
-        let before = before.and_then(|path| paths.remove(&path)).unwrap_or_default();
-        let lines: Vec<u64> = found.iter().map(|finding| finding.line_digest).collect();
-        let more = found.len().saturating_sub(before.len());
+        let before = before.and_then(|path| paths.get(&path)).cloned().unwrap_or_default();
+        let more = found.len().saturating_sub(before.values().sum());
+        let mut lines = Lines::new();
+        for finding in &found {
+            *lines.entry(finding.line_digest).or_default() += 1;
+        }
         let mut old = before.clone();
         paths.insert(origin.path.clone(), if more > 0 { lines } else { before });
-        let Some(turn) = origin.turn.filter(|turn| turn.order >= 0) else { return Vec::new() };
         let mut others = Vec::new();
         for finding in found {
             // Of a blob that is elsewhere, too, it was decided there.
-            let key = (turn.blob, finding.rule, finding.start, finding.end);
-            let is_decided = !self.decided.insert(key);
-            match old.iter().position(|&line| line == finding.line_digest) {
-                Some(index) => {
-                    old.swap_remove(index);
-                }
-                None => others.push((is_decided, finding)),
+            let within = origin.within_container().to_vec();
+            let key = (turn.blob, within, finding.rule, finding.start, finding.end);
+            let is_decided = !is_whole && !self.decided.insert(key);
+            match old.get_mut(&finding.line_digest) {
+                Some(count @ 1..) => *count -= 1,
+                _ => others.push((is_decided, finding)),
             }
         }
-        // Of the others some lines were only changed.
+        // Of the others some lines were only changed; and what was there before is nothing new.
+        let more = if turn.order >= 0 { more } else { 0 };
         let new = others.into_iter().rev().take(more);
         new.filter(|(is_decided, _)| !is_decided).map(|(_, finding)| finding).collect()
     }
 
-    /// The first of some paths that a commit has removed where it has brought another.
-    fn removed_for(&mut self, origin: &Origin, paths: &[PathBuf]) -> Option<PathBuf> {
-        let commit = origin.commit.as_ref()?;
+    /// What the paths that a commit has removed would be called, if it had brought another in the place of one of them.
+    fn removed_for(&mut self, origin: &Origin) -> Vec<PathBuf> {
+        let Some(commit) = &origin.commit else { return Vec::new() };
         if self.removed.as_ref().is_none_or(|(of, _)| of != commit) {
-            self.removed = Some((commit.clone(), self.history.removed_by(&commit.id)));
+            let removed = self.history.removed_by(&commit.id).unwrap_or_else(|fault| {
+                self.faults.push(format!("{origin}: {fault}"));
+                HashSet::new()
+            });
+            let mut removed: Vec<PathBuf> = removed.into_iter().collect();
+            removed.sort();
+            self.removed = Some((commit.clone(), removed));
         }
-        let (_, removed) = self.removed.as_ref()?;
-        paths.iter().filter(|path| removed.contains(*path)).min().cloned()
+        let within = origin.within_container();
+        let called =
+            |path: &PathBuf| path_of(&[path.as_os_str().as_encoded_bytes(), within].concat());
+        self.removed.iter().flat_map(|(_, removed)| removed).map(called).collect()
     }
 }

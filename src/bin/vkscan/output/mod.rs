@@ -157,16 +157,26 @@ impl<'a> Output<'a> {
 
     /// Begins with an input.
     pub fn begin(&mut self, origin: &Origin) {
+        let whole = self.take_whole(origin);
+        self.begin_with(origin, whole);
+    }
+
+    fn begin_with(&mut self, origin: &Origin, whole: Vec<Finding>) {
         self.origin.clone_from(origin);
         self.of_input = 0;
         self.pending.clear();
-        self.ready.clear();
-        if let Some(whole) = self.whole.get_mut(&origin.path)
-            && !std::mem::replace(&mut whole.is_told, true)
-        {
-            self.ready.clone_from(&whole.findings);
-        }
+        self.ready = whole;
         self.judge.begin(origin);
+    }
+
+    /// What a file as a whole is found to be, if that was not told.
+    fn take_whole(&mut self, origin: &Origin) -> Vec<Finding> {
+        if self.first_seen.is_some() {
+            return self.judge.of_path(origin);
+        }
+        let Some(whole) = self.whole.get_mut(&origin.path) else { return Vec::new() };
+        let was_told = std::mem::replace(&mut whole.is_told, true);
+        if was_told { Vec::new() } else { whole.findings.clone() }
     }
 
     /// Takes note of what has come of an input that is read once.
@@ -209,10 +219,11 @@ impl<'a> Output<'a> {
     ) -> io::Result<()> {
         for origin in input.origins() {
             // As most have none.
-            if matches.is_empty() && !self.whole.contains_key(&origin.path) {
+            let whole = self.take_whole(origin);
+            if matches.is_empty() && whole.is_empty() {
                 continue;
             }
-            self.begin(origin);
+            self.begin_with(origin, whole);
             self.pending.extend(matches.iter().map(StreamMatch::from));
             match is_utf16 {
                 true => self.end(&Decoded(bytes))?,
@@ -229,7 +240,7 @@ impl<'a> Output<'a> {
 
     /// Takes note of which files are findings as a whole.
     pub fn look_at_paths<'i>(&mut self, inputs: impl Iterator<Item = &'i Input>) {
-        if self.rules.of_paths().next().is_none() {
+        if self.rules.of_paths().next().is_none() || self.first_seen.is_some() {
             return;
         }
         for origin in inputs.flat_map(Input::origins) {
@@ -285,7 +296,8 @@ impl<'a> Output<'a> {
 
     /// Prints what is new in a history, of all that comes before an input, or of all.
     pub fn catch_up(&mut self, next: Option<&Input>) -> io::Result<()> {
-        let next = next.and_then(|input| input.origin.turn).map(|turn| turn.order);
+        let turns = next.iter().flat_map(|input| input.origins()).filter_map(|origin| origin.turn);
+        let next = turns.map(|turn| turn.order).min();
         let Some(mut first_seen) = self.first_seen.take() else { return Ok(()) };
         for (origin, findings) in first_seen.take(next) {
             (self.origin, self.ready, self.of_input) = (origin, findings, 0);
@@ -294,6 +306,11 @@ impl<'a> Output<'a> {
         }
         self.first_seen = Some(first_seen);
         Ok(())
+    }
+
+    /// What has kept findings of a history from being known for what they are.
+    pub fn take_faults(&mut self) -> Vec<String> {
+        self.first_seen.as_mut().map(FirstSeen::take_faults).unwrap_or_default()
     }
 
     fn print_count(&mut self) -> io::Result<()> {

@@ -102,20 +102,24 @@ pub struct Lines {
     text: Vec<u8>,
     /// Whether they have what makes their findings none.
     is_marked: OnceCell<bool>,
+    digest: OnceCell<u64>,
     /// Which regular expressions match them, by where these are.
     verdicts: RefCell<HashMap<*const Regex, bool>>,
 }
 
 impl Lines {
     pub fn new(text: Vec<u8>) -> Lines {
-        Lines { text, is_marked: OnceCell::new(), verdicts: RefCell::default() }
+        let (is_marked, digest) = (OnceCell::new(), OnceCell::new());
+        Lines { text, is_marked, digest, verdicts: RefCell::default() }
     }
 
     /// What tells them from others.
     pub fn digest(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        hasher.write(&self.text);
-        hasher.finish()
+        *self.digest.get_or_init(|| {
+            let mut hasher = DefaultHasher::new();
+            hasher.write(&self.text);
+            hasher.finish()
+        })
     }
 
     fn is_marked(&self) -> bool {

@@ -364,7 +364,8 @@ impl Scan<'_> {
         read: impl FnOnce(Feed) + Send,
         mut scan: impl FnMut(&mut Self, Vec<Input>) -> Result<(), Box<dyn Error>>,
     ) -> Result<(), Box<dyn Error>> {
-        let (feed, fed) = feed::feed(!self.args.binary);
+        let tells_paths = self.rules.of_paths().next().is_some();
+        let (feed, fed) = feed::feed(!self.args.binary, tells_paths);
         std::thread::scope(|scope| {
             scope.spawn(move || read(feed));
             // What is left of it goes when this ends, so that nobody waits for it to be taken.
@@ -390,14 +391,20 @@ impl Scan<'_> {
     fn small_and_large(
         &mut self,
         small_files: &mut Option<SmallFiles>,
-        inputs: Vec<Input>,
+        mut inputs: Vec<Input>,
     ) -> Result<(), Box<dyn Error>> {
-        let is_small = |input: &Input| small_files.as_ref().is_some_and(|files| files.takes(input));
-        let (small, large): (Vec<Input>, Vec<Input>) = inputs.into_iter().partition(is_small);
-        if let Some(files) = small_files {
-            self.small(files, &small)?;
+        let most = small_files.as_ref().map(SmallFiles::most_bytes);
+        let is_small = |input: &Input| input.bytes().is_some_and(|bytes| Some(bytes) <= most);
+        if self.args.sort.is_none() {
+            inputs.sort_by_key(|input| !is_small(input));
         }
-        if large.is_empty() { Ok(()) } else { self.large(&large) }
+        for group in inputs.chunk_by(|one, next| is_small(one) == is_small(next)) {
+            match small_files {
+                Some(files) if is_small(&group[0]) => self.small(files, group)?,
+                _ => self.large(group)?,
+            }
+        }
+        Ok(())
     }
 
     /// Takes note of what it took until scans could begin.
@@ -477,6 +484,10 @@ impl Scan<'_> {
         self.bar.finish_and_clear();
         self.summary.window_bytes = self.window_bytes;
         self.summary.matches = self.output.get_mut().finish()?;
+        for fault in self.output.get_mut().take_faults() {
+            self.summary.failed += 1;
+            report(&fault);
+        }
         self.session.map_or(Ok(()), |session| session.free(self.backend))?;
         if self.args.stats {
             terminal::say(&self.summary.describe(self.rules, self.backends));

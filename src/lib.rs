@@ -132,15 +132,15 @@ pub use ring::{
     RingPublished, RingPublishedBatch, RingResults, RingSession, RingStats,
 };
 pub use rules::{
-    Anchor, BuildError, Captures, CapturesError, Factor, PipelineOptions, RuleBound, RulePipeline,
-    RulePlan, UnicodePolicy,
+    Anchor, BuildError, Captures, CapturesError, Factor, LaidOutTables, PipelineOptions, RuleBound,
+    RulePipeline, RulePlan, TableLayout, UnicodePolicy,
 };
 pub use scan::{
-    Haystack, ImportedHaystack, LaidOutTables, MAX_HAYSTACK_BYTES, PlannedMemory, RecordOptions,
-    RecordedScan, RecordedState, Recording, RecordingOptions, ResidentHaystack,
-    ResidentRulePipeline, ScanError, ScanScratch, ScanStats, SessionOptions, SessionPlan,
-    StageTimes, StagedHaystack, StreamError, StreamMatch, TableLayout, Ticket, Tuning, TuningError,
-    TuningParameter, TuningProfile, hits_bytes, read_hits,
+    Haystack, ImportedHaystack, MAX_HAYSTACK_BYTES, PlannedMemory, RecordOptions, RecordedScan,
+    RecordedState, Recording, RecordingOptions, ResidentHaystack, ResidentRulePipeline, ScanError,
+    ScanScratch, ScanStats, SessionOptions, SessionPlan, StageTimes, StagedHaystack, StreamError,
+    StreamMatch, Ticket, Tuning, TuningError, TuningParameter, TuningProfile, hits_bytes,
+    read_hits,
 };
 pub use trace::{Trace, TraceCounter, TraceEvent, TraceSpan, TraceTrack};
 pub use vulkan::{

@@ -40,12 +40,12 @@ pub use options::{PipelineOptions, UnicodePolicy};
 pub(crate) use rule::Rule;
 pub use split::Anchor;
 pub(crate) use split::{Run, Split};
+pub use tables::laid_out::{LaidOutTables, TableLayout};
 
 use captures::Regexes;
 use options::Room;
+use tables::laid_out::KeptTables;
 use tables::pack;
-
-use crate::scan::tables::KeptTables;
 
 /// Rules compiled to automaton tables, ready to be made resident on a device.
 ///

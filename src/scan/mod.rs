@@ -2,7 +2,7 @@
 //!
 //! | file | story |
 //! |---|---|
-//! | `tables.rs` | tables as kernels read them, laid out on the host |
+//! | `tables.rs` | how tables are laid out for a device |
 //! | `plan.rs` | what a session will be, worked out on the host |
 //! | `session.rs` | tables made resident once, and scans through them from any thread |
 //! | `request.rs` | what a caller asks of it |
@@ -28,7 +28,7 @@ pub(crate) mod session;
 pub(crate) mod sort;
 mod stats;
 pub(crate) mod stream;
-pub(crate) mod tables;
+mod tables;
 pub(crate) mod ticket;
 pub(crate) mod tuning;
 
@@ -49,7 +49,6 @@ pub(crate) use session::{Range, Slots, all_given_back};
 pub use session::{ResidentRulePipeline, ScanScratch};
 pub use stats::{ScanStats, StageTimes};
 pub use stream::StreamMatch;
-pub use tables::{LaidOutTables, TableLayout};
 pub use ticket::Ticket;
 pub(crate) use ticket::{Scan, Sink};
 pub use tuning::{Tuning, TuningError, TuningParameter, TuningProfile};

@@ -1,72 +1,9 @@
-//! Tables as kernels read them, laid out on the host: once for all sessions that take the same.
-
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-
-use serde::{Deserialize, Serialize};
+//! How tables are laid out for a device.
 
 use super::ScanError;
 use super::tuning::{LEAST_BITMAP_LOG2, MOST_BITMAP_LOG2, Tuning};
-use crate::rules::tables::pack::{self, Grams, Pass};
-use crate::{BackendError, RulePipeline};
-
-/// What of a [`Tuning`] the tables depend on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct TableLayout {
-    /// Most bytes of one pass's tables.
-    pub pass_bytes: u64,
-    /// Words of the prefilter's bitmap, as a power of two.
-    pub bitmap_log2: u32,
-    /// Bytes from one gram that the prefilter looks at to the next, at most.
-    pub gram_stride: u32,
-}
-
-/// A pipeline's tables, laid out before there is a session. As long as they are kept, sessions whose tuning asks for the same
-/// layout take them.
-///
-/// # Examples
-///
-/// ```
-/// use vkscan::{Backend, BackendOptions, RulePipeline, Tuning};
-///
-/// let rules = RulePipeline::new(&["a+"])?;
-/// let backend = Backend::new(&BackendOptions::default())?;
-/// // As it was on the same device before, it could be known before that is opened.
-/// let layout = Tuning::for_device(backend.device_info()).table_layout();
-/// let tables = rules.lay_out(layout)?;
-/// let session = rules.prepare_resident(&backend, 1 << 16, 100)?;
-/// assert_eq!(session.table_bytes(), tables.bytes());
-/// # session.free(&backend)?;
-/// # Ok::<(), vkscan::ScanError>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct LaidOutTables(Arc<Vec<Pass>>);
-
-impl LaidOutTables {
-    /// Bytes of all tables.
-    pub fn bytes(&self) -> u64 {
-        self.0.iter().map(Pass::bytes).sum()
-    }
-
-    pub(super) fn passes(&self) -> &Arc<Vec<Pass>> {
-        &self.0
-    }
-}
-
-/// Tables that somebody keeps, by layout.
-type Kept = Vec<(TableLayout, Weak<Vec<Pass>>)>;
-
-/// Those of one pipeline.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct KeptTables(Arc<Mutex<Kept>>);
-
-/// They follow from the rules.
-impl PartialEq for KeptTables {
-    fn eq(&self, _: &KeptTables) -> bool {
-        true
-    }
-}
+use crate::rules::tables::pack;
+use crate::{BackendError, LaidOutTables, RulePipeline, TableLayout};
 
 impl RulePipeline {
     /// Lays tables out, which takes no device; or takes those that somebody keeps. Whoever asks meanwhile waits.
@@ -82,21 +19,14 @@ impl RulePipeline {
             let reason = format!("no device has {layout:?}");
             return Err(BackendError::invalid("the layout of tables", reason).into());
         }
-        let mut kept = self.kept_tables().0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|(_, tables)| tables.strong_count() > 0);
-        let known =
-            kept.iter().find(|(of, _)| *of == layout).and_then(|(_, known)| known.upgrade());
-        if let Some(known) = known {
-            return Ok(LaidOutTables(known));
-        }
-        let grams = Grams { bitmap_log2, most_stride: gram_stride };
-        let passes = pack::pack(self.rules(), self.options().match_kind, pass_bytes, grams);
-        let passes = passes.map_err(|pack::RuleTooLarge { pattern_id, bytes }| {
-            ScanError::RuleTooLarge { pattern_id, bytes, limit: pass_bytes }
-        })?;
-        let passes = Arc::new(passes);
-        kept.push((layout, Arc::downgrade(&passes)));
-        Ok(LaidOutTables(passes))
+        self.kept_tables().get_or(layout, |grams| {
+            let passes = pack::pack(self.rules(), self.options().match_kind, pass_bytes, grams);
+            passes.map_err(|pack::RuleTooLarge { pattern_id, bytes }| ScanError::RuleTooLarge {
+                pattern_id,
+                bytes,
+                limit: pass_bytes,
+            })
+        })
     }
 }
 
@@ -110,6 +40,8 @@ impl Tuning {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -118,13 +50,13 @@ mod tests {
         let layout = TableLayout { pass_bytes: 1 << 30, bitmap_log2: 11, gram_stride: 2 };
         let one = rules.lay_out(layout).unwrap();
         let again = rules.clone().lay_out(layout).unwrap();
-        assert!(Arc::ptr_eq(&one.0, &again.0));
+        assert!(Arc::ptr_eq(one.passes(), again.passes()));
         let other = rules.lay_out(TableLayout { bitmap_log2: 12, ..layout }).unwrap();
-        assert!(!Arc::ptr_eq(&one.0, &other.0) && one.bytes() < other.bytes());
-        let place = Arc::downgrade(&one.0);
+        assert!(!Arc::ptr_eq(one.passes(), other.passes()) && one.bytes() < other.bytes());
+        let place = Arc::downgrade(one.passes());
         drop((one, again));
         assert!(place.upgrade().is_none());
-        assert_eq!(rules.lay_out(layout).unwrap().0.len(), 1);
+        assert_eq!(rules.lay_out(layout).unwrap().passes().len(), 1);
         for wrong in [
             TableLayout { bitmap_log2: 31, ..layout },
             TableLayout { bitmap_log2: 0, ..layout },

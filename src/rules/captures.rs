@@ -5,11 +5,12 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use rayon::prelude::*;
 use regex_automata::util::captures;
 use regex_automata::{Anchored, Input, meta};
 
 use super::options::parse;
-use super::{PipelineOptions, RulePipeline};
+use super::{PipelineOptions, Rule, RulePipeline};
 use crate::Match;
 
 /// Where the groups of a match are, as [`RulePipeline::captures`] finds them.
@@ -95,10 +96,8 @@ impl RulePipeline {
             return Err(CapturesError::OutOfBounds { start, end, bytes: haystack.len() });
         }
         // Of tables that were read, texts may be anything.
-        let regex = self.regexes.0[pattern_id as usize]
-            .get_or_init(|| capturing(&rule.pattern, &self.options))
-            .as_ref()
-            .ok_or_else(|| not_a_match.clone())?;
+        let regex = self.regexes.get(pattern_id, rule, &self.options);
+        let regex = regex.ok_or_else(|| not_a_match.clone())?;
         // No path that is preferred ends within the match, or it would be the match.
         let input = Input::new(haystack).span(range).anchored(Anchored::Yes);
         let mut captures = regex.create_captures();
@@ -107,6 +106,30 @@ impl RulePipeline {
             Some(found) if found.end() == end as usize && start < end => Ok(Captures { captures }),
             _ => Err(not_a_match),
         }
+    }
+}
+
+impl RulePipeline {
+    /// Compiles what [`RulePipeline::captures`] takes for some patterns, by their ids, with as many threads as rayon has. Else each
+    /// is compiled when it is asked for first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use vkscan::RulePipeline;
+    /// let rules = RulePipeline::new(&["(a)", "(b)"])?;
+    /// let haystack = b"ba";
+    /// let found = rules.reference_scan(haystack); // or a scan of a device's
+    /// rules.prepare_captures(&found.iter().map(|found| found.pattern_id).collect::<Vec<_>>());
+    /// assert_eq!(rules.captures(haystack, &found[0]).unwrap().get(1), Some(0..1));
+    /// # Ok::<(), vkscan::BuildError>(())
+    /// ```
+    pub fn prepare_captures(&self, pattern_ids: &[u32]) {
+        pattern_ids.par_iter().for_each(|&id| {
+            if let Some(rule) = self.rules.get(id as usize) {
+                self.regexes.get(id, rule, &self.options);
+            }
+        });
     }
 }
 
@@ -149,6 +172,10 @@ pub(super) struct Regexes(Arc<[OnceLock<Option<meta::Regex>>]>);
 impl Regexes {
     pub(super) fn new(rules: usize) -> Regexes {
         Regexes((0..rules).map(|_| OnceLock::new()).collect())
+    }
+
+    fn get(&self, id: u32, rule: &Rule, options: &PipelineOptions) -> Option<&meta::Regex> {
+        self.0[id as usize].get_or_init(|| capturing(&rule.pattern, options)).as_ref()
     }
 }
 

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use aho_corasick::AhoCorasick;
 use vkscan::{Captures, Match, MatchKind, RulePipeline, StreamMatch};
 
-use crate::around::{self, Line, Place, Position, Text};
-use crate::inputs::{Commit, Origin};
+use crate::around::{self, Decoded, Line, Place, Position, Text};
+use crate::inputs::{Commit, Input, Origin};
 use crate::rules::filter::{Filter, Lines, Precedence, Required};
 use crate::rules::keywords::Seen;
 use crate::rules::{Candidate, Rules, Source};
@@ -69,8 +69,11 @@ pub struct Wanted {
     pub lines: Option<[usize; 2]>,
 }
 
-/// Judges the matches of one input after the other.
-pub struct Judge<'r> {
+/// What matches are judged by, by any number of threads.
+#[derive(Clone)]
+pub struct Judging<'r>(Arc<By<'r>>);
+
+struct By<'r> {
     rules: &'r Rules,
     pipeline: &'r RulePipeline,
     wanted: Wanted,
@@ -78,7 +81,20 @@ pub struct Judge<'r> {
     has_generic: bool,
     /// Rules that others require.
     required: HashSet<u32>,
+}
+
+/// Judges the matches of one input after the other.
+pub struct Judge<'r> {
+    by: Arc<By<'r>>,
     input: OfInput,
+}
+
+/// What an input that is there as a whole is judged to have.
+#[derive(Default)]
+pub struct Judged {
+    pub findings: Vec<Finding>,
+    /// What has kept the rest from being judged.
+    pub error: Option<io::Error>,
 }
 
 /// What is known of an input.
@@ -87,6 +103,8 @@ struct OfInput {
     path: Option<String>,
     commit: Option<Arc<Commit>>,
     is_in_history: bool,
+    /// Rules that look for nothing here, and those that do, as far as that was asked.
+    left_out: HashMap<u32, bool>,
     seen: Seen,
     position: Position,
     /// The lines that were looked at last.
@@ -117,48 +135,105 @@ struct Others {
     whole: BTreeSet<u32>,
 }
 
-impl<'r> Judge<'r> {
-    pub fn new(rules: &'r Rules, pipeline: &'r RulePipeline, wanted: Wanted) -> Judge<'r> {
+impl<'r> Judging<'r> {
+    pub fn new(rules: &'r Rules, pipeline: &'r RulePipeline, wanted: Wanted) -> Judging<'r> {
         let is_generic = |filter: &Filter| filter.precedence == Precedence::Generic;
         let of_rule = rules.iter().flat_map(|(_, rule)| &rule.filter.required);
-        Judge {
+        Judging(Arc::new(By {
             rules,
             pipeline,
             wanted,
             has_generic: rules.iter().any(|(_, rule)| is_generic(&rule.filter)),
             required: of_rule.map(|required| required.rule).collect(),
-            input: OfInput::default(),
-        }
+        }))
     }
 
+    pub fn judge(&self) -> Judge<'r> {
+        Judge { by: self.0.clone(), input: OfInput::default() }
+    }
+
+    /// Judges the matches in an input that is there as a whole, which may be decoded from UTF-16: in each place that it is in.
+    pub fn whole(
+        &self,
+        input: &Input,
+        bytes: &[u8],
+        is_utf16: bool,
+        matches: &[Match],
+    ) -> Vec<Judged> {
+        if matches.is_empty() {
+            return Vec::new();
+        }
+        let mut matches = matches.to_vec();
+        matches.sort_unstable_by_key(|found| (found.start, found.end, found.pattern_id));
+        let mut judge = self.judge();
+        let decoded = Decoded(bytes);
+        let text: &dyn Text = if is_utf16 { &decoded } else { &bytes };
+        let in_place = |origin: &Origin| {
+            let mut judged = Judged::default();
+            judge.begin(origin);
+            for found in &matches {
+                match judge.judge(found.into(), text) {
+                    Ok(finding) => judged.findings.extend(finding),
+                    Err(error) => {
+                        judged.error = Some(error);
+                        break;
+                    }
+                }
+            }
+            judged.findings.extend(judge.settle(true));
+            judged
+        };
+        input.origins().map(in_place).collect()
+    }
+
+    /// Makes ready what tells the groups of these rules' matches, all at once.
+    pub fn prepare(&self, rules: &HashSet<u32>) {
+        if self.0.has_preferred_matches() {
+            let has_groups = |rule: &&u32| self.0.rules.get(**rule).has_groups;
+            let rules: Vec<u32> = rules.iter().filter(has_groups).copied().collect();
+            self.0.pipeline.prepare_captures(&rules);
+        }
+    }
+}
+
+impl By<'_> {
+    /// Whether matches are those that patterns prefer, which have groups.
+    fn has_preferred_matches(&self) -> bool {
+        self.pipeline.options().match_kind == MatchKind::LeftmostFirst
+    }
+}
+
+impl Judge<'_> {
     /// Begins with an input.
     pub fn begin(&mut self, origin: &Origin) {
         let path = origin.rules_path();
         let commit = origin.commit.clone();
         let mut others = Others::default();
         if let Some(path) = &path
-            && !self.required.is_empty()
+            && !self.by.required.is_empty()
         {
             let taken = self.rules_of_path(Source { path: Some(path), commit: origin.commit_id() });
-            others.whole = taken.filter(|rule| self.required.contains(rule)).collect();
+            others.whole = taken.filter(|rule| self.by.required.contains(rule)).collect();
         }
-        let seen = self.rules.keywords().none_seen();
+        let seen = self.by.rules.keywords().none_seen();
         let is_in_history = origin.turn.is_some();
         self.input = OfInput { path, commit, is_in_history, seen, others, ..OfInput::default() };
     }
 
     /// Takes note of what has come of an input that is read once.
     pub fn look_through(&mut self, bytes: &[u8]) {
-        self.input.seen.look_through(self.rules.keywords(), bytes);
+        self.input.seen.look_through(self.by.rules.keywords(), bytes);
     }
 
     /// Rules about paths alone that take this one.
     fn rules_of_path(&self, source: Source) -> impl Iterator<Item = u32> {
         let candidate = Candidate { source, text: b"", secret: b"" };
         let takes = move |filter: &Filter| {
-            filter.passes(&candidate) && filter.passes_lines(&candidate, &Lines::new(Vec::new()))
+            !filter.leaves_out(source)
+                && filter.passes(&candidate)
+                && filter.passes_lines(&candidate, &Lines::new(Vec::new()))
         };
-        let taken = self.rules.of_paths().filter(move |(_, rule)| takes(&rule.filter));
+        let taken = self.by.rules.of_paths().filter(move |(_, rule)| takes(&rule.filter));
         taken.map(|(id, _)| id)
     }
 
@@ -167,7 +242,7 @@ impl<'r> Judge<'r> {
         let Some(path) = origin.rules_path() else { return Vec::new() };
         let of = |commit| self.rules_of_path(Source { path: Some(&path), commit });
         let taken: HashSet<u32> = of(origin.commit_id()).collect();
-        let told = of(None).filter(|&id| !self.rules.get(id).filter.is_hidden);
+        let told = of(None).filter(|&id| !self.by.rules.get(id).filter.is_hidden);
         told.map(|id| Finding { is_allowed: !taken.contains(&id), ..Finding::whole(id) }).collect()
     }
 
@@ -179,10 +254,10 @@ impl<'r> Judge<'r> {
     /// Whether all that has a say in a match has come.
     pub fn is_ready(&self, found: &StreamMatch, text: &dyn Text) -> io::Result<bool> {
         let Some(lines_end) = text.lines_end() else { return Ok(true) };
-        let behind = self.wanted.lines.map_or(0, |[_, behind]| behind);
+        let behind = self.by.wanted.lines.map_or(0, |[_, behind]| behind);
         let looks = behind > 0
-            || self.wanted.lines.is_some()
-            || self.rules.get(found.pattern_id).filter.looks_at_lines();
+            || self.by.wanted.lines.is_some()
+            || self.by.rules.get(found.pattern_id).filter.looks_at_lines();
         if !looks || lines_end < found.end {
             return Ok(!looks);
         }
@@ -199,17 +274,23 @@ impl<'r> Judge<'r> {
     /// A match as a finding, if it is one for certain.
     pub fn judge(&mut self, found: StreamMatch, text: &dyn Text) -> io::Result<Option<Finding>> {
         let StreamMatch { pattern_id, start, end } = found;
-        let rule = self.rules.get(pattern_id);
+        let rule = self.by.rules.get(pattern_id);
         let filter = &rule.filter;
+        let path = self.input.path.clone();
+        let source = Source { path: path.as_deref(), commit: None };
+        let left_out = &mut self.input.left_out;
+        if *left_out.entry(pattern_id).or_insert_with(|| filter.leaves_out(source)) {
+            return Ok(None);
+        }
         let from = start.saturating_sub(CONTEXT).max(text.known_from().offset().min(start));
         let around = text.read(from..end.saturating_add(CONTEXT))?;
         let within = (start - from) as usize..(end - from) as usize;
         let bytes = around.get(within.clone()).ok_or_else(changed)?;
-        let groups = match rule.has_groups && self.has_preferred_matches() {
+        let groups = match rule.has_groups && self.by.has_preferred_matches() {
             true => {
                 let [start, end] = [within.start, within.end].map(|at| at as u32);
                 let found = Match { pattern_id, start, end };
-                let groups = self.pipeline.captures(&around, &found);
+                let groups = self.by.pipeline.captures(&around, &found);
                 // What is there is not what was scanned.
                 Some(groups.map_err(|_| changed())?)
             }
@@ -217,12 +298,13 @@ impl<'r> Judge<'r> {
         };
         let secret = filter.secret.of(within.clone(), || groups.clone());
         let secret_text = &around[secret.clone()];
-        let (path, commit) = (self.input.path.clone(), self.input.commit.clone());
-        let source = Source { path: path.as_deref(), commit: None };
+        let commit = self.input.commit.clone();
         let candidate = Candidate { source, text: bytes, secret: secret_text };
         let commit = commit.as_ref().map(|commit| commit.id.as_str());
+        let commit = commit.filter(|_| filter.looks_at_commits());
         let in_commit = Candidate { source: Source { commit, ..source }, ..candidate };
-        let mut is_allowed = commit.is_some() && !filter.passes(&in_commit);
+        let mut is_allowed =
+            commit.is_some() && (filter.leaves_out(in_commit.source) || !filter.passes(&in_commit));
         if !filter.passes(&candidate) {
             return Ok(None);
         }
@@ -237,7 +319,7 @@ impl<'r> Judge<'r> {
             is_allowed |= commit.is_some() && !filter.passes_lines(&in_commit, &of.lines);
         }
         let has_keyword = self.has_keyword(filter, bytes, text)?;
-        if self.required.contains(&pattern_id) {
+        if self.by.required.contains(&pattern_id) {
             self.input.others.require(pattern_id, place)?;
         }
         if filter.is_hidden || (!has_keyword && text.is_whole()) {
@@ -262,11 +344,11 @@ impl<'r> Judge<'r> {
             text: bytes.to_vec(),
             secret_at: at(&secret),
             secret,
-            groups: match groups.filter(|_| self.wanted.groups) {
+            groups: match groups.filter(|_| self.by.wanted.groups) {
                 Some(groups) => all_groups(&groups, shift, at),
                 None => Vec::new(),
             },
-            lines: match self.wanted.lines {
+            lines: match self.by.wanted.lines {
                 Some(_) => self.lines(text, start..end)?.shown.clone(),
                 None => Vec::new(),
             },
@@ -278,7 +360,7 @@ impl<'r> Judge<'r> {
             has_keyword,
         };
         let is_certain = has_keyword && filter.required.is_empty();
-        if is_certain && self.has_generic && filter.precedence == Precedence::Specific {
+        if is_certain && self.by.has_generic && filter.precedence == Precedence::Specific {
             self.input.others.tell(&finding, place);
         }
         if is_certain && filter.precedence != Precedence::Generic {
@@ -289,11 +371,6 @@ impl<'r> Judge<'r> {
         }
         self.input.held.push(finding);
         Ok(None)
-    }
-
-    /// Whether matches are those that patterns prefer, which have groups.
-    fn has_preferred_matches(&self) -> bool {
-        self.pipeline.options().match_kind == MatchKind::LeftmostFirst
     }
 
     /// The lines of a match, which begins where the input was looked at last.
@@ -307,7 +384,7 @@ impl<'r> Judge<'r> {
         }
         let (own, end) = position.lines(text, range)?;
         let mut shown = Vec::new();
-        if let Some([before, behind]) = self.wanted.lines {
+        if let Some([before, behind]) = self.by.wanted.lines {
             shown = position.lines_before(text, before)?;
             let mut number = position.place().line;
             for line in own.split(|&byte| byte == b'\n') {
@@ -325,10 +402,10 @@ impl<'r> Judge<'r> {
     fn has_keyword(&mut self, filter: &Filter, bytes: &[u8], text: &dyn Text) -> io::Result<bool> {
         let ids = &filter.keyword_ids;
         let seen = &mut self.input.seen;
-        if ids.is_empty() || seen.has_any(ids) || self.rules.keywords().has_any(ids, bytes) {
+        if ids.is_empty() || seen.has_any(ids) || self.by.rules.keywords().has_any(ids, bytes) {
             return Ok(true);
         }
-        look_through_all(seen, self.rules, text)?;
+        look_through_all(seen, self.by.rules, text)?;
         Ok(seen.has_any(ids))
     }
 
@@ -337,7 +414,7 @@ impl<'r> Judge<'r> {
         self.input.unseen = self.input.seen.left();
         let line = if is_over { u64::MAX } else { self.input.position.place().line };
         let is_generic = |finding: &Finding| {
-            self.rules.get(finding.rule).filter.precedence == Precedence::Generic
+            self.by.rules.get(finding.rule).filter.precedence == Precedence::Generic
         };
         let held = std::mem::take(&mut self.input.held);
         let (generic, others): (Vec<Finding>, Vec<Finding>) =
@@ -345,13 +422,13 @@ impl<'r> Judge<'r> {
         let (mut settled, mut left) = (Vec::new(), Vec::new());
         // Those first that generic ones may yield to.
         for finding in others {
-            let filter = &self.rules.get(finding.rule).filter;
+            let filter = &self.by.rules.get(finding.rule).filter;
             let has_come =
                 filter.required.is_empty() && self.input.seen.has_any(&filter.keyword_ids);
             if !is_over && !has_come {
                 left.push(finding);
             } else if self.stands(&finding) {
-                if let (true, Some([place, _])) = (self.has_generic, finding.places) {
+                if let (true, Some([place, _])) = (self.by.has_generic, finding.places) {
                     self.input.others.tell(&finding, place);
                 }
                 settled.push(finding);
@@ -363,7 +440,7 @@ impl<'r> Judge<'r> {
             let of_line = finding.line().unwrap_or(0);
             let waits = of_line >= line || doubtful.contains(&of_line);
             let is_simple =
-                self.rules.get(finding.rule).filter.required.is_empty() && finding.has_keyword;
+                self.by.rules.get(finding.rule).filter.required.is_empty() && finding.has_keyword;
             if !is_over && (waits || !is_simple) {
                 left.push(finding);
             } else if self.stands(&finding) {
@@ -381,7 +458,7 @@ impl<'r> Judge<'r> {
 
     /// Whether what a finding waited for has come.
     fn stands(&self, finding: &Finding) -> bool {
-        let filter = &self.rules.get(finding.rule).filter;
+        let filter = &self.by.rules.get(finding.rule).filter;
         let Some([place, _]) = finding.places else { return true };
         let has_keyword = finding.has_keyword || self.input.seen.has_any(&filter.keyword_ids);
         has_keyword

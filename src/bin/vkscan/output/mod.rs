@@ -21,11 +21,11 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use vkscan::{Match, RulePipeline, StreamMatch};
+use vkscan::{RulePipeline, StreamMatch};
 
 use crate::args::{Color, ResultArgs, ResultFormat};
-use crate::around::{Decoded, Text};
-use crate::findings::{Finding, Judge, Wanted};
+use crate::around::Text;
+use crate::findings::{Finding, Judge, Judged, Judging, Wanted};
 use crate::inputs::history::History;
 use crate::inputs::{Input, Origin};
 use crate::rules::Rules;
@@ -40,6 +40,8 @@ const REDACTED: &[u8] = b"REDACTED";
 pub struct Output<'a> {
     args: &'a ResultArgs,
     rules: &'a Rules,
+    judging: Judging<'a>,
+    /// Of what is read once, or in windows.
     judge: Judge<'a>,
     form: Form,
     to: Target<'a>,
@@ -135,10 +137,12 @@ impl<'a> Output<'a> {
             _ => None,
         };
         let wanted = Wanted { groups: matches!(form, Form::Json), lines };
+        let judging = Judging::new(rules, pipeline, wanted);
         Ok(Output {
             args,
             rules,
-            judge: Judge::new(rules, pipeline, wanted),
+            judge: judging.judge(),
+            judging,
             form,
             to,
             known,
@@ -157,15 +161,10 @@ impl<'a> Output<'a> {
 
     /// Begins with an input.
     pub fn begin(&mut self, origin: &Origin) {
-        let whole = self.take_whole(origin);
-        self.begin_with(origin, whole);
-    }
-
-    fn begin_with(&mut self, origin: &Origin, whole: Vec<Finding>) {
         self.origin.clone_from(origin);
         self.of_input = 0;
         self.pending.clear();
-        self.ready = whole;
+        self.ready = self.take_whole(origin);
         self.judge.begin(origin);
     }
 
@@ -209,33 +208,35 @@ impl<'a> Output<'a> {
         looked_at
     }
 
-    /// Prints the findings of an input that is there as a whole, which may be decoded from UTF-16.
-    pub fn whole(
-        &mut self,
-        input: &Input,
-        bytes: &[u8],
-        is_utf16: bool,
-        matches: &[Match],
-    ) -> io::Result<()> {
+    /// What inputs that are there as a whole are judged by.
+    pub fn judging(&self) -> Judging<'a> {
+        self.judging.clone()
+    }
+
+    /// Prints what an input that is there as a whole was judged to have, in each place that it is in; without matches nothing was.
+    pub fn tell(&mut self, input: &Input, judged: Vec<Judged>) -> io::Result<()> {
+        let mut judged = judged.into_iter();
         for origin in input.origins() {
+            let mut whole = self.take_whole(origin);
+            let Judged { findings, error } = judged.next().unwrap_or_default();
             // As most have none.
-            let whole = self.take_whole(origin);
-            if matches.is_empty() && whole.is_empty() {
+            if whole.is_empty() && findings.is_empty() && error.is_none() {
                 continue;
             }
-            self.begin_with(origin, whole);
-            self.pending.extend(matches.iter().map(StreamMatch::from));
-            match is_utf16 {
-                true => self.end(&Decoded(bytes))?,
-                false => self.end(&bytes)?,
-            }
+            whole.extend(findings);
+            self.origin.clone_from(origin);
+            self.of_input = 0;
+            self.ready = whole;
+            self.print()?;
+            self.print_count()?;
+            error.map_or(Ok(()), Err)?;
         }
         Ok(())
     }
 
     /// Prints what there is to tell of an input that is not looked into.
     pub fn skipped(&mut self, input: &Input) -> io::Result<()> {
-        self.whole(input, b"", false, &[])
+        self.tell(input, Vec::new())
     }
 
     /// Takes note of which files are findings as a whole.
@@ -281,6 +282,7 @@ impl<'a> Output<'a> {
 
     fn look_at_pending(&mut self, text: &dyn Text) -> io::Result<()> {
         let mut pending = std::mem::take(&mut self.pending);
+        self.judging.prepare(&pending.iter().map(|found| found.pattern_id).collect());
         pending.sort_unstable_by_key(|found| (found.start, found.end, found.pattern_id));
         let mut rest = pending.into_iter();
         while let Some(found) = rest.next() {

@@ -34,28 +34,50 @@ impl Allowlist {
     /// Whether all that is found here is allowed, whatever it is.
     pub fn allows_source(&self, source: Source) -> bool {
         let is_about_texts = self.regexes.is_some() || self.stopwords.is_some();
-        let is_decided = !self.all || !is_about_texts;
-        is_decided && self.allows(&Candidate { source, text: b"", secret: b"" }, None)
+        match self.all {
+            true => !is_about_texts && self.holds(self.of_source(source)),
+            false => self.holds(self.of_source(source)),
+        }
     }
 
-    /// Whether a match is no finding; `lines` are those that it is in, for lists that look at them.
+    /// Whether a match is no finding, where not all that is found is allowed; `lines` are those that it is in, for lists that look
+    /// at them.
     pub fn allows(&self, candidate: &Candidate, lines: Option<&Lines>) -> bool {
-        let Candidate { source, text, secret } = *candidate;
-        let has = |regexes: &Regex| match (self.target, lines) {
+        let of_texts = self.of_texts(candidate, lines);
+        match self.all {
+            true => self.holds(self.of_source(candidate.source).chain(of_texts)),
+            false => self.holds(of_texts),
+        }
+    }
+
+    fn holds(&self, mut checks: impl Iterator<Item = bool>) -> bool {
+        if self.all { checks.all(|holds| holds) } else { checks.any(|holds| holds) }
+    }
+
+    /// The checks that there are of where something is. None is made before it is asked for.
+    fn of_source<'c>(&'c self, source: Source<'c>) -> impl Iterator<Item = bool> + 'c {
+        let has_commits = (!self.commits.is_empty()).then_some(&self.commits);
+        let commits = has_commits.into_iter().map(move |commits| {
+            source.commit.is_some_and(|commit| commits.contains(&commit.to_ascii_lowercase()))
+        });
+        let has = move |paths: &Regex| source.path.is_some_and(|path| paths.is_match(path));
+        commits.chain(self.paths.iter().map(has))
+    }
+
+    /// The checks that there are of what is found.
+    fn of_texts<'c>(
+        &'c self,
+        candidate: &Candidate<'c>,
+        lines: Option<&'c Lines>,
+    ) -> impl Iterator<Item = bool> + 'c {
+        let Candidate { text, secret, .. } = *candidate;
+        let has = move |regexes: &Regex| match (self.target, lines) {
             (Target::Secret, _) => !secret.is_empty() && regexes.is_match(secret),
             (Target::Match, _) => !text.is_empty() && regexes.is_match(text),
             (Target::Line, lines) => lines.is_some_and(|lines| lines.are_matched_by(regexes)),
         };
-        let commit = source.commit.map(str::to_ascii_lowercase);
-        let has_commit = commit.is_some_and(|commit| self.commits.contains(&commit));
-        let checks = [
-            (!self.commits.is_empty()).then_some(has_commit),
-            self.paths.as_ref().map(|paths| source.path.is_some_and(|path| paths.is_match(path))),
-            self.regexes.as_ref().map(has),
-            self.stopwords.as_ref().map(|words| !secret.is_empty() && words.is_match(secret)),
-        ];
-        let mut checks = checks.into_iter().flatten();
-        if self.all { checks.all(|holds| holds) } else { checks.any(|holds| holds) }
+        let has_word = move |words: &AhoCorasick| !secret.is_empty() && words.is_match(secret);
+        self.stopwords.iter().map(has_word).chain(self.regexes.iter().map(has))
     }
 }
 
@@ -101,8 +123,11 @@ mod tests {
             (candidate(None, None, b"a sTop"), true, false),
             (candidate(Some("ABC"), Some("xa"), b"tSTOP"), true, true),
         ] {
-            assert_eq!(list(false, Target::Secret).allows(&candidate, None), any_holds);
-            assert_eq!(list(true, Target::Secret).allows(&candidate, None), all_hold);
+            for (all, holds) in [(false, any_holds), (true, all_hold)] {
+                let list = list(all, Target::Secret);
+                let of_source = list.allows_source(candidate.source);
+                assert_eq!(of_source || list.allows(&candidate, None), holds);
+            }
         }
         let plain = candidate(None, None, b"a");
         assert!(list(false, Target::Match).allows(&plain, None));

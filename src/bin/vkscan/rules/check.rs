@@ -72,7 +72,9 @@ fn outcome(rule: &Rule, alone: &RulePipeline, text: &[u8]) -> Outcome {
         let source = Source::default();
         let candidate = Candidate { source, text: &text[range], secret: &text[secret] };
         let lines = Lines::new(text.to_vec());
-        let passes = rule.filter.passes(&candidate) && rule.filter.passes_lines(&candidate, &lines);
+        let passes = !rule.filter.leaves_out(candidate.source)
+            && rule.filter.passes(&candidate)
+            && rule.filter.passes_lines(&candidate, &lines);
         if passes { Outcome::Found } else { Outcome::NoFinding }
     };
     let outcomes = alone.reference_scan(text).into_iter().map(of);

@@ -174,12 +174,16 @@ impl Filter {
         self.heeds_comments || self.allowlists.iter().any(|list| list.target == Target::Line)
     }
 
-    /// Whether a match is a finding, as far as the match itself tells.
+    /// Whether a match is a finding, as far as the match itself tells, and where it is does not leave it out.
     pub fn passes(&self, candidate: &Candidate) -> bool {
         let mut lists = self.allowlists.iter().filter(|list| list.target != Target::Line);
-        self.takes(candidate.source)
-            && self.entropy.is_none_or(|least| least.of.entropy(candidate.secret) > least.above)
+        self.entropy.is_none_or(|least| least.of.entropy(candidate.secret) > least.above)
             && !lists.any(|list| list.allows(candidate, None))
+    }
+
+    /// Whether commits have a say in it.
+    pub fn looks_at_commits(&self) -> bool {
+        self.allowlists.iter().any(|list| !list.commits.is_empty())
     }
 
     /// Whether it is, as far as its lines tell.
@@ -235,7 +239,8 @@ mod tests {
         let pass = |filter: &Filter, path, secret: &[u8], lines: &[u8]| {
             let source = Source { path, commit: None };
             let candidate = Candidate { source, text: secret, secret };
-            filter.passes(&candidate)
+            !filter.leaves_out(source)
+                && filter.passes(&candidate)
                 && filter.passes_lines(&candidate, &Lines::new(lines.to_vec()))
         };
         assert!(pass(&Filter::default(), None, b"", b"x gitleaks:allow"));

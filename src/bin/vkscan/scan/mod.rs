@@ -23,6 +23,7 @@ use vkscan::{
 use crate::Status;
 use crate::args::{Kind, ScanArgs};
 use crate::errors;
+use crate::findings::Judged;
 use crate::inputs::feed::{self, Fed, Feed};
 use crate::inputs::history::History;
 use crate::inputs::walk::{self, OwnFiles};
@@ -160,8 +161,7 @@ fn scan(
     let own_files = OwnFiles::of(args, rules);
     let inputs: Vec<Input> = inputs.into_iter().filter(|input| !own_files.have(input)).collect();
     output.look_at_paths(inputs.iter());
-    let inputs: Vec<Input> =
-        inputs.into_par_iter().filter(|input| !input.is_left_out(rules)).collect();
+    let inputs = looked_into(inputs, rules);
     let left_out = (found - inputs.len()) as u64;
     if found == 0 && history.is_none() {
         tracing::warn!("there is no file to scan; --hidden and --no-ignore may show more");
@@ -202,6 +202,11 @@ fn scan(
         _ => pooled::scan(&mut scan, inputs)?,
     }
     scan.finish()
+}
+
+/// Inputs that a rule looks into.
+fn looked_into(inputs: Vec<Input>, rules: &Rules) -> Vec<Input> {
+    inputs.into_par_iter().filter(|input| !input.is_left_out(rules)).collect()
 }
 
 /// Opens all devices that are asked for.
@@ -281,6 +286,10 @@ struct Scan<'a> {
     bar: ProgressBar,
     summary: Summary,
 }
+
+/// What has come of a small file: how it was read, what it has, and what was found there.
+type FoundIn<'f> =
+    (&'f Input, &'f io::Result<Loaded>, &'f [u8], Result<&'f [Match], &'f RingItemError>);
 
 /// How an input is scanned.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -370,11 +379,11 @@ impl Scan<'_> {
             scope.spawn(move || read(feed));
             // What is left of it goes when this ends, so that nobody waits for it to be taken.
             fed.into_iter().try_for_each(|fed| match fed {
-                Fed::Inputs(mut inputs) => {
+                Fed::Inputs(inputs) => {
                     let (found, output) = (inputs.len(), self.output.get_mut());
                     output.catch_up(inputs.first())?;
                     output.look_at_paths(inputs.iter());
-                    inputs.retain(|input| !input.is_left_out(self.rules));
+                    let inputs = looked_into(inputs, self.rules);
                     self.summary.left_out += (found - inputs.len()) as u64;
                     scan(self, inputs)
                 }
@@ -440,12 +449,27 @@ impl Scan<'_> {
     /// Prints what has come of small files.
     fn round(&mut self, round: Round) -> Result<(), Box<dyn Error>> {
         let Round { inputs, read, batch, results } = round;
-        for (index, ((input, read), result)) in
-            inputs.iter().zip(read).zip(results.iter()).enumerate()
-        {
-            self.small_file(input, read, batch.bytes(index), result.matches)?;
+        let found = (inputs.iter().zip(&read).zip(results.iter()).enumerate()).map(
+            |(index, ((input, read), result))| (input, read, batch.bytes(index), result.matches),
+        );
+        let judged = self.judge(found.collect());
+        let found = inputs.iter().zip(read).zip(results.iter()).zip(judged).enumerate();
+        for (index, (((input, read), result), judged)) in found {
+            self.small_file(input, read, batch.bytes(index), result.matches, judged)?;
         }
         Ok(())
+    }
+
+    /// Judges what was found in small files, by several threads.
+    fn judge(&mut self, found: Vec<FoundIn>) -> Vec<Vec<Judged>> {
+        let judging = self.output.get_mut().judging();
+        let of = |found: &FoundIn| match *found {
+            (input, Ok(Loaded::Whole { is_utf16, .. }), bytes, Ok(matches)) => {
+                judging.whole(input, bytes, *is_utf16, matches)
+            }
+            _ => Vec::new(),
+        };
+        found.par_iter().map(of).collect()
     }
 
     /// Prints what has come of a small file.
@@ -455,14 +479,15 @@ impl Scan<'_> {
         read: io::Result<Loaded>,
         bytes: &[u8],
         matches: Result<&[Match], &RingItemError>,
+        judged: Vec<Judged>,
     ) -> Result<(), Box<dyn Error>> {
         match (read, matches) {
             (Err(error), _) => self.failed(input, error.into())?,
             (Ok(Loaded::Grown), _) => return self.input(input),
             (Ok(Loaded::Binary), _) => self.binary(input)?,
-            (Ok(Loaded::Whole { is_utf16, .. }), Ok(matches)) => {
+            (Ok(Loaded::Whole { .. }), Ok(_)) => {
                 self.summary.inputs += 1;
-                self.output.get_mut().whole(input, bytes, is_utf16, matches)?;
+                self.output.get_mut().tell(input, judged)?;
             }
             (Ok(Loaded::Whole { .. }), Err(error)) => {
                 self.summary.failed += 1;

@@ -236,11 +236,18 @@ impl Pools {
                     continue;
                 }
             }
-            for (Read { input, read, memory }, found) in files.into_iter().zip(found) {
+            let found: Vec<Result<Vec<Match>, RingItemError>> =
+                found.into_iter().map(|found| found.expect("each item is told")).collect();
+            let of = files
+                .iter()
+                .zip(&found)
+                .map(|(file, found)| (file.input, &file.read, file.as_ref(), found.as_deref()));
+            let judged = scan.judge(of.collect());
+            for ((Read { input, read, memory }, found), judged) in
+                files.into_iter().zip(&found).zip(judged)
+            {
                 let len = if let Ok(Loaded::Whole { len, .. }) = read { len } else { 0 };
-                let found = found.expect("each item is told");
-                let matches = found.as_deref();
-                scan.small_file(input, read, &memory[..len], matches)?;
+                scan.small_file(input, read, &memory[..len], found.as_deref(), judged)?;
             }
         }
         self.rings = Some(rings);
@@ -327,7 +334,9 @@ fn one(
     match (&file.read, matches) {
         (&Ok(Loaded::Whole { is_utf16, .. }), Ok(matches)) => {
             scan.summary.inputs += 1;
-            scan.output.get_mut().whole(file.input, file.as_ref(), is_utf16, matches)?;
+            let output = scan.output.get_mut();
+            let judged = output.judging().whole(file.input, file.as_ref(), is_utf16, matches);
+            output.tell(file.input, judged)?;
         }
         (Ok(Loaded::Whole { .. }), Err(error)) => scan.failed(file.input, error.into())?,
         (Ok(Loaded::Grown), _) => return scan.input(file.input),

@@ -109,7 +109,8 @@ impl Scan<'_> {
                 };
                 summary.stats += ticket.wait_into(&mut matches, scratch)?;
                 summary.inputs += 1;
-                printed = output.get_mut().whole(input, bytes, is_utf16, &matches);
+                let judged = output.get_mut().judging().whole(input, bytes, is_utf16, &matches);
+                printed = output.get_mut().tell(input, judged);
                 Ok(true)
             });
             printed?;

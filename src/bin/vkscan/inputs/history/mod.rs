@@ -190,12 +190,17 @@ impl History {
             repository.objects.refresh_never();
             repository
         };
+        let some = |blobs: &[Blob]| {
+            let mut repository = local();
+            blobs.iter().map(|blob| of(&mut repository, blob)).collect::<Vec<R>>()
+        };
         match threads {
-            Ok(threads) => threads.install(|| blobs.par_iter().map_init(local, of).collect()),
-            Err(_) => {
-                let mut repository = local();
-                blobs.iter().map(|blob| of(&mut repository, blob)).collect()
+            Ok(threads) => {
+                let parts = 2 * threads.current_num_threads();
+                let parts = blobs.par_chunks(blobs.len().div_ceil(parts).max(1));
+                threads.install(|| parts.flat_map_iter(some).collect())
             }
+            Err(_) => some(blobs),
         }
     }
 

@@ -205,6 +205,16 @@ fn a_range_has_what_it_brought() {
     let moved = repository.commit();
     let range = format!("{base}..");
     assert_eq!(scan_stdout(1, &mut repository.scan(&["--git", &range])), "");
+    // What two paths had alike, each with a line of its own.
+    repository.write("one", "key_cccccccc\n");
+    repository.write("other one", "key_cccccccc\n");
+    let alike = repository.commit();
+    repository.write("one", "key_cccccccc\n1\n");
+    repository.write("other one", "key_cccccccc\n2\n");
+    repository.commit();
+    assert_eq!(scan_stdout(1, &mut repository.scan(&["--git", &format!("{alike}..")])), "");
+    repository.git(&["rm", "-q", "one", "other one"]);
+    repository.git(&["reset", "-q", "--hard", &moved]);
     repository.write("old", "line\nkey_aaaaaaaa key_aaaaaaaa\n");
     let twice = repository.commit();
     let expected = [finding(&twice, "old", 2, "key_aaaaaaaa")];

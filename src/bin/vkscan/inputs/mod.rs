@@ -211,7 +211,8 @@ impl Input {
         };
         let Opened::Once(mut once) = opened else { return Ok(Some(opened)) };
         if self.skip_binary {
-            let head = read_head(&mut once.reader, TELLING_BYTES as usize)?;
+            let mut head = Vec::new();
+            read_head(&mut once.reader, TELLING_BYTES as usize, &mut head)?;
             if is_binary(&head) {
                 return Ok(None);
             }
@@ -340,9 +341,10 @@ impl<'i> Once<'i> {
     /// As text.
     fn decoded(mut self) -> io::Result<Once<'i>> {
         // More of what does not begin as UTF-16 does is not waited for.
-        let mut head = read_head(&mut self.reader, 1)?;
+        let mut head = Vec::new();
+        read_head(&mut self.reader, 1, &mut head)?;
         if let [0xfe | 0xff] = head[..] {
-            head.extend(read_head(&mut self.reader, 2)?);
+            read_head(&mut self.reader, 2, &mut head)?;
         }
         let is_utf16 = utf16::is_marked(&head);
         let reader = Cursor::new(head).chain(self.reader);
@@ -428,22 +430,16 @@ pub fn read(from: &mut impl Read, to: &mut [u8]) -> io::Result<usize> {
     Ok(len)
 }
 
-/// The first bytes of what is read, so many if there are.
-fn read_head(from: &mut impl Read, most: usize) -> io::Result<Vec<u8>> {
-    let mut head = vec![0; most];
-    let mut len = 0;
-    while len < most {
-        match from.read(&mut head[len..]) {
-            Ok(0) => break,
-            Ok(count) => len += count,
+/// Adds the next bytes of what is read to `head`, so many if there are; what comes before an error is there, too.
+fn read_head(from: &mut impl Read, most: usize, head: &mut Vec<u8>) -> io::Result<()> {
+    let mut left = from.take(most as u64);
+    loop {
+        match left.read_to_end(head) {
             // What is live says so when it waits.
-            Err(error)
-                if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
-            Err(error) => return Err(error),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            read => return read.map(drop),
         }
     }
-    head.truncate(len);
-    Ok(head)
 }
 
 /// Bytes by which binary files are told.

@@ -68,7 +68,7 @@ impl Packing {
             (b"\xfd7zXZ\0", Packing::Xz),
             (b"\x28\xb5\x2f\xfd", Packing::Zstandard),
             (b"\x04\x22\x4d\x18", Packing::Lz4),
-            (b"\x02\x21\x4c\x18", Packing::Lz4),
+            (b"\x02\x21\x4c\x18", Packing::Other("an old form of LZ4")),
             (b"PK\x03\x04", Packing::Zip),
             (b"PK\x05\x06", Packing::Zip),
             (b"7z\xbc\xaf\x27\x1c", Packing::Other("7z")),
@@ -218,7 +218,8 @@ impl Unpacker<'_> {
     }
 
     fn file(&mut self, origins: &[Origin], mut file: File) -> Result<(), FeedError> {
-        let head = read_head(&mut file, HEAD_BYTES).map_err(FeedError::Read)?;
+        let mut head = Vec::new();
+        read_head(&mut file, HEAD_BYTES, &mut head).map_err(FeedError::Read)?;
         file.rewind().map_err(FeedError::Read)?;
         match Packing::of(&head) {
             Some(Packing::Zip) => {
@@ -231,15 +232,16 @@ impl Unpacker<'_> {
 
     fn packed(&mut self, packed: Packed) -> Result<(), FeedError> {
         let Packed { reader, origins, names, nested } = packed;
-        let head = read_head(&mut &mut *reader, HEAD_BYTES).map_err(FeedError::Read);
-        let head = match head {
-            Ok(head) => head,
-            Err(error) => {
-                self.feed.path(origins)?;
-                return Err(error);
-            }
-        };
+        let mut head = Vec::new();
+        let read = read_head(&mut &mut *reader, HEAD_BYTES, &mut head);
         let packing = Packing::of(&head);
+        if let Err(error) = read {
+            match packing {
+                Some(_) => self.feed.path(origins)?,
+                None => self.feed.held(origins, head)?,
+            }
+            return Err(FeedError::Read(error));
+        }
         let mut reader = BufReader::new(Cursor::new(head).chain(reader));
         let Some(packing) = packing else { return self.feed.read(origins, &mut reader) };
         if nested > 0 {
@@ -291,7 +293,9 @@ impl Unpacker<'_> {
 
     fn tar(&mut self, mut reader: &mut dyn Read, container: &Packed) -> Result<(), FeedError> {
         let left = Rc::new(Cell::new(TAR_HEADERS));
-        let headers = Headers { reader: &mut reader, left: left.clone() };
+        let is_broken = Rc::new(Cell::new(false));
+        let headers =
+            Headers { reader: &mut reader, left: left.clone(), is_broken: is_broken.clone() };
         let mut archive = tar::Archive::new(headers);
         // Behind the end of one there may be another.
         archive.set_ignore_zeros(true);
@@ -306,8 +310,9 @@ impl Unpacker<'_> {
                 let member = container.member(&name, &mut entry);
                 let origins = member.origins.clone();
                 let unpacked = self.packed(member);
+                let is_told = unpacked.is_err();
                 self.told(&origins, unpacked)?;
-                if self.budget.is_exceeded.get() {
+                if self.budget.is_exceeded.get() || (is_told && is_broken.get()) {
                     return Err(FeedError::Told);
                 }
             }
@@ -321,13 +326,14 @@ impl Unpacker<'_> {
 
     fn zip(&mut self, reader: impl Read + Seek, container: &Packed) -> Result<(), FeedError> {
         let mut archive = ZipArchive::new(reader).map_err(zip_error)?;
-        let mut names = std::collections::HashSet::new();
+        if archive.has_duplicate_names() {
+            let reason =
+                "several entries have the same name, and only the last one of each is read";
+            self.feed.failed(&container.origins[0], &reason)?;
+        }
         for index in 0..archive.len() {
             let name = archive.name_for_index(index).and_then(Result::ok);
             let name = name.unwrap_or_default().into_owned();
-            if !names.insert(name.clone()) {
-                continue;
-            }
             let (origins, unpacked) = match archive.by_index(index) {
                 Ok(entry) if entry.is_dir() && entry.size() == 0 => continue,
                 Ok(entry) => {
@@ -447,7 +453,8 @@ impl Read for Bounded<'_> {
         if left > 0 || to.is_empty() {
             let some = some.min(usize::try_from(left).unwrap_or(some));
             let count = self.reader.read(&mut to[..some])?;
-            budget.left.set(left - count as u64);
+            // What it is decoded from may be, too, and has its share.
+            budget.left.set(budget.left.get().saturating_sub(count as u64));
             return Ok(count);
         }
         // What comes to its end just there has not gone beyond it.
@@ -467,6 +474,8 @@ struct Headers<'r> {
     reader: &'r mut dyn Read,
     /// Bytes that may be read until there is an entry.
     left: Rc<Cell<u64>>,
+    /// Whether it could not be read.
+    is_broken: Rc<Cell<bool>>,
 }
 
 impl Read for Headers<'_> {
@@ -477,8 +486,13 @@ impl Read for Headers<'_> {
             let reason = format!("what it tells of an entry is longer than {TAR_HEADERS} bytes");
             return Err(io::Error::other(reason));
         }
-        let count = self.reader.read(&mut to[..some])?;
-        self.left.set(left - if left == u64::MAX { 0 } else { count as u64 });
+        let read = self.reader.read(&mut to[..some]);
+        self.is_broken.set(self.is_broken.get() || read.is_err());
+        let count = read?;
+        // Zeros are between archives, as many as there are.
+        if left != u64::MAX && to[..count].iter().any(|byte| *byte != 0) {
+            self.left.set(left - count as u64);
+        }
         Ok(count)
     }
 }

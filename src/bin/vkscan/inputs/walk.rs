@@ -95,8 +95,10 @@ fn input(entry: Result<DirEntry, ignore::Error>, args: &ScanArgs) -> Result<Opti
 
 /// Whether a file begins as what is compressed, or an archive. What cannot be read is told of where it is scanned.
 fn is_packed(path: &Path) -> bool {
-    let head = File::open(path).and_then(|mut file| read_head(&mut file, packed::HEAD_BYTES));
-    head.is_ok_and(|head| Packing::of(&head).is_some())
+    let mut head = Vec::new();
+    let read =
+        File::open(path).and_then(|mut file| read_head(&mut file, packed::HEAD_BYTES, &mut head));
+    read.is_ok() && Packing::of(&head).is_some()
 }
 
 /// Files that are about a scan.

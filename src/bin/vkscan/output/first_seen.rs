@@ -21,8 +21,8 @@ pub struct FirstSeen<'h> {
     history: &'h History,
     /// What was found and is not looked at, in the order of the history.
     held: BTreeMap<(i64, PathBuf), (Origin, Vec<Finding>)>,
-    /// What was looked at: by blob, what it is called within that, rule and place.
-    decided: HashSet<(usize, Vec<u8>, u32, u64, u64)>,
+    /// What was looked at: by blob, what it is called within that, text and place.
+    decided: HashSet<(usize, Vec<u8>, Text, u64, u64)>,
     /// In which lines each text was found in the versions of a path.
     known: HashMap<Text, HashMap<PathBuf, Lines>>,
     /// What a commit has removed, of the last that was asked for.
@@ -69,7 +69,7 @@ impl<'h> FirstSeen<'h> {
     }
 
     fn new_of(&mut self, origin: &Origin, findings: Vec<Finding>) -> Vec<Finding> {
-        let mut by_text: HashMap<Text, Vec<Finding>> = HashMap::new();
+        let mut by_text: BTreeMap<Text, Vec<Finding>> = BTreeMap::new();
         for finding in findings {
             by_text.entry((finding.rule, finding.text.clone())).or_default().push(finding);
         }
@@ -95,20 +95,22 @@ impl<'h> FirstSeen<'h> {
             }
             _ => None,
         };
-        let paths = self.known.entry(text).or_default();
+        let paths = self.known.entry(text.clone()).or_default();
         let before = before.and_then(|path| paths.get(&path)).cloned().unwrap_or_default();
-        let more = found.len().saturating_sub(before.values().sum());
+        let known: usize = before.values().sum();
+        let more = found.len().saturating_sub(known);
         let mut lines = Lines::new();
         for finding in &found {
             *lines.entry(finding.line_digest).or_default() += 1;
         }
         let mut old = before.clone();
-        paths.insert(origin.path.clone(), if more > 0 { lines } else { before });
+        // What is removed stays known.
+        paths.insert(origin.path.clone(), if found.len() >= known { lines } else { before });
         let mut others = Vec::new();
         for finding in found {
             // Of a blob that is elsewhere, too, it was decided there.
             let within = origin.within_container().to_vec();
-            let key = (turn.blob, within, finding.rule, finding.start, finding.end);
+            let key = (turn.blob, within, text.clone(), finding.start, finding.end);
             let is_decided = !is_whole && !self.decided.insert(key);
             match old.get_mut(&finding.line_digest) {
                 Some(count @ 1..) => *count -= 1,

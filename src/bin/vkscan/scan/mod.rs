@@ -153,15 +153,15 @@ fn scan(
     ready: Ready,
     history: Option<&History>,
 ) -> Result<Status, Box<dyn Error>> {
-    let Ready { pipeline, tables, compiled, backends, opened, inputs, failed } = ready;
+    let Ready { pipeline, tables, compiled, backends, opened, mut inputs, failed } = ready;
     let pipeline = &pipeline;
     let backends = backends?;
     let mut output = Output::new(&args.results, rules, pipeline, history)?;
     let found = inputs.len();
     let own_files = OwnFiles::of(args, rules);
-    let inputs: Vec<Input> = inputs.into_iter().filter(|input| !own_files.have(input)).collect();
+    inputs.retain(|input| !own_files.have(input));
     output.look_at_paths(inputs.iter());
-    let inputs = looked_into(inputs, rules);
+    leave_out(&mut inputs, rules);
     let left_out = (found - inputs.len()) as u64;
     if found == 0 && history.is_none() {
         tracing::warn!("there is no file to scan; --hidden and --no-ignore may show more");
@@ -204,9 +204,11 @@ fn scan(
     scan.finish()
 }
 
-/// Inputs that a rule looks into.
-fn looked_into(inputs: Vec<Input>, rules: &Rules) -> Vec<Input> {
-    inputs.into_par_iter().filter(|input| !input.is_left_out(rules)).collect()
+/// Leaves out inputs that no rule looks into.
+fn leave_out(inputs: &mut Vec<Input>, rules: &Rules) {
+    let left_out: Vec<bool> = inputs.par_iter().map(|input| input.is_left_out(rules)).collect();
+    let mut left_out = left_out.into_iter();
+    inputs.retain(|_| left_out.next() == Some(false));
 }
 
 /// Opens all devices that are asked for.
@@ -379,11 +381,11 @@ impl Scan<'_> {
             scope.spawn(move || read(feed));
             // What is left of it goes when this ends, so that nobody waits for it to be taken.
             fed.into_iter().try_for_each(|fed| match fed {
-                Fed::Inputs(inputs) => {
+                Fed::Inputs(mut inputs) => {
                     let (found, output) = (inputs.len(), self.output.get_mut());
                     output.catch_up(inputs.first())?;
                     output.look_at_paths(inputs.iter());
-                    let inputs = looked_into(inputs, self.rules);
+                    leave_out(&mut inputs, self.rules);
                     self.summary.left_out += (found - inputs.len()) as u64;
                     scan(self, inputs)
                 }

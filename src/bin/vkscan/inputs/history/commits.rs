@@ -59,6 +59,21 @@ impl Tips {
             Ok(None) => {}
             Err(error) => tips.faults.push(format!("HEAD leads nowhere: {}", causes(&error))),
         }
+        for worktree in repository.worktrees()? {
+            let name = terminal::path(worktree.git_dir());
+            let head = worktree.into_repo_with_possibly_inaccessible_worktree();
+            match head.and_then(|worktree| {
+                Ok(worktree.head()?.try_into_peeled_id()?.map(|id| id.detach()))
+            }) {
+                Ok(head) => tips.commits.extend(head.map(|id| (id, ONE))),
+                Err(error) => {
+                    tips.faults.push(format!(
+                        "HEAD of the worktree {name} leads nowhere: {}",
+                        causes(&error)
+                    ));
+                }
+            }
+        }
         for reference in repository.references()?.all()? {
             let mut reference = match reference {
                 Ok(reference) => reference,

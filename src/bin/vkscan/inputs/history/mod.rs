@@ -171,6 +171,7 @@ impl History {
                     if failed <= TOLD_BLOBS {
                         feed.failed(&origins[0], &fault)?;
                     }
+                    feed.path(origins)?;
                 }
             }
         }

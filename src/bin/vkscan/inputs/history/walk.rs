@@ -53,6 +53,7 @@ pub struct Walk<'h> {
     within: &'h BString,
     /// What could not be read, and where that is.
     faults: Vec<(Origin, String)>,
+    told_faults: HashSet<String>,
     /// All places, the root first.
     places: Vec<Place>,
     /// What was seen where.
@@ -78,6 +79,7 @@ impl<'h> Walk<'h> {
             repository,
             within,
             faults: Vec::new(),
+            told_faults: HashSet::new(),
             places: vec![root],
             seen: HashSet::new(),
             known: HashMap::new(),
@@ -123,7 +125,7 @@ impl<'h> Walk<'h> {
                     Ok(changes) => changes,
                     Err(fault) => {
                         let origin = self.origin(0, &Of::Commit(node));
-                        self.faults.push((origin, fault));
+                        self.fault(origin, fault);
                         continue;
                     }
                 };
@@ -138,11 +140,10 @@ impl<'h> Walk<'h> {
                 }
             }
         }
+        // Of others it is noted already where they were.
+        changed.retain(|(_, id)| !self.indices.contains_key(id));
         for (path, id) in changed {
-            // Others have told where they were.
-            if !self.indices.contains_key(&id) {
-                self.push(id, Origin::of_path(path_of(&path)), true);
-            }
+            self.push(id, Origin::of_path(path_of(&path)), true);
         }
     }
 
@@ -176,7 +177,7 @@ impl<'h> Walk<'h> {
                 Ok(data) => data,
                 Err(fault) => {
                     let origin = self.origin(place, of);
-                    self.faults.push((origin, fault));
+                    self.fault(origin, fault);
                     continue;
                 }
             };
@@ -240,6 +241,13 @@ impl<'h> Walk<'h> {
         let order = *turn;
         *turn += step;
         self.blobs[blob].origins.push(Origin { turn: Some(Turn { order, blob }), ..origin });
+    }
+
+    /// Takes note of a fault that was not met before.
+    fn fault(&mut self, origin: Origin, fault: String) {
+        if self.told_faults.insert(fault.clone()) {
+            self.faults.push((origin, fault));
+        }
     }
 
     /// What is called so in a folder; none if there are too many places.

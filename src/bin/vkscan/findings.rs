@@ -186,6 +186,21 @@ impl<'r> Judging<'r> {
         input.origins().map(in_place).collect()
     }
 
+    /// What a file as a whole is found to be.
+    pub fn of_path(&self, origin: &Origin) -> Vec<Finding> {
+        let Some(path) = origin.rules_path() else { return Vec::new() };
+        let of = |commit| self.0.rules_of_path(Source { path: Some(&path), commit });
+        let told = of(None).filter(|&id| !self.0.rules.get(id).filter.is_hidden);
+        let mut told: Vec<Finding> = told.map(Finding::whole).collect();
+        if let (Some(id), false) = (origin.commit_id(), told.is_empty()) {
+            let taken: HashSet<u32> = of(Some(id)).collect();
+            for finding in &mut told {
+                finding.is_allowed = !taken.contains(&finding.rule);
+            }
+        }
+        told
+    }
+
     /// Makes ready what tells the groups of these rules' matches, all at once.
     pub fn prepare(&self, rules: &HashSet<u32>) {
         if self.0.has_preferred_matches() {
@@ -197,6 +212,18 @@ impl<'r> Judging<'r> {
 }
 
 impl By<'_> {
+    /// Rules about paths alone that take this one.
+    fn rules_of_path(&self, source: Source) -> impl Iterator<Item = u32> {
+        let candidate = Candidate { source, text: b"", secret: b"" };
+        let takes = move |filter: &Filter| {
+            !filter.leaves_out(source)
+                && filter.passes(&candidate)
+                && filter.passes_lines(&candidate, &Lines::new(Vec::new()))
+        };
+        let taken = self.rules.of_paths().filter(move |(_, rule)| takes(&rule.filter));
+        taken.map(|(id, _)| id)
+    }
+
     /// Whether matches are those that patterns prefer, which have groups.
     fn has_preferred_matches(&self) -> bool {
         self.pipeline.options().match_kind == MatchKind::LeftmostFirst
@@ -212,7 +239,8 @@ impl Judge<'_> {
         if let Some(path) = &path
             && !self.by.required.is_empty()
         {
-            let taken = self.rules_of_path(Source { path: Some(path), commit: origin.commit_id() });
+            let source = Source { path: Some(path), commit: origin.commit_id() };
+            let taken = self.by.rules_of_path(source);
             others.whole = taken.filter(|rule| self.by.required.contains(rule)).collect();
         }
         let seen = self.by.rules.keywords().none_seen();
@@ -223,27 +251,6 @@ impl Judge<'_> {
     /// Takes note of what has come of an input that is read once.
     pub fn look_through(&mut self, bytes: &[u8]) {
         self.input.seen.look_through(self.by.rules.keywords(), bytes);
-    }
-
-    /// Rules about paths alone that take this one.
-    fn rules_of_path(&self, source: Source) -> impl Iterator<Item = u32> {
-        let candidate = Candidate { source, text: b"", secret: b"" };
-        let takes = move |filter: &Filter| {
-            !filter.leaves_out(source)
-                && filter.passes(&candidate)
-                && filter.passes_lines(&candidate, &Lines::new(Vec::new()))
-        };
-        let taken = self.by.rules.of_paths().filter(move |(_, rule)| takes(&rule.filter));
-        taken.map(|(id, _)| id)
-    }
-
-    /// Files as a whole that are findings.
-    pub fn of_path(&self, origin: &Origin) -> Vec<Finding> {
-        let Some(path) = origin.rules_path() else { return Vec::new() };
-        let of = |commit| self.rules_of_path(Source { path: Some(&path), commit });
-        let taken: HashSet<u32> = of(origin.commit_id()).collect();
-        let told = of(None).filter(|&id| !self.by.rules.get(id).filter.is_hidden);
-        told.map(|id| Finding { is_allowed: !taken.contains(&id), ..Finding::whole(id) }).collect()
     }
 
     /// Whether keywords were seen since findings were settled last, and there are findings that may wait for them.

@@ -71,6 +71,8 @@ fn main() -> ExitCode {
         Err(help) => return show(&help).unwrap_or_else(|error| fail(&error)).into(),
     };
     terminal::log(args.verbose);
+    // Threads may still look at them when all ends.
+    let args: &'static Args = Box::leak(Box::new(args));
     let status = match &args.command {
         Command::Scan(args) => scan::run(args),
         Command::Rules(args) => match &args.command {

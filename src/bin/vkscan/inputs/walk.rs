@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Sender};
 
 use ignore::{DirEntry, WalkBuilder, WalkState};
 
@@ -10,11 +10,44 @@ use super::packed::{self, Packing};
 use super::{FileId, From, Input, Origin, file_id, read_head, stdin, stdout};
 use crate::args::{ResultArgs, ScanArgs, Sort};
 use crate::rules::Rules;
-use crate::terminal::{self, report};
+use crate::terminal;
 
-/// Everything to scan, and how many inputs could not be looked at; those are reported here. Where they are sorted, they
-/// come in the order of the arguments, and by path within each; else in the order in which several threads find them.
-pub fn find(args: &ScanArgs) -> (Vec<Input>, u64) {
+/// Everything to scan. Where inputs are sorted, they come in the order of the arguments, and by path within each; else in the
+/// order in which several threads find them.
+#[derive(Default)]
+pub struct Found {
+    pub inputs: Vec<Input>,
+    /// What could not be looked at, and why.
+    pub faults: Vec<String>,
+}
+
+/// What one thread finds, until it is through.
+struct Part {
+    found: Found,
+    to: Sender<Found>,
+}
+
+impl Found {
+    fn push(&mut self, found: Result<Option<Input>, String>) {
+        match found {
+            Ok(input) => self.inputs.extend(input),
+            Err(fault) => self.faults.push(fault),
+        }
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // The receiver is there until all threads are through.
+        let _ = self.to.send(std::mem::take(&mut self.found));
+    }
+}
+
+pub fn find(args: &ScanArgs) -> Found {
+    let mut found = Found::default();
+    if args.git.is_some() {
+        return found;
+    }
     let mut paths = args.paths.iter();
     // The walker takes `-` for standard input itself.
     let mut walk = WalkBuilder::new(paths.next().map_or(Path::new("-"), PathBuf::as_path));
@@ -29,38 +62,29 @@ pub fn find(args: &ScanArgs) -> (Vec<Input>, u64) {
         .git_global(respect_ignores)
         .git_exclude(respect_ignores)
         .follow_links(args.follow);
-    let found: Vec<Result<Input, String>> = match args.sort {
+    match args.sort {
         Some(Sort::Path) => {
-            let entries = walk.sort_by_file_path(Path::cmp).build();
-            entries.filter_map(|entry| input(entry, args).transpose()).collect()
+            for entry in walk.sort_by_file_path(Path::cmp).build() {
+                found.push(input(entry, args));
+            }
         }
         None => {
-            let (sender, receiver) = mpsc::channel();
+            let (to, parts) = mpsc::channel();
             walk.build_parallel().run(|| {
-                let sender = sender.clone();
+                let mut part = Part { found: Found::default(), to: to.clone() };
                 Box::new(move |entry| {
-                    let found = input(entry, args).transpose();
-                    // The receiver is there until all threads are through.
-                    if let Some(found) = found {
-                        let _ = sender.send(found);
-                    }
+                    part.found.push(input(entry, args));
                     WalkState::Continue
                 })
             });
-            drop(sender);
-            receiver.into_iter().collect()
+            drop(to);
+            for Found { inputs, faults } in parts {
+                found.inputs.extend(inputs);
+                found.faults.extend(faults);
+            }
         }
-    };
-    let mut failed = 0;
-    let looked_at = found.into_iter().filter_map(|input| match input {
-        Ok(input) => Some(input),
-        Err(error) => {
-            report(&error);
-            failed += 1;
-            None
-        }
-    });
-    (looked_at.collect(), failed)
+    }
+    found
 }
 
 fn input(entry: Result<DirEntry, ignore::Error>, args: &ScanArgs) -> Result<Option<Input>, String> {

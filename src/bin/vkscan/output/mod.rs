@@ -21,6 +21,7 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use vkscan::{RulePipeline, StreamMatch};
 
 use crate::args::{Color, ResultArgs, ResultFormat};
@@ -171,7 +172,7 @@ impl<'a> Output<'a> {
     /// What a file as a whole is found to be, if that was not told.
     fn take_whole(&mut self, origin: &Origin) -> Vec<Finding> {
         if self.first_seen.is_some() {
-            return self.judge.of_path(origin);
+            return self.judging.of_path(origin);
         }
         let Some(whole) = self.whole.get_mut(&origin.path) else { return Vec::new() };
         let was_told = std::mem::replace(&mut whole.is_told, true);
@@ -240,19 +241,17 @@ impl<'a> Output<'a> {
     }
 
     /// Takes note of which files are findings as a whole.
-    pub fn look_at_paths<'i>(&mut self, inputs: impl Iterator<Item = &'i Input>) {
+    pub fn look_at_paths<'i>(&mut self, inputs: impl ParallelIterator<Item = &'i Input>) {
         if self.rules.of_paths().next().is_none() || self.first_seen.is_some() {
             return;
         }
-        for origin in inputs.flat_map(Input::origins) {
-            if self.whole.contains_key(&origin.path) {
-                continue;
-            }
-            let findings = self.judge.of_path(origin);
-            if !findings.is_empty() {
-                let whole = Whole { origin: origin.clone(), findings, is_told: false };
-                self.whole.insert(origin.path.clone(), whole);
-            }
+        let of = |input: &'i Input| {
+            let findings = self.judging.of_path(&input.origin);
+            (!findings.is_empty()).then_some((&input.origin, findings))
+        };
+        for (origin, findings) in inputs.filter_map(of).collect::<Vec<_>>() {
+            let whole = || Whole { origin: origin.clone(), findings, is_told: false };
+            self.whole.entry(origin.path.clone()).or_insert_with(whole);
         }
     }
 

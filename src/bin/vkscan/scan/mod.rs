@@ -11,6 +11,8 @@ use std::error::Error;
 use std::io;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
@@ -26,7 +28,7 @@ use crate::errors;
 use crate::findings::Judged;
 use crate::inputs::feed::{self, Fed, Feed};
 use crate::inputs::history::History;
-use crate::inputs::walk::{self, OwnFiles};
+use crate::inputs::walk::{self, Found, OwnFiles};
 use crate::inputs::{Input, Loaded, packed};
 use crate::kept;
 use crate::output::Output;
@@ -37,7 +39,7 @@ use crate::terminal::{self, report};
 use crate::trace::TraceFile;
 use small_files::{Round, SmallFiles};
 
-pub fn run(args: &ScanArgs) -> Result<Status, Box<dyn Error>> {
+pub fn run(args: &'static ScanArgs) -> Result<Status, Box<dyn Error>> {
     let trace = args.trace.as_ref().map(|_| Trace::new());
     let reads_stdin = args.git.is_none()
         && (args.paths.is_empty() || args.paths.iter().any(|path| path == Path::new("-")));
@@ -47,12 +49,22 @@ pub fn run(args: &ScanArgs) -> Result<Status, Box<dyn Error>> {
         );
     }
     let history = history(args)?;
+    // Whatever is wrong with rules is not kept waiting for it.
+    let finding = thread::spawn({
+        let trace = trace.clone();
+        move || {
+            let begin = Instant::now();
+            let found = walk::find(args);
+            note(trace.as_ref(), "find inputs", begin);
+            found
+        }
+    });
     let rules = Rules::read(&args.rules)?;
     if args.match_kind == Kind::All && rules.has_secrets() {
         let reason = "--match-kind all has no groups, and some of the rules say that a secret is one: leave it out";
         return Err(reason.into());
     }
-    let ready = get_ready(args, trace.as_ref(), &rules)?;
+    let ready = get_ready(args, trace.as_ref(), &rules, finding)?;
     let trace_file = args.trace.as_deref().map(TraceFile::create).transpose()?;
     let scanned = scan(args, trace.as_ref(), &rules, ready, history.as_ref());
     let status = scanned.map_err(|error| {
@@ -105,12 +117,19 @@ struct Ready {
     backends: Result<Vec<Backend>, BackendError>,
     opened: Duration,
     inputs: Vec<Input>,
-    /// Inputs that could not be looked at.
-    failed: u64,
+    /// Whether rules leave them out.
+    left_out: Vec<bool>,
+    /// Inputs that could not be looked at, and why.
+    faults: Vec<String>,
 }
 
 /// Compiles rules while devices are opened and inputs looked for; after that, if what is wrong with the rules is to be said first.
-fn get_ready(args: &ScanArgs, trace: Option<&Trace>, rules: &Rules) -> Result<Ready, RulesError> {
+fn get_ready(
+    args: &'static ScanArgs,
+    trace: Option<&Trace>,
+    rules: &Rules,
+    finding: JoinHandle<Found>,
+) -> Result<Ready, RulesError> {
     let compile = || {
         let begin = Instant::now();
         let pipeline = rules.compile(args.match_kind.into());
@@ -118,32 +137,32 @@ fn get_ready(args: &ScanArgs, trace: Option<&Trace>, rules: &Rules) -> Result<Re
         pipeline.map(|pipeline| (pipeline, begin.elapsed()))
     };
     let open = || {
-        let begin = Instant::now();
-        let backends = open(args, trace);
-        note(trace, "open device", begin);
-        (backends, begin.elapsed())
+        let (to, opened) = mpsc::channel();
+        let trace = trace.cloned();
+        // A driver may take its time to let go of a thread, which is not waited for.
+        thread::spawn(move || {
+            let begin = Instant::now();
+            let backends = open(args, trace.as_ref());
+            note(trace.as_ref(), "open device", begin);
+            let _ = to.send((backends, begin.elapsed()));
+        });
+        opened
     };
     let is_sound = rules.all_parse();
     let early = if is_sound { None } else { Some(compile()?) };
-    let (compiled, opened, found) = std::thread::scope(|scope| {
-        let opening = scope.spawn(open);
-        let finding = scope.spawn(|| match args.git {
-            Some(_) => (Vec::new(), 0),
-            None => walk::find(args),
-        });
-        let compiled = early.map_or_else(compile, Ok).map(|(pipeline, compiled)| {
-            let begin = Instant::now();
-            let tables = ahead::lay_out(args, &pipeline);
-            note(trace, "lay out tables", begin);
-            (pipeline, compiled, tables)
-        });
-        let opened = opening.join().unwrap_or_else(|panic| resume_unwind(panic));
-        let found = finding.join().unwrap_or_else(|panic| resume_unwind(panic));
-        (compiled, opened, found)
+    let opening = open();
+    let compiled = early.map_or_else(compile, Ok).map(|(pipeline, compiled)| {
+        let begin = Instant::now();
+        let tables = ahead::lay_out(args, &pipeline);
+        note(trace, "lay out tables", begin);
+        (pipeline, compiled, tables)
     });
+    let Found { inputs, faults } = finding.join().unwrap_or_else(|panic| resume_unwind(panic));
+    let left_out = are_left_out(&inputs, rules);
+    // Nothing ends in the middle of it.
+    let (backends, opened) = opening.recv().expect("opening a device does not panic");
     let (pipeline, compiled, tables) = compiled?;
-    let ((backends, opened), (inputs, failed)) = (opened, found);
-    Ok(Ready { pipeline, tables, compiled, backends, opened, inputs, failed })
+    Ok(Ready { pipeline, tables, compiled, backends, opened, inputs, left_out, faults })
 }
 
 fn scan(
@@ -153,15 +172,19 @@ fn scan(
     ready: Ready,
     history: Option<&History>,
 ) -> Result<Status, Box<dyn Error>> {
-    let Ready { pipeline, tables, compiled, backends, opened, mut inputs, failed } = ready;
+    let Ready { pipeline, tables, compiled, backends, opened, .. } = ready;
+    let Ready { mut inputs, left_out, faults, .. } = ready;
+    faults.iter().for_each(report);
     let pipeline = &pipeline;
     let backends = backends?;
     let mut output = Output::new(&args.results, rules, pipeline, history)?;
     let found = inputs.len();
     let own_files = OwnFiles::of(args, rules);
-    inputs.retain(|input| !own_files.have(input));
-    output.look_at_paths(inputs.iter());
-    leave_out(&mut inputs, rules);
+    let are_own: Vec<bool> = inputs.iter().map(|input| own_files.have(input)).collect();
+    let others = inputs.par_iter().zip(&are_own).filter(|(_, is_own)| !**is_own);
+    output.look_at_paths(others.map(|(input, _)| input));
+    let mut are_out = are_own.into_iter().zip(left_out).map(|(own, left_out)| own || left_out);
+    inputs.retain(|_| are_out.next() == Some(false));
     let left_out = (found - inputs.len()) as u64;
     if found == 0 && history.is_none() {
         tracing::warn!("there is no file to scan; --hidden and --no-ignore may show more");
@@ -192,7 +215,7 @@ fn scan(
             opened,
             tuned_by: from,
             left_out,
-            failed,
+            failed: faults.len() as u64,
             ..Summary::default()
         },
     };
@@ -204,11 +227,9 @@ fn scan(
     scan.finish()
 }
 
-/// Leaves out inputs that no rule looks into.
-fn leave_out(inputs: &mut Vec<Input>, rules: &Rules) {
-    let left_out: Vec<bool> = inputs.par_iter().map(|input| input.is_left_out(rules)).collect();
-    let mut left_out = left_out.into_iter();
-    inputs.retain(|_| left_out.next() == Some(false));
+/// Whether no rule looks into inputs.
+fn are_left_out(inputs: &[Input], rules: &Rules) -> Vec<bool> {
+    inputs.par_iter().map(|input| input.is_left_out(rules)).collect()
 }
 
 /// Opens all devices that are asked for.
@@ -377,15 +398,16 @@ impl Scan<'_> {
     ) -> Result<(), Box<dyn Error>> {
         let tells_paths = self.rules.of_paths().next().is_some();
         let (feed, fed) = feed::feed(!self.args.binary, tells_paths);
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             scope.spawn(move || read(feed));
             // What is left of it goes when this ends, so that nobody waits for it to be taken.
             fed.into_iter().try_for_each(|fed| match fed {
                 Fed::Inputs(mut inputs) => {
                     let (found, output) = (inputs.len(), self.output.get_mut());
                     output.catch_up(inputs.first())?;
-                    output.look_at_paths(inputs.iter());
-                    leave_out(&mut inputs, self.rules);
+                    output.look_at_paths(inputs.par_iter());
+                    let mut left_out = are_left_out(&inputs, self.rules).into_iter();
+                    inputs.retain(|_| left_out.next() == Some(false));
                     self.summary.left_out += (found - inputs.len()) as u64;
                     scan(self, inputs)
                 }

@@ -121,7 +121,7 @@ impl RulePipeline {
     /// let haystack = b"ba";
     /// let found = rules.reference_scan(haystack); // or a scan of a device's
     /// rules.prepare_captures(&found.iter().map(|found| found.pattern_id).collect::<Vec<_>>());
-    /// assert_eq!(rules.captures(haystack, &found[0]).unwrap().get(1), Some(0..1));
+    /// assert_eq!(rules.captures(haystack, &found[0]).unwrap().get(1), Some(1..2));
     /// # Ok::<(), vkscan::BuildError>(())
     /// ```
     pub fn prepare_captures(&self, pattern_ids: &[u32]) {

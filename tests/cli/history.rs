@@ -67,6 +67,12 @@ fn of(records: &[Value]) -> Vec<(String, String, u64, String)> {
     records.iter().map(of).collect()
 }
 
+/// These fields of all findings; those without one have none.
+fn fields<const N: usize>(stdout: &[u8], keys: [&str; N]) -> Vec<[String; N]> {
+    let text = |record: &Value, key: &str| record[key].as_str().unwrap_or_default().to_owned();
+    records(stdout).iter().map(|record| keys.map(|key| text(record, key))).collect()
+}
+
 fn finding(commit: &str, path: &str, line: u64, text: &str) -> (String, String, u64, String) {
     (commit.to_owned(), path.to_owned(), line, text.to_owned())
 }
@@ -242,18 +248,14 @@ fn rules_look_at_paths_and_commits() {
     let mut scan = vkscan();
     scan.args(["scan", "--json", "--git", "-r"]).arg(rules_file.write("rules.toml", rules));
     let stdout = scan_stdout(0, scan.current_dir(repository.folder.0.path()));
-    let text = |record: &Value, key: &str| record[key].as_str().unwrap_or_default().to_owned();
-    let told = records(stdout.as_bytes())
-        .into_iter()
-        .map(|record| ["commit", "path", "rule", "text"].map(|key| text(&record, key)));
+    let told = fields(stdout.as_bytes(), ["commit", "path", "rule", "text"]);
     let expected = [
         [&moved, "a.env", "file", ""],
         [&moved, "a.env", "env", "key_aaaaaaaa"],
         [&last, "c.txt", "file", ""],
         [&last, "c.txt", "any", "key_cccccccc"],
     ];
-    let expected = expected.map(|of: [&str; 4]| of.map(str::to_owned));
-    assert_eq!(told.collect::<Vec<_>>(), expected);
+    assert_eq!(told, expected.map(|of: [&str; 4]| of.map(str::to_owned)));
 }
 
 /// What a rule does not look at, or a commit leaves out, is no less known for that; and a rule that looks at it where it is then
@@ -290,9 +292,7 @@ fn what_is_known_depends_on_rules() {
         let mut scan = vkscan();
         scan.args(["scan", "--json", "-r"]).arg(&rules).args(["--git", range]);
         let (_, output) = run(scan.current_dir(repository.folder.0.path()));
-        let text = |record: &Value, key: &str| record[key].as_str().unwrap_or_default().to_owned();
-        let of = |record: &Value| ["commit", "path", "rule"].map(|key| text(record, key));
-        records(&output.stdout).iter().map(of).collect::<Vec<_>>()
+        fields(&output.stdout, ["commit", "path", "rule"])
     };
     let own = |of: &[[&str; 3]]| -> Vec<[String; 3]> {
         of.iter().map(|of| of.map(str::to_owned)).collect()
@@ -459,10 +459,7 @@ fn what_only_references_lead_to_is_scanned() {
     let clean = repository.git(&["hash-object", "-w", "clean"]);
     repository.git(&["replace", "HEAD:a", &clean]);
     let stdout = scan_stdout(0, &mut repository.scan(&["--git"]));
-    let text = |record: &Value, key: &str| record[key].as_str().unwrap_or_default().to_owned();
-    let told = records(stdout.as_bytes());
-    let told: Vec<_> =
-        told.iter().map(|record| ["commit", "path", "text"].map(|key| text(record, key))).collect();
+    let told = fields(stdout.as_bytes(), ["commit", "path", "text"]);
     let expected = [
         [&*first, "a", "key_aaaaaaaa"],
         ["", "refs/tags/blob", "key_cccccccc"],

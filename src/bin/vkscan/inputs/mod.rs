@@ -7,7 +7,7 @@
 //! | `utf16.rs` | text in UTF-16 |
 //! | `feed.rs` | what is read out of something else, while what came before is scanned |
 //! | `packed.rs` | compressed files and archives |
-//! | `history.rs` | a git repository's history |
+//! | `history/` | a git repository's history |
 
 pub mod feed;
 pub mod history;
@@ -180,7 +180,7 @@ impl Input {
     /// Opens it to be read from its start.
     fn open(&self) -> io::Result<Opened<'_>> {
         Ok(match &self.from {
-            From::Stdin { .. } => Opened::Once(Once::stdin()?),
+            From::Stdin { .. } => Opened::Once(Once::live(stdin()?)),
             From::File { bytes: Some(_), .. } => {
                 Opened::Whole(Content::File(open_file(&self.origin.path)?))
             }
@@ -329,10 +329,6 @@ impl<'i> Once<'i> {
         Once { reader, is_utf16: false, is_terminal: false }
     }
 
-    fn stdin() -> io::Result<Once<'i>> {
-        Ok(Once::live(stdin()?))
-    }
-
     /// A file that may give bytes now and then.
     fn live(file: File) -> Once<'i> {
         Once { is_terminal: file.is_terminal(), ..Once::new(Box::new(Live::new(file))) }
@@ -417,7 +413,7 @@ pub fn path_of(name: &[u8]) -> PathBuf {
 }
 
 /// Reads all there is, or as much as fits, and says how much that was.
-pub fn read(from: &mut impl Read, to: &mut [u8]) -> io::Result<usize> {
+fn read(from: &mut impl Read, to: &mut [u8]) -> io::Result<usize> {
     let mut len = 0;
     while len < to.len() {
         match from.read(&mut to[len..]) {

@@ -132,13 +132,13 @@ pub fn unpack_held(
     feed.path(origins.clone())?;
     let mut unpacker = Unpacker { feed, budget: Budget::new(most_bytes) };
     let mut reader = bytes;
-    let unpacked = unpacker.packed(Packed::of(&origins, &mut reader));
+    let unpacked = unpacker.packed(&mut reader, Packed::of(origins.clone()));
     unpacker.told(&origins, unpacked)
 }
 
 fn unpack_one(input: &Input, most_bytes: u64, feed: &mut Feed) -> Result<(), Closed> {
     let mut unpacker = Unpacker { feed, budget: Budget::new(most_bytes) };
-    let origins = [input.origin.clone()];
+    let origins = vec![input.origin.clone()];
     let unpacked = match &input.from {
         From::Stdin { .. } => {
             stdin().map_err(FeedError::Read).and_then(|file| unpacker.pipe(&origins, file))
@@ -173,9 +173,8 @@ struct Unpacker<'f> {
     budget: Rc<Budget>,
 }
 
-/// What is read.
-struct Packed<'r> {
-    reader: &'r mut dyn Read,
+/// What something is called that may be packed.
+struct Packed {
     /// What it is called by itself, in each place that it is in.
     origins: Vec<Origin>,
     /// What it is in is called so there, and what is in it begins with that.
@@ -214,47 +213,42 @@ impl Unpacker<'_> {
             return Ok(self.feed.once(origins[0].clone(), reader, false)?);
         }
         let mut reader = Cursor::new(head).chain(Patient(live));
-        self.packed(Packed::of(origins, &mut reader))
+        self.packed(&mut reader, Packed::of(origins.to_vec()))
     }
 
     fn file(&mut self, origins: &[Origin], mut file: File) -> Result<(), FeedError> {
         let mut head = Vec::new();
         read_head(&mut file, HEAD_BYTES, &mut head).map_err(FeedError::Read)?;
         file.rewind().map_err(FeedError::Read)?;
+        let packed = Packed::of(origins.to_vec());
         match Packing::of(&head) {
-            Some(Packing::Zip) => {
-                let mut empty = io::empty();
-                self.zip(BufReader::new(file), &Packed::of(origins, &mut empty))
-            }
-            _ => self.packed(Packed::of(origins, &mut file)),
+            Some(Packing::Zip) => self.zip(BufReader::new(file), &packed),
+            _ => self.packed(&mut file, packed),
         }
     }
 
-    fn packed(&mut self, packed: Packed) -> Result<(), FeedError> {
-        let Packed { reader, origins, names, nested } = packed;
+    fn packed(&mut self, reader: &mut dyn Read, packed: Packed) -> Result<(), FeedError> {
         let mut head = Vec::new();
         let read = read_head(&mut &mut *reader, HEAD_BYTES, &mut head);
         let packing = Packing::of(&head);
         if let Err(error) = read {
             match packing {
-                Some(_) => self.feed.path(origins)?,
-                None => self.feed.held(origins, head)?,
+                Some(_) => self.feed.path(packed.origins)?,
+                None => self.feed.held(packed.origins, head)?,
             }
             return Err(FeedError::Read(error));
         }
         let mut reader = BufReader::new(Cursor::new(head).chain(reader));
-        let Some(packing) = packing else { return self.feed.read(origins, &mut reader) };
-        if nested > 0 {
-            self.feed.path(origins.clone())?;
+        let Some(packing) = packing else { return self.feed.read(packed.origins, &mut reader) };
+        if packed.nested > 0 {
+            self.feed.path(packed.origins.clone())?;
         }
-        if nested == MOST_NESTED {
+        if packed.nested == MOST_NESTED {
             let reason = format!(
-                "{nested} archives and compressed files are in each other, and what is in this one is not read"
+                "{MOST_NESTED} archives and compressed files are in each other, and what is in this one is not read"
             );
             return Err(FeedError::Read(io::Error::other(reason)));
         }
-        let mut empty = io::empty();
-        let container = Packed { reader: &mut empty, origins, names, nested };
         let decoder: Box<dyn Read + '_> = match packing {
             Packing::Gzip => Box::new(Gzip { decoder: Some(GzDecoder::new(reader)) }),
             Packing::Bzip2 => Box::new(MultiBzDecoder::new(reader)),
@@ -263,7 +257,7 @@ impl Unpacker<'_> {
             Packing::Lz4 => {
                 Box::new(Lz4 { decoder: Lz4Decoder::new(Endless(reader)), is_in_frame: false })
             }
-            Packing::Tar => return self.tar(&mut reader, &container),
+            Packing::Tar => return self.tar(&mut reader, &packed),
             Packing::Zip => {
                 let mut file = tempfile::SpooledTempFile::new(SPOOLED_IN_MEMORY);
                 let copied = io::copy(&mut reader.take(SPOOLED_BYTES + 1), &mut file);
@@ -274,21 +268,20 @@ impl Unpacker<'_> {
                     return Err(FeedError::Read(io::Error::other(reason)));
                 }
                 file.rewind().map_err(FeedError::Read)?;
-                return self.zip(file, &container);
+                return self.zip(file, &packed);
             }
             Packing::Other(name) => {
                 let reason = format!("it is packed by {name}, which is not read");
                 return Err(FeedError::Read(io::Error::other(reason)));
             }
         };
-        let Packed { origins, names, .. } = container;
         let decoded = |origin: &Origin| {
             let path = member(&origin.path, Path::new(&without_suffix(&origin.path)));
             in_container(origin, path)
         };
-        let origins = origins.iter().map(decoded).collect();
-        let reader = &mut self.bounded(decoder);
-        self.packed(Packed { reader, origins, names, nested: nested + 1 })
+        let origins = packed.origins.iter().map(decoded).collect();
+        let nested = packed.nested + 1;
+        self.packed(&mut self.bounded(decoder), Packed { origins, nested, ..packed })
     }
 
     fn tar(&mut self, mut reader: &mut dyn Read, container: &Packed) -> Result<(), FeedError> {
@@ -307,9 +300,9 @@ impl Unpacker<'_> {
             // A sparse one may be larger than what it is read from.
             let mut entry = self.bounded_if(kind.is_gnu_sparse(), entry);
             if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() {
-                let member = container.member(&name, &mut entry);
+                let member = container.member(&name);
                 let origins = member.origins.clone();
-                let unpacked = self.packed(member);
+                let unpacked = self.packed(&mut entry, member);
                 let is_told = unpacked.is_err();
                 self.told(&origins, unpacked)?;
                 if self.budget.is_exceeded.get() || (is_told && is_broken.get()) {
@@ -337,13 +330,12 @@ impl Unpacker<'_> {
             let (origins, unpacked) = match archive.by_index(index) {
                 Ok(entry) if entry.is_dir() && entry.size() == 0 => continue,
                 Ok(entry) => {
-                    let name = path_of(entry.name_raw());
+                    let member = container.member(&path_of(entry.name_raw()));
                     let reader = &mut self.bounded(Box::new(entry));
-                    let member = container.member(&name, reader);
-                    (member.origins.clone(), self.packed(member))
+                    (member.origins.clone(), self.packed(reader, member))
                 }
                 Err(error) => {
-                    let origins = container.member(Path::new(&name), &mut io::empty()).origins;
+                    let origins = container.member(Path::new(&name)).origins;
                     self.feed.path(origins.clone())?;
                     (origins, Err(zip_error(error)))
                 }
@@ -381,20 +373,20 @@ impl Unpacker<'_> {
     }
 }
 
-impl<'r> Packed<'r> {
+impl Packed {
     /// What is in no other.
-    fn of(origins: &[Origin], reader: &'r mut dyn Read) -> Packed<'r> {
+    fn of(origins: Vec<Origin>) -> Packed {
         let names = origins.iter().map(|origin| origin.path.clone()).collect();
-        Packed { reader, origins: origins.to_vec(), names, nested: 0 }
+        Packed { origins, names, nested: 0 }
     }
 
     /// What is called so in it.
-    fn member<'m>(&self, name: &Path, reader: &'m mut dyn Read) -> Packed<'m> {
+    fn member(&self, name: &Path) -> Packed {
         let of = |(origin, container): (&Origin, &PathBuf)| {
             in_container(origin, member(container, name))
         };
-        let origins: Vec<Origin> = self.origins.iter().zip(&self.names).map(of).collect();
-        Packed { nested: self.nested + 1, ..Packed::of(&origins, reader) }
+        let origins = self.origins.iter().zip(&self.names).map(of).collect();
+        Packed { nested: self.nested + 1, ..Packed::of(origins) }
     }
 }
 

@@ -106,11 +106,11 @@ impl<'h> FirstSeen<'h> {
         let mut old = before.clone();
         // What is removed stays known.
         paths.insert(origin.path.clone(), if found.len() >= known { lines } else { before });
+        let within = origin.within_container();
         let mut others = Vec::new();
         for finding in found {
             // Of a blob that is elsewhere, too, it was decided there.
-            let within = origin.within_container().to_vec();
-            let key = (turn.blob, within, text.clone(), finding.start, finding.end);
+            let key = (turn.blob, within.to_vec(), text.clone(), finding.start, finding.end);
             let is_decided = !is_whole && !self.decided.insert(key);
             match old.get_mut(&finding.line_digest) {
                 Some(count @ 1..) => *count -= 1,

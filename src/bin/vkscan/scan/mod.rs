@@ -11,7 +11,6 @@ use std::error::Error;
 use std::io;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -137,16 +136,13 @@ fn get_ready(
         pipeline.map(|pipeline| (pipeline, begin.elapsed()))
     };
     let open = || {
-        let (to, opened) = mpsc::channel();
         let trace = trace.cloned();
-        // A driver may take its time to let go of a thread, which is not waited for.
         thread::spawn(move || {
             let begin = Instant::now();
             let backends = open(args, trace.as_ref());
             note(trace.as_ref(), "open device", begin);
-            let _ = to.send((backends, begin.elapsed()));
-        });
-        opened
+            (backends, begin.elapsed())
+        })
     };
     let is_sound = rules.all_parse();
     let early = if is_sound { None } else { Some(compile()?) };
@@ -160,7 +156,7 @@ fn get_ready(
     let Found { inputs, faults } = finding.join().unwrap_or_else(|panic| resume_unwind(panic));
     let left_out = are_left_out(&inputs, rules);
     // Nothing ends in the middle of it.
-    let (backends, opened) = opening.recv().expect("opening a device does not panic");
+    let (backends, opened) = opening.join().unwrap_or_else(|panic| resume_unwind(panic));
     let (pipeline, compiled, tables) = compiled?;
     Ok(Ready { pipeline, tables, compiled, backends, opened, inputs, left_out, faults })
 }
@@ -426,14 +422,16 @@ impl Scan<'_> {
         small_files: &mut Option<SmallFiles>,
         mut inputs: Vec<Input>,
     ) -> Result<(), Box<dyn Error>> {
-        let most = small_files.as_ref().map(SmallFiles::most_bytes);
-        let is_small = |input: &Input| input.bytes().is_some_and(|bytes| Some(bytes) <= most);
+        let is_small = |input: &Input| small_files.as_ref().is_some_and(|files| files.takes(input));
         if self.args.sort.is_none() {
             inputs.sort_by_key(|input| !is_small(input));
         }
-        for group in inputs.chunk_by(|one, next| is_small(one) == is_small(next)) {
+        let groups = inputs.chunk_by(|one, next| is_small(one) == is_small(next));
+        let groups: Vec<(bool, &[Input])> =
+            groups.map(|group| (is_small(&group[0]), group)).collect();
+        for (is_small, group) in groups {
             match small_files {
-                Some(files) if is_small(&group[0]) => self.small(files, group)?,
+                Some(files) if is_small => self.small(files, group)?,
                 _ => self.large(group)?,
             }
         }

@@ -121,12 +121,7 @@ impl SmallFiles {
 
     /// Whether a file was found to be small.
     pub fn takes(&self, input: &Input) -> bool {
-        input.bytes().is_some_and(|bytes| bytes <= self.most_bytes())
-    }
-
-    /// Bytes of the longest that is small.
-    pub fn most_bytes(&self) -> u64 {
-        self.most_bytes as u64
+        input.bytes().is_some_and(|bytes| bytes <= self.most_bytes as u64)
     }
 
     /// Scans files, all of them small, and hands on what has come of them, in their order: while the next ones are read.

@@ -12,16 +12,16 @@ use std::collections::HashSet;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-use gix::bstr::{BString, ByteSlice};
+use gix::bstr::BString;
 use gix::diff::tree::Recorder;
 use gix::diff::tree::recorder::Change;
 use gix::objs::{Kind, TreeRefIter};
 use gix::{ObjectId, Repository, ThreadSafeRepository};
 use rayon::prelude::*;
 
-use super::Origin;
 use super::feed::{Closed, Feed};
 use super::packed::{self, Packing};
+use super::{Origin, path_of};
 use crate::terminal;
 use commits::{Commits, Tips};
 use walk::{Blob, Walk};
@@ -266,11 +266,6 @@ fn changes(
             Err(format!("what {before} and {after} differ in cannot be read: {}", causes(&error)))
         }
     }
-}
-
-fn path_of(path: &BString) -> PathBuf {
-    let path = gix::path::from_bstr(path.as_bstr());
-    path.map_or_else(|_| PathBuf::new(), |path| path.into_owned())
 }
 
 /// An object's content.

@@ -10,8 +10,8 @@ use gix::objs::{CommitRef, Kind, TreeRefIter};
 use gix::{ObjectId, Repository};
 
 use super::commits::Node;
-use super::{causes, changes, object, path_of};
-use crate::inputs::{Commit, Origin, Turn};
+use super::{causes, changes, object};
+use crate::inputs::{Commit, Origin, Turn, path_of};
 
 /// Folders in each other, and paths of all commits: no more of either are looked at, as trees may have the same one over and over.
 const MOST_DEEP: usize = 4096;
@@ -188,7 +188,7 @@ impl<'h> Walk<'h> {
                     Err(error) => {
                         let fault = format!("the tree {id} is damaged: {}", causes(&error));
                         let origin = self.origin(place, of);
-                        self.faults.push((origin, fault));
+                        self.fault(origin, fault);
                         break;
                     }
                 };
